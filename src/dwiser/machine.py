@@ -1,0 +1,48 @@
+"""The machine a method may use: device, threads; aware of a container's limits."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from dwiser.errors import InputError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where to compute: ``device`` is "cpu" or "cuda", ``threads`` the CPU threads to use."""
+
+    device: str = "cpu"
+    threads: int = 1
+
+
+def usable_cores() -> int:
+    """CPU cores this process may really use: its affinity and its cgroup's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    try:
+        limit, period = quota.read_text().split()
+        if limit != "max":
+            cores = min(cores, max(1, round(int(limit) / int(period))))
+    except (OSError, ValueError):
+        pass
+    return max(1, cores)
+
+
+def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
+    """Turn what the user asked for into a machine; refuse a GPU that is not there."""
+    if device not in DEVICES:
+        raise InputError(f"Unknown device '{device}': choose from {', '.join(DEVICES)}.")
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads must be at least 1, not {threads}.")
+    if device != "cpu":
+        import torch
+
+        if torch.cuda.is_available():
+            device = "cuda"
+        elif device == "cuda":
+            raise InputError(
+                "No CUDA GPU can be used on this machine: leave out --device cuda, or use --device cpu."
+            )
+    return Machine("cpu" if device == "auto" else device, threads or usable_cores())

@@ -1,0 +1,1 @@
+"""Denoisers, one file each, behind one door: ``registry``."""

@@ -1,0 +1,177 @@
+"""A diffusion MRI scan as frozen, validated values: voxels, geometry, gradient table, mask."""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dwiser.errors import DwiserWarning, InputError
+
+B0_THRESHOLD = 50.0  # s/mm²; DIPY's default
+UNIT_WARN, UNIT_FAIL = 0.01, 0.1  # how far from length 1 a b-vector may be
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """The gradient table: one b-value and one unit direction a volume.
+
+    Parameters
+    ----------
+    bvals : (V,) float, s/mm²
+    bvecs : (V, 3) float, in the image's voxel axes; for b0s any value, kept as 0.
+        A DWI's vector off unit length by 0.01-0.1 is normalised with a warning.
+    b0_threshold : b-values up to this many s/mm² count as b0.
+
+    Raises
+    ------
+    InputError
+        For mismatched lengths, values that are not finite, or a DWI direction off unit
+        length by more than 0.1.
+    """
+
+    bvals: Float[np.ndarray, "v"]
+    bvecs: Float[np.ndarray, "v 3"]
+    b0_threshold: float = B0_THRESHOLD
+
+    def __post_init__(self) -> None:
+        bvals = np.asarray(self.bvals, float).ravel()
+        bvecs = np.array(self.bvecs, float).reshape(-1, 3)
+        if len(bvals) != len(bvecs):
+            raise InputError(
+                f"There are {len(bvals)} b-values but {len(bvecs)} b-vectors: they must be as many."
+            )
+        if not np.isfinite(bvals).all() or (bvals < 0).any():
+            raise InputError("The b-values hold a negative, NaN or infinite number: correct them.")
+        object.__setattr__(self, "bvals", bvals)
+        object.__setattr__(self, "bvecs", _unit(bvecs, bvals > self.b0_threshold))
+        between = bvals[(bvals > 10) & (bvals < 100)]
+        if len(between):
+            side = "b0s" if (between <= self.b0_threshold).all() else "not all b0s"
+            warnings.warn(
+                f"{len(between)} volumes have b-values between 10 and 100 s/mm²; with "
+                f"--b0-threshold {self.b0_threshold:g} they are {side}.",
+                DwiserWarning,
+                stacklevel=3,
+            )
+
+    def __len__(self) -> int:
+        return len(self.bvals)
+
+    @property
+    def is_b0(self) -> Bool[np.ndarray, "v"]:
+        """Which volumes are b0s."""
+        return self.bvals <= self.b0_threshold
+
+
+def _unit(bvecs: np.ndarray, is_dwi: np.ndarray) -> np.ndarray:
+    bvecs[~is_dwi] = 0.0
+    length = np.linalg.norm(bvecs, axis=1)
+    off = np.where(is_dwi, np.abs(length - 1), 0.0)
+    wrong = ~(off <= UNIT_FAIL)  # NaN is wrong too
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            f"{wrong.sum()} b-vectors of DWIs are not of unit length (volume {first}: "
+            f"{length[first]:.3g}): give unit vectors, or raise --b0-threshold if these are b0s."
+        )
+    if (off > UNIT_WARN).any():
+        warnings.warn(
+            f"{(off > UNIT_WARN).sum()} b-vectors were up to {off.max():.3f} off unit length "
+            "and were normalised.",
+            DwiserWarning,
+            stacklevel=4,
+        )
+    return bvecs / np.where(is_dwi, length, 1.0)[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A diffusion-weighted series in the scanner's units.
+
+    Parameters
+    ----------
+    data : (X, Y, Z, V) float32
+        Magnitude voxels as the scanner gave them.
+    affine : (4, 4), voxel to world in mm.
+    gradients : the table, as many rows as volumes.
+    header : the NIfTI header the image came with, or None.
+    mask : (X, Y, Z) bool or None; voxels outside come back unchanged.
+    sigma : (X, Y, Z) or None; the noise's sd in the data's units, where it is known.
+
+    Raises
+    ------
+    InputError
+        For data that are not 4-D, of one volume, not finite, or all zero, and for a table,
+        mask or σ map that does not fit them.
+    """
+
+    data: Float[np.ndarray, "x y z v"]
+    affine: Float[np.ndarray, "4 4"]
+    gradients: Gradients
+    header: Any = field(default=None, repr=False)
+    mask: Bool[np.ndarray, "x y z"] | None = None
+    sigma: Float[np.ndarray, "x y z"] | None = None
+
+    def __post_init__(self) -> None:
+        data = np.asarray(self.data)
+        if np.iscomplexobj(data):
+            raise InputError("The image is complex: give its magnitude.")
+        if data.ndim != 4:
+            raise InputError(f"The image has {data.ndim} dimensions: a 4-D series is needed.")
+        if data.shape[3] < 2:
+            raise InputError("The image has one volume only: a series of DWIs is needed.")
+        if len(self.gradients) != data.shape[3]:
+            raise InputError(
+                f"The image has {data.shape[3]} volumes but the gradient table has "
+                f"{len(self.gradients)} b-values: give the table that belongs to it."
+            )
+        object.__setattr__(self, "data", data.astype(np.float32, copy=False))
+        _check_voxels(self.data)
+        object.__setattr__(self, "affine", np.asarray(self.affine, float))
+        for name in ("mask", "sigma"):
+            value = getattr(self, name)
+            if value is not None and value.shape != data.shape[:3]:
+                raise InputError(
+                    f"The {name} has shape {value.shape}, the image {data.shape[:3]}: "
+                    f"give a {name} on the image's grid."
+                )
+        if self.mask is not None and not self.mask.any():
+            raise InputError("The mask is empty: give one that covers the object.")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        x, y, z, v = self.data.shape
+        return x, y, z, v
+
+    @property
+    def voxel_size(self) -> tuple[float, float, float]:
+        """Edge lengths of a voxel in mm, from the affine."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+
+def _check_voxels(data: np.ndarray) -> None:
+    bad, negative, low, high = 0, 0, 0.0, 0.0
+    for v in range(data.shape[3]):
+        volume = data[..., v]
+        bad += int((~np.isfinite(volume)).sum())
+        negative += int((volume < 0).sum())
+        low, high = min(low, float(volume.min())), max(high, float(volume.max()))
+    if bad:
+        raise InputError(f"The image has {bad} NaN or infinite voxels: replace them first.")
+    if high <= 0:
+        raise InputError("The image is all zero: there is nothing to denoise.")
+    if negative > 0.01 * data.size:
+        raise InputError(
+            f"{negative / data.size:.0%} of the voxels are negative: this is no magnitude image "
+            "(a phase or real part?); give the magnitude."
+        )
+    if negative:
+        warnings.warn(
+            f"{negative} voxels are negative (lowest {low:g}): the image may have been "
+            "interpolated; denoise before any interpolation.",
+            DwiserWarning,
+            stacklevel=4,
+        )
