@@ -1,8 +1,12 @@
 """The machine a method may use: device, threads; aware of a container's limits."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from threadpoolctl import threadpool_limits
 
 from dwiser.errors import InputError
 
@@ -19,7 +23,9 @@ class Machine:
 
 def usable_cores() -> int:
     """CPU cores this process may really use: its affinity and its cgroup's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     quota = Path("/sys/fs/cgroup/cpu.max")
     try:
         limit, period = quota.read_text().split()
@@ -46,3 +52,17 @@ def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
                 "No CUDA GPU can be used on this machine: leave out --device cuda, or use --device cpu."
             )
     return Machine("cpu" if device == "auto" else device, threads or usable_cores())
+
+
+@contextmanager
+def limited(machine: Machine) -> Iterator[None]:
+    """Hold every thread pool (BLAS, OpenMP, torch) to the machine's threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(machine.threads)
+    try:
+        with threadpool_limits(machine.threads):
+            yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,86 @@
+"""The command line: ``dwiser``. One small file a command; exit codes 0, 1, 2, 130."""
+
+import os
+import signal
+import sys
+import traceback
+import warnings
+from typing import Any, TextIO
+
+from cyclopts import App, CycloptsError
+
+from dwiser import __version__
+from dwiser.errors import DwiserError, DwiserWarning
+
+INTERRUPTED = 130
+USAGE = 2
+COMMANDS = {
+    "denoise": "Denoise a scan; units, geometry and volume order stay the input's.",
+    "info": "Say what a scan is, how noisy, and what denoising would do and take.",
+    "methods": "List the methods; with a NAME, its fields, defaults and their sources.",
+    "demo": "Denoise the packaged real scan and draw it.",
+}
+
+
+def build_app() -> App:
+    """The command tree; each command's module is imported only when it is called."""
+    app = App(
+        name="dwiser",
+        version=__version__,
+        help="Denoise diffusion MRI scans, learning from the scan itself; in the scanner's units.",
+        help_format="plaintext",
+        result_action="return_value",
+    )
+    for name, line in COMMANDS.items():
+        app.command(f"dwiser.cli.{name}:{name}", name=name, help=line)
+    return app
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; every error is one sentence on stderr. Returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    warnings.showwarning = _show_warning
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = build_app()(words or ["--help"], exit_on_error=False, print_error=False)
+        return code if isinstance(code, int) else 0
+    except CycloptsError as error:
+        return _fail(_one_line(str(error)), USAGE, debug)
+    except DwiserError as error:
+        return _fail(str(error), error.exit_code, debug)
+    except KeyboardInterrupt:
+        return _fail("Interrupted: nothing was written.", INTERRUPTED, debug)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return _fail("There is not enough memory: use a machine with more, or a crop.", 1, debug)
+    except Exception as error:
+        message = f"Something inside dwiser broke ({type(error).__name__}: {error})"
+        return _fail(f"{_one_line(message)}: run again with --debug and report it.", 1, debug)
+
+
+def _fail(sentence: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"dwiser: {sentence}", file=sys.stderr)
+    return code
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> Any:
+    """dwiser's own warnings, one line each; other libraries' are for developers."""
+    if issubclass(category, DwiserWarning):
+        print(f"dwiser: warning: {message}", file=file or sys.stderr)

@@ -1,0 +1,1 @@
+"""How good is a denoised scan: with truth, without truth, on held-out volumes and on repeats."""

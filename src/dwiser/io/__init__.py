@@ -1,0 +1,28 @@
+"""Files: images, gradient tables, sidecars; whatever is wrong with one is said in one sentence."""
+
+from dwiser.io.gradients import read_bvals, read_bvecs, read_gradients, write_bvals, write_bvecs
+from dwiser.io.names import Inputs, companion, find_inputs, stem
+from dwiser.io.nifti import load, save_volume
+from dwiser.io.outputs import planned, write_set
+from dwiser.io.result import save
+from dwiser.io.sidecar import carried_over, sha256, sidecar
+
+__all__ = [
+    "Inputs",
+    "carried_over",
+    "companion",
+    "find_inputs",
+    "load",
+    "planned",
+    "read_bvals",
+    "read_bvecs",
+    "read_gradients",
+    "save",
+    "save_volume",
+    "sha256",
+    "sidecar",
+    "stem",
+    "write_bvals",
+    "write_bvecs",
+    "write_set",
+]

@@ -1,0 +1,1 @@
+"""Learning from pairs: batches, the loop, budgets of time, batched evaluation."""

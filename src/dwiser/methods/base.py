@@ -4,11 +4,19 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from dwiser.machine import Machine
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a learned method has learned: a network's tensors by name, and how it came to them."""
+
+    state: dict[str, Any]
+    record: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +28,17 @@ class Denoised:
     data : (X, Y, Z, V) float32, the input's units and volume order, never below 0.
     sigma : (X, Y, Z) or None, sd of the noise in the data's units.
     uncertainty : (X, Y, Z) or None, sd of the result's error in the data's units.
+    weights : what was learned, for methods that learn.
     record : plain values for the sidecar: what was done, and what it found.
+    mask : (X, Y, Z), where the method worked; the rest is the input's.
     """
 
     data: Float[np.ndarray, "x y z v"]
     sigma: Float[np.ndarray, "x y z"] | None = None
     uncertainty: Float[np.ndarray, "x y z"] | None = None
+    weights: Weights | None = None
     record: dict[str, Any] = field(default_factory=dict)
+    mask: Bool[np.ndarray, "x y z"] | None = None
 
 
 class Denoiser(Protocol):

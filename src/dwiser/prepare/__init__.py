@@ -1,0 +1,1 @@
+"""From a scan to what the chain works on, each step with its inverse."""

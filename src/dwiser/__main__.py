@@ -1,0 +1,7 @@
+"""``python -m dwiser``."""
+
+import sys
+
+from dwiser.cli import main
+
+sys.exit(main())

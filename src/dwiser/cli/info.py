@@ -1,0 +1,72 @@
+"""``dwiser info``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from dwiser.cli.options import (
+    B0Threshold,
+    Bval,
+    Bvec,
+    Device,
+    Mask,
+    Method,
+    Preset,
+    Settings,
+    Threads,
+)
+from dwiser.scan import B0_THRESHOLD
+
+if TYPE_CHECKING:
+    from dwiser.run import Survey
+
+
+def info(
+    dwi: Annotated[Path, Parameter(help="The series, a 4-D NIfTI image.")],
+    /,
+    *,
+    bval: Bval = None,
+    bvec: Bvec = None,
+    mask: Mask = None,
+    method: Method = "difusion",
+    preset: Preset = "laptop",
+    settings: Settings = None,
+    b0_threshold: B0Threshold = B0_THRESHOLD,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> int:
+    """Say what a scan is, how noisy it is, and what denoising it would do and take."""
+    from dwiser.io import load
+    from dwiser.methods.registry import build, settings_of
+    from dwiser.run import survey
+
+    chosen = build(method, preset, settings_of(settings or []))
+    scan = load(dwi, bval, bvec, mask, b0_threshold=b0_threshold)
+    print(_told(survey(scan, chosen, device=device, threads=threads), dwi, method, preset))
+    return 0
+
+
+def _told(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
+    size = " × ".join(f"{edge:.3g}" for edge in survey.voxel_size)
+    lines = [
+        f"{dwi}",
+        f"shape       {' × '.join(map(str, survey.shape))}",
+        f"voxel       {size} mm",
+        f"b0 volumes  {_listed(survey.b0s)}",
+        "shells      " + ", ".join(f"b={s['bval']:g}: {s['volumes']}" for s in survey.shells),
+        f"mask        {survey.mask_share:.0%} of the field of view",
+        f"sigma       {survey.sigma:.4g} (median in the mask; 5-95 %: "
+        f"{survey.sigma_low:.4g}-{survey.sigma_high:.4g})",
+        "SNR         " + ", ".join(f"b={b:g}: {snr:.1f}" for b, snr in survey.snr),
+        f"would do    {method} ({preset}): {survey.plan}",
+        f"would take  {survey.time}",
+    ]
+    return "\n".join(lines)
+
+
+def _listed(volumes: list[int]) -> str:
+    if not volumes:
+        return "none"
+    shown = ", ".join(map(str, volumes[:12])) + (", …" if len(volumes) > 12 else "")
+    return f"{len(volumes)} (at {shown}; counted from 0)"

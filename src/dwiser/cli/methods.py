@@ -1,0 +1,37 @@
+"""``dwiser methods``."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+
+def methods(
+    name: Annotated[str | None, Parameter(help="A method, for its fields and sources.")] = None, /
+) -> int:
+    """List the methods; with a NAME, its fields, defaults and their sources."""
+    from dwiser.methods.registry import METHODS, find
+
+    console = Console()
+    if name is None:
+        table = Table("method", "what it does", "needs", box=None, pad_edge=False)
+        for known, entry in METHODS.items():
+            table.add_row(known, entry.line, entry.needs)
+        console.print(table)
+        return 0
+    entry = find(name)
+    console.print(f"{name}: {entry.line}\n{entry.citation}\nneeds {entry.needs}\n", highlight=False)
+    _fields(console, entry.load())
+    return 0
+
+
+def _fields(console: Console, cls: type) -> None:
+    from dwiser.methods.options import describe
+
+    presets = getattr(cls, "presets", {})
+    for row in describe(cls, presets):
+        console.print(f"[bold]{row['field']}[/] = {row['default']}  {row['help']}", highlight=False)
+        for preset, value in row["presets"].items():
+            text = f"    {preset}: {value}  ({row['sources'][preset]})"
+            console.print(text, highlight=False, markup=False, style="dim")

@@ -1,0 +1,37 @@
+"""Options that several commands share, each with its help."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+Bval = Annotated[Path | None, Parameter(help="b-values (default: beside the image, same stem).")]
+Bvec = Annotated[Path | None, Parameter(help="b-vectors (default: beside the image, same stem).")]
+Mask = Annotated[
+    Path | None, Parameter(help="Mask; voxels outside come back unchanged (default: Otsu).")
+]
+Method = Annotated[str, Parameter(help="Which denoiser; 'dwiser methods' lists them.")]
+Preset = Annotated[
+    str, Parameter(help="paper, laptop or smoke: a named set of the fields' values.")
+]
+Settings = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--set",
+        help="field=value, as often as needed; 'dwiser methods NAME' lists the fields.",
+        negative_iterable=(),
+    ),
+]
+B0Threshold = Annotated[
+    float, Parameter(name="--b0-threshold", help="b-values up to this (s/mm²) are b0s.")
+]
+Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="Where to compute.")]
+Threads = Annotated[int | None, Parameter(help="CPU threads (default: all this process may use).")]
+Seed = Annotated[int, Parameter(help="Of everything random; the same seed, the same result.")]
+Force = Annotated[bool, Parameter(help="Replace output files that exist.", negative=())]
+Verbose = Annotated[
+    bool, Parameter(name=["--verbose", "-v"], help="Print the whole record.", negative=())
+]
+Quiet = Annotated[
+    bool, Parameter(name=["--quiet", "-q"], help="Print nothing but errors.", negative=())
+]

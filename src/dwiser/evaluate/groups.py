@@ -1,0 +1,41 @@
+"""Groups of volumes that are judged together: b0, each shell, and all DWIs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dwiser.prepare.shells import shells
+from dwiser.scan import Gradients
+
+MAJORITY = 0.5  # a voxel belongs to the tissue that fills more than half of it
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Volumes judged together: "b0", "b1000", "DWI" (all shells, where there are several)."""
+
+    name: str
+    volumes: Int[np.ndarray, "n"]
+    is_b0: bool = False
+
+
+def volume_groups(gradients: Gradients, *, pooled: bool = True) -> tuple[Group, ...]:
+    """b0 and every shell; with ``pooled`` also all DWIs together if they are of several shells."""
+    found = [
+        Group("b0" if s.is_b0 else f"b{round(s.bval, -1):.0f}", s.volumes, s.is_b0)
+        for s in shells(gradients)
+    ]
+    dwis = [g for g in found if not g.is_b0]
+    if pooled and len(dwis) > 1:
+        found.append(Group("DWI", np.sort(np.concatenate([g.volumes for g in dwis]))))
+    return tuple(found)
+
+
+def tissue_masks(
+    tissues: Mapping[str, Float[np.ndarray, "x y z"]] | None, mask: Bool[np.ndarray, "x y z"]
+) -> dict[str, Bool[np.ndarray, "x y z"]]:
+    """Voxels of the mask that each tissue fills to more than half; empty tissues are left out."""
+    chosen = {name: mask & (share > MAJORITY) for name, share in (tissues or {}).items()}
+    return {name: where for name, where in chosen.items() if where.any()}

@@ -1,0 +1,144 @@
+"""The strongest spot of the residual: something small that was erased, or invented."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+from scipy.ndimage import correlate1d, gaussian_filter
+
+from dwiser.evaluate.groups import Group, volume_groups
+from dwiser.evaluate.records import measured
+from dwiser.evaluate.residual import Residual
+from dwiser.scan import Gradients
+
+SPOT_SD = 1.0  # voxels: matched to things two to four voxels wide
+NEAREST = 6  # directions pooled: what shows along one fibre direction shows in its neighbours
+TRUNCATE = 3.0  # sd of the smoothing kernel kept
+SELECTION = 3.0  # sd taken off the largest effect
+ALARM = 0.01  # chance that pure noise passes the limit anywhere in the scan
+
+
+@dataclass(frozen=True)
+class Spot:
+    """The largest smoothed mean of the standardised residual over space and volume windows.
+
+    effect: weighted mean residual in the spot, in σ; above 0 the denoised image is darker
+    than the raw. score: its size over the robust sd of such means. limit: what pure noise
+    exceeds once in a hundred scans (Bonferroni over all places and windows). sure: the
+    effect's size less three of its sd, since the largest of many is large by chance too.
+    place: voxel. volumes: which volumes the window pools.
+    """
+
+    group: str
+    place: tuple[int, int, int]
+    volumes: tuple[int, ...]
+    effect: float = measured("σ")
+    score: float = measured("sd")
+    limit: float = measured("sd")
+
+    @property
+    def sure(self) -> float:
+        return abs(self.effect) * max(0.0, 1 - SELECTION / self.score) if self.score else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Windows:
+    """Pools of volumes of one group, as a (volumes, windows) matrix of equal weights."""
+
+    name: str
+    weights: Float[np.ndarray, "v w"]
+
+
+def spots(residual: Residual, gradients: Gradients) -> tuple[Spot, ...]:
+    """The strongest spot of b0s, each shell, its neighbouring directions, its single volumes.
+
+    At every place x and window of volumes W the score is Σ_y k(x−y) z̄_W(y) over its sd under
+    white noise, √(Σ_y k²/|W|), rescaled by the median absolute deviation of all scores of
+    the same windows: noise that is correlated in space, or half kept, changes the scale and
+    not the test. Sums run over the mask only.
+    """
+    mask = residual.mask
+    inside = mask.astype(np.float32)
+    weight = _smooth(inside)[mask]
+    spread = np.sqrt(_smooth_squared(inside)[mask])
+    smooth = np.empty_like(residual.standard)
+    volume = np.zeros(mask.shape, np.float32)
+    for v in range(smooth.shape[1]):
+        volume[mask] = residual.standard[:, v]
+        smooth[:, v] = _smooth(volume)[mask]
+    places = np.argwhere(mask)
+    kinds = [list(_pooled(gradients)), list(_parts(gradients))]
+    tests = len(places) * sum(w.weights.shape[1] for kind in kinds for w in kind)
+    limit = float(stats.norm.isf(ALARM / 2 / tests))
+    return tuple(
+        _strongest(smooth, windows, weight, spread, places, limit)
+        for kind in kinds
+        for windows in kind
+    )
+
+
+def _strongest(
+    smooth: np.ndarray,
+    windows: _Windows,
+    weight: np.ndarray,
+    spread: np.ndarray,
+    places: np.ndarray,
+    limit: float,
+) -> Spot:
+    pooled = smooth @ windows.weights
+    score = pooled / spread[:, None] / np.sqrt(np.square(windows.weights).sum(0))
+    scale = 1.4826 * float(np.median(np.abs(score)))
+    score /= scale if scale > 0 else 1.0
+    at, w = np.unravel_index(int(np.abs(score).argmax()), score.shape)
+    x, y, z = (int(i) for i in places[at])
+    return Spot(
+        windows.name,
+        (x, y, z),
+        tuple(int(v) for v in np.flatnonzero(windows.weights[:, w])),
+        float(pooled[at, w] / weight[at]),
+        float(abs(score[at, w])),
+        limit,
+    )
+
+
+def _pooled(gradients: Gradients) -> Iterator[_Windows]:
+    for group in volume_groups(gradients, pooled=False):
+        everyone = np.arange(len(group.volumes))[None]
+        yield _pool(group.name, group, everyone, len(gradients))
+
+
+def _parts(gradients: Gradients) -> Iterator[_Windows]:
+    """Each direction with its nearest ones, and each volume alone."""
+    for group in volume_groups(gradients, pooled=False):
+        count = len(group.volumes)
+        vectors = gradients.bvecs[group.volumes]
+        order = np.argsort(-np.abs(vectors @ vectors.T), axis=1, kind="stable")
+        order[:, 0] = np.arange(count)
+        if not group.is_b0 and count >= 2 * NEAREST:
+            yield _pool(f"{group.name} neighbours", group, order[:, :NEAREST], len(gradients))
+        if count > 1:
+            yield _pool(f"{group.name} single", group, np.arange(count)[:, None], len(gradients))
+
+
+def _pool(name: str, group: Group, members: np.ndarray, volumes: int) -> _Windows:
+    windows, each = members.shape
+    weights = np.zeros((volumes, windows), np.float32)
+    weights[group.volumes[members].T, np.arange(windows)] = 1 / each
+    return _Windows(name, weights)
+
+
+def _smooth(volume: np.ndarray) -> np.ndarray:
+    return gaussian_filter(volume, SPOT_SD, mode="constant", truncate=TRUNCATE)
+
+
+def _smooth_squared(inside: np.ndarray) -> np.ndarray:
+    """Σ_y k²(x−y) over the mask; the kernel is separable, so its square is too."""
+    reach = int(TRUNCATE * SPOT_SD + 0.5)
+    line = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SPOT_SD) ** 2)
+    line = (line / line.sum()) ** 2
+    out = inside
+    for axis in range(3):
+        out = correlate1d(out, line, axis, mode="constant")
+    return np.maximum(out, 0)

@@ -1,0 +1,185 @@
+"""Without truth: what was removed, raw − denoised, in units of the noise.
+
+A denoiser that removed noise and nothing else leaves a residual that is white, has the
+noise's variance or less, and knows nothing of the anatomy (Manzano-Patron et al. 2024,
+10.1162/imag_a_00060; Veraart et al. 2016).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import stats
+
+from dwiser.evaluate.records import CannotMeasure, measured
+from dwiser.prepare.noise import rician_moments
+from dwiser.seeds import stream
+
+READINGS = ("signal", "mean", "gaussian")
+FLOOR_SNR = 10.0  # beyond it the Rician bias is below 0.05 σ and tells no reading from another
+SAMPLE = 5000  # values for the normality statistic: of millions, any deviation is "significant"
+UNCHANGED = 0.02  # of σ: a residual this small is no residual
+SURE = 0.99  # quantile of the χ² law above which more was removed than noise explains
+CHUNK = 4_000_000  # values at once
+
+
+@dataclass(frozen=True, eq=False)
+class Residual:
+    """What was removed from the n voxels of the mask, in units of the noise.
+
+    Parameters
+    ----------
+    scaled : (n, v) r/σ with r = raw − denoised.
+    standard : (n, v) (raw − E)/SD, the Rician expectation and sd of a raw voxel if the
+        denoised one is right; r/σ for Gaussian noise.
+    reading : what the denoised value is taken for. "signal": the signal without noise, E is
+        its Rician mean. "mean": the Rician mean itself (no correction of the floor), E is
+        the value. "gaussian": additive noise, E is the value and SD is σ. The one under
+        which the raw data are likeliest.
+    mask : (x, y, z) the voxels used: in the mask, σ > 0, not all zero in the raw scan.
+    """
+
+    scaled: Float[np.ndarray, "n v"]
+    standard: Float[np.ndarray, "n v"]
+    reading: str
+    mask: Bool[np.ndarray, "x y z"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """r/σ of one group: mean, sd, skewness, excess kurtosis, and D'Agostino–Pearson's K².
+
+    K² comes from 5000 values drawn at random; 95 % of normal samples stay below 5.99.
+    """
+
+    mean: float = measured("σ")
+    sd: float = measured("σ")
+    skewness: float | None = measured("", "nothing was removed here")
+    kurtosis: float | None = measured("", "nothing was removed here")
+    k2: float | None = measured("", "nothing was removed here, or fewer than 20 values")
+
+
+@dataclass(frozen=True)
+class Whiteness:
+    """Correlation of the residual with its neighbour along x, y, z and in the next volume."""
+
+    x: float | None = measured("", "fewer than 100 neighbours in the mask")
+    y: float | None = measured("", "fewer than 100 neighbours in the mask")
+    z: float | None = measured("", "fewer than 100 neighbours in the mask")
+    volume: float | None = measured("", "there is one volume only")
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Mean square of the standardised residual, and where it exceeds what noise explains.
+
+    excess: share of voxels whose mean square over the volumes lies above the 99 % point of
+    its χ² law; pure noise gives 0.01.
+    """
+
+    mean: float = measured("σ²")
+    excess: float = measured("")
+
+
+@lru_cache(maxsize=1)
+def _law() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """θ, the Rician mean and sd at σ = 1, to interpolate in."""
+    theta = np.concatenate([np.linspace(0, 10, 1001), np.linspace(10.05, 60, 1000)])
+    mean, variance = rician_moments(theta)
+    return theta, mean, np.sqrt(variance)
+
+
+def _expected(snr: np.ndarray, reading: str) -> tuple[np.ndarray, np.ndarray]:
+    """Expectation and sd (in σ) of a raw voxel whose denoised value is ``snr`` (in σ)."""
+    theta, mean, sd = _law()
+    if reading == "gaussian":
+        return snr, np.ones_like(snr)
+    if reading == "mean":
+        return snr, np.interp(np.interp(snr, mean, theta), theta, sd).astype(snr.dtype)
+    value = np.where(snr > theta[-1], snr, np.interp(snr, theta, mean))
+    return value.astype(snr.dtype), np.interp(snr, theta, sd).astype(snr.dtype)
+
+
+def residual(
+    raw: Float[np.ndarray, "x y z v"],
+    denoised: Float[np.ndarray, "x y z v"],
+    mask: Bool[np.ndarray, "x y z"],
+    sigma: Float[np.ndarray, "x y z"],
+) -> Residual:
+    """The residual in units of the noise, σ may vary in space; definitions at `Residual`."""
+    usable = mask & np.isfinite(sigma) & (sigma > 0) & (raw != 0).any(-1)
+    if not usable.any():
+        raise CannotMeasure("the noise's σ is zero or unknown everywhere in the mask")
+    noise = sigma[usable].astype(np.float32)[:, None]
+    noisy = raw[usable].astype(np.float32) / noise
+    clean = denoised[usable].astype(np.float32) / noise
+    reading = _likeliest(noisy, clean)
+    standard = np.empty_like(noisy)
+    step = max(1, CHUNK // noisy.shape[1])
+    for lo in range(0, len(noisy), step):
+        part = slice(lo, lo + step)
+        value, sd = _expected(clean[part], reading)
+        standard[part] = (noisy[part] - value) / sd
+    return Residual(noisy - clean, standard, reading, usable)
+
+
+def _likeliest(noisy: np.ndarray, clean: np.ndarray) -> str:
+    low = clean < FLOOR_SNR
+    if not low.any():
+        return "gaussian"
+    stride = max(1, int(low.sum()) // CHUNK)
+    a, d = noisy[low][::stride], clean[low][::stride]
+    cost = {}
+    for reading in READINGS:
+        value, sd = _expected(d, reading)
+        cost[reading] = float((((a - value) / sd) ** 2 + 2 * np.log(sd)).mean(dtype=float))
+    return min(cost, key=lambda name: cost[name])
+
+
+def moments(scaled: Float[np.ndarray, "n v"], *, seed: int = 0) -> Moments:
+    """Mean, sd, skewness, excess kurtosis and K² of r/σ; K² of a seeded subsample."""
+    mean = float(scaled.mean(dtype=float))
+    centred = (scaled - np.float32(mean)).ravel()
+    variance = float(np.square(centred).mean(dtype=float))
+    if variance**0.5 < UNCHANGED:
+        return Moments(mean, variance**0.5, None, None, None)
+    skewness = float((centred**3).mean(dtype=float)) / variance**1.5
+    kurtosis = float((centred**4).mean(dtype=float)) / variance**2 - 3
+    k2 = None
+    if centred.size >= 20:  # below it the test's kurtosis part is not valid
+        rng = stream(seed, "normality")
+        some = centred[rng.integers(0, centred.size, min(SAMPLE, centred.size))]
+        k2 = float(stats.normaltest(some.astype(float)).statistic)
+    return Moments(mean, variance**0.5, skewness, kurtosis, k2)
+
+
+def whiteness(standard: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"]) -> Whiteness:
+    """Lag-1 autocorrelation along each axis (both voxels in the mask) and across volumes.
+
+    The mean of every volume is taken out first, so that a shift of one volume does not count.
+    """
+    z = standard - standard.mean(0)
+    place = np.full(mask.shape, -1)
+    place[mask] = np.arange(len(z))
+    found: list[float | None] = []
+    for axis in range(3):
+        a = place.take(range(mask.shape[axis] - 1), axis).ravel()
+        b = place.take(range(1, mask.shape[axis]), axis).ravel()
+        both = (a >= 0) & (b >= 0)
+        enough = int(both.sum()) * z.shape[1] >= 100
+        found.append(_lag(z[a[both]], z[b[both]]) if enough else None)
+    found.append(_lag(z[:, :-1], z[:, 1:]) if z.shape[1] > 1 else None)
+    return Whiteness(*found)
+
+
+def _lag(a: np.ndarray, b: np.ndarray) -> float | None:
+    power = float(np.einsum("nv,nv->", a, a)) * float(np.einsum("nv,nv->", b, b))
+    return float(np.einsum("nv,nv->", a, b)) / power**0.5 if power > 0 else None
+
+
+def energy(standard: Float[np.ndarray, "n v"]) -> Energy:
+    """Mean square over volumes in each voxel, against its χ² law with v degrees of freedom."""
+    local = np.square(standard).mean(1, dtype=float)
+    limit = stats.chi2.ppf(SURE, standard.shape[1]) / standard.shape[1]
+    return Energy(float(local.mean()), float((local > limit).mean()))

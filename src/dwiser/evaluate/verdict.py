@@ -1,0 +1,173 @@
+"""PASS, WARN or FAIL for a residual, with the reasons in words.
+
+The limits were set on phantoms at b0 SNR 5 to 30 (one or more b0s, 64 directions, σ varying
+in space): the truth and its Rician mean stay five times below every WARN, MP-PCA and a linear
+leave-one-out prediction stay below every FAIL, and a blur of one voxel FWHM, the mean DWI,
+an erased and an invented lesion pass one FAIL each.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dwiser.evaluate.anatomy import Anatomy
+from dwiser.evaluate.local import Spot
+from dwiser.evaluate.residual import UNCHANGED, Energy, Moments, Whiteness
+
+# (WARN, FAIL) each
+SHIFT = (0.1, 0.3)  # σ; a mean of 0.1 σ moves MD by about 1 % at SNR 10
+EXCESS = (0.05, 0.2)  # share of voxels; noise gives 0.01, a σ map 10 % too low about 0.14
+CORRELATION = (0.15, 0.3)  # of the mean residual with anatomy; counts only with STRUCTURE
+STRUCTURE = (0.1, 0.25)  # σ; what repeats in every volume, 0.125 is the noise of 64 averaged
+DIRECTION = (0.3, 0.4)  # correlation of residual energy with FA; counts only with LOST
+LOST = (0.05, 0.1)  # share of voxels over σ² from which DIRECTION counts
+SPOT = (0.5, 1.0)  # σ, mean over a spot four voxels wide, surely; good denoisers reach 0.2 to 0.9
+NEIGHBOURS = 0.1  # WARN only: the raw noise itself may be correlated (zero filling)
+LITTLE = 0.3  # sd of r/σ below which little noise was removed; said, not held against it
+
+LEVELS = ("PASS", "WARN", "FAIL")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One finding: which test (``code``), how bad, and in words."""
+
+    code: str
+    level: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The worst level of its reasons; ``notes`` say what is good to know and no fault."""
+
+    level: str
+    reasons: tuple[Reason, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the residual tests found, by group of volumes where they are by group."""
+
+    raw_moments: Mapping[str, Moments]
+    standard_mean: Mapping[str, float]
+    energies: Mapping[str, Energy]
+    whiteness: Whiteness
+    anatomy: Anatomy | None
+    spots: tuple[Spot, ...]
+
+
+def judge(found: Findings) -> Verdict:
+    """The verdict over all findings; a scan returned unchanged is told so and nothing else."""
+    unchanged = [
+        g for g, m in found.raw_moments.items() if m.sd < UNCHANGED and abs(m.mean) < UNCHANGED
+    ]
+    if len(unchanged) == len(found.raw_moments):
+        words = "unchanged: the denoised scan equals the raw one, nothing was removed"
+        return Verdict("WARN", (Reason("unchanged", "WARN", words),))
+    tests = (_shift, _anatomy, _energy, _direction, _spot, _white)
+    reasons = tuple(reason for test in tests for reason in test(found))
+    level = max((r.level for r in reasons), key=LEVELS.index, default="PASS")
+    notes = [f"the volumes of {g} are unchanged" for g in unchanged]
+    notes += [
+        f"little was removed from {g}: the residual's sd is {m.sd:.2f} σ"
+        for g, m in found.raw_moments.items()
+        if g not in unchanged and m.sd < LITTLE
+    ]
+    return Verdict(level, reasons, tuple(notes))
+
+
+def _level(value: float, limits: tuple[float, float]) -> str:
+    return LEVELS[sum(value >= limit for limit in limits)]
+
+
+def _both(a: str, b: str) -> str:
+    return min(a, b, key=LEVELS.index)
+
+
+def _shift(found: Findings) -> Iterator[Reason]:
+    for group, mean in found.standard_mean.items():
+        level = _level(abs(mean), SHIFT)
+        if level != "PASS":
+            way = "darker" if mean > 0 else "brighter"
+            words = f"{group} became {way} by {abs(mean):.2f} σ on average: intensities shifted"
+            yield Reason("shift", level, words)
+
+
+def _anatomy(found: Findings) -> Iterator[Reason]:
+    a = found.anatomy
+    if a is None:
+        return
+    named = {
+        "the signal": (a.mean_signal, a.size_signal),
+        "the signal's gradient": (a.mean_gradient, a.size_gradient),
+        "FA": (a.mean_fa, a.size_fa),
+    }
+    strength = {
+        name: max((abs(v) for v in pair if v is not None), default=0.0)
+        for name, pair in named.items()
+    }
+    worst = max(strength, key=lambda name: strength[name])
+    structure = a.structure or 0.0
+    level = _both(_level(strength[worst], CORRELATION), _level(structure, STRUCTURE))
+    if level != "PASS":
+        words = (
+            f"anatomy in the residual: its mean over volumes follows {worst} (correlation "
+            f"{strength[worst]:.2f}) with {structure:.2f} σ RMS that noise does not explain; "
+            "edges were blurred or contrast was lost"
+        )
+        yield Reason("anatomy", level, words)
+
+
+def _energy(found: Findings) -> Iterator[Reason]:
+    for group, e in found.energies.items():
+        level = _level(e.excess, EXCESS)
+        if level != "PASS":
+            words = (
+                f"more than noise was removed from {group}: in {e.excess:.0%} of the voxels the "
+                f"residual exceeds what σ² explains (noise alone: 1 %), or σ is too low"
+            )
+            yield Reason("variance", level, words)
+
+
+def _direction(found: Findings) -> Iterator[Reason]:
+    a = found.anatomy
+    shells = [e.excess for group, e in found.energies.items() if group != "b0"]
+    if a is None or a.energy_fa is None or not shells:
+        return
+    level = _both(_level(a.energy_fa, DIRECTION), _level(max(shells), LOST))
+    if level != "PASS":
+        words = (
+            f"directional signal was removed: the residual is largest where FA is high "
+            f"(correlation {a.energy_fa:.2f})"
+        )
+        yield Reason("direction", level, words)
+
+
+def _spot(found: Findings) -> Iterator[Reason]:
+    for s in found.spots:
+        level = _level(s.sure, SPOT) if s.score > s.limit else "PASS"
+        if level != "PASS":
+            way = "darker" if s.effect > 0 else "brighter"
+            words = (
+                f"something was erased or invented at voxel {s.place} in {s.group}: the denoised "
+                f"image is {abs(s.effect):.1f} σ {way} than the raw there (score {s.score:.1f}, "
+                f"noise stays below {s.limit:.1f})"
+            )
+            yield Reason("local", level, words)
+
+
+def _white(found: Findings) -> Iterator[Reason]:
+    w = found.whiteness
+    space = [v for v in (w.x, w.y, w.z) if v is not None]
+    if space and float(np.abs(space).max()) >= NEIGHBOURS:
+        words = (
+            f"neighbouring residuals are correlated ({max(space, key=abs):.2f}): the denoiser "
+            "smoothed in space, or the raw noise is correlated (interpolated, zero-filled)"
+        )
+        yield Reason("space", "WARN", words)
+    if w.volume is not None and abs(w.volume) >= NEIGHBOURS:
+        words = f"residuals of successive volumes are correlated ({w.volume:.2f})"
+        yield Reason("volumes", "WARN", words)

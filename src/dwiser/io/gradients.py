@@ -1,0 +1,138 @@
+"""Gradient tables as text in FSL's format: bvals one row, bvecs three rows."""
+
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from dwiser.errors import InputError
+from dwiser.io.about import FilePath, about
+from dwiser.scan import B0_THRESHOLD, Gradients
+
+TOKEN_SHOWN = 20  # characters of an unreadable number that an error quotes
+
+
+@dataclass(frozen=True, eq=False)
+class ReadGradients(Gradients):
+    """Gradients that keep the table as their files had it: b0 vectors, lengths and all.
+
+    Parameters
+    ----------
+    raw_bvals : (V,) float, s/mm²
+    raw_bvecs : (V, 3) float
+    """
+
+    _: KW_ONLY
+    raw_bvals: Float[np.ndarray, "v"]
+    raw_bvecs: Float[np.ndarray, "v 3"]
+
+
+def read_bvals(path: FilePath) -> Float[np.ndarray, "v"]:
+    """Read b-values in s/mm², written as one row or one column.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no row of numbers, or holds a negative, NaN or
+        infinite one.
+    """
+    with about(path):
+        table = _read_table(Path(path))
+        if min(table.shape) > 1:
+            raise InputError(
+                f"It holds a {_size(table)} table, b-values are one row: give the .bval file."
+            )
+        if not np.isfinite(table).all() or (table < 0).any():
+            raise InputError("The b-values hold a negative, NaN or infinite number: correct them.")
+    return table.ravel()
+
+
+def read_bvecs(path: FilePath) -> Float[np.ndarray, "v 3"]:
+    """Read b-vectors in the image's voxel axes, from a 3×N or an N×3 table.
+
+    A 3×3 table is read as FSL writes it, one vector a column. Lengths are not checked
+    here: a b0's vector may be anything.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or neither side of the table is 3.
+    """
+    with about(path):
+        table = _read_table(Path(path))
+        if 3 not in table.shape:
+            raise InputError(
+                f"It holds a {_size(table)} table, b-vectors are 3×N or N×3: give the .bvec file."
+            )
+    return np.ascontiguousarray(table.T) if table.shape[0] == 3 else table
+
+
+def read_gradients(
+    bval: FilePath, bvec: FilePath, *, volumes: int, b0_threshold: float = B0_THRESHOLD
+) -> ReadGradients:
+    """Read the gradient table of a series of so many ``volumes``.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, does not have one entry a volume, or holds DWI
+        directions that are not of unit length; the message names the file.
+    """
+    bvals, bvecs = read_bvals(bval), read_bvecs(bvec)
+    for path, what, table in ((bval, "b-values", bvals), (bvec, "b-vectors", bvecs)):
+        if len(table) != volumes:
+            raise InputError(
+                f"{path}: there are {len(table)} {what} for the {volumes} volumes of the image: "
+                "give the table that belongs to it."
+            )
+    with about(bvec):
+        return ReadGradients(bvals, bvecs, b0_threshold, raw_bvals=bvals, raw_bvecs=bvecs)
+
+
+def write_bvals(gradients: Gradients, path: FilePath) -> None:
+    """Write the b-values as one row; reading them gives the same numbers to the last bit."""
+    raw = gradients.raw_bvals if isinstance(gradients, ReadGradients) else gradients.bvals
+    Path(path).write_text(_row(raw))
+
+
+def write_bvecs(gradients: Gradients, path: FilePath) -> None:
+    """Write the b-vectors as three rows; a table that was read is written as it came in."""
+    raw = gradients.raw_bvecs if isinstance(gradients, ReadGradients) else gradients.bvecs
+    Path(path).write_text("".join(_row(axis) for axis in raw.T))
+
+
+def _row(values: Iterable[float]) -> str:
+    # the shortest decimals that read back as the same double
+    return " ".join(np.format_float_positional(v, trim="-") for v in values) + "\n"
+
+
+def _read_table(path: Path) -> Float[np.ndarray, "rows columns"]:
+    """Numbers in rows, apart by blanks or commas."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError("It is not a text file: give numbers in FSL's format.") from error
+    rows = [[_number(token) for token in line.replace(",", " ").split()] for line in lines]
+    rows = [row for row in rows if row]
+    if not rows:
+        raise InputError("It is empty: give numbers in FSL's format.")
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) > 1:
+        raise InputError(
+            f"Its rows are not equally long ({lengths[0]} to {lengths[-1]} numbers): correct them."
+        )
+    return np.array(rows, float)
+
+
+def _number(token: str) -> float:
+    try:
+        return float(token)
+    except ValueError as error:
+        shown = token[:TOKEN_SHOWN] + ("…" if len(token) > TOKEN_SHOWN else "")
+        raise InputError(f"It holds {shown!r} where a number should be: correct it.") from error
+
+
+def _size(table: np.ndarray) -> str:
+    return f"{table.shape[0]}×{table.shape[1]}"

@@ -1,0 +1,189 @@
+"""NIfTI images: read a scan with its geometry, write results with the same one."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Bool, Float32, Shaped
+from nibabel.imageglobals import LoggingOutputSuppressor
+
+from dwiser.errors import InputError
+from dwiser.io.about import FilePath, about
+from dwiser.io.gradients import read_gradients
+from dwiser.io.names import ending, find_inputs
+from dwiser.scan import B0_THRESHOLD, Scan
+
+GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MOST = 1032  # deflate makes nothing smaller than this many times
+AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
+SERIES_NDIM, MAP_NDIM = 4, 3
+
+
+def load(
+    dwi: FilePath,
+    bval: FilePath | None = None,
+    bvec: FilePath | None = None,
+    mask: FilePath | None = None,
+    *,
+    b0_threshold: float = B0_THRESHOLD,
+) -> Scan:
+    """Read a diffusion-weighted series, its gradient table and, if given, a mask.
+
+    Parameters
+    ----------
+    dwi : a 4-D NIfTI-1 or NIfTI-2 image, .nii or .nii.gz.
+    bval, bvec : FSL's text files; without them those beside the image with its stem.
+    mask : an image on the same grid; voxels neither zero nor NaN are inside.
+    b0_threshold : b-values up to this many s/mm² count as b0.
+
+    Returns
+    -------
+    Scan
+        (X, Y, Z, V) float32 in the scanner's units (scale slope applied), volumes
+        contiguous in memory; its gradients keep the raw table.
+
+    Raises
+    ------
+    InputError
+        For anything that is wrong with one of the files, in one sentence that names it.
+    """
+    image = _open(dwi)
+    with about(dwi):
+        shape = _shape(image, SERIES_NDIM)
+    files = find_inputs(dwi, bval, bvec, mask)
+    gradients = read_gradients(files.bval, files.bvec, volumes=shape[-1], b0_threshold=b0_threshold)
+    inside = None if mask is None else _read_mask(mask, dwi, image)
+    with about(dwi):
+        return Scan(
+            data=_voxels(image, shape),
+            affine=np.array(image.affine, float),
+            gradients=gradients,
+            header=image.header.copy(),
+            mask=inside,
+        )
+
+
+def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan) -> None:
+    """Write a map or a series with the geometry of the scan it came from.
+
+    Parameters
+    ----------
+    data : (X, Y, Z) or (X, Y, Z, V) on the scan's grid; bool is stored as uint8,
+        anything else as float32 without a scale slope.
+    path : .nii or .nii.gz.
+    like : its affine and header (q/sform codes, zooms, units, description) are kept.
+    """
+    ending(path)
+    stored = np.asarray(data).astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
+    kind = nib.Nifti2Image if isinstance(like.header, nib.Nifti2Header) else nib.Nifti1Image
+    image = kind(stored, like.affine, like.header)  # copies the header
+    header = image.header
+    header.set_data_dtype(stored.dtype)
+    header["cal_min"] = header["cal_max"] = 0  # a viewer's window for the raw intensities
+    if data.ndim == MAP_NDIM:
+        header.extensions.clear()  # they may describe volumes that a map does not have
+    image.to_filename(path)
+
+
+def _open(path: FilePath) -> Any:
+    """The NIfTI image with its header read and checked, its voxels not yet."""
+    with about(path):
+        with Path(path).open("rb") as file:
+            first = file.read(len(GZIP_MAGIC))
+        if not first:
+            raise InputError("The file is empty (0 bytes): export or copy it again.")
+    zipped, named_so = first == GZIP_MAGIC, ending(path).lower() == ".nii.gz"
+    with about(path):
+        if named_so and not zipped:
+            raise InputError("It is not gzip-compressed as a .nii.gz must be: give a NIfTI image.")
+        if zipped and not named_so:
+            raise InputError("It is gzip-compressed: name it .nii.gz.")
+        try:
+            with LoggingOutputSuppressor():  # it would print beside our one sentence
+                image = nib.load(path)
+        except Exception as error:  # nibabel, gzip and zlib each have their own
+            raise InputError("It is no NIfTI image, or a damaged one: export it again.") from error
+        if not isinstance(image, nib.Nifti1Image):  # NIfTI-2's class is a subclass
+            raise InputError("It is not a NIfTI image: convert it to .nii.gz.")
+        _check_header(image)
+    return image
+
+
+def _check_header(image: Any) -> None:
+    dtype = image.get_data_dtype()
+    if dtype.fields is not None:
+        raise InputError("The image holds colours (RGB): give a magnitude image.")
+    if dtype.kind == "c":
+        raise InputError("The image is complex: give its magnitude.")
+    if min(image.shape, default=0) < 1:
+        raise InputError(f"The image has no voxels (shape {image.shape}): export it again.")
+    if not np.isfinite(image.affine).all():
+        raise InputError("The affine holds a NaN or infinite number: repair the header.")
+
+
+def _shape(image: Any, ndim: int) -> tuple[int, ...]:
+    """The image's shape, without the axes of length 1 after the first ``ndim``."""
+    shape = tuple(int(n) for n in image.shape)
+    while len(shape) > ndim and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != ndim:
+        needed = "4-D series" if ndim == SERIES_NDIM else "3-D map"
+        raise InputError(f"The image has {len(shape)} dimensions: a {needed} is needed.")
+    if ndim == SERIES_NDIM and shape[-1] == 1:
+        raise InputError("The image has one volume only: a series of DWIs is needed.")
+    return shape
+
+
+def _voxels(image: Any, shape: tuple[int, ...]) -> Float32[np.ndarray, "x y z *v"]:
+    """All voxels as float32, scaled; one volume at a time, so that float64 stays small."""
+    proxy = image.dataobj
+    _check_size(image)
+    scaled = (proxy.slope, proxy.inter) != (1, 0)
+    try:
+        raw = proxy.get_unscaled().reshape(shape, order="F")
+        voxels = np.empty(shape, np.float32, order="F")
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found as infinite
+            for last in range(shape[-1]):
+                part = raw[..., last]
+                if scaled:
+                    part = part.astype(np.float64) * proxy.slope + proxy.inter
+                voxels[..., last] = part
+    except MemoryError as error:
+        raise InputError(
+            f"Its {shape} voxels do not fit into this machine's memory: give a smaller image."
+        ) from error
+    except Exception as error:  # numpy, gzip and zlib each have their own
+        raise InputError("It is truncated or damaged: export or copy it again.") from error
+    return voxels
+
+
+def _check_size(image: Any) -> None:
+    """Refuse a file too short for its header before memory is asked for what is not there."""
+    name = image.get_filename()
+    most = Path(name).stat().st_size * (GZIP_MOST if ending(name).lower() == ".nii.gz" else 1)
+    if most < math.prod(image.shape) * image.get_data_dtype().itemsize:
+        raise InputError("It is truncated or damaged: export or copy it again.")
+
+
+def _read_mask(path: FilePath, dwi: FilePath, series: Any) -> Bool[np.ndarray, "x y z"]:
+    """The mask as booleans, once it is known to lie on the grid of ``series``."""
+    image = _open(path)
+    with about(path):
+        shape, grid = _shape(image, MAP_NDIM), series.shape[:3]
+        if shape != grid:
+            raise InputError(
+                f"The mask has shape {shape} but {dwi} {grid}: give a mask on the image's grid."
+            )
+        off = float(np.abs(image.affine - series.affine).max())
+        if off > AFFINE_TOLERANCE:
+            raise InputError(
+                f"The mask's affine is up to {off:.3g} off that of {dwi}: "
+                "give a mask on the image's grid."
+            )
+        voxels = _voxels(image, shape)
+        inside = np.isfinite(voxels) & (voxels != 0)
+        if not inside.any():
+            raise InputError("The mask is empty: give one that covers the object.")
+    return inside

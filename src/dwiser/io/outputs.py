@@ -1,0 +1,147 @@
+"""A set of output files that appears as a whole, or not at all."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+from uuid import uuid4
+
+from dwiser.errors import DwiserError, InputError
+from dwiser.io.about import FilePath
+from dwiser.io.names import NIFTI_ENDINGS, companion
+
+Writer: TypeAlias = Callable[[Path], None]
+
+SET_ENDINGS = (".json", ".bval", ".bvec")  # what comes with every image
+
+
+def planned(
+    out: FilePath,
+    *extras: FilePath | None,
+    inputs: Iterable[FilePath] = (),
+    force: bool = False,
+) -> tuple[Path, ...]:
+    """The whole set of files that OUT stands for, checked before any work is done.
+
+    Parameters
+    ----------
+    out : the image; OUT.json, OUT.bval and OUT.bvec come with it.
+    extras : further images at paths of their own; None is passed over.
+    inputs : files that are read and so may not be overwritten, not even with ``force``.
+    force : whether files that exist may be replaced.
+
+    Returns
+    -------
+    tuple of Path
+        The companions, the extras, and OUT last.
+
+    Raises
+    ------
+    InputError
+        If a name is not that of a NIfTI image, a folder is missing or may not be written,
+        a file exists, would overwrite an input, or comes twice.
+    """
+    images = [Path(path) for path in (*extras, out) if path is not None]
+    for image in images:
+        companion(image, "")  # refuses a name that is no image's
+    paths = (*(companion(out, extension) for extension in SET_ENDINGS), *images)
+    _check(paths, inputs, force)
+    return paths
+
+
+def write_set(writers: Mapping[Path, Writer], *, force: bool = False) -> None:
+    """Write several files under hidden temporary names, then give them their own.
+
+    Parameters
+    ----------
+    writers : for each path a function that writes it; it is called with a temporary path
+        in the same folder and with the same ending. Put the image last: it appears last,
+        and an old one vanishes first, so that an image is never beside another's companions.
+    force : whether files that exist are replaced; they stay if anything fails.
+
+    Raises
+    ------
+    InputError
+        As ``planned`` does.
+    DwiserError
+        If a file cannot be written, say for want of space. This, any other exception and
+        Ctrl-C leave the folder as it was.
+    """
+    _check(tuple(writers), (), force)
+    token = uuid4().hex[:8]
+    new = {
+        path: path.with_name(f".dwiser-{token}-{i}{_ending(path)}")
+        for i, path in enumerate(writers)
+    }
+    try:
+        for path, temporary in new.items():
+            try:
+                writers[path](temporary)
+            except OSError as error:
+                raise _unwritten(path, error) from error
+        _rename(new, token)
+    finally:
+        for temporary in new.values():
+            temporary.unlink(missing_ok=True)
+
+
+def _rename(new: dict[Path, Path], token: str) -> None:
+    """Put the old files aside, the new ones in their place; all the way back if that fails."""
+    old = {path: path.with_name(f".dwiser-{token}-old{i}") for i, path in enumerate(new)}
+    try:
+        for path in reversed(new):
+            with suppress(FileNotFoundError):
+                path.replace(old[path])
+        for path, temporary in new.items():
+            temporary.replace(path)
+    except BaseException as error:
+        for path, temporary in new.items():
+            if not temporary.exists():
+                path.unlink(missing_ok=True)
+            if os.path.lexists(old[path]):
+                old[path].replace(path)
+        if isinstance(error, OSError):
+            raise _unwritten(next(reversed(new)), error) from error
+        raise
+    for aside in old.values():
+        aside.unlink(missing_ok=True)
+
+
+def _check(paths: tuple[Path, ...], inputs: Iterable[FilePath], force: bool) -> None:
+    sources = {_real(path) for path in inputs}
+    seen: set[Path] = set()
+    for path in paths:
+        folder = path.parent
+        if not folder.is_dir():
+            raise InputError(f"{path}: its folder does not exist: create {folder} first.")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise InputError(f"{path}: its folder may not be written: choose another.")
+        if path.is_dir():
+            raise InputError(f"{path}: this is a folder: give the name of a file.")
+        if _real(path) in sources or _is_one_of(path, sources):
+            raise InputError(f"{path}: this output is also an input: choose another name.")
+        if _real(path) in seen:
+            raise InputError(f"{path}: two outputs have this name: give each its own.")
+        if os.path.lexists(path) and not force:
+            raise InputError(f"{path}: it exists already: give another name, or --force.")
+        seen.add(_real(path))
+
+
+def _real(path: FilePath) -> Path:
+    return Path(path).resolve()
+
+
+def _is_one_of(path: Path, sources: set[Path]) -> bool:
+    """Whether a hard link, or a file system blind to case, makes it the same file."""
+    return path.exists() and any(path.samefile(source) for source in sources if source.exists())
+
+
+def _ending(path: Path) -> str:
+    name = path.name.lower()
+    return next((known for known in NIFTI_ENDINGS if name.endswith(known)), path.suffix)
+
+
+def _unwritten(path: Path, error: OSError) -> DwiserError:
+    reason = error.strerror or type(error).__name__
+    return DwiserError(f"{path}: it could not be written ({reason}): nothing was left behind.")

@@ -1,0 +1,60 @@
+"""Write a result as the field expects it: image, sidecar and gradient table, in one go."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Num, Shaped
+
+from dwiser.io.about import FilePath
+from dwiser.io.gradients import write_bvals, write_bvecs
+from dwiser.io.nifti import save_volume
+from dwiser.io.outputs import Writer, planned, write_set
+from dwiser.io.sidecar import sidecar
+from dwiser.scan import Scan
+
+
+def save(
+    data: Num[np.ndarray, "x y z v"],
+    out: FilePath,
+    scan: Scan,
+    *,
+    record: Mapping[str, Any] | None = None,
+    extras: Mapping[Path, Shaped[np.ndarray, "x y z *v"]] | None = None,
+    inputs: Iterable[FilePath] = (),
+    force: bool = False,
+) -> None:
+    """Write OUT.nii.gz with OUT.json, OUT.bval, OUT.bvec and ``extras`` as one set.
+
+    Parameters
+    ----------
+    data : (X, Y, Z, V) in the scan's units and volume order; stored as float32.
+    out : the image's path, .nii or .nii.gz.
+    scan : the input; its geometry and its gradient table as read are written.
+    record : what the sidecar says.
+    extras : further images by path: maps (X, Y, Z), masks (bool) or series (X, Y, Z, V).
+    inputs : files that may not be overwritten, not even with ``force``.
+    force : replace files that exist.
+
+    Raises
+    ------
+    InputError, DwiserError
+        As ``planned`` and ``write_set`` do; then nothing was written.
+    """
+    extras = extras or {}
+    json, bval, bvec, *images = planned(out, *extras, inputs=inputs, force=force)
+    text = sidecar(record or {})
+    writers: dict[Path, Writer] = {
+        json: lambda path: _write_text(path, text),
+        bval: partial(write_bvals, scan.gradients),
+        bvec: partial(write_bvecs, scan.gradients),
+    }
+    for path, array in zip(images, (*extras.values(), data), strict=True):
+        writers[path] = partial(save_volume, array, like=scan)
+    write_set(writers, force=force)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,76 @@
+"""The JSON sidecar: plain values out, acquisition fields in, and the input's hash."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dwiser.errors import DwiserWarning
+from dwiser.io.about import FilePath
+from dwiser.io.names import companion
+
+
+def sidecar(record: Mapping[str, Any]) -> str:
+    """The record as JSON text, its keys in the order they were put in.
+
+    NumPy scalars and arrays, dataclasses, enums, paths, sets and tuples become plain
+    values; NaN and infinity, which JSON lacks, become null; anything else its ``str``.
+    """
+    return json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, np.floating):
+        return _plain(float(value))
+    if isinstance(value, np.ndarray | np.bool_ | np.integer | np.str_):
+        return _plain(value.tolist())
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(item) for item in value), key=str)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value)  # a record is never worth losing a result for
+
+
+def carried_over(dwi: FilePath) -> dict[str, Any]:
+    """The acquisition fields of the BIDS sidecar beside the image; {} if there is none.
+
+    One that cannot be read gives a DwiserWarning and {}.
+    """
+    path = companion(dwi, ".json")
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError):
+        fields = None
+    if isinstance(fields, dict):
+        return fields
+    warnings.warn(
+        f"{path}: it is not a readable JSON object: its acquisition fields are not carried over.",
+        DwiserWarning,
+        stacklevel=2,
+    )
+    return {}
+
+
+def sha256(path: FilePath) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

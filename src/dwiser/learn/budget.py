@@ -1,0 +1,62 @@
+"""Turning minutes into work: a short warm-up measures, the rest is counted."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+from torch import nn
+
+from dwiser.learn.loop import Batch, train
+
+WARM, TIMED = 3, 8  # iterations before the clock, and on it
+SAMPLING_SHARE = 0.3  # of the time that is left, at most, for the walks
+SLACK = 0.93  # of the time that is left is planned; the rest covers what was not measured
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds a training iteration and seconds an evaluation of every slice."""
+
+    iteration: float
+    evaluation: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a budget buys: training iterations and evaluations a slice."""
+
+    iterations: int
+    evaluations: int
+
+
+def measure(
+    net: nn.Module, draw: Callable[[int], Batch], evaluate: Callable[[], float], **training: object
+) -> Pace:
+    """Time a throwaway copy of the net; the net and its seed stay as they were.
+
+    ``evaluate`` gives the seconds of one evaluation of every slice.
+    """
+    trial = deepcopy(net)
+    settings = {"learning_rate": 1e-6, **training}
+    train(trial, draw, iterations=WARM, **settings)  # type: ignore[arg-type]
+    _settle()
+    begun = perf_counter()
+    train(trial, draw, iterations=TIMED, **settings)  # type: ignore[arg-type]
+    _settle()
+    return Pace((perf_counter() - begun) / TIMED, evaluate())
+
+
+def _settle() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def plan_work(seconds: float, pace: Pace, most_evaluations: int) -> Work:
+    """Split what is left of a budget: the walks' worst case first, training gets the rest."""
+    planned = max(0.0, seconds) * SLACK
+    fitting = int(planned * SAMPLING_SHARE / max(pace.evaluation, 1e-9))
+    evaluations = max(1, min(most_evaluations, fitting))
+    rest = planned - evaluations * pace.evaluation
+    return Work(max(1, int(rest / max(pace.iteration, 1e-9))), evaluations)

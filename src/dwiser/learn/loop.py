@@ -1,0 +1,99 @@
+"""The learning loop: draw a batch, take a step, tell the watcher."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dwiser.learn.memory import out_of_memory
+from dwiser.watch import Progress, Watch, silent
+
+Decay = Literal["constant", "cosine"]
+WARM_UP = 50  # iterations of rising learning rate before a cosine
+SMOOTH = 0.98  # of the running loss that is shown
+REPORTS = 100  # progress reports over a whole training, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Inputs (B, C, H, W), levels (B,) or None, and the targets the output is held against."""
+
+    inputs: Float[Tensor, "b c h w"]
+    level: Float[Tensor, "b"] | None
+    targets: Float[Tensor, "b c2 h w"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a training went: iterations done and the running loss (MSE) at its end."""
+
+    iterations: int
+    loss: float
+
+
+def rate(iteration: int, iterations: int, peak: float, decay: Decay) -> float:
+    """Learning rate at an iteration: constant, or a warm-up and half a cosine down to 0."""
+    if decay == "constant":
+        return peak
+    warm = min(WARM_UP, max(1, iterations // 10))
+    if iteration < warm:
+        return peak * (iteration + 1) / warm
+    share = torch.tensor((iteration - warm) / max(1, iterations - warm))
+    return peak * 0.5 * (1 + float(torch.cos(torch.pi * share)))
+
+
+def train(
+    net: nn.Module,
+    draw: Callable[[int], Batch],
+    *,
+    iterations: int,
+    learning_rate: float,
+    decay: Decay = "constant",
+    bf16: bool = False,
+    watch: Watch = silent,
+) -> Trained:
+    """Fit ``net`` in place by Adam on the mean squared error; weights are not averaged.
+
+    ``draw(i)`` gives the batch of iteration i. On out-of-memory the batch is split and its
+    gradients accumulated: the same step, in parts.
+    """
+    net.train()
+    optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
+    running, parts = 0.0, 1
+    every = max(1, iterations // REPORTS)
+    for i in range(iterations):
+        for group in optimizer.param_groups:
+            group["lr"] = rate(i, iterations, learning_rate, decay)
+        batch = draw(i)
+        while True:
+            try:
+                loss = _step(net, optimizer, batch, parts, bf16)
+                break
+            except RuntimeError as error:
+                if not out_of_memory(error) or parts >= len(batch.inputs):
+                    raise
+                parts *= 2
+        running = loss if i == 0 else SMOOTH * running + (1 - SMOOTH) * loss
+        if (i + 1) % every == 0 or i + 1 == iterations:
+            watch(Progress("training", i + 1, iterations, f"loss {running:.3e}"))
+    net.eval()
+    return Trained(iterations, running)
+
+
+def _step(
+    net: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, parts: int, bf16: bool
+) -> float:
+    optimizer.zero_grad(set_to_none=True)
+    total, count = 0.0, len(batch.inputs)
+    for chosen in torch.arange(count).chunk(parts):
+        level = None if batch.level is None else batch.level[chosen]
+        with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=bf16):
+            out = net(batch.inputs[chosen], level)
+        loss = (out.float() - batch.targets[chosen]).square().mean() * (len(chosen) / count)
+        loss.backward()
+        total += float(loss.detach())
+    optimizer.step()
+    return total

@@ -1,0 +1,47 @@
+"""Running a network over batches that fit: on out-of-memory the batch halves and goes on."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device or the host ran out of memory."""
+    return isinstance(error, torch.OutOfMemoryError) or any(s in str(error) for s in SIGNS)
+
+
+def batched(
+    net: nn.Module, batch: int, *, bf16: bool = False
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """F for the chain from a network: (x_t (B, H, W), level (B,)) → x_out (B, H, W).
+
+    At most ``batch`` slices are in the network at once; channels-last; bf16 where told.
+    """
+    size = batch
+
+    def evaluate(x: Float[Tensor, "b h w"], level: Float[Tensor, "b"]) -> Float[Tensor, "b h w"]:
+        nonlocal size
+        out, at = torch.empty_like(x), 0
+        while at < len(x):
+            part = slice(at, at + size)
+            inputs = x[part, None].contiguous(memory_format=torch.channels_last)
+            try:
+                with (
+                    torch.inference_mode(),
+                    torch.autocast(x.device.type, torch.bfloat16, enabled=bf16),
+                ):
+                    result = net(inputs, level[part])
+                out[part] = result[:, 0].float()
+            except RuntimeError as error:
+                if not out_of_memory(error) or size == 1:
+                    raise
+                size = max(1, size // 2)
+                continue
+            at += size
+        return out
+
+    return evaluate

@@ -1,0 +1,51 @@
+"""A mask for scans that come without one: Otsu on the mean of the series, two voxels wider."""
+
+import numpy as np
+from dipy.segment.threshold import otsu
+from jaxtyping import Bool
+from scipy import ndimage
+
+from dwiser.scan import Scan
+
+MARGIN = 2  # voxels of dilation: a mask for denoising errs on the wide side
+BACKGROUND_SHARE = 0.4  # a "background" brighter than this share of the object is no background
+
+
+def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
+    """The scan's own mask, or an Otsu mask (Otsu 1979, as in DIPY) dilated by two voxels.
+
+    The mean over the DWIs (over all volumes, if there are none) is thresholded on the
+    square-root scale, holes are filled and specks dropped. Where Otsu finds no background
+    (a crop from inside the object) the whole field is taken. Voxels that the scanner has
+    set to zero in every volume are left out.
+    """
+    if scan.mask is not None:
+        return scan.mask
+    dwis = ~scan.gradients.is_b0
+    chosen = np.flatnonzero(dwis) if dwis.any() else np.arange(scan.shape[3])
+    mean = np.zeros(scan.shape[:3])
+    for v in chosen:
+        mean += np.maximum(scan.data[..., v], 0)
+    mean /= len(chosen)
+    alive = mean > 0
+    bright = np.sqrt(mean)
+    above = bright > otsu(bright)
+    if not above.any() or _no_background(mean, above):
+        return alive
+    wide = ndimage.binary_dilation(_main_parts(above), iterations=MARGIN)
+    filled = np.stack(
+        [ndimage.binary_fill_holes(wide[..., k]) for k in range(wide.shape[2])], axis=2
+    )
+    return filled & alive
+
+
+def _no_background(mean: np.ndarray, above: np.ndarray) -> bool:
+    below = ~above
+    return not below.any() or mean[below].mean() > BACKGROUND_SHARE * mean[above].mean()
+
+
+def _main_parts(above: np.ndarray) -> np.ndarray:
+    """Components at least a tenth of the largest; the specks of noise go."""
+    labels, count = ndimage.label(above)
+    sizes = ndimage.sum_labels(above, labels, np.arange(1, count + 1))
+    return np.isin(labels, 1 + np.flatnonzero(sizes >= 0.1 * sizes.max()))

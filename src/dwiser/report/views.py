@@ -1,0 +1,116 @@
+"""Upright pictures of a volume: which slices to show, and how they are turned."""
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}  # the RAS axis each plane is normal to
+ENDS = (("L", "R"), ("P", "A"), ("I", "S"))  # low and high end of each RAS axis
+AIR = 4  # voxels around the mask: enough to see what happened to the background
+THIN = 0.5  # a slab lower than half its depth shows two axial slices, no sagittal
+
+
+@dataclass(frozen=True)
+class View:
+    """One slice to show: ``index`` along the RAS axis that ``plane`` is normal to."""
+
+    plane: str
+    index: int
+
+    @property
+    def axis(self) -> int:
+        return PLANES[self.plane]
+
+    @property
+    def across(self) -> int:
+        """The RAS axis that runs to the right of the picture."""
+        return 1 if self.axis == 0 else 0
+
+    @property
+    def upward(self) -> int:
+        """The RAS axis that runs up the picture."""
+        return 1 if self.axis == 2 else 2
+
+
+def to_ras(
+    volume: Shaped[np.ndarray, "x y z *c"], affine: Float[np.ndarray, "4 4"]
+) -> Shaped[np.ndarray, "r a s *c"]:
+    """``volume`` with its axes permuted and flipped to run right, anterior, superior.
+
+    Nothing is interpolated: for an oblique scan the axes are the nearest ones.
+    """
+    return nib.orientations.apply_orientation(volume, nib.io_orientation(affine))
+
+
+def ras_colours(
+    colours: Float[np.ndarray, "x y z 3"], affine: Float[np.ndarray, "4 4"]
+) -> Float[np.ndarray, "r a s 3"]:
+    """``to_ras`` for colours that stand for axes: red L-R, green A-P, blue I-S."""
+    turned = np.empty_like(colours)
+    turned[..., _ras_axes(affine)] = colours
+    return to_ras(turned, affine)
+
+
+def ras_voxel_size(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3"]:
+    """Voxel edges in mm along right, anterior, superior."""
+    size = np.empty(3)
+    size[_ras_axes(affine)] = np.linalg.norm(affine[:3, :3], axis=0)
+    return size
+
+
+def stored_slice(
+    view: View, shape: tuple[int, int, int], affine: Float[np.ndarray, "4 4"]
+) -> tuple[int, int]:
+    """Where ``view`` lies in the image as stored, of ``shape``: (voxel axis, index)."""
+    orientation = nib.io_orientation(affine)
+    axis = int(np.flatnonzero(orientation[:, 0] == view.axis)[0])
+    flipped = orientation[axis, 1] < 0
+    return axis, shape[axis] - 1 - view.index if flipped else view.index
+
+
+def section(volume: Shaped[np.ndarray, "r a s *c"], view: View) -> Shaped[np.ndarray, "h w *c"]:
+    """The picture of one slice of an RAS volume, top row first.
+
+    Axial: anterior up; coronal and sagittal: superior up. The subject's left is on the left
+    (neurological), and a sagittal slice looks to the right.
+    """
+    plane = np.take(volume, view.index, axis=view.axis)
+    return np.swapaxes(plane, 0, 1)[::-1]
+
+
+def choose_views(
+    mask: Bool[np.ndarray, "r a s"], size: Float[np.ndarray, "3"]
+) -> tuple[View, View, View]:
+    """Three slices through the middle of an RAS mask with voxels of ``size`` mm.
+
+    Axial, coronal, sagittal; for a thin slab, of which a sagittal slice shows little, two
+    axial ones and a coronal.
+    """
+    inside = np.nonzero(mask)
+    right, forward, up = (int(c.max() - c.min() + 1) for c in inside)
+    if up * size[2] < THIN * max(right * size[0], forward * size[1]):
+        low, high = np.quantile(inside[2], (1 / 3, 2 / 3), method="nearest")
+        return (
+            View("axial", int(low)),
+            View("axial", int(high)),
+            View("coronal", _middle(inside[1])),
+        )
+    sagittal, coronal, axial = (View(plane, _middle(inside[a])) for plane, a in PLANES.items())
+    return axial, coronal, sagittal
+
+
+def frame(mask: Bool[np.ndarray, "r a s"]) -> Int[np.ndarray, "3 2"]:
+    """First and last voxel to show along each RAS axis: the mask's box and a little air."""
+    inside = np.argwhere(mask)
+    low, high = inside.min(axis=0) - AIR, inside.max(axis=0) + AIR
+    return np.stack([low.clip(min=0), np.minimum(high, np.array(mask.shape) - 1)], axis=1)
+
+
+def _middle(coordinates: np.ndarray) -> int:
+    return int(np.quantile(coordinates, 0.5, method="nearest"))
+
+
+def _ras_axes(affine: np.ndarray) -> np.ndarray:
+    return nib.io_orientation(affine)[:, 0].astype(int)

@@ -1,0 +1,90 @@
+"""What a scan is, how noisy, and what denoising it would do and take: ``dwiser info``."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dwiser.machine import find_machine, limited
+from dwiser.methods.base import Denoiser
+from dwiser.prepare.mask import object_mask
+from dwiser.prepare.noise import sigma_map
+from dwiser.prepare.shells import shell_table, shells
+from dwiser.scan import Scan
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Shape, voxel size in mm, shells, b0s, σ and SNR in the mask, plan and time in words."""
+
+    shape: tuple[int, int, int, int]
+    voxel_size: tuple[float, float, float]
+    shells: list[dict[str, Any]]
+    b0s: list[int]
+    mask_share: float
+    sigma: float
+    sigma_low: float
+    sigma_high: float
+    snr: list[tuple[float, float]]
+    plan: str
+    time: str
+
+
+def survey(
+    scan: Scan, method: Denoiser, *, device: str = "auto", threads: int | None = None
+) -> Survey:
+    """Look at a scan and time a few steps of the method on it; nothing is denoised.
+
+    SNR of a shell is the median over the mask of (mean signal)/σ.
+    """
+    machine = find_machine(device, threads)
+    with limited(machine):
+        mask = object_mask(scan)
+        sigma = sigma_map(scan, mask)
+        inside = sigma[mask]
+        low, middle, high = np.percentile(inside, [5, 50, 95])
+        snr = [
+            (round(s.bval), float(np.median(scan.data[..., s.volumes].mean(-1)[mask] / inside)))
+            for s in shells(scan.gradients)
+            if middle > 0
+        ]
+        plan, time = _plan(scan, method, machine)
+    return Survey(
+        scan.shape,
+        scan.voxel_size,
+        shell_table(scan.gradients),
+        [int(v) for v in np.flatnonzero(scan.gradients.is_b0)],
+        float(mask.mean()),
+        float(middle),
+        float(low),
+        float(high),
+        snr,
+        plan,
+        time,
+    )
+
+
+def _plan(scan: Scan, method: Any, machine: Any) -> tuple[str, str]:
+    """What the method would do, and its time from a few measured steps."""
+    if not hasattr(method, "pace"):
+        return "one pass over the scan", "not known beforehand for this method"
+    pace = method.pace(scan, machine=machine, seed=0)
+    plan = (
+        f"{method.pairing} pairs, {method.network} network, {method.iterations} iterations, then "
+        f"up to {len(method.steps)} evaluations a slice (stop={method.stop})"
+    )
+    if method.minutes is not None:
+        return plan, f"at most {method.minutes:g} min, as told"
+    training = pace.iteration * method.iterations
+    return plan, (
+        f"about {_minutes(training)} of training and {_minutes(pace.evaluation)} an evaluation "
+        f"of all slices: {_minutes(training + pace.evaluation)} if all stop at the first, "
+        f"{_minutes(training + len(method.steps) * pace.evaluation)} if none stops "
+        f"(measured on {machine.device}, {machine.threads} threads)"
+    )
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,48 @@
+"""Names: the stem is all but the ending, and what lies beside an image is found by it."""
+
+from pathlib import Path
+
+import pytest
+
+from dwiser.errors import InputError
+from dwiser.io import companion, find_inputs, stem
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a/dwi.nii.gz", "a/dwi"),
+        ("a/dwi.nii", "a/dwi"),
+        ("sub-1_acq-b1.5_dwi.nii.gz", "sub-1_acq-b1.5_dwi"),
+        ("DWI.NII.GZ", "DWI"),
+        ("a.nii.nii.gz", "a.nii"),
+    ],
+)
+def test_stem(path, expected):
+    assert stem(path) == Path(expected)
+    assert companion(path, ".bval") == Path(expected + ".bval")
+
+
+@pytest.mark.parametrize("path", ["dwi", "dwi.mgz", "dwi.img", "dwi.nii.bz2", ".nii.gz", "a.nii/b"])
+def test_no_other_format_has_a_stem(path):
+    with pytest.raises(InputError, match=r"\.nii\.gz\.$"):
+        stem(path)
+
+
+@pytest.mark.parametrize("plural", ["", "s"])
+def test_gradients_are_found_beside_the_image(tmp_path, plural):
+    for name in ("dwi.nii.gz", f"dwi.bval{plural}", f"dwi.bvec{plural}", "dwi.json", "dwi2.bval"):
+        (tmp_path / name).write_text("x")
+    inputs = find_inputs(tmp_path / "dwi.nii.gz")
+    assert inputs.bval == tmp_path / f"dwi.bval{plural}"
+    assert inputs.bvec == tmp_path / f"dwi.bvec{plural}"
+    assert tmp_path / "dwi.json" in inputs.files
+
+
+def test_given_files_win_and_missing_ones_are_named(tmp_path):
+    image = tmp_path / "dwi.nii.gz"
+    for name in ("dwi.nii.gz", "dwi.bval", "other.bval"):
+        (tmp_path / name).write_text("x")
+    assert find_inputs(image, tmp_path / "other.bval", "v").bval == tmp_path / "other.bval"
+    with pytest.raises(InputError, match=r"dwi\.bvec or dwi\.bvecs.*--bvec"):
+        find_inputs(image)
