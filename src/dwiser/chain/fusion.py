@@ -28,15 +28,20 @@ def fusion_weights(
     λ1²/(λ1²+λ2²+2τ²), τ² = (1−ᾱ_t)/ᾱ_t; see ``leaked_share``.
     """
     t = np.asarray(t)
-    now, before, beta = schedule.alpha_bar(t), schedule.alpha_bar(t - 1), schedule.beta[t]
-    return np.sqrt(before) * beta / (1 - now), np.sqrt(1 - beta) * (1 - before) / (1 - now)
+    now, before, beta = (
+        schedule.alpha_bar(t),
+        schedule.alpha_bar(np.asarray(t - 1)),
+        schedule.beta[t],
+    )
+    own = np.sqrt(before) * beta / (1 - now)
+    return np.asarray(own), np.asarray(np.sqrt(1 - beta) * (1 - before) / (1 - now))
 
 
 def leaked_share(schedule: Schedule, t: int | np.ndarray) -> Float[np.ndarray, "..."]:
     """Share of the noise variance in x_t that is the target's own."""
     own, other = fusion_weights(schedule, t)
     bar = schedule.alpha_bar(t)
-    return own**2 / (own**2 + other**2 + 2 * (1 - bar) / bar)
+    return np.asarray(own**2 / (own**2 + other**2 + 2 * (1 - bar) / bar))
 
 
 def fuse(target: A, neighbour: A, own: A, other: A, fusion: Fusion = "target") -> A:

@@ -32,8 +32,8 @@ class Schedule:
 
     def alpha_bar(self, t: int | np.ndarray) -> Float[np.ndarray, "..."]:
         """ᾱ_t; t = −1 is the clean end, where it is 1."""
-        return self._alpha_bar[np.asarray(t) + 1]
+        return np.asarray(self._alpha_bar[np.asarray(t) + 1])
 
     def level(self, n: int | np.ndarray) -> Float[np.ndarray, "..."]:
         """Square root of the product of the first ``n`` alphas: level(t + 1) = √ᾱ_t."""
-        return np.sqrt(self._alpha_bar[np.asarray(n)])
+        return np.asarray(np.sqrt(self._alpha_bar[np.asarray(n)]))

@@ -6,7 +6,7 @@ threshold means more steps and a smoother result.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,6 +15,7 @@ from torch import Tensor
 BODY_LOW, BODY_HIGH = -0.95, -0.93  # the program's two brain thresholds in [−1, 1] units
 
 
+@runtime_checkable
 class Stop(Protocol):
     """A rule for when to stop a slice."""
 

@@ -8,8 +8,7 @@ from dipy.direction import peaks_from_model
 from dipy.reconst.csdeconv import ConstrainedSphericalDeconvModel
 from jaxtyping import Bool, Float
 
-from dwiser.evaluate.groups import volume_groups
-from dwiser.evaluate.kfold import SH_ORDERS, single_fibre_response
+from dwiser.evaluate.csd import csd_volumes, single_fibre_response
 from dwiser.evaluate.records import CannotMeasure, measured
 from dwiser.evaluate.tensor import angles, dipy_table, pick
 from dwiser.scan import Gradients
@@ -49,14 +48,7 @@ def crossing_error(
     Give a mask of the white matter, best of known crossings: the truth's peaks decide which
     of its voxels count. Both scans are deconvolved with the truth's response.
     """
-    shells = [g for g in volume_groups(gradients, pooled=False) if not g.is_b0]
-    if not shells or not gradients.is_b0.any():
-        raise CannotMeasure("CSD needs a b0 and DWIs")
-    shell = max(shells, key=lambda g: float(gradients.bvals[g.volumes].mean()))
-    order = next((o for n, o in SH_ORDERS.items() if len(shell.volumes) >= n), None)
-    if order is None:
-        raise CannotMeasure(f"CSD needs 15 directions in a shell, not {len(shell.volumes)}")
-    chosen = np.sort(np.concatenate([np.flatnonzero(gradients.is_b0), shell.volumes]))
+    chosen, order = csd_volumes(gradients)
     table = pick(gradients, chosen)
     places = np.argwhere(mask)
     some = stream(seed, "crossing").permutation(len(places))[:voxels]

@@ -8,20 +8,20 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
-from dipy.reconst.csdeconv import ConstrainedSphericalDeconvModel, response_from_mask_ssst
+from dipy.reconst.csdeconv import ConstrainedSphericalDeconvModel
 from jaxtyping import Float
 
+from dwiser.evaluate.csd import csd_volumes, single_fibre_response
 from dwiser.evaluate.groups import volume_groups
 from dwiser.evaluate.heldout import predict_dti
 from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.tensor import dipy_table, fit_tensor, pick
+from dwiser.evaluate.tensor import dipy_table, pick
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
 
 FOLDS = 3  # the poster's
-SH_ORDERS = {45: 8, 28: 6, 15: 4}  # CSD's order by directions kept: one coefficient each at most
-SINGLE = 300  # voxels of highest FA for the response function, DIPY's rule of thumb
-RESPONSE_FA = 0.7
+SAME_SHELL = 0.1  # b-values within a tenth are one shell
+SIGNAL_FLOOR = 1e-6  # CSD divides by the b0
 
 Predict: TypeAlias = Callable[[np.ndarray, Gradients, Gradients], np.ndarray]
 
@@ -77,34 +77,14 @@ def predict_csd(
     The response comes from the voxels with FA above 0.7, or the 300 of highest FA; the highest
     shell is used, with the b0s.
     """
-    shells = [g for g in volume_groups(gradients, pooled=False) if not g.is_b0]
-    b0s = np.flatnonzero(gradients.is_b0)
-    if not shells or not len(b0s):
-        raise CannotMeasure("CSD needs a b0 and DWIs")
-    shell = max(shells, key=lambda g: float(gradients.bvals[g.volumes].mean()))
-    order = next((o for n, o in SH_ORDERS.items() if len(shell.volumes) >= n), None)
-    if order is None:
-        raise CannotMeasure(f"CSD needs 15 directions in a shell, not {len(shell.volumes)}")
-    nominal = float(gradients.bvals[shell.volumes].mean())
-    if np.abs(held.bvals - nominal).max() > 0.1 * nominal:
-        raise CannotMeasure("CSD is fitted to one shell and cannot predict another")
-    chosen = np.sort(np.concatenate([b0s, shell.volumes]))
-    data = np.maximum(kept[:, chosen].astype(float), 1e-6)[:, None, None, :]
+    chosen, order = csd_volumes(gradients)
     table = pick(gradients, chosen)
+    nominal = float(gradients.bvals[chosen].max())
+    if np.abs(held.bvals - nominal).max() > SAME_SHELL * nominal:
+        raise CannotMeasure("CSD is fitted to one shell and cannot predict another")
+    data = np.maximum(kept[:, chosen].astype(float), SIGNAL_FLOOR)[:, None, None, :]
     response = single_fibre_response(data, table)
     model = ConstrainedSphericalDeconvModel(dipy_table(table), response, sh_order_max=order)
     fit = model.fit(data)
     signal_b0 = data[..., table.is_b0].mean(-1)
     return np.asarray(fit.predict(gtab=dipy_table(held), S0=signal_b0))[:, 0, 0, :]
-
-
-def single_fibre_response(
-    data: Float[np.ndarray, "x y z v"], gradients: Gradients
-) -> tuple[np.ndarray, float]:
-    """DIPY's response from the voxels with FA above 0.7, or the 300 of highest FA if fewer."""
-    everywhere = np.ones(data.shape[:3], bool)
-    fa = fit_tensor(data, gradients, everywhere, method="OLS").fa
-    limit = np.sort(fa.ravel())[-min(SINGLE, fa.size)]
-    single = fa > RESPONSE_FA if (fa > RESPONSE_FA).sum() >= SINGLE else fa >= limit
-    response, _ = response_from_mask_ssst(dipy_table(gradients), data, single)
-    return response

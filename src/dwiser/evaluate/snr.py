@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from dipy.reconst.dti import color_fa
 from jaxtyping import Bool, Float
 from scipy.ndimage import binary_dilation, label
 
@@ -62,7 +61,7 @@ def corpus_callosum(
     """
     left_right = int(np.abs(affine[0, :3]).argmax())
     front_back = int(np.abs(affine[1, :3]).argmax())
-    colour = color_fa(tensor.fa, tensor.v1[..., None])
+    colour = np.abs(tensor.v1) * tensor.fa[..., None]
     red = colour[..., left_right] > RED
     for axis in {0, 1, 2} - {left_right}:
         red &= colour[..., axis] < OTHERS

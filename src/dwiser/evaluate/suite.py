@@ -5,20 +5,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 
 from dwiser.errors import InputError
-from dwiser.evaluate.records import Absent, Metric, Row
-from dwiser.evaluate.tensor import (
-    fit_tensor,
-)
+from dwiser.evaluate import sections
+from dwiser.evaluate.records import Absent, CannotMeasure, Metric, Row
+from dwiser.evaluate.sections import ALL, Given, collect
+from dwiser.evaluate.tensor import TensorMaps, fit_tensor
 from dwiser.evaluate.verdict import Verdict, judge
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.scan import Scan
-
-NO_TRUTH = "no truth was given"
-ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,8 @@ class Evaluation:
         for m in self.metrics:
             if (m.metric, m.group) == (metric, group):
                 return m.value
-        why = [a.reason for a in self.absent if a.group == group and metric.startswith(a.metric)]
-        raise KeyError(f"{metric} of {group}: {why[0] if why else 'unknown'}")
+        why = [a.reason for a in self.absent if metric.startswith(a.metric)]
+        raise KeyError(f"{metric} of {group}: {why[0] if why else 'no such metric'}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -55,21 +52,6 @@ class Evaluation:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class _Given:
-    """The inputs, checked and completed."""
-
-    denoised: Float[np.ndarray, "x y z v"]
-    raw: Scan
-    mask: Bool[np.ndarray, "x y z"]
-    sigma: Float[np.ndarray, "x y z"]
-    truth: Float[np.ndarray, "x y z v"] | None
-    tissues: Mapping[str, np.ndarray] | None
-    lesions: np.ndarray | None
-    lesion_volumes: Mapping[int, Sequence[int]] | None
-    seed: int
-
-
 def evaluate(
     denoised: Float[np.ndarray, "x y z v"],
     raw: Scan,
@@ -77,8 +59,8 @@ def evaluate(
     truth: Float[np.ndarray, "x y z v"] | None = None,
     mask: Bool[np.ndarray, "x y z"] | None = None,
     sigma: Float[np.ndarray, "x y z"] | None = None,
-    tissues: Mapping[str, Float[np.ndarray, "x y z"]] | None = None,
-    lesions: Int[np.ndarray, "x y z"] | Bool[np.ndarray, "x y z"] | None = None,
+    tissues: Mapping[str, np.ndarray] | None = None,
+    lesions: Bool[np.ndarray, "x y z"] | Integer[np.ndarray, "x y z"] | None = None,
     lesion_volumes: Mapping[int, Sequence[int]] | None = None,
     crossing: bool = False,
     seed: int = 0,
@@ -89,39 +71,67 @@ def evaluate(
     ----------
     denoised : (X, Y, Z, V), the raw scan's units and volume order.
     raw : the scan that was denoised; its mask and σ map are used if none are given.
-    truth : the series without noise. mask, sigma: estimated from the raw scan by default.
-    tissues : name to volume fraction. lesions: label map, ``lesion_volumes`` says in which
-        volumes each label shows (all where it shows clearly, by default).
+    truth : the series without noise.
+    mask, sigma : (X, Y, Z), estimated from the raw scan by default (Otsu; Marchenko-Pastur).
+    tissues : name to (X, Y, Z) volume fraction.
+    lesions : (X, Y, Z) labels; ``lesion_volumes`` says in which volumes each shows (where
+        its contrast is clear, by default).
     crossing : also the crossing angles, some seconds more.
+    seed : of the subsamples.
 
     Raises
     ------
     InputError
-        For inputs that are not on the raw scan's grid.
+        For inputs that are not on the raw scan's grid, or an empty mask.
     """
-    _same_grid(raw, {"denoised image": denoised, "truth": truth}, raw.shape)
-    others = {"mask": mask, "σ map": sigma, "lesion map": lesions, **(tissues or {})}
-    _same_grid(raw, others, raw.shape[:3])
+    _on_grid(raw.shape, {"denoised image": denoised, "truth": truth})
+    maps = {"mask": mask, "σ map": sigma, "lesion map": lesions}
+    _on_grid(raw.shape[:3], {**maps, **(tissues or {})})
     source = {
         "mask": "estimated" if mask is None and raw.mask is None else "given",
         "sigma": "estimated" if sigma is None and raw.sigma is None else "given",
     }
-    mask = object_mask(raw) if mask is None else mask
-    if not mask.any():
+    where = object_mask(raw) if mask is None else mask
+    if not where.any():
         raise InputError("The mask is empty: give one that covers the object.")
-    sigma = sigma_map(raw, mask) if sigma is None else sigma
-    given = _Given(denoised, raw, mask, sigma, truth, tissues, lesions, lesion_volumes, seed)
-    true_tensor, reasons = _try(lambda: fit_tensor(_needed(given), raw.gradients, mask))
-    rows: list[Row] = list(reasons)
-    rows += _run("fidelity", _fidelity, given)
-    rows += _run("tensor", _tensor, given, true_tensor)
+    noise = sigma_map(raw, where) if sigma is None else sigma
+    given = Given(denoised, raw, where, noise, truth, tissues, lesions, lesion_volumes, seed)
+    rows, verdict = _measure(given, crossing)
+    return Evaluation(
+        tuple(r for r in rows if isinstance(r, Metric)),
+        tuple(dict.fromkeys(r for r in rows if isinstance(r, Absent))),
+        verdict,
+        source,
+    )
+
+
+def _measure(given: Given, crossing: bool) -> tuple[list[Row], Verdict | None]:
+    tensor = _true_tensor(given)
+    rows = collect("fidelity", sections.fidelity_rows(given))
+    rows += collect("tensor", sections.tensor_rows(given, tensor))
     if crossing:
-        rows += _run("crossing", _crossing, given)
-    rows += _run("edges", _edges, given)
-    rows += _run("lesion", _lesions, given)
-    found, more = _residual_rows(given)
-    rows += more
-    rows += _run("corpus_callosum", _snr, given, true_tensor)
-    metrics = tuple(r for r in rows if isinstance(r, Metric))
-    absent = tuple(dict.fromkeys(r for r in rows if isinstance(r, Absent)))
-    return Evaluation(metrics, absent, judge(found) if found else None, source)
+        rows += collect("crossing", sections.crossing_rows(given))
+    rows += collect("edge", sections.edge_rows(given))
+    rows += collect("lesion", sections.lesion_rows(given))
+    rows += collect("corpus_callosum", sections.snr_rows(given, tensor))
+    try:
+        found = sections.residual_findings(given)
+    except CannotMeasure as why:
+        return [*rows, Absent("residual", ALL, str(why))], None
+    return rows + list(sections.residual_rows(found)), judge(found)
+
+
+def _true_tensor(given: Given) -> TensorMaps | None:
+    try:
+        return fit_tensor(given.true(), given.raw.gradients, given.mask)
+    except CannotMeasure:
+        return None
+
+
+def _on_grid(shape: tuple[int, ...], images: Mapping[str, np.ndarray | None]) -> None:
+    for name, image in images.items():
+        if image is not None and image.shape != shape:
+            raise InputError(
+                f"The {name} has shape {image.shape}, the raw scan {shape}: "
+                f"give a {name} on the raw scan's grid."
+            )

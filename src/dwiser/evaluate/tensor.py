@@ -76,18 +76,18 @@ def pick(gradients: Gradients, volumes: np.ndarray) -> Gradients:
         return Gradients(gradients.bvals[volumes], gradients.bvecs[volumes], gradients.b0_threshold)
 
 
-def tensor_volumes(gradients: Gradients) -> np.ndarray:
-    """Volumes with b up to 1500 s/mm², if they determine a tensor.
+def tensor_volumes(gradients: Gradients, b_max: float = B_MAX) -> np.ndarray:
+    """Volumes with b up to ``b_max`` s/mm², if they determine a tensor.
 
     Raises
     ------
     CannotMeasure
         When b0s or directions are too few or lie on a cone that leaves the tensor open.
     """
-    chosen = np.flatnonzero(gradients.bvals <= B_MAX)
+    chosen = np.flatnonzero(gradients.bvals <= b_max)
     dwis = int((~gradients.is_b0[chosen]).sum())
     if dwis < UNKNOWNS - 1:
-        raise CannotMeasure(f"a tensor needs 6 DWIs with b up to {B_MAX:g} s/mm², there are {dwis}")
+        raise CannotMeasure(f"a tensor needs 6 DWIs with b up to {b_max:g} s/mm², there are {dwis}")
     design = design_matrix(dipy_table(pick(gradients, chosen)))
     if np.linalg.matrix_rank(design / np.abs(design).max(0).clip(1e-12)) < UNKNOWNS:
         raise CannotMeasure("the gradient table does not determine a tensor and a b0 signal")
@@ -100,9 +100,10 @@ def fit_tensor(
     mask: Bool[np.ndarray, "x y z"],
     *,
     method: str = "WLS",
+    b_max: float = B_MAX,
 ) -> TensorMaps:
     """DIPY's tensor fit (WLS, Chung et al. 2006) of the volumes with b ≤ 1500 s/mm²."""
-    chosen = tensor_volumes(gradients)
+    chosen = tensor_volumes(gradients, b_max)
     signals = data[mask][:, chosen].astype(float)
     floor = SIGNAL_FLOOR * float(signals.max())
     if floor <= 0:

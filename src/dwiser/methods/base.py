@@ -1,7 +1,7 @@
 """The one interface: a scan goes in, a denoised scan and its record come out."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -41,6 +41,7 @@ class Denoised:
     mask: Bool[np.ndarray, "x y z"] | None = None
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """A frozen dataclass: its fields are its configuration, its options and its provenance."""
 

@@ -41,7 +41,7 @@ def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
 
 def _no_background(mean: np.ndarray, above: np.ndarray) -> bool:
     below = ~above
-    return not below.any() or mean[below].mean() > BACKGROUND_SHARE * mean[above].mean()
+    return not below.any() or bool(mean[below].mean() > BACKGROUND_SHARE * mean[above].mean())
 
 
 def _main_parts(above: np.ndarray) -> np.ndarray:

@@ -46,7 +46,7 @@ class Stack:
 
         At the Rician floor it is below σ; x' stands for the mean it depends on.
         """
-        volume = self.plan.volumes[k]
+        volume = int(self.plan.volumes[k])
         mean = self.scale.from_unit(self.neighbour[k, z], volume)
         unit = self.scale.sigma_to_unit(magnitude_sd(self.sigma[z], mean), volume)
         return np.where(self.inside[z], unit, np.float32(0))
@@ -57,7 +57,7 @@ class Stack:
         """A copy of ``original`` with the stack's voxels, in the scan's units, put back."""
         out = original.copy()
         inside = self.inside.transpose(1, 2, 0)
-        for k, volume in enumerate(self.plan.volumes):
+        for k, volume in enumerate(self.plan.volumes.tolist()):
             values = self.scale.from_unit(unit[k].transpose(1, 2, 0), volume)
             np.copyto(out[self.box.index][..., volume], values, where=inside)
         return out
@@ -84,7 +84,8 @@ def build_stack(
     prediction = fit_prediction(voxels, dead) if pairing == "predicted" else None
     target = np.empty((len(plan.volumes), data.shape[2], *data.shape[:2]), np.float32)
     partner = np.empty_like(target)
-    for k, (j, other) in enumerate(zip(plan.volumes, plan.partners, strict=True)):
+    pairs = zip(plan.volumes.tolist(), plan.partners.tolist(), strict=True)
+    for k, (j, other) in enumerate(pairs):
         target[k] = scale.to_unit(data[..., j], j).transpose(2, 0, 1)
         if prediction is not None:
             predicted = scale.to_unit(prediction.of(data, j), j).clip(-1, 1)

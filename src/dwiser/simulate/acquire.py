@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +10,6 @@ from dwiser.errors import InputError, unknown
 from dwiser.simulate import noise as law
 from dwiser.simulate.kspace import add_kspace, coil_sensitivities
 
-Noise: TypeAlias = Literal["gaussian", "rician", "nc-chi", "kspace", "none"]
 NOISES = ("gaussian", "rician", "nc-chi", "kspace", "none")
 
 
@@ -35,8 +33,8 @@ class NoiseModel:
         For an unknown kind or map and values out of range.
     """
 
-    kind: Noise = "rician"
-    snr: float = 20.0
+    kind: str = "rician"
+    snr: float | int = 20.0
     coils: int = 1
     sigma_map: str = "uniform"
     sampling: law.Sampling = law.FULL

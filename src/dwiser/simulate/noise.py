@@ -13,6 +13,7 @@ from dwiser.seeds import stream
 G_RANGE = (1.0, 2.5)  # edge to centre, as SENSE 2 shows; see the g-factor of sherbrooke_1p8mm
 G_CENTRE_JITTER = 0.1  # of the half field of view, so that two seeds have two maps
 G_WIDTH = 0.55  # sd of the bump, of the half field of view
+G_FALL = 1.0  # radians to the first and last slice: the bump falls as their cosine
 SIGMA_MAPS = ("uniform", "gfactor")
 
 
@@ -32,8 +33,8 @@ class Sampling:
         For values out of range.
     """
 
-    partial_fourier: float = 1.0
-    zero_fill: float = 1.0
+    partial_fourier: float | int = 1.0
+    zero_fill: float | int = 1.0
     phase_axis: int = 1
 
     def __post_init__(self) -> None:
@@ -88,8 +89,8 @@ def gfactor_map(shape: Sequence[int], seed: int) -> Float[np.ndarray, "x y z"]:
     )
     low, high = G_RANGE
     bump = np.exp(-(x[:, None] ** 2 + y**2) / (2 * G_WIDTH**2))
-    z = np.cos(np.linspace(-1, 1, shape[2])) if shape[2] > 1 else np.ones(1)
-    return (low + (high - low) * bump[:, :, None] * z).astype(np.float32)
+    z = (np.arange(shape[2]) - (shape[2] - 1) / 2) / (shape[2] / 2)
+    return (low + (high - low) * bump[:, :, None] * np.cos(G_FALL * z)).astype(np.float32)
 
 
 def sigma_map(

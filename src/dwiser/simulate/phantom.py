@@ -1,6 +1,6 @@
 """Simulated scans whose truth is known."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float, Int
 
 from dwiser.errors import InputError
 from dwiser.scan import Gradients, Scan
-from dwiser.simulate.acquire import Noise, NoiseModel, acquire
+from dwiser.simulate.acquire import NoiseModel, acquire
 from dwiser.simulate.contrast import compartments
 from dwiser.simulate.geometry import Anatomy, make_anatomy
 from dwiser.simulate.lesions import include, labels, place_lesions, tissues_with
 from dwiser.simulate.noise import Sampling, sigma_map
-from dwiser.simulate.scheme import B0Place, scheme
+from dwiser.simulate.scheme import Shells, scheme
 from dwiser.simulate.signal import synthesise
 from dwiser.simulate.tensor import tensor_metrics
 
@@ -62,16 +62,16 @@ class Simulation:
 def phantom(
     shape: tuple[int, int, int] = (65, 78, 66),
     *,
-    voxel: float = 2.5,
-    shells: Sequence[tuple[float, int]] = ((1000.0, 64),),
+    voxel: float | int = 2.5,
+    shells: Shells = ((1000.0, 64),),
     n_b0: int = 6,
-    b0_place: B0Place = "spread",
-    snr: float = 20.0,
-    noise: Noise = "rician",
+    b0_place: str = "spread",
+    snr: float | int = 20.0,
+    noise: str = "rician",
     coils: int = 1,
     sigma_map: str = "uniform",
-    partial_fourier: float = 1.0,
-    zero_fill: float = 1.0,
+    partial_fourier: float | int = 1.0,
+    zero_fill: float | int = 1.0,
     lesions: bool = False,
     seed: int = 0,
 ) -> Simulation:

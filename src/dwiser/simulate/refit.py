@@ -1,22 +1,22 @@
 """A phantom refitted from a real scan: a crossing-capable model a voxel, on any scheme."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from dipy.data import get_sphere
 from jaxtyping import Bool, Float
+from scipy.ndimage import binary_fill_holes
 from scipy.optimize import nnls
 from skimage.filters import threshold_otsu
 
 from dwiser.errors import InputError
 from dwiser.scan import Gradients, Scan
-from dwiser.simulate.acquire import Noise, NoiseModel
+from dwiser.simulate.acquire import NoiseModel
 from dwiser.simulate.contrast import GREY, PARALLEL, WATER
 from dwiser.simulate.geometry import Anatomy
 from dwiser.simulate.noise import Sampling
 from dwiser.simulate.phantom import Simulation, simulate
-from dwiser.simulate.scheme import B0Place, scheme
+from dwiser.simulate.scheme import Shells, scheme
 from dwiser.simulate.signal import Compartment, ball, decay
 from dwiser.watch import Progress, Watch, silent
 
@@ -62,7 +62,7 @@ def dictionary(gradients: Gradients, axes: Float[np.ndarray, "a 3"]) -> Float[np
 
 
 def refit(scan: Scan, watch: Watch = silent) -> Refit:
-    """Fit the dictionary to every voxel of the scan's mask (without one, an Otsu mask).
+    """Fit the dictionary to every voxel of the scan's mask (without one, Otsu's on the mean DWI).
 
     Non-negative least squares (Lawson & Hanson 1974, SciPy), with the fibres' summed weight
     faintly penalised, so that what is isotropic goes to the balls.
@@ -74,8 +74,7 @@ def refit(scan: Scan, watch: Watch = silent) -> Refit:
     """
     if not scan.gradients.is_b0.any():
         raise InputError("The scan has no b0, so no model can be refitted to it: give one.")
-    b0 = scan.data[..., scan.gradients.is_b0].mean(axis=3)
-    mask = b0 > threshold_otsu(b0) if scan.mask is None else scan.mask
+    mask = _object(scan) if scan.mask is None else scan.mask
     axes = get_sphere(name=AXES).vertices
     axes = axes[(axes @ HALF) > 0]
     atoms = dictionary(scan.gradients, axes)
@@ -90,6 +89,16 @@ def refit(scan: Scan, watch: Watch = silent) -> Refit:
     watch(Progress("refitting", len(rows), len(rows)))
     left = rows[:, :-1] - weights @ atoms.T
     return Refit(mask, axes, weights, float(np.linalg.norm(left) / np.linalg.norm(rows)))
+
+
+def _object(scan: Scan) -> Bool[np.ndarray, "x y z"]:
+    """Otsu's mask of the mean DWI, where tissue stands out most evenly, with its holes filled."""
+    shown = ~scan.gradients.is_b0 if not scan.gradients.is_b0.all() else scan.gradients.is_b0
+    mean = scan.data[..., shown].mean(axis=3)
+    inside = mean > threshold_otsu(mean.ravel())
+    for z in range(inside.shape[2]):
+        inside[..., z] = binary_fill_holes(inside[..., z])
+    return inside
 
 
 def anatomy_of(fitted: Refit) -> Anatomy:
@@ -135,15 +144,15 @@ def _peaks(fitted: Refit) -> tuple[np.ndarray, np.ndarray]:
 def phantom_from(
     scan: Scan,
     *,
-    shells: Sequence[tuple[float, int]] | None = None,
+    shells: Shells | None = None,
     n_b0: int = 6,
-    b0_place: B0Place = "spread",
-    snr: float = 20.0,
-    noise: Noise = "rician",
+    b0_place: str = "spread",
+    snr: float | int = 20.0,
+    noise: str = "rician",
     coils: int = 1,
     sigma_map: str = "uniform",
-    partial_fourier: float = 1.0,
-    zero_fill: float = 1.0,
+    partial_fourier: float | int = 1.0,
+    zero_fill: float | int = 1.0,
     lesions: bool = False,
     seed: int = 0,
     watch: Watch = silent,

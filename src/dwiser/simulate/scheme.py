@@ -1,7 +1,7 @@
 """Gradient tables: directions spread evenly over the half sphere, in a spread-out order."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from dipy.core.sphere import HemiSphere, disperse_charges
@@ -12,7 +12,7 @@ from dwiser.errors import InputError, unknown
 from dwiser.scan import B0_THRESHOLD, Gradients
 from dwiser.seeds import stream
 
-B0Place: TypeAlias = Literal["spread", "first", "last"]
+Shells: TypeAlias = Sequence[tuple[float | int, int]]  # (b in s/mm², directions)
 B0_PLACES = ("spread", "first", "last")
 REPULSION_STEPS = 300  # 64 directions: nearest neighbours 16-19° apart, a tenth of a second
 GOLDEN = (1 + 5**0.5) / 2
@@ -48,10 +48,10 @@ def _farthest_first(points: np.ndarray) -> np.ndarray:
 
 
 def scheme(
-    shells: Sequence[tuple[float, int]] = ((1000.0, 64),),
+    shells: Shells = ((1000.0, 64),),
     *,
     n_b0: int = 6,
-    b0_place: B0Place = "spread",
+    b0_place: str = "spread",
     seed: int = 0,
 ) -> Gradients:
     """A gradient table with ``n_b0`` b0s and, for each shell, (b in s/mm², directions).

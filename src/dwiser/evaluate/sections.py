@@ -1,0 +1,182 @@
+"""The sections of an evaluation: each turns checked inputs into rows."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+
+from dwiser.evaluate.anatomy import anatomy, halves, reference
+from dwiser.evaluate.crossing import crossing_error
+from dwiser.evaluate.edges import edge_blur, lesion_contrast
+from dwiser.evaluate.fidelity import errors, fidelity
+from dwiser.evaluate.groups import tissue_masks, volume_groups
+from dwiser.evaluate.local import spots
+from dwiser.evaluate.records import Absent, CannotMeasure, Metric, Row, rows_of
+from dwiser.evaluate.residual import energy, moments, residual, whiteness
+from dwiser.evaluate.snr import Snr, background_noise, corpus_callosum, region_snr
+from dwiser.evaluate.tensor import (
+    RANGES,
+    UNITS,
+    TensorMaps,
+    angular_error,
+    fit_tensor,
+    map_fidelity,
+)
+from dwiser.evaluate.verdict import Findings
+from dwiser.scan import Scan
+
+ALL = "all"
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The inputs of an evaluation, checked and completed; definitions at `suite.evaluate`."""
+
+    denoised: Float[np.ndarray, "x y z v"]
+    raw: Scan
+    mask: Bool[np.ndarray, "x y z"]
+    sigma: Float[np.ndarray, "x y z"]
+    truth: Float[np.ndarray, "x y z v"] | None = None
+    tissues: Mapping[str, np.ndarray] | None = None
+    lesions: Bool[np.ndarray, "x y z"] | Integer[np.ndarray, "x y z"] | None = None
+    lesion_volumes: Mapping[int, Sequence[int]] | None = None
+    seed: int = 0
+
+    def true(self) -> Float[np.ndarray, "x y z v"]:
+        if self.truth is None:
+            raise CannotMeasure("no truth was given")
+        return self.truth
+
+
+def collect(name: str, rows: Iterator[Row]) -> list[Row]:
+    """The rows of a section; what it cannot measure becomes an absence of its name."""
+    found: list[Row] = []
+    try:
+        found.extend(rows)
+    except CannotMeasure as why:
+        found.append(Absent(name, ALL, str(why)))
+    return found
+
+
+def fidelity_rows(given: Given) -> Iterator[Row]:
+    """Error by group; bias apart from variance by group and tissue."""
+    truth, denoised = given.true(), given.denoised
+    where = {"": given.mask, **tissue_masks(given.tissues, given.mask)}
+    if not given.tissues:
+        yield Absent("error by tissue", ALL, "no tissue fractions were given")
+    for group in volume_groups(given.raw.gradients):
+        pair = denoised[..., group.volumes], truth[..., group.volumes]
+        yield from _tried("fidelity", group.name, fidelity, *pair, given.mask)
+        for tissue, voxels in where.items():
+            name = f"{group.name} {tissue}".strip()
+            yield from rows_of(errors(pair[0][voxels], pair[1][voxels]), name, "error.")
+
+
+def tensor_rows(given: Given, true: TensorMaps | None) -> Iterator[Row]:
+    """FA, MD, RD, AD and V1 against the truth's."""
+    given.true()
+    fitted = fit_tensor(given.denoised, given.raw.gradients, given.mask)
+    if true is None:
+        raise CannotMeasure("the truth's tensor could not be fitted")
+    for name, span in RANGES.items():
+        found = map_fidelity(getattr(fitted, name), getattr(true, name), given.mask, span)
+        for row in rows_of(found, ALL, f"{name}."):
+            if isinstance(row, Metric) and row.metric.endswith((".rmse", ".bias")):
+                row = Metric(row.metric, row.group, row.value, UNITS[name])
+            yield row
+    v1 = fitted.v1, true.v1, true.fa
+    yield from _tried("v1.angle", ALL, angular_error, *v1, given.mask)
+
+
+def crossing_rows(given: Given) -> Iterator[Row]:
+    """Crossing angles where white matter is known, or everywhere in the mask."""
+    where = tissue_masks(given.tissues, given.mask).get("wm", given.mask)
+    found = crossing_error(
+        given.denoised, given.true(), given.raw.gradients, where, seed=given.seed
+    )
+    yield from rows_of(found, ALL, "crossing.")
+
+
+def edge_rows(given: Given) -> Iterator[Row]:
+    """Resolution paid, by group."""
+    truth = given.true()
+    for group in volume_groups(given.raw.gradients, pooled=False):
+        pair = given.denoised[..., group.volumes], truth[..., group.volumes]
+        size = given.raw.voxel_size
+        yield from _tried("edge", group.name, edge_blur, *pair, given.mask, size)
+
+
+def lesion_rows(given: Given) -> Iterator[Row]:
+    """Contrast kept, by lesion."""
+    truth = given.true()
+    if given.lesions is None:
+        raise CannotMeasure("no lesions were given")
+    for found in lesion_contrast(
+        given.denoised, truth, given.lesions, given.mask, given.lesion_volumes
+    ):
+        yield from rows_of(found, f"lesion {found.label}", "lesion.")
+
+
+def snr_rows(given: Given, tensor: TensorMaps | None) -> Iterator[Row]:
+    """SNR and CNR in the corpus callosum, found on the truth or else on the raw scan."""
+    raw, mask = given.raw, given.mask
+    if tensor is None:
+        tensor = fit_tensor(raw.data, raw.gradients, mask, method="OLS")
+    region = corpus_callosum(tensor, mask, raw.affine)
+    for group in volume_groups(raw.gradients):
+        denoised = given.denoised[..., group.volumes]
+        original = raw.data[..., group.volumes]
+        yield from _tried(
+            "corpus_callosum", group.name, _region_snr, denoised, original, region, mask
+        )
+
+
+def _region_snr(denoised: np.ndarray, raw: np.ndarray, region: np.ndarray, mask: np.ndarray) -> Snr:
+    return region_snr(denoised, region, mask, background_noise(denoised, raw, mask))
+
+
+def residual_findings(given: Given) -> Findings:
+    """Every test of the residual that the verdict looks at."""
+    found = residual(given.raw.data, given.denoised, given.mask, given.sigma)
+    gradients = given.raw.gradients
+    groups = volume_groups(gradients, pooled=False)
+    standard = {g.name: found.standard[:, g.volumes] for g in groups}
+    try:
+        first, second = halves(gradients)
+        seen = reference(given.raw.data, gradients, first, found.mask)
+        structure = anatomy(found, seen, second)
+    except CannotMeasure:
+        structure = None
+    return Findings(
+        {g.name: moments(found.scaled[:, g.volumes], seed=given.seed) for g in groups},
+        {name: float(z.mean(dtype=float)) for name, z in standard.items()},
+        {name: energy(z) for name, z in standard.items()},
+        whiteness(found.standard, found.mask),
+        structure,
+        spots(found, gradients),
+    )
+
+
+def residual_rows(found: Findings) -> Iterator[Row]:
+    """The findings as rows."""
+    for group, values in found.raw_moments.items():
+        yield from rows_of(values, group, "residual.")
+    for group, mean in found.standard_mean.items():
+        yield Metric("residual.shift", group, mean, "σ")
+    for group, local in found.energies.items():
+        yield from rows_of(local, group, "residual.energy.")
+    yield from rows_of(found.whiteness, ALL, "residual.lag1.")
+    if found.anatomy is None:
+        yield Absent("residual.anatomy", ALL, "fewer than 4 DWIs cannot be split into two halves")
+    else:
+        yield from rows_of(found.anatomy, "DWI", "residual.anatomy.")
+    for spot in found.spots:
+        yield from rows_of(spot, spot.group, "residual.spot.")
+
+
+def _tried(name: str, group: str, measure: Callable[..., object], *args: object) -> list[Row]:
+    try:
+        return list(rows_of(measure(*args), group, f"{name}."))
+    except CannotMeasure as why:
+        return [Absent(name, group, str(why))]

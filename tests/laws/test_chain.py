@@ -1,0 +1,176 @@
+"""What the chain obeys whatever the network: the check values, and the theorems."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dwiser.chain.fusion import forward, fuse, fusion_weights, leaked_share, mess
+from dwiser.chain.posterior import jump, jump_weights
+from dwiser.chain.sample import sample
+from dwiser.chain.schedule import Schedule
+from dwiser.chain.walk import jumps, run, run_walk, walk
+from dwiser.seeds import stream
+
+S = Schedule()
+STEP_LISTS = [run_walk(300, 50, 10), walk(300), run(300, 10), (300,), (300, 7), (300, 299, 2, 0)]
+
+
+@pytest.mark.parametrize(("t", "value"), [(299, 0.985112), (499, 0.7345), (999, 0.0289), (-1, 1.0)])
+def test_alpha_bar_has_the_published_values(t: int, value: float) -> None:
+    assert S.alpha_bar(t) == pytest.approx(value, abs=5e-5 if t > 300 else 5e-7)
+
+
+def test_level_is_the_root_of_alpha_bar_one_step_before() -> None:
+    t = np.arange(-1, 1000)
+    np.testing.assert_allclose(S.level(t + 1) ** 2, S.alpha_bar(t), rtol=1e-14)
+
+
+def test_beta_is_flat_then_linear_to_its_last_value() -> None:
+    assert (S.beta[:300] == 5e-5).all()
+    assert S.beta[-1] == 1e-2
+    np.testing.assert_allclose(np.diff(S.beta[300:]), np.diff(S.beta[300:])[0], rtol=1e-9)
+
+
+def test_fusion_weights_have_the_published_values() -> None:
+    own, other = fusion_weights(S, np.arange(1, 301))
+    assert own[0] == pytest.approx(0.5000, abs=5e-5)
+    assert own[299] == pytest.approx(0.00332, abs=5e-6)
+    np.testing.assert_allclose(own + other, 1.0, atol=5e-6)
+    np.testing.assert_allclose(own[:299], 1 / (np.arange(1, 300) + 1), rtol=0.01)
+
+
+def test_the_targets_own_noise_leaks_near_the_end_of_the_walk() -> None:
+    share = leaked_share(S, np.array([1, 2, 4, 9, 49]))
+    np.testing.assert_allclose(share, [0.50, 0.2, 0.06, 0.012, 0.0004], rtol=0.25)
+    noise = stream(0, "leak").standard_normal((3, 200_000))
+    for t in (1, 4):
+        own, other = (float(w) for w in fusion_weights(S, t))
+        bar = float(S.alpha_bar(t))
+        xi = noise[0] * 0 + np.sqrt(2) * noise[2]  # Di- noise: of the difference of two
+        state = forward(fuse(noise[0], noise[1], own, other), xi, bar**0.5)
+        measured = np.corrcoef(state, noise[0])[0, 1] ** 2
+        assert measured == pytest.approx(float(leaked_share(S, t)), abs=0.01)
+
+
+def test_run_walk_takes_76_evaluations_and_50_to_49_is_a_walk_step() -> None:
+    steps = run_walk(300, 50, 10)
+    assert len(steps) == 76
+    assert steps[:3] == (300, 290, 280)
+    assert steps[24:28] == (60, 50, 49, 48)
+    assert steps[-1] == 0
+    assert len(walk(300)) == 301
+    assert jumps(steps)[-1] == (0, -1)
+
+
+@given(st.integers(0, 999), st.data())
+def test_each_jump_takes_a_scaled_constant_to_a_scaled_constant(
+    t: int, data: st.DataObject
+) -> None:
+    r = data.draw(st.integers(-1, t - 1))
+    c = data.draw(st.floats(-1, 1))
+    arrived = jump(S, c, float(S.alpha_bar(t)) ** 0.5 * c, t, r)
+    assert arrived == pytest.approx(float(S.alpha_bar(r)) ** 0.5 * c, abs=1e-12)
+
+
+@given(st.integers(2, 999), st.data())
+def test_two_jumps_equal_one(t: int, data: st.DataObject) -> None:
+    r = data.draw(st.integers(-1, t - 2))
+    between = data.draw(st.integers(r + 1, t - 1))
+    x0, xt = data.draw(st.floats(-1, 1)), data.draw(st.floats(-1, 1))
+    two = jump(S, x0, jump(S, x0, xt, t, between), between, r)
+    assert two == pytest.approx(jump(S, x0, xt, t, r), abs=1e-12)
+
+
+def test_a_jump_goes_down_only() -> None:
+    with pytest.raises(ValueError, match="goes down"):
+        jump_weights(S, 5, 5)
+
+
+MEAN, VARIANCE = 0.1, 0.004
+
+
+def gaussian_mean(x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """E[x0 | x_t] for x0 ~ N(MEAN, VARIANCE)."""
+    s = level[:, None, None]
+    return MEAN + s * VARIANCE / (s**2 * VARIANCE + 1 - s**2) * (x - s * MEAN)
+
+
+def start_of(kind: str) -> torch.Tensor:
+    rng = stream(1, kind)
+    s = float(S.level(301))
+    x = s * (MEAN + VARIANCE**0.5 * rng.standard_normal((3, 5, 4)))
+    return torch.from_numpy(x + (1 - s**2) ** 0.5 * rng.standard_normal(x.shape))
+
+
+def walked(steps: tuple[int, ...], start: torch.Tensor, f=gaussian_mean, **more) -> torch.Tensor:
+    sigma = torch.ones_like(start)
+    return sample(f, start, start, sigma, schedule=S, steps=steps, **more).image
+
+
+@pytest.mark.parametrize("steps", STEP_LISTS, ids=lambda s: f"{len(s)}-steps")
+def test_with_a_gaussian_denoiser_every_step_list_gives_the_posterior_mean(steps) -> None:
+    start = start_of("gaussian")
+    expected = gaussian_mean(start, start.new_full((3,), float(S.level(301))))
+    torch.testing.assert_close(walked(steps, start), expected, rtol=0, atol=1e-10)
+
+
+def released(schedule: Schedule, x0: torch.Tensor, xt: torch.Tensor, t: int, r: int):
+    """A ten-step ᾱ mixed with a one-step β, as reported of the released program."""
+    bar_t, bar_r, beta = schedule.alpha_bar(t), schedule.alpha_bar(r), schedule.beta[t]
+    of_x0 = float(np.sqrt(bar_r) * beta / (1 - bar_t))
+    return of_x0 * x0 + float(np.sqrt(1 - beta) * (1 - bar_r) / (1 - bar_t)) * xt
+
+
+def test_the_released_weights_fade_and_miss_the_posterior_mean() -> None:
+    ones = torch.ones(1, 1, 1, dtype=torch.float64)
+    assert float(released(S, ones, ones, 300, 290)) == pytest.approx(0.97, abs=0.005)
+    assert float(released(S, ones, ones, 50, 40)) == pytest.approx(0.82, abs=0.005)
+    start = start_of("gaussian")
+    expected = gaussian_mean(start, start.new_full((3,), float(S.level(301))))
+    got = walked(run_walk(300, 50, 10), start, posterior=released)
+    assert (got - expected).abs().max() > 1e-3
+
+
+def test_with_a_two_point_mixture_more_steps_go_to_a_sharper_limit_that_is_not_the_mean() -> None:
+    a = 0.1
+
+    def mixture(x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        s = level[:, None, None]
+        return a * torch.tanh(s * a * x / (1 - s**2))
+
+    start = torch.linspace(-0.15, 0.15, 10, dtype=torch.float64).reshape(1, 2, 5)
+    mean = mixture(start, start.new_full((1,), float(S.level(301))))
+    strides = (200, 100, 40, 10, 2, 1)  # down to t = 100, where ±a still overlap
+    results = [walked(tuple(range(300, 99, -p)), start, mixture) for p in strides]
+    gaps = [float((r - results[-1]).abs().max()) for r in results]
+    assert gaps == sorted(gaps, reverse=True)  # they converge
+    assert gaps[-2] < 0.05 * gaps[0]
+    limit = results[-1]
+    assert (limit - mean).abs().max() > 0.1 * a  # to something that is not the mean
+    assert (limit.abs() >= mean.abs() - 1e-9).all()  # and is nearer to ±a: sharper
+
+
+@given(st.integers(0, 2**31), st.integers(1, 12), st.integers(1, 12))
+def test_a_permutation_keeps_the_noises_histogram(seed: int, h: int, w: int) -> None:
+    difference = stream(seed, "difference").standard_normal((h, w)).astype(np.float32)
+    shuffled = mess(difference, stream(seed, "mess"))
+    centred = difference - difference.mean()
+    np.testing.assert_array_equal(np.sort(shuffled, None), np.sort(centred, None))
+
+
+def test_shuffling_inside_a_mask_uses_what_is_inside_and_nothing_else() -> None:
+    rng = stream(0, "mask")
+    where = rng.random((20, 20)) < 0.5
+    difference = np.where(where, rng.standard_normal((20, 20)), 1000.0).astype(np.float32)
+    shuffled = mess(difference, rng, where)
+    inside = difference[where] - difference[where].mean()
+    np.testing.assert_array_equal(np.sort(shuffled[where]), np.sort(inside))
+    assert np.isin(shuffled, inside).all()
+    assert shuffled.std() < 2
+
+
+def test_a_permutation_destroys_the_order() -> None:
+    ramp = np.linspace(-1, 1, 400, dtype=np.float32).reshape(20, 20)
+    assert abs(np.corrcoef(mess(ramp, stream(0, "a")).ravel(), ramp.ravel())[0, 1]) < 0.2

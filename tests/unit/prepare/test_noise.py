@@ -1,0 +1,66 @@
+"""The σ map against noise of known σ."""
+
+import numpy as np
+import pytest
+
+from dwiser.prepare.noise import (
+    koay,
+    magnitude_sd,
+    marchenko_pastur,
+    noise_patches,
+    rician_moments,
+    sigma_map,
+)
+from dwiser.scan import Scan
+from dwiser.seeds import stream
+from dwiser.simulate import phantom
+
+
+def low_rank(shape: tuple[int, int, int], volumes: int, rank: int = 3) -> np.ndarray:
+    rng = stream(5, "signal")
+    places = 40 + 10 * rng.random((*shape, rank))
+    return (places @ (0.5 + rng.random((rank, volumes)))).astype(np.float32)
+
+
+@pytest.mark.parametrize("volumes", [12, 64, 160])
+def test_gaussian_noise_on_a_low_rank_signal_is_measured(volumes: int) -> None:
+    clean = low_rank((14, 14, 11), volumes)
+    noisy = clean + 3.0 * stream(volumes, "noise").standard_normal(clean.shape)
+    patches = noise_patches(noisy.astype(np.float32), np.ones(clean.shape[:3], bool))
+    assert np.median(patches.sigma) == pytest.approx(3.0, rel=0.03)
+
+
+def test_pure_noise_eigenvalues_give_their_variance() -> None:
+    x = 2.0 * stream(0, "x").standard_normal((20, 400, 50))
+    eigenvalues = np.linalg.eigvalsh(x.transpose(0, 2, 1) @ x)
+    variance = marchenko_pastur(eigenvalues, np.full(20, 400.0))
+    np.testing.assert_allclose(variance, 4.0, rtol=0.03)
+
+
+@pytest.mark.parametrize("theta", [0.0, 0.5, 1.5, 4.0, 20.0])
+def test_koay_undoes_the_rician_floor(theta: float) -> None:
+    noise = 5.0 * stream(1, "koay").standard_normal((2, 400_000))
+    magnitude = np.hypot(5.0 * theta + noise[0], noise[1])
+    mean, variance = (float(m[0]) for m in rician_moments(np.array([theta])))
+    assert magnitude.mean() == pytest.approx(5 * mean, rel=0.01)
+    assert magnitude.var() == pytest.approx(25 * variance, rel=0.01)
+    got = koay(np.array([25 * variance]), np.array([[5 * mean]]))
+    # at the floor the mean no longer depends on θ to first order: the inverse is steep there
+    assert got[0] == pytest.approx(5.0, rel=0.001 if theta > 1 else 0.05)
+    sd = magnitude_sd(np.array([5.0]), np.array([5 * mean]))
+    assert sd[0] == pytest.approx(5 * variance**0.5, rel=0.01)
+
+
+def test_a_spatially_varying_rician_sigma_is_recovered() -> None:
+    s = phantom(shape=(40, 44, 14), shells=((1000.0, 32),), n_b0=3, snr=15, sigma_map="gfactor")
+    found = sigma_map(s.scan, s.mask)[s.mask] / s.sigma[s.mask]
+    assert np.median(found) == pytest.approx(1.0, abs=0.04)
+    assert np.percentile(np.abs(found - 1), 90) < 0.2
+
+
+def test_a_given_map_is_used_and_a_noiseless_scan_is_told() -> None:
+    s = phantom(shape=(16, 16, 6), shells=((1000.0, 8),), n_b0=1, noise="none")
+    assert sigma_map(s.scan, s.mask).max() < 0.05 * s.scan.data.max()
+    known = np.full(s.mask.shape, 7.0, np.float32)
+    told = Scan(s.scan.data, s.scan.affine, s.scan.gradients, sigma=known)
+    np.testing.assert_array_equal(sigma_map(told, s.mask), known)
