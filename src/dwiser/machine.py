@@ -49,7 +49,7 @@ def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
             device = "cuda"
         elif device == "cuda":
             raise InputError(
-                "No CUDA GPU can be used on this machine: leave out --device cuda, or use --device cpu."
+                "No CUDA GPU can be used on this machine: leave out --device cuda, or say cpu."
             )
     return Machine("cpu" if device == "auto" else device, threads or usable_cores())
 

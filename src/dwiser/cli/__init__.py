@@ -30,6 +30,7 @@ def build_app() -> App:
         help="Denoise diffusion MRI scans, learning from the scan itself; in the scanner's units.",
         help_format="plaintext",
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
     )
     for name, line in COMMANDS.items():
         app.command(f"dwiser.cli.{name}:{name}", name=name, help=line)

@@ -54,7 +54,7 @@ def edge_blur(
     denoised voxels on the truth blurred by s, with a free scale and offset for each volume,
     over the steepest fifth of the mask (gradient magnitude of the true mean). The noise
     that is left in the denoised image adds a constant and does not widen the edges. Blurs
-    below about half a voxel FWHM cannot be seen on the grid and come out as 0.
+    below about two thirds of a voxel FWHM cannot be seen on the grid and come out as 0.
     """
     mean = truth.mean(-1, dtype=float)
     slope = gaussian_gradient_magnitude(mean, 0.5)

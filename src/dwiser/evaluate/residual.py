@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
+from dwiser.errors import InputError
 from dwiser.evaluate.records import CannotMeasure, measured
 from dwiser.prepare.noise import rician_moments
 from dwiser.seeds import stream
@@ -107,10 +108,21 @@ def residual(
     mask: Bool[np.ndarray, "x y z"],
     sigma: Float[np.ndarray, "x y z"],
 ) -> Residual:
-    """The residual in units of the noise, σ may vary in space; definitions at `Residual`."""
+    """The residual in units of the noise, σ may vary in space; definitions at `Residual`.
+
+    Raises
+    ------
+    CannotMeasure
+        Where σ is 0 or unknown in the whole mask.
+    InputError
+        For NaN or infinite values in the denoised image.
+    """
     usable = mask & np.isfinite(sigma) & (sigma > 0) & (raw != 0).any(-1)
     if not usable.any():
         raise CannotMeasure("the noise's σ is zero or unknown everywhere in the mask")
+    bad = int((~np.isfinite(denoised[usable])).sum())
+    if bad:
+        raise InputError(f"The denoised image holds {bad} NaN or infinite values in the mask.")
     noise = sigma[usable].astype(np.float32)[:, None]
     noisy = raw[usable].astype(np.float32) / noise
     clean = denoised[usable].astype(np.float32) / noise

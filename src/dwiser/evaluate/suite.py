@@ -53,14 +53,14 @@ class Evaluation:
 
 
 def evaluate(
-    denoised: Float[np.ndarray, "x y z v"],
+    denoised: Float[np.ndarray, "_ _ _ _"],
     raw: Scan,
     *,
-    truth: Float[np.ndarray, "x y z v"] | None = None,
-    mask: Bool[np.ndarray, "x y z"] | None = None,
-    sigma: Float[np.ndarray, "x y z"] | None = None,
+    truth: Float[np.ndarray, "_ _ _ _"] | None = None,
+    mask: Bool[np.ndarray, "_ _ _"] | None = None,
+    sigma: Float[np.ndarray, "_ _ _"] | None = None,
     tissues: Mapping[str, np.ndarray] | None = None,
-    lesions: Bool[np.ndarray, "x y z"] | Integer[np.ndarray, "x y z"] | None = None,
+    lesions: Bool[np.ndarray, "_ _ _"] | Integer[np.ndarray, "_ _ _"] | None = None,
     lesion_volumes: Mapping[int, Sequence[int]] | None = None,
     crossing: bool = False,
     seed: int = 0,
@@ -82,7 +82,7 @@ def evaluate(
     Raises
     ------
     InputError
-        For inputs that are not on the raw scan's grid, or an empty mask.
+        For inputs that are not on the raw scan's grid, an empty mask, NaN in the denoised image.
     """
     _on_grid(raw.shape, {"denoised image": denoised, "truth": truth})
     maps = {"mask": mask, "σ map": sigma, "lesion map": lesions}
@@ -94,6 +94,8 @@ def evaluate(
     where = object_mask(raw) if mask is None else mask
     if not where.any():
         raise InputError("The mask is empty: give one that covers the object.")
+    if not np.isfinite(denoised[where]).all():
+        raise InputError("The denoised image holds NaN or infinite values in the mask.")
     noise = sigma_map(raw, where) if sigma is None else sigma
     given = Given(denoised, raw, where, noise, truth, tissues, lesions, lesion_volumes, seed)
     rows, verdict = _measure(given, crossing)

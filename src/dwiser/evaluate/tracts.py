@@ -69,7 +69,6 @@ def bundle(
     model = ConstrainedSphericalDeconvModel(dipy_table(table), response, sh_order_max=order)
     fit = model.fit(data, mask=mask)
     fa = fit_tensor(denoised, gradients, mask, method="OLS").fa
-    np.random.seed(int(stream(seed, "tracking").integers(2**31)))  # noqa: NPY002
     lines = probabilistic_tracking(
         seeds_from_mask(start & mask, affine, density=SEEDS_PER_VOXEL),
         ThresholdStoppingCriterion(fa, STOP_FA),

@@ -14,7 +14,6 @@ from dwiser.watch import Progress, Watch, silent
 Decay = Literal["constant", "cosine"]
 WARM_UP = 50  # iterations of rising learning rate before a cosine
 SMOOTH = 0.98  # of the running loss that is shown
-REPORTS = 100  # progress reports over a whole training, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +62,6 @@ def train(
     net.train()
     optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
     running, parts = 0.0, 1
-    every = max(1, iterations // REPORTS)
     for i in range(iterations):
         for group in optimizer.param_groups:
             group["lr"] = rate(i, iterations, learning_rate, decay)
@@ -77,8 +75,7 @@ def train(
                     raise
                 parts *= 2
         running = loss if i == 0 else SMOOTH * running + (1 - SMOOTH) * loss
-        if (i + 1) % every == 0 or i + 1 == iterations:
-            watch(Progress("training", i + 1, iterations, f"loss {running:.3e}"))
+        watch(Progress("training", i + 1, iterations, f"loss {running:.3e}"))
     net.eval()
     return Trained(iterations, running)
 

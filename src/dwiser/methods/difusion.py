@@ -51,6 +51,7 @@ class Difusion:
     name: ClassVar[str] = "difusion"
     presets: ClassVar[Presets] = PRESETS
     least_directions: ClassVar[int] = 6
+    least_b0s: ClassVar[int] = 0
 
     pairing: Pairing = option(
         "predicted",
@@ -137,7 +138,8 @@ class Difusion:
         sigma = sigma_map(scan, mask)
         stack = build_stack(
             scan, mask, sigma,
-            pairing=self.pairing, neighbour=self.neighbour, fewest_b0s=self.fewest_b0s, crop=self.crop,
+            pairing=self.pairing, neighbour=self.neighbour, fewest_b0s=self.fewest_b0s,
+            crop=self.crop,
         )  # fmt: skip
         return Ready(mask, sigma, stack)
 

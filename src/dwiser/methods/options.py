@@ -20,7 +20,7 @@ Presets = dict[str, dict[str, Sourced]]
 
 
 def option(
-    default: Any, help: str, *, least: float | None = None, most: float | None = None
+    default: Any, help: str, *, least: int | float | None = None, most: int | float | None = None
 ) -> Any:
     """A dataclass field that documents itself and knows its bounds."""
     return field(default=default, metadata={"help": help, "least": least, "most": most})

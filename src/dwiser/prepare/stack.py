@@ -52,7 +52,7 @@ class Stack:
         return np.where(self.inside[z], unit, np.float32(0))
 
     def restore(
-        self, original: Float[np.ndarray, "x y z v"], unit: Float[np.ndarray, "k z h w"]
+        self, original: Float[np.ndarray, "x y z v"], unit: Float[np.ndarray, "k slices h w"]
     ) -> Float[np.ndarray, "x y z v"]:
         """A copy of ``original`` with the stack's voxels, in the scan's units, put back."""
         out = original.copy()

@@ -1,0 +1,146 @@
+"""What every denoiser promises, over the whole registry."""
+
+from dataclasses import fields, is_dataclass, replace
+
+import numpy as np
+import pytest
+
+from dwiser.errors import InputError
+from dwiser.machine import Machine
+from dwiser.methods.base import Denoised, Denoiser
+from dwiser.methods.registry import METHODS, build
+from dwiser.scan import Gradients, Scan
+from dwiser.simulate import Simulation
+
+pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+NAMES = sorted(METHODS)
+
+
+def smoke(name: str, **settings: object) -> Denoiser:
+    presets = METHODS[name].load().presets
+    return build(name, "smoke" if "smoke" in presets else "laptop", dict(settings))
+
+
+def keep(scan: Scan, volumes: list[int]) -> Scan:
+    g = scan.gradients
+    table = Gradients(g.bvals[volumes], g.bvecs[volumes], g.b0_threshold)
+    return replace(scan, data=scan.data[..., volumes].copy(), gradients=table)
+
+
+@pytest.fixture(scope="session")
+def results(small: Simulation, machine: Machine) -> dict[str, Denoised]:
+    """One smoke run a method serves all the checks of values."""
+    return {n: smoke(n).denoise(small.scan, machine=machine, seed=1) for n in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_a_frozen_dataclass_with_documented_fields(name: str) -> None:
+    cls = METHODS[name].load()
+    assert is_dataclass(cls)
+    assert cls.__dataclass_params__.frozen
+    for spec in fields(cls):
+        assert spec.metadata.get("help"), spec.name
+    for preset, values in cls.presets.items():
+        for field, sourced in values.items():
+            assert field in {spec.name for spec in fields(cls)}, (preset, field)
+            assert sourced.source, (preset, field)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_output_is_finite_float32_of_the_inputs_shape_and_never_negative(name, results, small):
+    data = results[name].data
+    assert data.dtype == np.float32
+    assert data.shape == small.scan.shape
+    assert np.isfinite(data).all()
+    assert data.min() >= 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_input_is_untouched_and_the_mask_is_honoured(name, small, machine) -> None:
+    mask = np.zeros(small.mask.shape, bool)
+    mask[5:21, 6:19, 2:7] = True
+    scan = replace(small.scan, data=small.scan.data.copy(), mask=mask)
+    result = smoke(name).denoise(scan, machine=machine, seed=1)
+    np.testing.assert_array_equal(scan.data, small.scan.data)
+    np.testing.assert_array_equal(result.data[~mask], scan.data[~mask])
+    if name != "identity":
+        assert (result.data[mask] != scan.data[mask]).mean() > 0.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_seed_gives_one_result(name, results, small, machine) -> None:
+    again = smoke(name).denoise(small.scan, machine=machine, seed=1)
+    np.testing.assert_allclose(again.data, results[name].data, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_units_stay_the_scanners(name, results, small) -> None:
+    before, after = small.scan.data[small.mask], results[name].data[small.mask]
+    np.testing.assert_allclose(after.mean(0), before.mean(0), rtol=0.1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scaling_the_input_scales_the_output(name, results, small, machine) -> None:
+    scan = replace(small.scan, data=small.scan.data * np.float32(1000))
+    scaled = smoke(name).denoise(scan, machine=machine, seed=1).data / 1000
+    error = np.abs(scaled - results[name].data)[small.mask].mean()
+    assert error < 0.02 * results[name].data[small.mask].mean()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "case", ["b0 last", "b0 inside", "no b0", "one b0", "two shells", "odd size"]
+)
+def test_b0s_anywhere_shells_and_odd_sizes(name: str, case: str, small, machine) -> None:
+    b0, dwi = (
+        [int(v) for v in np.flatnonzero(k)]
+        for k in (small.scan.gradients.is_b0, ~small.scan.gradients.is_b0)
+    )
+    orders = {
+        "b0 last": dwi + b0, "b0 inside": dwi[:5] + b0 + dwi[5:], "no b0": dwi,
+        "one b0": dwi[:3] + b0[:1] + dwi[3:], "two shells": b0 + dwi, "odd size": b0 + dwi,
+    }  # fmt: skip
+    scan = keep(small.scan, orders[case])
+    if case == "two shells":
+        bvals = np.where(
+            np.arange(len(scan.gradients)) % 2, scan.gradients.bvals, scan.gradients.bvals * 2
+        )
+        scan = replace(scan, gradients=Gradients(bvals, scan.gradients.bvecs))
+    if case == "odd size":
+        scan = replace(scan, data=scan.data[3:22, 1:22, 1:6].copy())
+    if case == "no b0" and METHODS[name].load().least_b0s:
+        with pytest.raises(InputError, match="b0"):
+            smoke(name).denoise(scan, machine=machine, seed=1)
+        return
+    result = smoke(name).denoise(scan, machine=machine, seed=1)
+    assert result.data.shape == scan.shape
+    assert np.isfinite(result.data).all()
+    # a volume that came back belongs to the volume that went in
+    inside = scan.data.mean(-1) > scan.data.mean()
+    for v in range(scan.shape[3]):
+        ours = np.corrcoef(result.data[inside][:, v], scan.data[inside][:, v])[0, 1]
+        assert ours > 0.5, (case, v)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("directions", [2, 6, 8])
+def test_few_directions_get_a_result_or_a_clear_refusal(name, directions, small, machine) -> None:
+    b0, dwi = (np.flatnonzero(k) for k in (small.scan.gradients.is_b0, ~small.scan.gradients.is_b0))
+    scan = keep(small.scan, [*b0[:1].tolist(), *dwi[:directions].tolist()])
+    least = METHODS[name].load().least_directions
+    if directions < least:
+        with pytest.raises(InputError, match=r"at least \d+") as refusal:
+            smoke(name).denoise(scan, machine=machine, seed=0)
+        assert f"has {directions}" in str(refusal.value)
+    else:
+        assert np.isfinite(smoke(name).denoise(scan, machine=machine, seed=0).data).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_real_crop_is_denoised(name: str, crop: Scan, machine: Machine) -> None:
+    result = smoke(name).denoise(crop, machine=machine, seed=1)
+    removed = crop.data - result.data
+    assert np.isfinite(result.data).all()
+    if name != "identity":
+        assert 0 < removed.std() < crop.data.std()
+    assert abs(removed.mean()) < 0.1 * crop.data.mean()

@@ -1,0 +1,137 @@
+"""Bad input gets one clear sentence and exit code 2, and nothing is written."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from dwiser.cli import main
+
+QUICK = ("--preset", "smoke", "--set", "iterations=2", "--threads", "1")
+
+
+def rewrite(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Replace an image's voxels."""
+    image = nib.load(path)
+    data = change(np.asarray(image.dataobj))
+    nib.save(nib.Nifti1Image(data, image.affine, image.header), path)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def mask_of(files: Path, shape: tuple[int, ...], shift: float = 0.0, value: int = 1) -> None:
+    affine = nib.load(files / "dwi.nii.gz").affine.copy()
+    affine[0, 3] += shift
+    nib.save(nib.Nifti1Image(np.full(shape, value, np.uint8), affine), files / "mask.nii.gz")
+
+
+def few(files: Path) -> None:
+    rewrite(files / "dwi.nii.gz", lambda d: d[..., 36:])
+    for e in ("bval", "bvec"):
+        table = np.atleast_2d(np.loadtxt(files / f"dwi.{e}"))
+        np.savetxt(files / f"dwi.{e}", table[:, 36:])
+
+
+def bad_voxel(value: float):
+    def change(data: np.ndarray) -> np.ndarray:
+        data = data.copy()
+        data[0, 0, 0, 0] = value
+        return data
+
+    return change
+
+
+def table(e: str, change) -> object:
+    def do(files: Path) -> None:
+        rows = np.atleast_2d(np.loadtxt(files / f"dwi.{e}"))
+        np.savetxt(files / f"dwi.{e}", change(rows))
+
+    return do
+
+
+def image(change):
+    return lambda files: rewrite(files / "dwi.nii.gz", change)
+
+
+SHAPE, IMAGE = (24, 20, 6), "dwi.nii.gz"
+CASES = {
+    "no file": (lambda f: (f / "dwi.nii.gz").unlink(), (), "dwi.nii.gz"),
+    "not nifti": (lambda f: (f / IMAGE).write_bytes(gzip.compress(b"x" * 999)), (), IMAGE),
+    "text": (lambda f: (f / "dwi.nii.gz").write_text("hello"), (), "dwi.nii.gz"),
+    "truncated": (lambda f: cut(f / "dwi.nii.gz"), (), "dwi.nii.gz"),
+    "0 bytes": (lambda f: (f / "dwi.nii.gz").write_bytes(b""), (), "empty"),
+    "3-D": (image(lambda d: d[..., 0]), (), "3 dimensions"),
+    "one volume": (image(lambda d: d[..., :1]), (), "one volume|volumes"),
+    "bval count": (table("bval", lambda t: t[:, 1:]), (), "40"),
+    "bvec count": (table("bvec", lambda t: t[:, 1:]), (), "40"),
+    "bvec length": (table("bvec", lambda t: 1.5 * t), (), "unit length"),
+    "nan": (image(bad_voxel(np.nan)), (), "NaN"),
+    "inf": (image(bad_voxel(np.inf)), (), "infinite"),
+    "all zero": (image(np.zeros_like), (), "all zero"),
+    "empty mask": (lambda f: mask_of(f, SHAPE, value=0), ("--mask", "mask.nii.gz"), "empty"),
+    "mask shape": (lambda f: mask_of(f, (24, 20, 5)), ("--mask", "mask.nii.gz"), "mask.nii.gz"),
+    "mask affine": (lambda f: mask_of(f, SHAPE, 2.0), ("--mask", "mask.nii.gz"), "mask.nii.gz"),
+    "few directions": (few, (), "at least 6"),
+    "output exists": (lambda f: (f / "out.nii.gz").write_text("mine"), (), "--force"),
+    "sidecar exists": (lambda f: (f / "out.json").write_text("mine"), (), "--force"),
+    "unknown method": (None, ("--method", "diffusion"), "did you mean 'difusion'"),
+    "unknown preset": (None, ("--preset", "papper"), "did you mean 'paper'"),
+    "unknown field": (None, ("--set", "iteration=3"), "did you mean 'iterations'"),
+    "no equals": (None, ("--set", "iterations"), "field=value"),
+    "no gpu": (None, ("--device", "cuda"), "CUDA"),
+    "unknown option": (None, ("--sede", "1"), "--sede"),
+    "bad number": (None, ("--seed", "x"), "x"),
+    "bad threads": (None, ("--threads", "0"), "at least 1"),
+    "maps collide": (None, ("--save-noise", "out.nii.gz"), "two outputs"),
+}  # fmt: skip
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one sentence that ``dwiser denoise`` refuses these words with."""
+    assert main(["denoise", *words]) == 2
+    captured = capsys.readouterr()
+    told = [line for line in captured.err.splitlines() if "warning:" not in line]
+    assert len(told) == 1, captured.err
+    assert told[0].startswith("dwiser: ")
+    assert captured.out == ""
+    return told[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_sentence_and_nothing_written(case, files: Path, monkeypatch, capsys) -> None:
+    prepare, words, said = CASES[case]
+    if case == "no gpu" and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    if prepare is not None:
+        prepare(files)
+    monkeypatch.chdir(files)
+    before = {p.name: p.read_bytes() for p in files.iterdir()}
+    quick = () if case in ("unknown preset", "bad threads") else QUICK
+    sentence = refused(capsys, "dwi.nii.gz", "out.nii.gz", *quick, *words)
+    assert any(part in sentence for part in said.split("|")), sentence
+    assert {p.name: p.read_bytes() for p in files.iterdir()} == before
+
+
+def test_a_missing_output_folder_is_refused(files: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(files)
+    assert "folder" in refused(capsys, "dwi.nii.gz", "none/out.nii.gz", *QUICK)
+    assert not (files / "none").exists()
+
+
+def test_the_process_itself_ends_with_code_2_and_no_traceback(files: Path, dwiser) -> None:
+    done = dwiser("denoise", "nothing.nii.gz", "out.nii.gz", cwd=files)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "nothing.nii.gz" in done.stderr
+
+
+def test_debug_shows_the_traceback(files: Path, dwiser) -> None:
+    done = dwiser("denoise", "nothing.nii.gz", "out.nii.gz", "--debug", cwd=files)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr

@@ -1,0 +1,94 @@
+"""The other commands, and the package from Python."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+import dwiser as package
+from dwiser.cli import COMMANDS
+
+
+def test_a_bare_dwiser_prints_the_help(dwiser) -> None:
+    done = dwiser()
+    assert done.returncode == 0
+    for command in COMMANDS:
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_help(command: str, dwiser) -> None:
+    done = dwiser(command, "--help")
+    assert done.returncode == 0
+    from importlib import import_module
+    from inspect import signature
+    from typing import get_type_hints
+
+    function = getattr(import_module(f"dwiser.cli.{command}"), command)
+    hints = get_type_hints(function, include_extras=True)
+    for name in signature(function).parameters:
+        assert any(getattr(m, "help", None) for m in hints[name].__metadata__), name
+
+
+def test_the_version_is_the_packages(dwiser) -> None:
+    assert dwiser("--version").stdout.strip() == package.__version__
+
+
+def test_info_tells_what_the_scan_is(files: Path, dwiser) -> None:
+    done = dwiser("info", files / "dwi.nii.gz", "--preset", "smoke", "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    for part in (
+        "24 × 20 × 6 × 41",
+        "1.2 × 1.2 × 1.25 mm",
+        "1 (at 40;",
+        "b=999.6: 40",
+        "sigma",
+        "SNR",
+    ):
+        assert part in done.stdout
+    assert "60 iterations" in done.stdout
+    assert "would take  about" in done.stdout
+
+
+def test_methods_lists_and_explains(dwiser) -> None:
+    assert "difusion" in dwiser("methods").stdout
+    told = dwiser("methods", "difusion").stdout
+    for part in ("pairing", "threshold", "ICLR 2025", "0.04", "100000"):
+        assert part in told
+    wrong = dwiser("methods", "difusio")
+    assert wrong.returncode == 2
+    assert "did you mean 'difusion'?" in wrong.stderr
+
+
+def test_the_demo_leaves_its_files(tmp_path: Path, dwiser) -> None:
+    done = dwiser("demo", tmp_path / "demo", "--preset", "smoke", "--set", "iterations=5", "-q")
+    assert done.returncode == 0, done.stderr
+    for name in ("denoised", "sigma", "residual", "mask"):
+        assert nib.load(tmp_path / "demo" / f"{name}.nii.gz").shape[:3] == (68, 64, 20)
+    assert (tmp_path / "demo" / "denoised.json").stat().st_size > 500
+    assert (tmp_path / "demo" / "montage.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_importing_dwiser_does_not_import_torch() -> None:
+    code = "import dwiser, sys; dwiser.load; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+def test_from_python_load_denoise_save(files: Path) -> None:
+    scan = package.load(files / "dwi.nii.gz")
+    result = package.denoise(scan, preset="smoke", threads=2, iterations=5, seed=1)
+    package.save(result, files / "py.nii.gz", scan)
+    stored = nib.load(files / "py.nii.gz")
+    np.testing.assert_array_equal(np.asarray(stored.dataobj), result.data)
+    assert result.record["Parameters"]["iterations"] == 5
+    assert (files / "py.json").exists()
+
+
+def test_an_unknown_command_is_one_sentence(dwiser) -> None:
+    done = dwiser("denoize")
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.ndimage import gaussian_filter
+
+from dwiser.evaluate.records import CannotMeasure
+from dwiser.evaluate.residual import energy, moments, residual, whiteness
+
+SHAPE = (20, 18, 16)
+EVERYWHERE = np.ones(SHAPE, bool)
+SIGMA = np.linspace(2, 8, SHAPE[0])[:, None, None] * np.ones(SHAPE)
+
+
+def magnitude(truth: np.ndarray, sigma: np.ndarray, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    real = truth + rng.normal(size=truth.shape) * sigma[..., None]
+    return np.hypot(real, rng.normal(size=truth.shape) * sigma[..., None])
+
+
+def test_noise_of_a_varying_sigma_is_standard_normal_in_its_units():
+    truth = np.full((*SHAPE, 12), 500.0)
+    raw = truth + np.random.default_rng(0).normal(size=truth.shape) * SIGMA[..., None]
+    found = residual(raw, truth, EVERYWHERE, SIGMA)
+    m, e = moments(found.scaled), energy(found.standard)
+    assert np.isclose(m.mean, 0, atol=0.02)
+    assert np.isclose(m.sd, 1, atol=0.02)
+    assert abs(m.skewness) < 0.05
+    assert abs(m.kurtosis) < 0.1
+    assert m.k2 < 12
+    assert np.isclose(e.mean, 1, atol=0.02)
+    assert np.isclose(e.excess, 0.01, atol=0.006)
+
+
+@pytest.mark.parametrize("snr", [0.0, 1.0, 2.0, 4.0])
+def test_on_the_rician_floor_the_truth_is_read_as_signal_and_standardised(snr):
+    truth = np.full((*SHAPE, 12), snr) * SIGMA[..., None]
+    found = residual(magnitude(truth, SIGMA), truth, EVERYWHERE, SIGMA)
+    law = stats.rice(snr)
+    assert found.reading == "signal"
+    assert np.isclose(found.scaled.mean(), law.mean() - snr, atol=0.01)
+    assert np.isclose(found.standard.mean(), 0, atol=0.015)
+    assert np.isclose(found.standard.std(), 1, atol=0.015)
+
+
+def test_on_the_rician_floor_the_rician_mean_is_read_as_such():
+    truth = np.linspace(0.5, 6, 12) * SIGMA[..., None]
+    mean = stats.rice(np.linspace(0.5, 6, 12)).mean() * SIGMA[..., None]
+    found = residual(magnitude(truth, SIGMA), mean, EVERYWHERE, SIGMA)
+    assert found.reading == "mean"
+    assert np.isclose(found.standard.std(), 1, atol=0.015)
+
+
+def test_gaussian_noise_at_low_signal_is_read_as_gaussian():
+    truth = np.full((*SHAPE, 6), 1.0) * SIGMA[..., None]
+    raw = truth + np.random.default_rng(0).normal(size=truth.shape) * SIGMA[..., None]
+    assert residual(raw, truth, EVERYWHERE, SIGMA).reading == "gaussian"
+
+
+def test_voxels_without_noise_or_signal_are_left_out():
+    raw = magnitude(np.full((*SHAPE, 4), 100.0), SIGMA)
+    raw[0] = 0
+    sigma = SIGMA.copy()
+    sigma[1], sigma[2] = 0, np.nan
+    found = residual(raw, raw, EVERYWHERE, sigma)
+    assert found.mask.sum() == EVERYWHERE[3:].sum()
+    with pytest.raises(CannotMeasure):
+        residual(raw, raw, EVERYWHERE, sigma * 0)
+
+
+def test_skewness_kurtosis_are_scipy_s_and_a_zero_residual_has_none():
+    values = np.random.default_rng(0).exponential(size=(300, 40))
+    found = moments(values)
+    assert np.isclose(found.skewness, stats.skew(values.ravel()), rtol=1e-4)
+    assert np.isclose(found.kurtosis, stats.kurtosis(values.ravel()), rtol=1e-4)
+    assert found.k2 > 100
+    assert moments(np.zeros((300, 40))).kurtosis is None
+
+
+def test_whiteness_measures_a_known_correlation_along_its_axis_only():
+    rng = np.random.default_rng(0)
+    white = rng.normal(size=(40, 30, 20, 8))
+    moving = white.copy()
+    moving[:, 1:] = white[:, 1:] + 0.5 * white[:, :-1]  # MA(1): ρ = θ/(1+θ²) = 0.4
+    mask = rng.uniform(size=(40, 30, 20)) > 0.2
+    found = whiteness(moving[mask], mask)
+    assert np.isclose(found.y, 0.4, atol=0.02)
+    for other in (found.x, found.z, found.volume):
+        assert abs(other) < 0.02
+
+
+def test_whiteness_across_volumes_and_without_neighbours():
+    rng = np.random.default_rng(1)
+    step = rng.normal(size=(5000, 9))
+    found = whiteness(step[:, 1:] + step[:, :-1], np.ones((5000, 1, 1), bool))
+    assert np.isclose(found.volume, 0.5, atol=0.02)
+    assert (found.y, found.z) == (None, None)
+
+
+def test_a_blur_leaves_more_than_noise_explains():
+    truth = np.where(np.arange(SHAPE[0]) < 10, 100.0, 300.0)[:, None, None, None]
+    truth = np.broadcast_to(truth, (*SHAPE, 6))
+    raw = magnitude(truth, SIGMA)
+    blurred = gaussian_filter(raw, (1, 1, 1, 0))
+    found = energy(residual(raw, blurred, EVERYWHERE, SIGMA).standard)
+    assert 0.1 < found.excess < 0.5

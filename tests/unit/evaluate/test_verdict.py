@@ -1,0 +1,119 @@
+"""A blur, the mean DWI, an eraser and an inventor fail, each for its own reason."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from scipy.stats import rice
+
+from dwiser.errors import InputError
+from dwiser.evaluate.sections import Given, residual_findings
+from dwiser.evaluate.verdict import Verdict, judge
+from dwiser.scan import Scan
+from dwiser.simulate import Simulation
+
+
+def verdict(denoised: np.ndarray, scan: Scan) -> Verdict:
+    return judge(residual_findings(Given(denoised, scan, scan.mask, scan.sigma)))
+
+
+def failed(found: Verdict) -> set[str]:
+    return {r.code for r in found.reasons if r.level == "FAIL"}
+
+
+def ball(head: Simulation, label: int) -> np.ndarray:
+    return head.lesions == label
+
+
+def test_the_truth_passes(head, head_scan):
+    found = verdict(head.truth, head_scan)
+    assert found == Verdict("PASS", (), ())
+
+
+def test_the_rician_mean_passes(head, head_scan):
+    sigma = head.sigma[head.mask][:, None].astype(float)
+    mean = head.truth.copy()
+    snr = head.truth[head.mask] / sigma
+    law = np.where(snr < 30, rice.mean(np.minimum(snr, 30)), snr + 0.5 / np.maximum(snr, 1))
+    mean[head.mask] = sigma * law
+    assert verdict(mean, head_scan).level == "PASS"
+
+
+def test_a_blur_fails_for_anatomy(head, head_scan):
+    blurred = gaussian_filter(head_scan.data, (0.7, 0.7, 0.7, 0))
+    found = verdict(blurred, head_scan)
+    assert found.level == "FAIL"
+    assert "anatomy" in failed(found)
+    assert "direction" not in failed(found)
+    assert any("anatomy" in r.words and "blurred" in r.words for r in found.reasons)
+
+
+def test_the_mean_dwi_fails_for_lost_directions(head, head_scan):
+    dwis = ~head_scan.gradients.is_b0
+    mean = head_scan.data.copy()
+    mean[..., dwis] = mean[..., dwis].mean(-1, keepdims=True)
+    found = verdict(mean, head_scan)
+    assert {"variance", "direction"} <= failed(found)
+    assert "anatomy" not in failed(found)
+    assert found.notes == ("the volumes of b0 are unchanged",)
+
+
+@pytest.mark.parametrize("kind", ["diffusivity", "direction"])
+def test_an_eraser_fails_for_one_spot_only(head, head_scan, kind):
+    lesion = next(x for x in head.record["lesions"] if x["kind"] == kind)
+    where = ball(head, lesion["label"])
+    around = gaussian_filter(where.astype(float), 2) * ~(head.lesions > 0) * head.mask
+    without = head.truth.copy()
+    erased = list(lesion["volumes"])
+    healthy = np.tensordot(around, head.truth[..., erased], 3) / around.sum()
+    without[np.ix_(*[range(n) for n in head.mask.shape], erased)] = np.where(
+        where[..., None], healthy, head.truth[..., erased]
+    )
+    if kind == "direction":  # all that the lesion changed is this one volume's brightness
+        without = head.truth.copy()
+        without[where, erased[0]] /= 1.4
+    found = verdict(without, head_scan)
+    assert failed(found) == {"local"}
+
+
+def test_an_inventor_fails_for_one_spot_only(head, head_scan):
+    grid = np.stack(np.meshgrid(*[np.arange(n) for n in head.mask.shape], indexing="ij"), -1)
+    calm = head.mask & (head.tissues["wm"] > 0.9) & (head.lesions == 0)
+    centre = np.argwhere(calm)[calm.sum() // 2]
+    invented = head.truth.copy()
+    invented[np.linalg.norm(grid - centre, axis=-1) <= 2] *= 1.4
+    found = verdict(invented, head_scan)
+    assert failed(found) == {"local"}
+    spot = next(r for r in found.reasons if r.code == "local")
+    assert "brighter" in spot.words
+
+
+def test_the_input_unchanged_is_told_so(head_scan):
+    found = verdict(head_scan.data.copy(), head_scan)
+    assert found.level == "WARN"
+    assert [r.code for r in found.reasons] == ["unchanged"]
+    assert "unchanged" in found.reasons[0].words
+
+
+def test_an_image_with_nan_is_refused_not_passed(head, head_scan):
+    broken = head.truth.copy()
+    broken[tuple(np.argwhere(head.mask)[5])] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        verdict(broken, head_scan)
+
+
+def test_shifted_intensities_fail_for_the_shift(head, head_scan):
+    sigma = head.sigma[..., None]
+    shifted = (head.truth + 0.5 * sigma).astype(np.float32)
+    assert "shift" in failed(verdict(shifted, head_scan))
+
+
+def test_a_denoiser_that_removes_half_of_the_noise_does_not_fail(head, head_scan):
+    bright = (head.truth > 3 * head.sigma[..., None]).all(-1)
+    half = Scan(
+        head_scan.data,
+        head_scan.affine,
+        head_scan.gradients,
+        mask=bright & head.mask,
+        sigma=head_scan.sigma,
+    )
+    assert failed(verdict((head.truth + head_scan.data) / 2, half)) == set()

@@ -1,0 +1,66 @@
+"""Options: by name, by type, within bounds; a wrong one is answered with the right one."""
+
+from dataclasses import fields
+
+import pytest
+
+from dwiser.errors import InputError
+from dwiser.methods.difusion import Difusion
+from dwiser.methods.options import describe
+from dwiser.methods.registry import build, settings_of
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("iterations", "12", 12),
+        ("learning_rate", "1e-3", 0.001),
+        ("patch", "none", None),
+        ("patch", "32", 32),
+        ("crop", "false", False),
+        ("pairing", "angular", "angular"),
+        ("minutes", "2.5", 2.5),
+    ],
+)
+def test_text_becomes_the_fields_type(field: str, text: str, value: object) -> None:
+    got = getattr(build("difusion", "laptop", {field: text}), field)
+    assert got == value
+    assert type(got) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"paring": "adjacent"}, "did you mean 'pairing'"),
+        ({"pairing": "adjacnt"}, "did you mean 'adjacent'"),
+        ({"iterations": "many"}, "give a whole number"),
+        ({"iterations": "0"}, "at least 1"),
+        ({"crop": "maybe"}, "true or false"),
+        ({"latter": "1000"}, "at most 999"),
+        ({"threshold": "nan"}, "at least 0"),
+    ],
+)
+def test_a_wrong_setting_is_answered_with_the_right_one(settings, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        build("difusion", "laptop", settings)
+
+
+def test_unknown_methods_and_presets_are_answered_with_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'difusion'"):
+        build("diffusion")
+    with pytest.raises(InputError, match="did you mean 'laptop'"):
+        build("difusion", "labtop")
+
+
+def test_settings_are_pairs() -> None:
+    assert settings_of(["a=1", " b = x=y"]) == {"a": "1", "b": "x=y"}
+    with pytest.raises(InputError, match="field=value"):
+        settings_of(["a"])
+
+
+def test_every_field_of_a_method_is_described_with_its_sources() -> None:
+    rows = {row["field"]: row for row in describe(Difusion, Difusion.presets)}
+    assert set(rows) == {spec.name for spec in fields(Difusion)}
+    assert all(row["help"] for row in rows.values())
+    assert rows["threshold"]["presets"]["paper"] == 0.040
+    assert rows["threshold"]["sources"]["paper"]
