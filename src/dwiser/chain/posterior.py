@@ -26,4 +26,4 @@ def jump_weights(schedule: Schedule, t: int, r: int) -> tuple[float, float]:
 def jump(schedule: Schedule, x0: A, xt: A, t: int, r: int) -> A:
     """x_r from the estimate ``x0`` of the clean image and the state ``xt`` at step t."""
     of_x0, of_xt = jump_weights(schedule, t, r)
-    return of_x0 * x0 + of_xt * xt  # type: ignore[operator]
+    return of_x0 * x0 + of_xt * xt  # type: ignore[operator, return-value]

@@ -3,7 +3,7 @@
 F is any callable (x_t, level) → x_out: a network, or a formula in the tests.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -110,9 +110,3 @@ def sample(
         if len(active) == 0:
             break
     return Sampled(image, evaluations, distance)
-
-
-def first_stop_share(evaluations: Sequence[int] | Tensor) -> float:
-    """Share of slices that stopped at their first evaluation."""
-    counts = torch.as_tensor(evaluations)
-    return float((counts == 1).float().mean()) if counts.numel() else 0.0

@@ -19,7 +19,10 @@ BODY_LOW, BODY_HIGH = -0.95, -0.93  # the program's two brain thresholds in [−
 class Stop(Protocol):
     """A rule for when to stop a slice."""
 
-    threshold: float
+    @property
+    def threshold(self) -> float:
+        """A slice whose distance exceeds it stops."""
+        ...
 
     def distance(
         self,

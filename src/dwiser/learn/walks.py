@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -116,3 +116,17 @@ def walk_stack(
         distance[here] = done.distance.cpu().numpy()
         watch(Progress("sampling", lo + len(items), count, f"{evaluations[here].mean():.1f} steps"))
     return Walks(unit, evaluations, distance)
+
+
+def stopping(walks: Walks, steps: Steps) -> dict[str, Any]:
+    """How far the slices went: evaluations and stopping steps, each with its slices."""
+    counts, many = np.unique(walks.evaluations, return_counts=True)
+    slices = [(int(c), int(n)) for c, n in zip(counts, many, strict=True)]
+    finite = walks.distance[np.isfinite(walks.distance)]
+    return {
+        "evaluations": {str(c): n for c, n in slices},
+        "stopping_step": {str(steps[c - 1]): n for c, n in slices},
+        "first_stop_share": round(float((walks.evaluations == 1).mean()), 4),
+        "mean_evaluations": round(float(walks.evaluations.mean()), 2),
+        "mean_distance": round(float(finite.mean()), 4) if len(finite) else None,
+    }

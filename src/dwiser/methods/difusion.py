@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float
 from torch import nn
 
 from dwiser.chain.fusion import Fusion
-from dwiser.chain.sample import first_stop_share
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.stop import Adaptive, NoiseBound, Stop
 from dwiser.chain.walk import Steps, run_walk
@@ -21,7 +20,7 @@ from dwiser.learn.budget import Pace, Work, measure, plan_work
 from dwiser.learn.loop import Decay, train
 from dwiser.learn.memory import batched
 from dwiser.learn.pairs import Noise, PairDraw
-from dwiser.learn.walks import Flips, Walker, Walks, walk_stack
+from dwiser.learn.walks import Flips, Walker, Walks, stopping, walk_stack
 from dwiser.machine import Machine
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.difusion_presets import PRESETS
@@ -219,7 +218,8 @@ class Difusion:
 
     def _stopping(self, walks: Walks) -> dict[str, Any]:
         """The stopping steps on record; a warning where Run-Walk was a single pass."""
-        first = first_stop_share(torch.from_numpy(walks.evaluations))
+        record = stopping(walks, self.steps)
+        first = record["first_stop_share"]
         if first > FIRST_STOP_WARNING and len(self.steps) > 1:
             warnings.warn(
                 f"{first:.0%} of the slices stopped at their first evaluation (stop={self.stop}, "
@@ -227,16 +227,7 @@ class Difusion:
                 DwiserWarning,
                 stacklevel=2,
             )
-        counts, many = np.unique(walks.evaluations, return_counts=True)
-        return {
-            "evaluations": {str(c): int(n) for c, n in zip(counts, many, strict=True)},
-            "stopping_step": {
-                str(self.steps[c - 1]): int(n) for c, n in zip(counts, many, strict=True)
-            },
-            "first_stop_share": round(first, 4),
-            "mean_evaluations": round(float(walks.evaluations.mean()), 2),
-            "mean_distance": round(float(np.nan_to_num(walks.distance, posinf=0).mean()), 4),
-        }
+        return record
 
     def _pace(self, ready: "Ready", machine: Machine, seed: int) -> Pace:
         net = self._network(ready.stack, seed).to(machine.device)

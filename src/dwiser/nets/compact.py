@@ -12,6 +12,12 @@ from torch.nn import functional
 FREQUENCIES = 8  # of the level embedding; the latter steps span a narrow range of levels
 
 
+def silence(layer: nn.Conv2d) -> None:
+    """Start a layer at zero: what it adds to is then the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class Embedding(nn.Module):
     """The noise-to-signal ratio τ = √(1−s²)/s of a level s, as sines and cosines of log τ."""
 
@@ -35,8 +41,7 @@ class Block(nn.Module):
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.shift = nn.Linear(embedded, width)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        silence(self.second)
 
     def forward(
         self, x: Float[Tensor, "b c h w"], embedded: Float[Tensor, "b e"]
@@ -71,8 +76,7 @@ class Compact(nn.Module):
         self.up = nn.Conv2d(2 * width, width, 1)
         self.leave = Block(width, width)
         self.head = nn.Conv2d(width, 4, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        silence(self.head)
 
     def forward(
         self, x: Float[Tensor, "b 1 h w"], level: Float[Tensor, "b"] | None = None

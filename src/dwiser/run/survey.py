@@ -44,7 +44,10 @@ def survey(
         inside = sigma[mask]
         low, middle, high = np.percentile(inside, [5, 50, 95])
         snr = [
-            (round(s.bval), float(np.median(scan.data[..., s.volumes].mean(-1)[mask] / inside)))
+            (
+                float(round(s.bval)),
+                float(np.median(scan.data[..., s.volumes].mean(-1)[mask] / inside)),
+            )
             for s in shells(scan.gradients)
             if middle > 0
         ]
@@ -52,7 +55,7 @@ def survey(
     return Survey(
         scan.shape,
         scan.voxel_size,
-        shell_table(scan.gradients),
+        [dict(row) for row in shell_table(scan.gradients)],
         [int(v) for v in np.flatnonzero(scan.gradients.is_b0)],
         float(mask.mean()),
         float(middle),
