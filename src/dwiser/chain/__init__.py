@@ -2,5 +2,5 @@
 
 Read in this order: ``schedule`` (ᾱ), ``fusion`` (how a training pair becomes x_t),
 ``posterior`` (one jump), ``walk`` (which steps), ``stop`` (when a slice is done),
-``sample`` (all of it, over batches of slices).
+``match`` (where on the chain a slice is), ``sample`` (all of it, over batches of slices).
 """

@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dwiser.chain.posterior import jump
+from dwiser.chain.posterior import jump, jump_spread
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.stop import Stop
 from dwiser.chain.walk import Steps, jumps
 
 F = Callable[[Tensor, Tensor], Tensor]
+Drawn = Callable[[Tensor, int], Tensor]  # (which slices, evaluation) → standard noise
 FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # none, vertical, horizontal, both
 
 
@@ -69,6 +70,7 @@ def sample(
     stop: Stop | None = None,
     draws: Int[Tensor, "b k"] | None = None,
     posterior: Callable[..., Tensor] = jump,
+    noise: Drawn | None = None,
 ) -> Sampled:
     """Take every slice down the steps until its stop rule ends it.
 
@@ -82,10 +84,12 @@ def sample(
     stop : a rule, or None to visit every step.
     draws : (B, K) flips 0…3, one an evaluation; None averages all four.
     posterior : the jump; another one only to show why it must be the exact one.
+    noise : (places (b,) in the batch, evaluation) → (b, H, W) standard noise of the
+        stochastic posterior; None takes the posterior mean alone (η = 0).
 
     Notes
     -----
-    Slices that have stopped leave the batch. Only the posterior mean is taken (η = 0).
+    Slices that have stopped leave the batch.
     """
     count = start.shape[0]
     image = torch.zeros_like(start)
@@ -103,6 +107,8 @@ def sample(
         image[active], evaluations[active] = out, k + 1
         if r >= 0:
             state = posterior(schedule, out, state, t, r)
+            if noise is not None:
+                state = state + jump_spread(schedule, t, r) * noise(active, k)
         if stop is not None:
             distance[active] = stop.distance(target[active], out, sigma[active])
             on = distance[active] <= stop.threshold

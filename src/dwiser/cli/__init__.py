@@ -18,6 +18,9 @@ COMMANDS = {
     "denoise": "Denoise a scan; units, geometry and volume order stay the input's.",
     "info": "Say what a scan is, how noisy, and what denoising would do and take.",
     "methods": "List the methods; with a NAME, its fields, defaults and their sources.",
+    "simulate": "Make a scan whose truth is known, with noise of known σ.",
+    "evaluate": "Measure a denoised scan: against the truth, and without one; with a verdict.",
+    "compare": "Run several methods on one scan, side by side.",
     "demo": "Denoise the packaged real scan and draw it.",
 }
 

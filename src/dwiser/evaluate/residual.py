@@ -24,6 +24,8 @@ UNCHANGED = 0.02  # of σ: a residual this small is no residual
 SURE = 0.99  # quantile of the χ² law above which more was removed than noise explains
 CHUNK = 4_000_000  # values at once
 
+_ALONE = "fewer than 100 neighbours in the mask, or nothing was removed"
+
 
 @dataclass(frozen=True, eq=False)
 class Residual:
@@ -65,10 +67,10 @@ class Moments:
 class Whiteness:
     """Correlation of the residual with its neighbour along x, y, z and in the next volume."""
 
-    x: float | None = measured("", "fewer than 100 neighbours in the mask")
-    y: float | None = measured("", "fewer than 100 neighbours in the mask")
-    z: float | None = measured("", "fewer than 100 neighbours in the mask")
-    volume: float | None = measured("", "there is one volume only")
+    x: float | None = measured("", _ALONE)
+    y: float | None = measured("", _ALONE)
+    z: float | None = measured("", _ALONE)
+    volume: float | None = measured("", "there is one volume only, or nothing was removed")
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from dwiser.io.gradients import read_bvals, read_bvecs, read_gradients, write_bvals, write_bvecs
 from dwiser.io.names import Inputs, companion, find_inputs, stem
-from dwiser.io.nifti import load, save_volume
-from dwiser.io.outputs import planned, write_set
+from dwiser.io.nifti import load, read_on_grid, save_volume
+from dwiser.io.outputs import check_outputs, planned, write_set
 from dwiser.io.result import save
 from dwiser.io.sidecar import carried_over, sha256, sidecar
 
 __all__ = [
     "Inputs",
     "carried_over",
+    "check_outputs",
     "companion",
     "find_inputs",
     "load",
@@ -17,6 +18,7 @@ __all__ = [
     "read_bvals",
     "read_bvecs",
     "read_gradients",
+    "read_on_grid",
     "save",
     "save_volume",
     "sha256",

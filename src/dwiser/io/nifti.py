@@ -65,6 +65,40 @@ def load(
         )
 
 
+def read_on_grid(
+    path: FilePath, like: Scan, what: str, *, series: bool = False
+) -> Float32[np.ndarray, "x y z *v"]:
+    """Read an image that must lie on the grid of a scan: a map, or a ``series`` as long.
+
+    Parameters
+    ----------
+    path : .nii or .nii.gz.
+    like : the scan; shape and affine must be its own.
+    what : what the image is, for the error.
+    series : whether (X, Y, Z, V) is wanted, and not (X, Y, Z).
+
+    Raises
+    ------
+    InputError
+        If the image cannot be read, or lies on another grid; the message names the file.
+    """
+    image = _open(path)
+    with about(path):
+        shape = _shape(image, SERIES_NDIM if series else MAP_NDIM)
+        grid = like.shape if series else like.shape[:3]
+        if shape != grid:
+            raise InputError(
+                f"The {what} has shape {shape}, the scan {grid}: give one on the scan's grid."
+            )
+        off = float(np.abs(image.affine - like.affine).max())
+        if off > AFFINE_TOLERANCE:
+            raise InputError(
+                f"The {what}'s affine is up to {off:.3g} off the scan's: "
+                "give one on the scan's grid, or repair its header."
+            )
+        return _voxels(image, shape)
+
+
 def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan) -> None:
     """Write a map or a series with the geometry of the scan it came from.
 

@@ -46,7 +46,7 @@ def planned(
     for image in images:
         companion(image, "")  # refuses a name that is no image's
     paths = (*(companion(out, extension) for extension in SET_ENDINGS), *images)
-    _check(paths, inputs, force)
+    check_outputs(paths, inputs, force)
     return paths
 
 
@@ -68,7 +68,7 @@ def write_set(writers: Mapping[Path, Writer], *, force: bool = False) -> None:
         If a file cannot be written, say for want of space. This, any other exception and
         Ctrl-C leave the folder as it was.
     """
-    _check(tuple(writers), (), force)
+    check_outputs(writers, (), force)
     token = uuid4().hex[:8]
     new = {
         path: path.with_name(f".dwiser-{token}-{i}{_ending(path)}")
@@ -108,7 +108,10 @@ def _rename(new: dict[Path, Path], token: str) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _check(paths: tuple[Path, ...], inputs: Iterable[FilePath], force: bool) -> None:
+def check_outputs(
+    paths: Iterable[Path], inputs: Iterable[FilePath] = (), force: bool = False
+) -> None:
+    """Refuse, in one sentence, what could not be written as a set; the reasons of ``planned``."""
     sources = {_real(path) for path in inputs}
     seen: set[Path] = set()
     for path in paths:

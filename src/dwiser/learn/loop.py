@@ -18,11 +18,15 @@ SMOOTH = 0.98  # of the running loss that is shown
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Inputs (B, C, H, W), levels (B,) or None, and the targets the output is held against."""
+    """Inputs (B, C, H, W), levels (B,) or None, and the targets the output is held against.
+
+    ``weights`` multiply the squared error before its mean is taken; None: all alike.
+    """
 
     inputs: Float[Tensor, "b c h w"]
     level: Float[Tensor, "b"] | None
     targets: Float[Tensor, "b c2 h w"]
+    weights: Float[Tensor, "b c2 h w"] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,15 +57,18 @@ def train(
     decay: Decay = "constant",
     bf16: bool = False,
     watch: Watch = silent,
+    task: str = "training",
+    finished: Callable[[int], bool] | None = None,
 ) -> Trained:
     """Fit ``net`` in place by Adam on the mean squared error; weights are not averaged.
 
     ``draw(i)`` gives the batch of iteration i. On out-of-memory the batch is split and its
-    gradients accumulated: the same step, in parts.
+    gradients accumulated: the same step, in parts. ``finished(done)``, asked after each
+    iteration, may end the training early.
     """
     net.train()
     optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
-    running, parts = 0.0, 1
+    running, parts, done = 0.0, 1, 0
     for i in range(iterations):
         for group in optimizer.param_groups:
             group["lr"] = rate(i, iterations, learning_rate, decay)
@@ -75,9 +82,12 @@ def train(
                     raise
                 parts *= 2
         running = loss if i == 0 else SMOOTH * running + (1 - SMOOTH) * loss
-        watch(Progress("training", i + 1, iterations, f"loss {running:.3e}"))
+        done = i + 1
+        watch(Progress(task, done, iterations, f"loss {running:.3e}"))
+        if finished is not None and finished(done):
+            break
     net.eval()
-    return Trained(iterations, running)
+    return Trained(done, running)
 
 
 def _step(
@@ -89,7 +99,10 @@ def _step(
         level = None if batch.level is None else batch.level[chosen]
         with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=bf16):
             out = net(batch.inputs[chosen], level)
-        loss = (out.float() - batch.targets[chosen]).square().mean() * (len(chosen) / count)
+        error = (out.float() - batch.targets[chosen]).square()
+        if batch.weights is not None:
+            error = error * batch.weights[chosen]
+        loss = error.mean() * (len(chosen) / count)
         loss.backward()
         total += float(loss.detach())
     optimizer.step()

@@ -14,27 +14,30 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(s in str(error) for s in SIGNS)
 
 
-def batched(
-    net: nn.Module, batch: int, *, bf16: bool = False
-) -> Callable[[Tensor, Tensor], Tensor]:
+def batched(net: nn.Module, batch: int, *, bf16: bool = False) -> Callable[..., Tensor]:
     """F for the chain from a network: (x_t (B, H, W), level (B,)) → x_out (B, H, W).
 
-    At most ``batch`` slices are in the network at once; channels-last; bf16 where told.
+    Without a level, and with several channels in (B, C, H, W), for the networks that are
+    no part of a chain. At most ``batch`` slices are in the network at once; channels-last;
+    bf16 where told.
     """
     size = batch
 
-    def evaluate(x: Float[Tensor, "b h w"], level: Float[Tensor, "b"]) -> Float[Tensor, "b h w"]:
+    def evaluate(
+        x: Float[Tensor, "b *c h w"], level: Float[Tensor, "b"] | None = None
+    ) -> Float[Tensor, "b h w"]:
         nonlocal size
-        out, at = torch.empty_like(x), 0
+        out, at = x.new_empty(len(x), *x.shape[-2:]), 0
         while at < len(x):
             part = slice(at, at + size)
-            inputs = x[part, None].contiguous(memory_format=torch.channels_last)
+            inputs = x[part] if x.ndim == 4 else x[part, None]
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
             try:
                 with (
                     torch.inference_mode(),
                     torch.autocast(x.device.type, torch.bfloat16, enabled=bf16),
                 ):
-                    result = net(inputs, level[part])
+                    result = net(inputs, None if level is None else level[part])
                 out[part] = result[:, 0].float()
             except RuntimeError as error:
                 if not out_of_memory(error) or size == 1:

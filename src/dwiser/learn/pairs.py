@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from dwiser.chain.fusion import Fusion, forward, fuse, fusion_weights, mess
 from dwiser.chain.schedule import Schedule
+from dwiser.learn.cuts import Cut, Window, as_tensor, drawn_flips, window
 from dwiser.learn.loop import Batch
 from dwiser.prepare.stack import Stack
 from dwiser.seeds import stream
@@ -50,39 +48,24 @@ class PairDraw:
         x, partner, xi = (np.stack(part) for part in zip(*drawn, strict=True))
         inputs = forward(fuse(x, partner, own, other, self.fusion), xi, level)
         return Batch(
-            self._tensor(inputs[:, None]), self._tensor(level.ravel()), self._tensor(x[:, None])
+            as_tensor(inputs[:, None], self.device),
+            as_tensor(level.ravel(), self.device),
+            as_tensor(x[:, None], self.device),
         )
 
     def _item(self, k: int, z: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """(x, x', ξ) of one slice or patch, flipped alike."""
         inside = self.stack.inside[z]
-        where = self._window(inside, rng)
-        flips = tuple(slice(None, None, step) for step in rng.choice([1, -1], 2))
-        x = self.stack.target[k, z][where][flips]
-        partner = self.stack.neighbour[k, z][where][flips]
+        cut = Cut(k, z, self._window(inside, rng), drawn_flips(rng))
+        x, partner = cut.of(self.stack.target[k, z]), cut.of(self.stack.neighbour[k, z])
         if self.noise == "gaussian":
             xi = rng.standard_normal(x.shape, np.float32)
         else:
-            xi = mess(x - partner, rng, inside[where][flips] if self.within else None)
+            xi = mess(x - partner, rng, cut.of(inside) if self.within else None)
         return x, partner, xi
 
-    def _window(self, inside: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
-        if self.patch is None:
-            return slice(None), slice(None)
-        here = np.flatnonzero(inside)
-        centre = np.unravel_index(here[rng.integers(len(here))], inside.shape)
-        starts = (
-            int(np.clip(c - self.patch // 2, 0, max(0, n - self.patch)))
-            for c, n in zip(centre, inside.shape, strict=True)
-        )
-        row, column = (slice(s, s + self.patch) for s in starts)
-        return row, column
-
-    def _tensor(self, values: np.ndarray) -> Float[Tensor, "..."]:
-        tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self.device)
-        if tensor.ndim == 4:
-            tensor = tensor.contiguous(memory_format=torch.channels_last)
-        return tensor
+    def _window(self, inside: np.ndarray, rng: np.random.Generator) -> Window:
+        return window(inside, self.patch, rng)
 
 
 def _column(values: np.ndarray) -> np.ndarray:

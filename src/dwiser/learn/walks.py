@@ -71,7 +71,7 @@ class Walker:
             schedule=self.schedule,
             steps=self.steps,
             stop=self.stop,
-            draws=self._draws(stack, items) if self.flips == "drawn" else None,
+            draws=self._draws(stack, items),
         )
 
     def _noise(self, stack: Stack, k: int, z: int) -> np.ndarray:
@@ -81,18 +81,34 @@ class Walker:
         difference = stack.target[k, z] - stack.neighbour[k, z]
         return mess(difference, rng, stack.inside[z] if self.within else None)
 
-    def _draws(self, stack: Stack, items: np.ndarray) -> Int[Tensor, "n k"]:
-        """One flip an evaluation, keyed by volume and slice: batches change nothing."""
-        rows = [
-            stream(self.seed, "flip", int(stack.plan.volumes[k]), int(z)).integers(
-                len(FLIPS), size=len(self.steps)
-            )
-            for k, z in items
-        ]
-        return torch.from_numpy(np.stack(rows)).to(self.device)
+    def _draws(self, stack: Stack, items: np.ndarray) -> Int[Tensor, "n k"] | None:
+        return flip_draws(self.flips, stack, items, len(self.steps), self.seed, self.device)
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self.device)
+
+
+def flip_draws(
+    flips: Flips,
+    stack: Stack,
+    items: Int[np.ndarray, "n 2"],
+    evaluations: int,
+    seed: int,
+    device: str,
+) -> Int[Tensor, "n k"] | None:
+    """One flip an evaluation, keyed by volume and slice: batches change nothing.
+
+    None where all four are averaged.
+    """
+    if flips == "four":
+        return None
+    rows = [
+        stream(seed, "flip", int(stack.plan.volumes[k]), int(z)).integers(
+            len(FLIPS), size=evaluations
+        )
+        for k, z in items
+    ]
+    return torch.from_numpy(np.stack(rows)).to(device)
 
 
 def walk_stack(

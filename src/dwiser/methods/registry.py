@@ -34,6 +34,27 @@ METHODS: dict[str, Entry] = {
         "Stable Refinement, ICLR 2025, arXiv 2501.13514",
         "b-values, b-vectors, 6 directions; the paper preset: a GPU and hours",
     ),
+    "noise2noise": Entry(
+        "dwiser.methods.noise2noise:Noise2Noise",
+        "Noise2Noise: one pass of a network that learned each volume from its partner",
+        "Lehtinen et al.: Noise2Noise: Learning Image Restoration without Clean Data, ICML 2018, "
+        "arXiv 1803.04189",
+        "b-values, b-vectors, 6 directions; the paper preset: a GPU and hours",
+    ),
+    "noisier2noise": Entry(
+        "dwiser.methods.noisier2noise:Noisier2Noise",
+        "Noisier2Noise: a network that learned to undo noise added on top of the scan's own",
+        "Moran, Schmidt, Zhong, Coady: Noisier2Noise: Learning to Denoise from Unpaired Noisy "
+        "Data, CVPR 2020, arXiv 1910.11908",
+        "b-values, 1 direction; the paper preset: a GPU and hours",
+    ),
+    "ddm2": Entry(
+        "dwiser.methods.ddm2:DDM2",
+        "DDM²: guesses each volume from its neighbours, finds its place on the chain, samples",
+        "Xiang, Yurt, Syed, Setsompop, Chaudhari: DDM²: Self-Supervised Diffusion MRI Denoising "
+        "with Generative Diffusion Models, ICLR 2023, arXiv 2302.03018",
+        "b-values, 3 directions; the paper preset: a GPU and a day",
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+UNTOLD = 0.999  # the level of a network that is told none: any constant will do
 FREQUENCIES = 8  # of the level embedding; the latter steps span a narrow range of levels
 
 
@@ -59,17 +60,32 @@ class Compact(nn.Module):
     centre, spread : mean of the images and sd of what is to be removed; the network sees
         (x/s − centre)/spread and its output is x/s + spread·net(·), the identity at the
         start (the last layer is zero).
+    channels : images in; x/s above is then their mean, and the network sees each of them.
+    noise, images : sd of the chain's noise ξ where it dwarfs the images (DDM2's), and of the
+        images. What is to be removed then has R² = spread² + (noise·τ)², τ² = (1−s²)/s², the
+        network sees (x/s − centre)/R, and the output is the linear estimate
+        centre + D²/(R²+D²)·(x/s − centre) plus RD/√(R²+D²)·net(·), with D the images' sd.
     """
 
     centre: Tensor
     spread: Tensor
 
-    def __init__(self, width: int = 32, centre: float = 0.0, spread: float = 1.0) -> None:
+    def __init__(
+        self,
+        width: int = 32,
+        centre: float = 0.0,
+        spread: float = 1.0,
+        *,
+        channels: int = 1,
+        noise: float = 0.0,
+        images: float = torch.inf,
+    ) -> None:
         super().__init__()
+        self.noise, self.images = noise, images
         self.register_buffer("centre", torch.tensor(centre))
         self.register_buffer("spread", torch.tensor(spread))
         self.embedding = Embedding(width)
-        self.stem = nn.Conv2d(4, width, 3, padding=1)
+        self.stem = nn.Conv2d(4 * channels, width, 3, padding=1)
         self.enter = Block(width, width)
         self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
         self.deep = Block(2 * width, width)
@@ -79,19 +95,34 @@ class Compact(nn.Module):
         silence(self.head)
 
     def forward(
-        self, x: Float[Tensor, "b 1 h w"], level: Float[Tensor, "b"] | None = None
+        self, x: Float[Tensor, "b c h w"], level: Float[Tensor, "b"] | None = None
     ) -> Float[Tensor, "b 1 h w"]:
         h, w = x.shape[-2:]
-        level = x.new_full((len(x),), 0.999) if level is None else level
-        image = x / level[:, None, None, None]
-        padded = functional.pad(image, (0, -w % 4, 0, -h % 4), mode="replicate")
-        half = functional.pixel_unshuffle((padded - self.centre) / self.spread, 2)
+        if level is None:
+            level, images = x.new_full((len(x),), UNTOLD), x
+        else:
+            images = x / level[:, None, None, None]
+        removed, share = self._removed(level)
+        padded = functional.pad(images, (0, -w % 4, 0, -h % 4), mode="replicate")
+        half = functional.pixel_unshuffle((padded - self.centre) / removed, 2)
         embedded = self.embedding(level)
         shallow = self.enter(self.stem(half), embedded)
         deep = self.deep(self.down(shallow), embedded)
         up = functional.interpolate(self.up(deep), scale_factor=2, mode="nearest")
         change = functional.pixel_shuffle(self.head(self.leave(shallow + up, embedded)), 2)
-        return image + self.spread * change[..., :h, :w]
+        image = images.mean(1, keepdim=True)
+        if share is None:
+            return image + removed * change[..., :h, :w]
+        guess = self.centre + share * (image - self.centre)
+        return guess + removed * share.sqrt() * change[..., :h, :w]
+
+    def _removed(self, level: Float[Tensor, "b"]) -> tuple[Tensor, Tensor | None]:
+        """R, and the images' share D²/(R²+D²) of the variance (None: all of it)."""
+        if self.noise == 0:
+            return self.spread, None
+        tau = torch.sqrt((1 - level**2).clamp(min=0)) / level
+        square = (self.spread**2 + (self.noise * tau) ** 2)[:, None, None, None]
+        return square.sqrt(), self.images**2 / (square + self.images**2)
 
 
 def flops_per_pixel(width: int = 32) -> float:

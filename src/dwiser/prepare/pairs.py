@@ -15,6 +15,7 @@ from dwiser.prepare.shells import shells
 from dwiser.scan import Gradients
 
 Pairing = Literal["adjacent", "angular", "predicted"]
+Partner = Literal[Pairing, "itself"]  # "itself": for methods that need no pair
 Neighbour = Literal["shell", "series"]
 FEWEST_B0S = 4  # fewer b0s pass through unchanged
 RIDGE = 1e-3  # of the median noise-floor eigenvalue: keeps duplicated volumes invertible
@@ -39,7 +40,7 @@ class PairPlan:
 
 def plan_pairs(
     gradients: Gradients,
-    pairing: Pairing,
+    pairing: Partner,
     *,
     neighbour: Neighbour = "shell",
     fewest_b0s: int = FEWEST_B0S,
@@ -61,7 +62,7 @@ def plan_pairs(
         if shell.is_b0 and len(alive) < fewest_b0s:
             passed |= dict.fromkeys(alive, f"fewer than {fewest_b0s} b0s")
             continue
-        if len(alive) == 1 and pairing != "predicted" and neighbour == "shell":
+        if len(alive) == 1 and pairing in ("adjacent", "angular") and neighbour == "shell":
             passed[alive[0]] = "alone in its shell"
             continue
         if neighbour == "series" and not shell.is_b0:
@@ -74,9 +75,11 @@ def plan_pairs(
     return PairPlan(volumes, np.array([partner[v] for v in volumes], int), passed)
 
 
-def _partners(gradients: Gradients, shell: list[int], pairing: Pairing) -> list[int]:
+def _partners(gradients: Gradients, shell: list[int], pairing: Partner) -> list[int]:
     if pairing == "predicted":
         return [-1] * len(shell)
+    if pairing == "itself":
+        return shell
     is_b0 = bool(gradients.is_b0[shell[0]])
     if pairing == "adjacent" or is_b0:
         return shell[-1:] + shell[:-1]

@@ -9,8 +9,8 @@ from dwiser.prepare.box import Box
 from dwiser.prepare.noise import magnitude_sd
 from dwiser.prepare.pairs import (
     Neighbour,
-    Pairing,
     PairPlan,
+    Partner,
     dead_volumes,
     fit_prediction,
     plan_pairs,
@@ -68,7 +68,7 @@ def build_stack(
     mask: Bool[np.ndarray, "x y z"],
     sigma: Float[np.ndarray, "x y z"],
     *,
-    pairing: Pairing,
+    pairing: Partner,
     neighbour: Neighbour,
     fewest_b0s: int,
     crop: bool,
@@ -83,14 +83,14 @@ def build_stack(
     data, scale = scan.data[box.index], Scale.of(scan.data)
     prediction = fit_prediction(voxels, dead) if pairing == "predicted" else None
     target = np.empty((len(plan.volumes), data.shape[2], *data.shape[:2]), np.float32)
-    partner = np.empty_like(target)
+    partner = target if pairing == "itself" else np.empty_like(target)
     pairs = zip(plan.volumes.tolist(), plan.partners.tolist(), strict=True)
     for k, (j, other) in enumerate(pairs):
         target[k] = scale.to_unit(data[..., j], j).transpose(2, 0, 1)
         if prediction is not None:
             predicted = scale.to_unit(prediction.of(data, j), j).clip(-1, 1)
             partner[k] = predicted.transpose(2, 0, 1)
-        else:
+        elif pairing != "itself":
             partner[k] = scale.to_unit(data[..., other], other).transpose(2, 0, 1)
     inside = mask[box.index].transpose(2, 0, 1)
     slices = np.flatnonzero(inside.any((1, 2))) if crop else np.arange(len(inside))

@@ -77,8 +77,8 @@ def montage(
     for row, view in enumerate(chosen):
         for column, (name, (picture, window)) in enumerate(columns.items()):
             ax = figure.add_subplot(grid[row, column])
-            _draw(ax, views.section(picture, view), view, size, window)
-            _trim(ax, view, frame)
+            draw_section(ax, views.section(picture, view), view, size, window)
+            trim(ax, view, frame)
             if row == 0:
                 ax.set_title(name, fontsize=10)
         axis, index = views.stored_slice(view, mask.shape, affine)
@@ -128,7 +128,7 @@ def _canvas(
     return figure, grid
 
 
-def _draw(
+def draw_section(
     ax: Axes, picture: np.ndarray, view: View, size: np.ndarray, window: Normalize | None
 ) -> None:
     ax.imshow(
@@ -150,7 +150,7 @@ def _draw(
         text.set(color="yellow", path_effects=[withStroke(linewidth=2, foreground="black")])
 
 
-def _trim(ax: Axes, view: View, frame: np.ndarray) -> None:
+def trim(ax: Axes, view: View, frame: np.ndarray) -> None:
     """Show the part of a drawn section that lies in ``frame``."""
     last_row = ax.images[0].get_size()[0] - 1
     (left, right), (low, high) = frame[view.across], last_row - frame[view.upward]

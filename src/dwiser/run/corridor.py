@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dwiser import __version__
-from dwiser.errors import DwiserWarning
+from dwiser.errors import DwiserError, DwiserWarning, InputError
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.machine import Machine, find_machine, limited
@@ -71,10 +71,14 @@ def denoise(
         For a scan the method cannot take, or an unknown method, preset, field or device.
     """
     chosen = build(method, preset, settings) if isinstance(method, str) else method
+    if seed < 0:
+        raise InputError(f"--seed must not be negative: {seed} is.")
     machine = find_machine(device, threads)
     begun = perf_counter()
     with limited(machine), _recorded() as heard:
         result = chosen.denoise(scan, machine=machine, seed=seed, watch=watch)
+    if not np.isfinite(result.data).all():
+        raise DwiserError("The result holds NaN: the training diverged; lower learning_rate.")
     about = _about(chosen, preset, machine, seed)
     found = _found(scan, result, perf_counter() - begun)
     result.record.update(about | found | {"Warnings": heard})

@@ -43,7 +43,7 @@ class Sampling:
                 f"The partial Fourier factor must be above 0.5 and at most 1, "
                 f"not {self.partial_fourier:g}."
             )
-        if self.zero_fill < 1:
+        if not self.zero_fill >= 1:
             raise InputError(f"The zero-fill factor must be at least 1, not {self.zero_fill:g}.")
         if self.phase_axis not in (0, 1):
             raise InputError(f"The phase-encode axis must be 0 or 1, not {self.phase_axis}.")

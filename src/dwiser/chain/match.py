@@ -1,0 +1,29 @@
+"""Where on the chain a noisy image already is: DDM2's Stage II."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dwiser.chain.schedule import Schedule
+
+
+def matched_state(
+    schedule: Schedule,
+    x: Float[np.ndarray, "h w"],
+    clean: Float[np.ndarray, "h w"],
+    where: Bool[np.ndarray, "h w"] | None = None,
+) -> int:
+    """t* in 1 … T: the state at which x = level(t)·x̂ + √(1−level(t)²)·ξ with ξ of sd 1.
+
+    Of all t, the one whose √(1−level²) is nearest the sd of x − level(t)·x̂ (Xiang et al.,
+    DDM2, ICLR 2023, Stage II).
+
+    Parameters
+    ----------
+    x, clean : (H, W), the noisy image and the estimate x̂ of the clean one, in [−1, 1].
+    where : (H, W), the pixels that count; None counts all.
+    """
+    inside = np.ones(x.shape, bool) if where is None or not where.any() else where
+    (own, both), (_, other) = np.cov(x[inside], clean[inside], bias=True)
+    level = schedule.level(np.arange(1, schedule.length + 1))
+    left = np.sqrt(np.maximum(own - 2 * level * both + level**2 * other, 0))
+    return 1 + int(np.abs(left - np.sqrt(1 - level**2)).argmin())

@@ -1,0 +1,102 @@
+"""``dwiser evaluate``."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table as Drawn
+
+from dwiser.cli.options import B0Threshold, Bval, Bvec, Force, Quiet, Seed
+from dwiser.errors import DwiserError
+from dwiser.scan import B0_THRESHOLD
+
+if TYPE_CHECKING:
+    from dwiser.evaluate.suite import Evaluation
+
+LOG_WIDTH = 160  # columns where the output is no terminal: no table is broken
+COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
+
+
+def evaluate(
+    denoised: Annotated[Path, Parameter(help="The denoised series.")],
+    /,
+    *,
+    raw: Annotated[Path, Parameter(help="The series that was denoised.")],
+    truth: Annotated[Path | None, Parameter(help="The series without noise, if known.")] = None,
+    mask: Annotated[Path | None, Parameter(help="Where to measure (default: Otsu).")] = None,
+    sigma: Annotated[
+        Path | None, Parameter(help="σ map of the noise (default: estimated from RAW).")
+    ] = None,
+    bval: Bval = None,
+    bvec: Bvec = None,
+    tissues: Annotated[
+        list[Path] | None,
+        Parameter(
+            help="Volume fractions: a folder with f_<tissue>.nii.gz, or files; repeatable.",
+            negative_iterable=(),
+        ),
+    ] = None,
+    lesions: Annotated[
+        Path | None, Parameter(help="Lesion labels; a .json beside them tells their volumes.")
+    ] = None,
+    json: Annotated[Path | None, Parameter(help="Write everything here as JSON.")] = None,
+    tsv: Annotated[Path | None, Parameter(help="Write the numbers here as a table.")] = None,
+    strict: Annotated[
+        bool, Parameter(help="Exit code 1 unless the verdict is PASS or WARN.", negative=())
+    ] = False,
+    b0_threshold: B0Threshold = B0_THRESHOLD,
+    seed: Seed = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> int:
+    """Measure a denoised scan: against the truth, and without one; with a verdict."""
+    from dwiser.run.evaluation import EvaluationRequest, evaluate_files
+
+    request = EvaluationRequest(
+        denoised, raw, truth, mask, sigma, bval, bvec, tuple(tissues or ()), lesions,
+        json, tsv, b0_threshold, seed, force,
+    )  # fmt: skip
+    found = evaluate_files(request)
+    if not quiet:
+        _show(found, request.denoised, request.raw)
+    if strict:
+        _insist(found, denoised)
+    return 0
+
+
+def _show(found: "Evaluation", denoised: Path, raw: Path) -> None:
+    from dwiser.report.scores import absences, tables, verdict_lines
+
+    console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
+    inputs = ", ".join(f"{name} {source}" for name, source in found.inputs.items())
+    console.print(f"{denoised} against {raw}; {inputs}", markup=False)
+    for table in tables(found):
+        console.print()
+        console.print(table.title, style="bold", markup=False)
+        drawn = Drawn(box=None, pad_edge=False)
+        for i, head in enumerate(table.heads):
+            drawn.add_column(head, justify="right" if i else "left")
+        for row in table.rows:
+            drawn.add_row(*row)
+        console.print(drawn)
+    if found.absent:
+        console.print("\nNot measured", style="bold")
+        for line in absences(found):
+            console.print(f"  {line}", markup=False, soft_wrap=True)
+    console.print()
+    for line in verdict_lines(found):
+        level = next((level for level in COLOURS if level in line.split(": ")[:2]), None)
+        console.print(line, style=COLOURS.get(level or ""), markup=False, soft_wrap=True)
+
+
+def _insist(found: "Evaluation", denoised: Path) -> None:
+    """Exit code 1 for a FAIL, and where there was nothing to give a verdict on."""
+    from dwiser.report.scores import verdict_lines
+
+    if found.verdict is None:
+        raise DwiserError(f"{denoised}: {verdict_lines(found)[0]}.")
+    if found.verdict.level == "FAIL":
+        worst = next(r.words for r in found.verdict.reasons if r.level == "FAIL")
+        raise DwiserError(f"{denoised}: the verdict is FAIL: {worst}.")

@@ -1,0 +1,89 @@
+"""``dwiser simulate``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from dwiser.cli.options import Bval, Bvec, Force, Quiet, Seed
+from dwiser.cli.progress import progress
+
+if TYPE_CHECKING:
+    from dwiser.simulate import Simulation
+
+
+def simulate(
+    outdir: Annotated[Path, Parameter(help="The folder for the scan and its truth.")],
+    /,
+    *,
+    snr: Annotated[
+        float, Parameter(help="Mean true b0 in white matter over mean σ in the mask.")
+    ] = 20.0,
+    shells: Annotated[
+        str | None,
+        Parameter(help="b-value:directions pairs (default 1000:64,2000:64; with --from, its own)."),
+    ] = None,
+    b0: Annotated[
+        int | None, Parameter(help="How many b0s, spread over the series (default 6).")
+    ] = None,
+    shape: Annotated[
+        str | None, Parameter(help="X,Y,Z voxels (default 65,78,66); the head fills them.")
+    ] = None,
+    voxel: Annotated[float | None, Parameter(help="Edge of a voxel in mm (default 2.5).")] = None,
+    noise: Annotated[
+        str, Parameter(help="gaussian, rician, nc-chi, kspace (coil images) or none.")
+    ] = "rician",
+    coils: Annotated[int, Parameter(help="Receive channels of nc-chi and kspace.")] = 1,
+    sigma_map: Annotated[
+        str, Parameter(help="uniform, or gfactor: largest in the middle.")
+    ] = "uniform",
+    partial_fourier: Annotated[
+        float, Parameter(help="Share of k-space lines acquired, above 0.5; correlates the noise.")
+    ] = 1.0,
+    zero_fill: Annotated[
+        float, Parameter(help="Image matrix over the acquired one; correlates the noise.")
+    ] = 1.0,
+    lesions: Annotated[
+        bool, Parameter(help="Put small lesions in, some in one direction only.", negative=())
+    ] = False,
+    source: Annotated[
+        Path | None,
+        Parameter(name="--from", help="A real scan to refit, in place of the head made by code."),
+    ] = None,
+    bval: Bval = None,
+    bvec: Bvec = None,
+    mask: Annotated[
+        Path | None, Parameter(help="Which voxels of the real scan to refit (default: Otsu).")
+    ] = None,
+    seed: Seed = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> int:
+    """Make a scan whose truth is known, with noise of known σ."""
+    from dwiser.run.simulation import SimulationRequest, simulate_files
+
+    request = SimulationRequest(
+        outdir, snr, shells, b0, shape, voxel, noise, coils, sigma_map, partial_fourier,
+        zero_fill, lesions, source, bval, bvec, mask, seed, force,
+    )  # fmt: skip
+    with progress(quiet) as watch:
+        made, written = simulate_files(request, watch)
+    if not quiet:
+        print(_summary(made, written))
+    return 0
+
+
+def _summary(made: "Simulation", written: tuple[Path, ...]) -> str:
+    size = " × ".join(f"{edge:.3g}" for edge in made.scan.voxel_size)
+    noise = made.record["noise"]
+    told = "no noise"
+    if noise["kind"] != "none":
+        told = (
+            f"{noise['kind']} noise, sigma {made.record['mean_sigma']:.4g} (SNR {noise['snr']:g})"
+        )
+    lesions = len(made.record["lesions"])
+    return (
+        f"{written[-1]}: {' × '.join(map(str, made.truth.shape))}, {size} mm, {told}"
+        + (f", {lesions} lesions" if lesions else "")
+        + f"\nwith it {', '.join(sorted(path.name for path in written[:-1]))}"
+    )

@@ -1,0 +1,133 @@
+"""A simulated scan and everything that is true about it: one folder, written as one set."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Shaped
+
+from dwiser.errors import InputError
+from dwiser.io.about import FilePath
+from dwiser.io.gradients import write_bvals, write_bvecs
+from dwiser.io.names import companion
+from dwiser.io.nifti import save_volume
+from dwiser.io.outputs import Writer, check_outputs, write_set
+from dwiser.io.sidecar import sidecar
+from dwiser.scan import Scan
+
+IMAGE = "dwi.nii.gz"
+LESIONS = "lesions"
+TISSUES = ("wm", "gm", "csf", "lesion")
+MAPS = ("truth", "mask", "sigma", "fa", "md", "v1", "peaks", LESIONS, *(f"f_{t}" for t in TISSUES))
+
+
+def all_paths(folder: FilePath) -> tuple[Path, ...]:
+    """Every file that a simulation may write into ``folder``, the image last."""
+    home = Path(folder)
+    image = home / IMAGE
+    papers = [companion(image, e) for e in (".json", ".bval", ".bvec")]
+    maps = [home / f"{name}.nii.gz" for name in MAPS]
+    return (*papers, home / f"{LESIONS}.json", *maps, image)
+
+
+def check_folder(folder: FilePath, *, inputs: Iterable[FilePath] = (), force: bool = False) -> None:
+    """Refuse a folder that the set cannot be written into, before any work is done.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written, holds one of the files (without ``force``),
+        or one of the ``inputs`` would be overwritten.
+    """
+    home = Path(folder)
+    if home.is_dir():
+        check_outputs(all_paths(home), inputs, force)
+        return
+    above = next((p for p in (home, *home.parents) if p.exists()), home)
+    if not above.is_dir():
+        raise InputError(f"{folder}: {above} is not a folder: give another name.")
+    check_outputs([above / f".{home.name}"], (), True)  # may anything be made there?
+
+
+def save_simulated(
+    scan: Scan,
+    folder: FilePath,
+    maps: Mapping[str, Shaped[np.ndarray, "x y z *v"]],
+    *,
+    record: Mapping[str, Any],
+    lesions: Mapping[str, Any] | None = None,
+    inputs: Iterable[FilePath] = (),
+    force: bool = False,
+) -> tuple[Path, ...]:
+    """Write dwi.nii.gz, .json, .bval, .bvec and the maps, all of them or none.
+
+    Parameters
+    ----------
+    scan : the noisy series and its gradient table.
+    folder : made if it is not there.
+    maps : by name (``MAPS``), each becomes ``<name>.nii.gz``.
+    record : what dwi.json says.
+    lesions : what lesions.json says, if there are lesions.
+    inputs : files that may not be overwritten, not even with ``force``.
+    force : replace a set that is there; what it had and this one has not is removed.
+
+    Raises
+    ------
+    InputError, DwiserError
+        As ``check_folder`` and ``write_set`` do; then nothing was written.
+    """
+    check_folder(folder, inputs=inputs, force=force)
+    home = Path(folder)
+    placed = _with_header(scan)
+    json, bval, bvec = (companion(home / IMAGE, e) for e in (".json", ".bval", ".bvec"))
+    writers: dict[Path, Writer] = {
+        json: partial(_write_text, text=sidecar(record)),
+        bval: partial(write_bvals, scan.gradients),
+        bvec: partial(write_bvecs, scan.gradients),
+    }
+    if lesions is not None:
+        writers[home / f"{LESIONS}.json"] = partial(_write_text, text=sidecar(lesions))
+    for name, data in maps.items():
+        writers[home / f"{name}.nii.gz"] = partial(save_volume, data, like=placed)
+    writers[home / IMAGE] = partial(save_volume, scan.data, like=placed)
+    with _made(home):
+        write_set(writers, force=force)
+    for path in set(all_paths(home)) - set(writers):
+        path.unlink(missing_ok=True)
+    return tuple(writers)
+
+
+def _with_header(scan: Scan) -> Scan:
+    """The scan with a header of its own where it has none: millimetres, scanner coordinates."""
+    if scan.header is not None:
+        return scan
+    header = nib.Nifti1Header()
+    header.set_xyzt_units("mm", "sec")
+    header.set_qform(scan.affine, code="scanner")
+    header.set_sform(scan.affine, code="scanner")
+    return replace(scan, header=header)
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """The folder, made with those above it; what was made goes again if anything fails."""
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise InputError(f"{folder}: cannot be made a folder: give another name.") from error
+        raise
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

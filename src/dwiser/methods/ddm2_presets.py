@@ -1,0 +1,34 @@
+"""DDM2's numbers, each with its source."""
+
+from dwiser.methods.budgets import budget
+from dwiser.methods.options import Presets, Sourced
+
+PAPER = "Xiang et al., ICLR 2023 (arXiv 2302.03018)"
+
+PRESETS: Presets = {
+    "paper": {
+        "neighbour": Sourced("series", f"{PAPER}: neighbouring volumes of the series"),
+        "iterations": Sourced(110_000, f"{PAPER}: 10 000 in Stage I, 100 000 in Stage III"),
+        "first_share": Sourced(1 / 11, f"{PAPER}: 10 000 in Stage I, 100 000 in Stage III"),
+        "batch": Sourced(32, PAPER),
+        "learning_rate": Sourced(1e-4, f"{PAPER}: Adam, fixed"),
+        "decay": Sourced("constant", f"{PAPER}: Adam, fixed"),
+        "latter": Sourced(1000, f"{PAPER}: T = 1000, every step is trained"),
+        "posterior": Sourced("stochastic", f"{PAPER}, after Ho et al. 2020"),
+        "flips": Sourced("four", "authors' released settings, as reported"),
+        "evaluations": Sourced(None, f"{PAPER}: all steps from t* down"),
+    }
+    | budget("paper", "network", "width", "patch", "crop"),
+    "laptop": {
+        "neighbour": Sourced("shell", "ours: neighbours of another shell have another contrast"),
+        "first_share": Sourced(0.5, "the one budget halved between the two networks"),
+        "latter": Sourced(1000, f"{PAPER}: T = 1000, every step is trained"),
+        "posterior": Sourced("stochastic", f"{PAPER}, after Ho et al. 2020"),
+        "flips": Sourced("drawn", "as difusion at laptop: a quarter of the work"),
+        "evaluations": Sourced(76, "as many as Di-Fusion's whole Run-Walk; longer ways stride"),
+    }
+    | budget("laptop"),
+}
+PRESETS["smoke"] = (
+    PRESETS["laptop"] | budget("smoke") | {"evaluations": Sourced(4, "seconds, for tests")}
+)

@@ -1,0 +1,99 @@
+"""Noise2Noise: one pass of a network that has learned x from its partner x'."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from torch import nn
+
+from dwiser.learn.cuts import Cut, CutDraw, Example, as_tensor
+from dwiser.learn.passes import single_pass
+from dwiser.machine import Machine
+from dwiser.methods.base import Weights
+from dwiser.methods.budgets import budget
+from dwiser.methods.difusion_presets import PAPER
+from dwiser.methods.learned import Draw, Evaluate, Found, Networked
+from dwiser.methods.networks import Scaling, build_network
+from dwiser.methods.options import Presets, Sourced, option
+from dwiser.prepare.pairs import Neighbour, Pairing
+from dwiser.prepare.stack import Stack
+from dwiser.watch import Watch
+
+PRESETS: Presets = {
+    "paper": {
+        "pairing": Sourced("adjacent", f"{PAPER}: the same pair as Di-Fusion's"),
+        "neighbour": Sourced("shell", "ours: the volume before it in its own shell"),
+    }
+    | budget("paper"),
+    "laptop": {
+        "pairing": Sourced("predicted", "as difusion at laptop: the other pairs lose to the scan"),
+    }
+    | budget("laptop"),
+}
+PRESETS["smoke"] = PRESETS["laptop"] | budget("smoke")
+
+
+@dataclass(frozen=True)
+class Noise2Noise(Networked):
+    """Learn x from x' by mean squared error; the result is F(x').
+
+    Lehtinen et al., *Noise2Noise: Learning Image Restoration without Clean Data*, ICML 2018,
+    arXiv 1803.04189; here with Di-Fusion's pairs and its network without the level.
+
+    Notes
+    -----
+    With noise in x that is independent of x', the optimum of E‖F(x') − x‖² is E[x | x'],
+    the same as with the clean image as target. Where x' has another contrast than x (another
+    gradient direction), that is the mean contrast.
+    """
+
+    name: ClassVar[str] = "noise2noise"
+    presets: ClassVar[Presets] = PRESETS
+    least_directions: ClassVar[int] = 6
+    least_b0s: ClassVar[int] = 0
+
+    pairing: Pairing = option(
+        "predicted",
+        "what x' is: the volume before, the nearest direction of the shell, or the prediction "
+        "from all other volumes",
+    )
+    neighbour: Neighbour = option(
+        "shell", "order of adjacent pairs: within the shell, or the series"
+    )
+
+    @property
+    def _partner(self) -> Pairing:
+        return self.pairing
+
+    @property
+    def _order(self) -> Neighbour:
+        return self.neighbour
+
+    def _network(self, stack: Stack, seed: int) -> nn.Module:
+        scaling = Scaling.between(stack, stack.neighbour)
+        return build_network(self.network, self.width, scaling, seed, conditioned=False)
+
+    def _draw(self, stack: Stack, machine: Machine, seed: int) -> Draw:
+        def pair(cut: Cut, rng: np.random.Generator) -> Example:
+            partner, x = (
+                cut.of(images[cut.k, cut.z])[None] for images in (stack.neighbour, stack.target)
+            )
+            return Example(partner, x)
+
+        return CutDraw(stack, pair, seed, self.batch, self.patch, machine.device)
+
+    def _evaluate(
+        self, f: Evaluate, stack: Stack, items: np.ndarray, machine: Machine, seed: int
+    ) -> None:
+        f(as_tensor(stack.neighbour[items[:, 0], items[:, 1]], machine.device))
+
+    def _find(
+        self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
+    ) -> Found:
+        unit = single_pass(
+            self._loaded(self._network(stack, seed), weights.state, machine),
+            stack,
+            lambda items: stack.neighbour[items[:, 0], items[:, 1]],
+            batch=self.sampling_batch, device=machine.device, watch=watch,
+        )  # fmt: skip
+        return Found(unit, {"evaluations": 1})

@@ -1,0 +1,53 @@
+"""Lists of methods as text: ``difusion:fusion=neighbour,patch2self:version=1``."""
+
+from dataclasses import dataclass, field
+
+from dwiser.errors import InputError
+from dwiser.methods.registry import DEFAULT_PRESET, METHODS, build, settings_of
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with its settings; ``label`` is the text it was asked for with."""
+
+    label: str
+    method: str
+    preset: str = DEFAULT_PRESET
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str:
+        """The label as a part of a file's name."""
+        return "".join(c if c.isalnum() or c in "-." else "_" for c in self.label)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the seed matters: learned methods have a ``fit``."""
+        return hasattr(METHODS[self.method].load(), "fit")
+
+
+def parse_variants(text: str, preset: str = DEFAULT_PRESET) -> list[Variant]:
+    """The variants of a comma-separated list; each is checked before any work is done.
+
+    ``name[:field=value…]``; ``preset=`` is taken like a field.
+
+    Raises
+    ------
+    InputError
+        For an empty list, a label that comes twice, or whatever ``registry.build`` refuses.
+    """
+    labels = [part.strip() for part in text.split(",") if part.strip()]
+    if not labels:
+        raise InputError("--methods is empty: name at least one, such as mppca,difusion.")
+    for label in labels:
+        if labels.count(label) > 1:
+            raise InputError(f"--methods names '{label}' twice: name each variant once.")
+    return [_variant(label, preset) for label in labels]
+
+
+def _variant(label: str, preset: str) -> Variant:
+    name, *pairs = label.split(":")
+    settings = settings_of(pairs)
+    chosen = settings.pop("preset", preset)
+    build(name, chosen, settings)
+    return Variant(label, name, chosen, settings)

@@ -1,0 +1,209 @@
+"""``dwiser evaluate``: the truth is perfect, a blur is caught, what cannot be had is said."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from dwiser.cli import main
+
+FULL = ("--truth", "truth.nii.gz", "--mask", "mask.nii.gz", "--sigma", "sigma.nii.gz",
+        "--tissues", ".", "--lesions", "lesions.nii.gz")  # fmt: skip
+ABSENT = "n/a"
+
+
+def evaluate(*words: object) -> int:
+    return main(["evaluate", *map(str, words)])
+
+
+def change(path: Path, to: Path, how: Callable[[np.ndarray], np.ndarray], shift: float = 0) -> None:
+    image = nib.load(path)
+    affine = image.affine.copy()
+    affine[0, 3] += shift
+    nib.save(nib.Nifti1Image(how(np.asarray(image.dataobj)), affine), to)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A phantom with lesions, and beside it a blur of its scan and a smoke denoising."""
+    home = tmp_path_factory.mktemp("eval")
+    words = ("--shape", "26,24,10", "--shells", "1000:16", "--b0", "2", "--lesions", "--seed", "3")
+    assert main(["simulate", str(home), *words, "-q"]) == 0
+    blur = lambda d: gaussian_filter(d, (1, 1, 1, 0))  # noqa: E731
+    change(home / "dwi.nii.gz", home / "blur.nii.gz", blur)
+    dwi, out = str(home / "dwi.nii.gz"), str(home / "smoke.nii.gz")
+    assert main(["denoise", dwi, out, "--preset", "smoke", "--threads", "1", "-q"]) == 0
+    return home
+
+
+@pytest.fixture
+def here(made: Path, tmp_path: Path, monkeypatch) -> Path:
+    """The phantom's folder to be in, and a place of the test's own for what it writes."""
+    monkeypatch.chdir(made)
+    return tmp_path
+
+
+def told(path: Path) -> dict[tuple[str, str], float]:
+    return {(m["metric"], m["group"]): m["value"] for m in json.loads(path.read_text())["metrics"]}
+
+
+def test_the_truth_is_perfect(here: Path, capsys) -> None:
+    words = ("--json", here / "t.json", "--strict")
+    assert evaluate("truth.nii.gz", "--raw", "dwi.nii.gz", *FULL, *words) == 0
+    found = told(here / "t.json")
+    for group in ("b0", "b1000", "b1000 wm", "b1000 lesion"):
+        assert found["error.bias", group] == found["error.systematic", group] == 0
+    assert found["fidelity.ssim", "b0"] == found["crossing.found", "all"] == 1
+    assert found["fa.rmse", "all"] == found["v1.angle.p95", "all"] == 0
+    assert found["edge.fwhm", "b1000"] == 0
+    kept = [value for (metric, _), value in found.items() if metric == "lesion.kept"]
+    assert len(kept) >= 4
+    np.testing.assert_allclose(kept, 1)
+    out = capsys.readouterr().out
+    assert "verdict: PASS" in out
+    assert "mask given, sigma given" in out
+    assert "PSNR is infinite" in out
+
+
+def test_a_blur_fails_and_strict_makes_that_an_exit_code(here: Path, capsys) -> None:
+    assert evaluate("blur.nii.gz", "--raw", "dwi.nii.gz", *FULL, "--json", here / "b.json") == 0
+    out = capsys.readouterr().out
+    assert "verdict: FAIL" in out
+    assert "FAIL: " in out
+    found = told(here / "b.json")
+    assert found["edge.fwhm", "b1000"] == pytest.approx(2.355 * 2.5, rel=0.15)
+    assert found["lesion.kept", "lesion 1"] < 0.8
+    assert json.loads((here / "b.json").read_text())["verdict"]["level"] == "FAIL"
+    words = ("--strict", "-q", "--json", here / "again.json")
+    assert evaluate("blur.nii.gz", "--raw", "dwi.nii.gz", *words) == 1
+    quiet = capsys.readouterr()
+    assert quiet.out == ""
+    assert len(quiet.err.splitlines()) == 1
+    assert "the verdict is FAIL" in quiet.err
+    assert (here / "again.json").exists()  # it ran: what it found is kept
+
+
+def test_the_input_unchanged_is_told_so(here: Path, capsys) -> None:
+    assert evaluate("dwi.nii.gz", "--raw", "dwi.nii.gz", "--strict") == 0
+    assert "unchanged: the denoised scan equals the raw one" in capsys.readouterr().out
+
+
+def test_without_truth_its_metrics_are_absent_with_reasons(here: Path, capsys) -> None:
+    words = ("--json", here / "s.json", "--tsv", here / "s.tsv")
+    assert evaluate("smoke.nii.gz", "--raw", "dwi.nii.gz", *words) == 0
+    shown = capsys.readouterr().out
+    assert "fidelity; tensor; crossing; edge; lesion: no truth was given" in shown
+    assert "mask estimated, sigma estimated" in shown
+    record = json.loads((here / "s.json").read_text())
+    assert record["inputs"] == {"mask": "estimated", "sigma": "estimated"}
+    assert record["Sources"] == {"denoised": ["smoke.nii.gz"], "raw": ["dwi.nii.gz"]}
+    with (here / "s.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    numbers = {(r["metric"], r["group"]): float(r["value"]) for r in rows if r["reason"] == ABSENT}
+    assert numbers == told(here / "s.json")
+    absent = [r for r in rows if r["value"] == ABSENT]
+    assert len(absent) == len(record["absent"]) > 3
+    assert all(len(r["reason"]) > 10 for r in absent)
+    assert not any(name.startswith(("fidelity", "fa.", "edge")) for name, _ in numbers)
+
+
+def test_simulate_denoise_evaluate_agrees_with_numpy(here: Path, made: Path) -> None:
+    words = ("--truth", "truth.nii.gz", "--mask", "mask.nii.gz", "-q")
+    data = {}
+    for name in ("smoke", "dwi"):
+        assert evaluate(f"{name}.nii.gz", "--raw", "dwi.nii.gz", *words, "--json", here / name) == 0
+        data[name] = told(here / name)["fidelity.nrmse", "b1000"]
+    dwis = np.loadtxt(made / "dwi.bval") > 50
+    load = lambda n: np.asarray(nib.load(made / f"{n}.nii.gz").dataobj)  # noqa: E731
+    inside = load("mask") > 0
+    truth, smoke = (load(name)[inside][:, dwis] for name in ("truth", "smoke"))
+    by_hand = np.sqrt(np.mean((smoke - truth) ** 2) / np.mean(truth**2))
+    assert data["smoke"] == pytest.approx(by_hand, rel=1e-5)
+    assert data["smoke"] < 0.95 * data["dwi"]
+
+
+def test_a_lesions_sidecar_says_in_which_volumes_it_shows(here: Path, made: Path) -> None:
+    listed = json.loads((made / "lesions.json").read_text())["Lesions"]
+    lone = next(x for x in listed if x["kind"] == "direction")
+    only = lambda d: np.where(d == lone["label"], d, 0)  # noqa: E731
+    change(made / "lesions.nii.gz", here / "one.nii.gz", only)
+
+    def erase(series: np.ndarray) -> np.ndarray:
+        series = series.copy()
+        inside = np.asarray(nib.load(made / "lesions.nii.gz").dataobj) == lone["label"]
+        for v in lone["volumes"]:
+            series[inside, v] /= 1.4
+        return series
+
+    change(made / "truth.nii.gz", here / "erased.nii.gz", erase)
+    (here / "one.json").write_text(json.dumps({"Lesions": listed}))
+    words = ("--truth", "truth.nii.gz", "--mask", "mask.nii.gz", "-q", "--json", here / "e.json")
+    given = ("--lesions", here / "one.nii.gz")
+    assert evaluate(here / "erased.nii.gz", "--raw", "dwi.nii.gz", *words, *given) == 0
+    assert told(here / "e.json")["lesion.kept", f"lesion {lone['label']}"] < 0.4
+
+
+def with_nan(d: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(d.size).reshape(d.shape) == d.size // 2, np.nan, d)
+
+
+ODD = {
+    "denoised grid": (("dwi.nii.gz", lambda d: d[1:], 0), "ODD --raw dwi.nii.gz", "shape"),
+    "denoised place": (("dwi.nii.gz", np.copy, 1.5), "ODD --raw dwi.nii.gz", "affine"),
+    "denoised volumes": (("dwi.nii.gz", lambda d: d[..., 1:], 0), "ODD --raw dwi.nii.gz", "shape"),
+    "denoised is a map": (("mask.nii.gz", np.copy, 0), "ODD --raw dwi.nii.gz", "4-D"),
+    "truth": (("truth.nii.gz", with_nan, 0), "--truth ODD", "NaN"),
+    "sigma": (("sigma.nii.gz", np.negative, 0), "--sigma ODD", "negative"),
+    "sigma grid": (("sigma.nii.gz", lambda d: d[..., 1:], 0), "--sigma ODD", "shape"),
+    "mask": (("mask.nii.gz", np.zeros_like, 0), "--mask ODD", "empty"),
+    "tissue": (("f_wm.nii.gz", lambda d: 3 * d, 0), "--tissues ODD", "from 0 to 1"),
+    "lesions": (("f_wm.nii.gz", lambda d: d / 2, 0), "--lesions ODD", "labels"),
+    "no denoised": (None, "none.nii.gz --raw dwi.nii.gz", "none.nii.gz"),
+    "no raw": (None, "dwi.nii.gz", "raw"),
+    "no gradients": (None, "dwi.nii.gz --raw truth.nii.gz", "--bval"),
+    "gradients": (None, "--bval dwi.json", "dwi.json"),
+    "no tissue": (None, "--tissues OUT", "f_<tissue>"),
+    "seed": (None, "--seed -1", "--seed"),
+    "json over raw": (None, "--json dwi.nii.gz --force", "also an input"),
+    "json over labels": (None, "--lesions lesions.nii.gz --json lesions.json --force", "input"),
+    "no folder": (None, "--tsv nowhere/a.tsv", "nowhere"),
+    "one name": (None, "--tsv OUT/a --json OUT/a", "two outputs"),
+    "exists": (None, "--json OUT/mine.json", "--force"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_what_is_wrong_is_one_sentence_about_the_file(case, here: Path, made, capsys) -> None:
+    odd, line, said = ODD[case]
+    (here / "mine.json").write_text("mine")
+    if odd is not None:
+        change(made / odd[0], here / "odd.nii.gz", *odd[1:])
+    if line.startswith("--"):
+        line = "smoke.nii.gz --raw dwi.nii.gz " + line
+    before = {path.name for path in (*made.iterdir(), *here.iterdir())}
+    words = line.replace("ODD", str(here / "odd.nii.gz")).replace("OUT", str(here)).split()
+    assert evaluate(*words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1, captured.err
+    assert said in captured.err
+    if odd is not None:
+        assert "odd.nii.gz" in captured.err
+    assert {path.name for path in (*made.iterdir(), *here.iterdir())} == before
+    assert (here / "mine.json").read_text() == "mine"
+
+
+def test_force_replaces_and_without_a_sigma_there_is_no_verdict(here: Path, made, capsys) -> None:
+    (here / "a.json").write_text("mine")
+    change(made / "sigma.nii.gz", here / "zero.nii.gz", np.zeros_like)
+    words = ("--raw", "dwi.nii.gz", "--sigma", here / "zero.nii.gz", "--json", here / "a.json")
+    assert evaluate("smoke.nii.gz", *words, "--force") == 0
+    assert json.loads((here / "a.json").read_text())["verdict"] is None
+    assert "verdict: none, because the noise's σ is zero" in capsys.readouterr().out
+    assert evaluate("smoke.nii.gz", *words, "--force", "--strict", "-q") == 1
+    assert "verdict: none" in capsys.readouterr().err
