@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--snr", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=301, help="of the phantom")
     parser.add_argument("--iterations", type=int, default=None)
+    parser.add_argument("--threads", type=int, default=None)
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
     whole = phantom(snr=asked.snr, seed=asked.seed)
@@ -43,7 +44,7 @@ def main() -> None:
     )
     settings = {} if asked.iterations is None else {"iterations": asked.iterations}
     for pairing in ("adjacent", "angular", "predicted"):
-        result = dwiser.denoise(scan, seed=0, pairing=pairing, **settings)
+        result = dwiser.denoise(scan, seed=0, pairing=pairing, threads=asked.threads, **settings)
         row = scored(pairing, result.data, scan, truth, mask, result.record["WallTimeSeconds"])
         rows.append(row | {"mean_evaluations": result.record["sampling"]["mean_evaluations"]})
         print(rows[-1], flush=True)

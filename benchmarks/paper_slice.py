@@ -14,6 +14,7 @@ from dwiser.io import load
 from dwiser.io.sample import sample_paths
 from dwiser.machine import Machine, limited
 from dwiser.methods.registry import build
+from dwiser.watch import silent
 
 SEED, THREADS, TIMED_BATCH = 0, 2, 2
 BRAIN = (128, 128, 78, 64)  # the 1.8 mm scan, whole slices as the paper takes them
@@ -27,10 +28,10 @@ def main() -> None:
     with limited(machine):
         ready = paper._prepare(scan)
         pace = paper._pace(ready, machine, SEED)
-        weights = paper._learn(ready, machine, SEED, lambda progress: None)
-        one = replace(ready, stack=replace(ready.stack, items=ready.stack.items[[205]]))
+        weights = paper._learn(ready, machine, SEED, silent)
+        one = replace(ready.stack, items=ready.stack.items[[205]])
         begun = perf_counter()
-        walked = paper._walk(weights, one, scan, machine, SEED, lambda progress: None)
+        walked = paper._find(weights, one, machine, SEED, silent)
         seconds = perf_counter() - begun
     training = pace.iteration / TIMED_BATCH
     pixels = scan.shape[0] * scan.shape[1]
@@ -40,7 +41,7 @@ def main() -> None:
         "device": machine.device,
         "parameters": weights.record["parameters"],
         "slice": scan.shape[:2],
-        "evaluations": walked.record["sampling"]["evaluations"],
+        "evaluations": walked.record["evaluations"],
         "flips": 4,
         "seconds_a_slice": round(seconds, 2),
         "seconds_a_training_item": round(training, 2),

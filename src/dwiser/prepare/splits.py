@@ -1,0 +1,23 @@
+"""Disjoint sets of volumes: what the network sees, and what it must predict."""
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+HELD_LEAST, HELD_MOST = 0.1, 0.4  # share of a group that is held out
+
+Groups = tuple[Int[np.ndarray, "_"], ...]
+
+
+def split(
+    groups: Groups, volumes: Int[np.ndarray, "m"], rng: np.random.Generator
+) -> Bool[np.ndarray, "m"]:
+    """Which of ``volumes`` are seen; the rest are held out, in the same share of each group.
+
+    The share is drawn between 0.1 and 0.4; every group keeps a volume and gives one.
+    """
+    share = rng.uniform(HELD_LEAST, HELD_MOST)
+    held: list[int] = []
+    for group in groups:
+        count = int(np.clip(round(share * len(group)), 1, len(group) - 1))
+        held += rng.choice(group, count, replace=False).tolist()
+    return ~np.isin(volumes, held)

@@ -1,0 +1,127 @@
+"""The scan's q-space subspace: a few components stand for all volumes.
+
+In the mask y = (x − μ)/σ. Its covariance is W Λ Wᵀ plus noise; W (M, K) spans what volumes
+share. For any subset A of the volumes ``latent`` gives the posterior of the K components.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dwiser.prepare.shells import shells
+from dwiser.prepare.splits import Groups, split
+from dwiser.scan import Gradients
+from dwiser.seeds import stream
+
+FEWEST_SHARED = 4  # effective volumes a component must rest on, and a group must have
+RANK_SHARE = 3  # at most a third of the volumes
+SPLITS = 24  # held-out splits that choose K
+TIE = 2e-4  # of the noise's variance: losses nearer than this are one, and fewer components win
+SIGNAL_FLOOR = 1e-3  # of the noise's variance: weaker components carry no prior
+
+
+@dataclass(frozen=True, eq=False)
+class Subspace:
+    """Mean, components and their strength, of the M volumes that share their signal.
+
+    Parameters
+    ----------
+    volumes : (M,) which volumes of the scan these are. mean : (M,), in the data's units.
+    components : (M, K), orthonormal. signal : (K,) variance of each component's coefficient,
+    noise : the noise's variance; both in units of σ².
+    """
+
+    volumes: Int[np.ndarray, "m"]
+    mean: Float[np.ndarray, "m"]
+    components: Float[np.ndarray, "m k"]
+    signal: Float[np.ndarray, "k"]
+    noise: float
+
+    @property
+    def rank(self) -> int:
+        return self.components.shape[1]
+
+    def latent(
+        self, chosen: Bool[np.ndarray, "m"]
+    ) -> tuple[Float[np.ndarray, "k m"], Float[np.ndarray, "k"]]:
+        """How y of the chosen volumes becomes the posterior mean z, and z's posterior sd.
+
+        z_A = (W_AᵀW_A/ν + diag(1/s))⁻¹ W_Aᵀ y_A/ν, with ν the noise and s the signal; the
+        prior keeps it finite however few volumes are chosen. Columns not chosen are 0.
+        """
+        w = np.where(chosen[:, None], self.components, 0.0)
+        spread = np.linalg.inv(w.T @ w / self.noise + np.diag(1 / self.signal))
+        return spread @ w.T / self.noise, np.sqrt(np.diag(spread))
+
+
+def grouped(gradients: Gradients, fewest: int = FEWEST_SHARED) -> tuple[Groups, dict[int, str]]:
+    """Shells that can be split, and the volumes that stay out of the subspace with the reason."""
+    groups: list[np.ndarray] = []
+    left: dict[int, str] = {}
+    for shell in shells(gradients):
+        if len(shell.volumes) >= fewest:
+            groups.append(shell.volumes)
+        else:
+            kind = "b0s" if shell.is_b0 else f"volumes at b={shell.bval:.0f}"
+            left |= {int(v): f"fewer than {fewest} {kind}" for v in shell.volumes}
+    return tuple(groups), left
+
+
+def fit_subspace(
+    voxels: Float[np.ndarray, "n v"],
+    sigma: Float[np.ndarray, "n"],
+    groups: Groups,
+    seed: int,
+) -> Subspace:
+    """The subspace of the grouped volumes; K by the held-out Wiener loss.
+
+    ``voxels`` are the mask's (N, V) in the data's units, ``sigma`` their noise.
+    """
+    volumes = np.sort(np.concatenate(groups))
+    kept = voxels[:, volumes]
+    mean = kept.mean(0, dtype=np.float64)
+    y = (kept - mean.astype(np.float32)) / sigma[:, None]
+    covariance = (y.T @ y).astype(np.float64) / len(y)
+    eigenvalues, vectors = np.linalg.eigh(covariance)
+    eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
+    count = len(volumes)
+    noise = min(1.0, float(np.median(eigenvalues[count // 2 :])))
+    edge = noise * (1 + np.sqrt(count / len(y))) ** 2
+    shared = 1 / (vectors**4).sum(0) >= FEWEST_SHARED
+    most = max(1, min(count // RANK_SHARE, int((eigenvalues > edge).sum())))
+    usable = np.flatnonzero(shared)[:most]
+    signal = np.maximum(eigenvalues - noise, SIGNAL_FLOOR * noise)
+    whole = Subspace(volumes, mean, vectors[:, usable], signal[usable], noise)
+    rank = held_out_rank(whole, covariance, groups, seed)
+    return Subspace(volumes, mean, vectors[:, usable[:rank]], signal[usable[:rank]], noise)
+
+
+def held_out_rank(
+    subspace: Subspace, covariance: Float[np.ndarray, "m m"], groups: Groups, seed: int
+) -> int:
+    """The K whose linear prediction W_B z_A of held-out volumes is best, over random splits.
+
+    Of equals the smallest: a component too many costs work and gains nothing.
+    """
+    rng = stream(seed, "rank")
+    halves = [split(groups, subspace.volumes, rng) for _ in range(SPLITS)]
+    losses = []
+    for k in range(1, subspace.rank + 1):
+        part = Subspace(
+            subspace.volumes, subspace.mean,
+            subspace.components[:, :k], subspace.signal[:k], subspace.noise,
+        )  # fmt: skip
+        losses.append(np.mean([_held_out_loss(part, covariance, a) for a in halves]))
+    good = np.array(losses) <= min(losses) + TIE * subspace.noise
+    return int(good.argmax()) + 1
+
+
+def _held_out_loss(part: Subspace, covariance: np.ndarray, chosen: np.ndarray) -> float:
+    """E‖y_B − W_B z_A‖² a volume of B, from the covariance alone."""
+    matrix, _ = part.latent(chosen)
+    predict = part.components[~chosen] @ matrix
+    cross = predict @ covariance[:, ~chosen]
+    own = np.diag(covariance)[~chosen].sum() - 2 * np.trace(cross)
+    square = np.einsum("bm,mn,bn->", predict, covariance, predict)
+    return float((own + square) / (~chosen).sum())
