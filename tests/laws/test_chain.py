@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dwiser.chain.fusion import forward, fuse, fusion_weights, leaked_share, mess
-from dwiser.chain.posterior import jump, jump_weights
+from dwiser.chain.posterior import jump, jump_spread, jump_weights
 from dwiser.chain.sample import sample
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.walk import jumps, run, run_walk, walk
@@ -83,9 +83,52 @@ def test_two_jumps_equal_one(t: int, data: st.DataObject) -> None:
     assert two == pytest.approx(jump(S, x0, xt, t, r), abs=1e-12)
 
 
+@given(st.integers(2, 999), st.data())
+def test_two_stochastic_jumps_have_the_variance_of_one(t: int, data: st.DataObject) -> None:
+    r = data.draw(st.integers(-1, t - 2))
+    between = data.draw(st.integers(r + 1, t - 1))
+    _, kept = jump_weights(S, between, r)
+    two = (kept * jump_spread(S, t, between)) ** 2 + jump_spread(S, between, r) ** 2
+    assert two == pytest.approx(jump_spread(S, t, r) ** 2, rel=1e-9, abs=1e-15)
+
+
+@given(st.integers(0, 999), st.data())
+def test_a_stochastic_jump_takes_the_forward_process_to_itself(t: int, data: st.DataObject) -> None:
+    r = data.draw(st.integers(-1, t - 1))
+    _, kept = jump_weights(S, t, r)
+    arrived = kept**2 * (1 - float(S.alpha_bar(t))) + jump_spread(S, t, r) ** 2
+    assert arrived == pytest.approx(1 - float(S.alpha_bar(r)), rel=1e-9, abs=1e-12)
+    assert jump_spread(S, t, -1) == 0
+
+
+def test_stochastic_sampling_spreads_by_the_posterior_and_by_nothing_else() -> None:
+    states: list[torch.Tensor] = []
+
+    def nothing(x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        states.append(x)
+        return torch.zeros_like(x)
+
+    start = torch.zeros(1, 400, 400, dtype=torch.float64)
+    rng = stream(0, "posterior")
+
+    def noise(places: torch.Tensor, evaluation: int) -> torch.Tensor:
+        return torch.from_numpy(rng.standard_normal((len(places), 400, 400)))
+
+    draws = torch.zeros(1, 3, dtype=torch.long)
+    sample(
+        nothing, start, start, torch.ones_like(start),
+        schedule=S, steps=(400, 250, 100), noise=noise, draws=draws,
+    )  # fmt: skip
+    spreads = [float(s.std()) for s in states]
+    assert spreads[0] == 0
+    assert spreads[1:] == pytest.approx([jump_spread(S, 400, r) for r in (250, 100)], rel=0.01)
+
+
 def test_a_jump_goes_down_only() -> None:
     with pytest.raises(ValueError, match="goes down"):
         jump_weights(S, 5, 5)
+    with pytest.raises(ValueError, match="goes down"):
+        jump_spread(S, 5, 5)
 
 
 MEAN, VARIANCE = 0.1, 0.004

@@ -16,7 +16,7 @@ A = TypeVar("A")
 
 
 def fusion_weights(
-    schedule: Schedule, t: int | np.ndarray
+    schedule: Schedule, t: int | np.integer | np.ndarray
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """λ1 and λ2 of Eq. 6: the weights of the DDPM posterior mean at step t.
 
@@ -37,7 +37,7 @@ def fusion_weights(
     return np.asarray(own), np.asarray(np.sqrt(1 - beta) * (1 - before) / (1 - now))
 
 
-def leaked_share(schedule: Schedule, t: int | np.ndarray) -> Float[np.ndarray, "..."]:
+def leaked_share(schedule: Schedule, t: int | np.integer | np.ndarray) -> Float[np.ndarray, "..."]:
     """Share of the noise variance in x_t that is the target's own."""
     own, other = fusion_weights(schedule, t)
     bar = schedule.alpha_bar(t)

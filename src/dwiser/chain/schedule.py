@@ -30,10 +30,10 @@ class Schedule:
         object.__setattr__(self, "beta", beta)
         object.__setattr__(self, "_alpha_bar", np.concatenate([[1.0], np.cumprod(1 - beta)]))
 
-    def alpha_bar(self, t: int | np.ndarray) -> Float[np.ndarray, "..."]:
+    def alpha_bar(self, t: int | np.integer | np.ndarray) -> Float[np.ndarray, "..."]:
         """ᾱ_t; t = −1 is the clean end, where it is 1."""
         return np.asarray(self._alpha_bar[np.asarray(t) + 1])
 
-    def level(self, n: int | np.ndarray) -> Float[np.ndarray, "..."]:
+    def level(self, n: int | np.integer | np.ndarray) -> Float[np.ndarray, "..."]:
         """Square root of the product of the first ``n`` alphas: level(t + 1) = √ᾱ_t."""
         return np.asarray(np.sqrt(self._alpha_bar[np.asarray(n)]))

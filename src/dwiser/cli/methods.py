@@ -17,11 +17,12 @@ def methods(
     if name is None:
         table = Table("method", "what it does", "needs", box=None, pad_edge=False)
         for known, entry in METHODS.items():
-            table.add_row(known, entry.line, entry.needs)
+            table.add_row(known, entry.line, entry.needs_here)
         console.print(table)
         return 0
     entry = find(name)
-    console.print(f"{name}: {entry.line}\n{entry.citation}\nneeds {entry.needs}\n", highlight=False)
+    about = f"{name}: {entry.line}\n{entry.citation}\nneeds {entry.needs_here}\n"
+    console.print(about, highlight=False)
     _fields(console, entry.load())
     return 0
 

@@ -18,15 +18,15 @@ SMOOTH = 0.98  # of the running loss that is shown
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Inputs (B, C, H, W), levels (B,) or None, and the targets the output is held against.
+    """Inputs (B, C, H, W), levels (B,), (B, K) or None, and the targets for the output.
 
     ``weights`` multiply the squared error before its mean is taken; None: all alike.
     """
 
     inputs: Float[Tensor, "b c h w"]
-    level: Float[Tensor, "b"] | None
-    targets: Float[Tensor, "b c2 h w"]
-    weights: Float[Tensor, "b c2 h w"] | None = None
+    level: Float[Tensor, "b *k"] | None
+    targets: Float[Tensor, "b c2 h2 w2"]
+    weights: Float[Tensor, "b c2 h2 w2"] | None = None
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,11 @@ class StateExample:
         level = rng.uniform(self.schedule.level(t), self.schedule.level(t - 1))
         x = cut.of(self.stack.target[cut.k, cut.z])
         clean = cut.of(self.matched.clean[cut.k, cut.z])
-        own = float(self.schedule.level(int(self.matched.state[cut.k, cut.z])))
+        own = float(self.schedule.level(self.matched.state[cut.k, cut.z]))
         inside = cut.of(self.stack.inside[cut.z]) if self.within else None
         xi = mess((x - own * clean) / np.float32((1 - own**2) ** 0.5), rng, inside)
-        return Example(forward(clean, xi, np.float32(level))[None], x[None], float(level))
+        state = forward(clean, xi, np.full_like(x, level))
+        return Example(state[None], x[None], float(level))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +108,10 @@ class Descent:
         """Some items, all at one state, at the clean end."""
         steps = self.steps(state)
         x = as_tensor(stack.target[items[:, 0], items[:, 1]], self.device)
+        chosen = [(int(k), int(z)) for k, z in items]
 
         def noise(places: Tensor, evaluation: int) -> Tensor:
-            chosen = items[places.cpu().numpy()]
-            drawn = [self._drawn(stack, int(k), int(z), evaluation) for k, z in chosen]
+            drawn = [self._drawn(stack, *chosen[int(p)], evaluation) for p in places]
             return as_tensor(np.stack(drawn), self.device)
 
         sampled = sample(

@@ -22,5 +22,5 @@ def budget(preset: str, *fields: str) -> dict[str, Sourced]:
 
 
 def pixels(preset: str) -> int:
-    """Pixels that go through Di-Fusion's network in its training at a preset with patches."""
-    return prod(PRESETS[preset][f].value for f in ("iterations", "batch", "patch", "patch"))
+    """Pixels in a training batch of Di-Fusion's at a preset with patches."""
+    return prod(PRESETS[preset][f].value for f in ("batch", "patch", "patch"))

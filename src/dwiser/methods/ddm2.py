@@ -49,7 +49,10 @@ class DDM2(Networked):
     first_share: float = option(
         0.5, "share of the iterations for Stage I's network", least=0.01, most=0.99
     )
-    latter: int = option(LENGTH, "train on t ~ U{1 ... latter}", least=1, most=LENGTH)
+    latter: int | None = option(
+        None, "train on t ~ U{1 ... latter}; none: up to the highest t* of a slice",
+        least=1, most=LENGTH,
+    )  # fmt: skip
     posterior: Literal["stochastic", "mean"] = option(
         "stochastic", "sampling draws from the posterior, or takes its mean"
     )
@@ -116,7 +119,8 @@ class DDM2(Networked):
         guess = self._trained(first, draw, machine, watch, few, "stage I")
         matched = self._matched(guess.state, stack, machine, seed, watch)
         second = self._second(stack, matched.clean, seed).to(machine.device)
-        example = StateExample(Schedule(), stack, matched, self.latter, self.crop)
+        latter = self.latter or int(matched.state.max())
+        example = StateExample(Schedule(), stack, matched, latter, self.crop)
         chain = self._trained(
             second,
             CutDraw(stack, example, seed, self.batch, self.patch, machine.device, "stage III"),
@@ -128,7 +132,7 @@ class DDM2(Networked):
             "iterations": few + many,
             "evaluations_most": self._most_evaluations,
             "stage_1": guess.record,
-            "stage_3": chain.record,
+            "stage_3": chain.record | {"latter": latter},
         }
         return Weights(state, record)
 

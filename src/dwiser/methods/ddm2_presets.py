@@ -22,7 +22,7 @@ PRESETS: Presets = {
     "laptop": {
         "neighbour": Sourced("shell", "ours: neighbours of another shell have another contrast"),
         "first_share": Sourced(0.5, "the one budget halved between the two networks"),
-        "latter": Sourced(1000, f"{PAPER}: T = 1000, every step is trained"),
+        "latter": Sourced(None, "steps above the highest t* are never visited"),
         "posterior": Sourced("stochastic", f"{PAPER}, after Ho et al. 2020"),
         "flips": Sourced("drawn", "as difusion at laptop: a quarter of the work"),
         "evaluations": Sourced(76, "as many as Di-Fusion's whole Run-Walk; longer ways stride"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from importlib import import_module
+from shutil import which
 from typing import Any
 
 from dwiser.errors import InputError, unknown
@@ -13,12 +14,26 @@ DEFAULT_METHOD, DEFAULT_PRESET = "difusion", "laptop"
 
 @dataclass(frozen=True)
 class Entry:
-    """One method: where its class is, and what a user should know before choosing it."""
+    """One method: where its class is, and what a user should know before choosing it.
+
+    ``program`` is the one it calls, where it is not dwiser's own.
+    """
 
     place: str
     line: str
     citation: str
     needs: str
+    program: str | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether the program that it calls, if it calls one, is on this machine's PATH."""
+        return self.program is None or which(self.program) is not None
+
+    @property
+    def needs_here(self) -> str:
+        """What it needs, and a word if that is not on this machine."""
+        return self.needs if self.available else f"{self.needs} (not on this machine)"
 
     def load(self) -> Any:
         """The method's class; imported only now, since some need torch."""
@@ -27,6 +42,12 @@ class Entry:
 
 
 METHODS: dict[str, Entry] = {
+    "splitq": Entry(
+        "dwiser.methods.splitq:Splitq",
+        "learns across disjoint directions in the scan's own subspace; one pass for all volumes",
+        "dwiser; the principle of Noise2Noise (Lehtinen et al., ICML 2018) across q-space",
+        "b-values, 6 directions, a shell of at least 4 volumes",
+    ),
     "difusion": Entry(
         "dwiser.methods.difusion:Difusion",
         "Di-Fusion: learns each volume from its partner along a Markov chain, slice by slice",
@@ -54,6 +75,68 @@ METHODS: dict[str, Entry] = {
         "Xiang, Yurt, Syed, Setsompop, Chaudhari: DDM²: Self-Supervised Diffusion MRI Denoising "
         "with Generative Diffusion Models, ICLR 2023, arXiv 2302.03018",
         "b-values, 3 directions; the paper preset: a GPU and a day",
+    ),
+    "deep_image_prior": Entry(
+        "dwiser.methods.deep_image_prior:DeepImagePrior",
+        "Deep image prior: an untrained decoder fitted to each slice, stopped before the noise",
+        "Ulyanov, Vedaldi, Lempitsky: Deep Image Prior, CVPR 2018, arXiv 1711.10925",
+        "b-values, 1 direction; the paper preset: a GPU",
+    ),
+    "subspace": Entry(
+        "dwiser.methods.subspace:Subspace",
+        "Wiener shrinkage in the scan's q-space subspace: no network, about a second",
+        "dwiser; Wiener's linear filter with noise from the Marchenko-Pastur law, Veraart et al.: "
+        "Denoising of diffusion MRI using random matrix theory, NeuroImage 2016",
+        "b-values, 1 direction; the more, the better",
+    ),
+    "mppca": Entry(
+        "dwiser.methods.mppca:MPPCA",
+        "MPPCA: in small patches, principal components that are noise are set to zero (DIPY)",
+        "Veraart, Novikov, Christiaens, Ades-aron, Sijbers, Fieremans: Denoising of diffusion MRI "
+        "using random matrix theory, NeuroImage 2016, 10.1016/j.neuroimage.2016.08.016",
+        "b-values, 1 direction; the more, the better",
+    ),
+    "dwidenoise": Entry(
+        "dwiser.methods.dwidenoise:Dwidenoise",
+        "MRtrix3's own MPPCA, called as a program",
+        "Veraart et al., NeuroImage 2016; Cordero-Grande et al., NeuroImage 2019, "
+        "10.1016/j.neuroimage.2019.06.039; Tournier et al.: MRtrix3, NeuroImage 2019",
+        "dwidenoise of MRtrix3 on the PATH (its licence is its own); b-values, 1 direction",
+        program="dwidenoise",
+    ),
+    "patch2self": Entry(
+        "dwiser.methods.patch2self:Patch2Self",
+        "Patch2Self: every volume predicted from all others by linear regression (DIPY)",
+        "Fadnavis, Batson, Garyfallidis: Patch2Self: Denoising Diffusion MRI with Self-Supervised "
+        "Learning, NeurIPS 2020, arXiv 2011.01355; version 3: Patch2Self2, CVPR 2024",
+        "b-values, 2 directions; 10 or more to be trusted",
+    ),
+    "ascm": Entry(
+        "dwiser.methods.ascm:ASCM",
+        "ASCM: a sharp and a smooth non-local mean of each volume, matched by wavelets (DIPY)",
+        "Coupé, Manjón, Robles, Collins: Adaptive Multiresolution Non-Local Means Filter for 3D "
+        "MR Image Denoising, IET Image Processing 2012, 10.1049/iet-ipr.2011.0161",
+        "b-values, 1 direction",
+    ),
+    "nlmeans": Entry(
+        "dwiser.methods.nlmeans:NLMeans",
+        "Non-local means of each volume by itself (DIPY)",
+        "Coupé, Yger, Prima, Hellier, Kervrann, Barillot: An Optimized Blockwise Nonlocal Means "
+        "Denoising Filter for 3-D Magnetic Resonance Images, IEEE TMI 2008, "
+        "10.1109/TMI.2007.906087",
+        "b-values, 1 direction",
+    ),
+    "gaussian": Entry(
+        "dwiser.methods.gaussian:Gaussian",
+        "A Gaussian blur inside the mask: what every comparison must beat",
+        "no publication",
+        "b-values, 1 direction",
+    ),
+    "identity": Entry(
+        "dwiser.methods.identity:Identity",
+        "The scan as it is: the row that every other is compared with",
+        "no publication",
+        "nothing",
     ),
 }
 

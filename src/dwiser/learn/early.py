@@ -1,0 +1,78 @@
+"""When to stop a fit that would end by learning the noise: two criteria for ``loop.train``."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+EVERY = 10  # iterations between two looks
+
+
+@dataclass(eq=False)
+class HeldOut:
+    """Stop once the error on what was held out has not fallen for some looks; keep the best.
+
+    Parameters
+    ----------
+    net, output : the network that is fitted, and what it gives now, (K, H, W).
+    target, held : (K, H, W), the data and 1 where they were held out, else 0.
+    patience : looks without a new best before the stop.
+
+    Notes
+    -----
+    Noise that is independent from voxel to voxel and volume to volume cannot be learned from
+    what was not held out, so the held-out error is the error plus σ², whatever σ is.
+    """
+
+    net: nn.Module
+    output: Callable[[], Tensor]
+    target: Float[Tensor, "k h w"]
+    held: Float[Tensor, "k h w"]
+    patience: int
+    best: float = torch.inf
+    at: int = 0
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, done: int) -> bool:
+        if done % EVERY:
+            return False
+        square = (self.output() - self.target).square() * self.held
+        error = float(square.sum() / self.held.sum().clamp(min=1))
+        if error < self.best:
+            self.best, self.at, self.state = error, done, deepcopy(self.net.state_dict())
+        return done - self.at >= self.patience * EVERY
+
+    def settle(self, done: int) -> int:
+        """Put the best weights back; the iteration that they are of."""
+        if not self.state:
+            return done
+        self.net.load_state_dict(self.state)
+        return self.at
+
+
+@dataclass(eq=False)
+class NoiseReached:
+    """Stop once the RMS of (x − output)/σ over the voxels with σ > 0 is at the threshold.
+
+    ``target`` and ``sigma`` are (K, H, W) in one unit; where σ is 0 nothing is asked.
+    """
+
+    output: Callable[[], Tensor]
+    target: Float[Tensor, "k h w"]
+    sigma: Float[Tensor, "k h w"]
+    threshold: float = 1.0
+
+    def __call__(self, done: int) -> bool:
+        known = self.sigma > 0
+        if done % EVERY or not bool(known.any()):
+            return False
+        ratio = (self.output() - self.target)[known] / self.sigma[known]
+        return float(ratio.square().mean().sqrt()) <= self.threshold
+
+    def settle(self, done: int) -> int:
+        """Nothing to put back: the last weights are those that met the bound."""
+        return done

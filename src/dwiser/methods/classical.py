@@ -1,0 +1,121 @@
+"""What methods without training share: the mask and σ they work with, and the way back."""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dwiser.errors import DwiserWarning, InputError
+from dwiser.machine import Machine
+from dwiser.methods.base import Denoised
+from dwiser.prepare.mask import object_mask
+from dwiser.prepare.noise import sigma_map
+from dwiser.scan import Scan
+from dwiser.watch import Progress, Watch, silent
+
+TASK = "denoising"
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Where a method works: the mask, and the noise's sd in the data's units."""
+
+    mask: Bool[np.ndarray, "x y z"]
+    sigma: Float[np.ndarray, "x y z"]
+
+
+@dataclass(frozen=True, eq=False)
+class Filtered:
+    """What a filter found; only what lies in the mask is used.
+
+    ``passed`` is {volume: why it passes through unchanged}, ``record`` what to tell of it.
+    """
+
+    data: Float[np.ndarray, "x y z v"]
+    passed: dict[int, str] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Classical:
+    """A method that filters a scan without training; a subclass says how (``_filter``)."""
+
+    name: ClassVar[str]
+    least_directions: ClassVar[int] = 1
+    least_b0s: ClassVar[int] = 0
+    divides_by_sigma: ClassVar[bool] = False
+
+    def denoise(
+        self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
+    ) -> Denoised:
+        """Filter the scan inside its mask; the rest, and volumes that pass, are the input's.
+
+        Raises
+        ------
+        InputError
+            For a scan with fewer directions than the method needs.
+        """
+        directions = int((~scan.gradients.is_b0).sum())
+        if directions < self.least_directions:
+            raise InputError(
+                f"{self.name} needs at least {self.least_directions} diffusion-weighted volumes, "
+                f"the scan has {directions}: use a method that works on single volumes."
+            )
+        mask = object_mask(scan)
+        ground = Ground(mask, sigma_map(scan, mask))
+        if self.divides_by_sigma and not ground.sigma[mask].any():
+            warnings.warn(
+                f"No noise was found in the scan: {self.name} gives it back as it is.",
+                DwiserWarning,
+                stacklevel=2,
+            )
+            found = Filtered(scan.data, dict.fromkeys(range(scan.shape[3]), "no noise found"))
+        else:
+            found = self._filter(scan, ground, machine, seed, watch)
+        return restored(scan, ground, found)
+
+    def _filter(
+        self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
+    ) -> Filtered:
+        raise NotImplementedError
+
+
+def restored(scan: Scan, ground: Ground, found: Filtered) -> Denoised:
+    """The filtered voxels of the mask, never below 0, in a copy of the scan's.
+
+    Voxels for which the filter has no finite value keep the scan's; they are counted.
+    """
+    data, left = scan.data.copy(), 0
+    volumes = [v for v in range(scan.shape[3]) if v not in found.passed]
+    for v in volumes:
+        usable = ground.mask & np.isfinite(found.data[..., v])
+        np.copyto(data[..., v], found.data[..., v].clip(min=0), where=usable, casting="same_kind")
+        left += int(ground.mask.sum() - usable.sum())
+    record = {
+        **found.record,
+        "volumes_denoised": len(volumes),
+        "volumes_passed_through": {str(v): why for v, why in sorted(found.passed.items())},
+        "voxels_left_as_they_were": left,
+    }
+    return Denoised(data, ground.sigma, None, None, record, ground.mask)
+
+
+@dataclass(frozen=True)
+class VolumeByVolume(Classical):
+    """A filter that looks at one volume at a time; a subclass says how (``_volume``)."""
+
+    def _filter(
+        self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
+    ) -> Filtered:
+        data = np.empty_like(scan.data)
+        for v in range(scan.shape[3]):
+            data[..., v] = self._volume(scan.data[..., v].astype(float), scan, ground, machine)
+            watch(Progress(TASK, v + 1, scan.shape[3]))
+        return Filtered(data)
+
+    def _volume(
+        self, image: Float[np.ndarray, "x y z"], scan: Scan, ground: Ground, machine: Machine
+    ) -> Float[np.ndarray, "x y z"]:
+        raise NotImplementedError

@@ -1,0 +1,24 @@
+"""The scan as it is: the row that every other row is compared with."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dwiser.machine import Machine
+from dwiser.methods.classical import Classical, Filtered, Ground
+from dwiser.methods.options import Presets
+from dwiser.scan import Scan
+from dwiser.watch import Watch
+
+
+@dataclass(frozen=True)
+class Identity(Classical):
+    """Gives the scan back; negative voxels in the mask become 0, as with every method."""
+
+    name: ClassVar[str] = "identity"
+    presets: ClassVar[Presets] = {"laptop": {}}
+    least_directions: ClassVar[int] = 0
+
+    def _filter(
+        self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
+    ) -> Filtered:
+        return Filtered(scan.data)
