@@ -16,7 +16,7 @@ from dwiser.simulate import Simulation, phantom  # noqa: E402
 
 @pytest.fixture(scope="session")
 def machine() -> Machine:
-    return Machine("cpu", 2)
+    return Machine("cpu", 1)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-QUICK = ("--preset", "smoke", "--set", "iterations=20", "--threads", "2", "--device", "cpu")
+QUICK = ("--preset", "smoke", "--set", "iterations=20", "--threads", "1", "--device", "cpu")
 
 
 def names(folder: Path) -> set[str]:
