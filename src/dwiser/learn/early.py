@@ -38,10 +38,10 @@ class HeldOut:
     state: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, done: int) -> bool:
-        if done % EVERY:
+        if done % EVERY or not bool(self.held.any()):
             return False
         square = (self.output() - self.target).square() * self.held
-        error = float(square.sum() / self.held.sum().clamp(min=1))
+        error = float(square.sum() / self.held.sum())
         if error < self.best:
             self.best, self.at, self.state = error, done, deepcopy(self.net.state_dict())
         return done - self.at >= self.patience * EVERY

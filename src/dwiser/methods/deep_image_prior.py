@@ -38,7 +38,8 @@ class DeepImagePrior(Learned):
     -----
     A decoder fits what volumes and neighbouring pixels share before it fits their noise; it
     is stopped in between. Two-dimensional slices, since a 3-D convolution costs three times a
-    2-D one and every slice's fit stands alone.
+    2-D one and every slice's fit stands alone. The weights are the fit itself: they hold the
+    scan they were fitted to, and are of no use for another.
     """
 
     name: ClassVar[str] = "deep_image_prior"

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 from scipy.special import ive
+from threadpoolctl import threadpool_limits
 
 from dwiser.scan import Scan
 
@@ -113,7 +114,8 @@ def noise_patches(
     for lo in range(0, len(spaced), BATCH):
         part = slice(lo, lo + BATCH)
         patch = windows[tuple(spaced[part].T)].reshape(len(spaced[part]), data.shape[3], -1)
-        sigma[part] = _patch_sigma(patch.transpose(0, 2, 1), voxels[part])
+        with threadpool_limits(1, "blas"):  # many small problems: threads only fight over them
+            sigma[part] = _patch_sigma(patch.transpose(0, 2, 1), voxels[part])
     return NoisePatches(spaced + np.array(size) // 2, sigma)
 
 
