@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dwiser as package
-from dwiser.cli import COMMANDS
+from dwiser.cli import COMMANDS, main
 
 
 def test_a_bare_dwiser_prints_the_help(dwiser) -> None:
@@ -51,6 +51,12 @@ def test_info_tells_what_the_scan_is(files: Path, dwiser) -> None:
         assert part in done.stdout
     assert "60 iterations" in done.stdout
     assert "would take  about" in done.stdout
+
+
+@pytest.mark.parametrize("method", ["identity", "noise2noise", "splitq"])
+def test_info_plans_any_method(files: Path, capsys, method: str) -> None:
+    assert main(["info", str(files / "dwi.nii.gz"), "--method", method, "--threads", "1"]) == 0
+    assert f"would do    {method} (laptop): " in capsys.readouterr().out
 
 
 def test_methods_lists_and_explains(dwiser) -> None:

@@ -72,17 +72,20 @@ def _plan(scan: Scan, method: Any, machine: Any) -> tuple[str, str]:
     if not hasattr(method, "pace"):
         return "one pass over the scan", "not known beforehand for this method"
     pace = method.pace(scan, machine=machine, seed=0)
-    plan = (
-        f"{method.pairing} pairs, {method.network} network, {method.iterations} iterations, then "
-        f"up to {len(method.steps)} evaluations a slice (stop={method.stop})"
-    )
+    steps = len(getattr(method, "steps", (0,)))
+    told = [f"{method.iterations} iterations"]
+    if hasattr(method, "pairing"):
+        told.insert(0, f"{method.pairing} pairs")
+    if hasattr(method, "stop"):
+        told.append(f"then up to {steps} evaluations a slice (stop={method.stop})")
+    plan = ", ".join(told)
     if method.minutes is not None:
         return plan, f"at most {method.minutes:g} min, as told"
     training = pace.iteration * method.iterations
     return plan, (
         f"about {_minutes(training)} of training and {_minutes(pace.evaluation)} an evaluation "
         f"of all slices: {_minutes(training + pace.evaluation)} if all stop at the first, "
-        f"{_minutes(training + len(method.steps) * pace.evaluation)} if none stops "
+        f"{_minutes(training + steps * pace.evaluation)} if none stops "
         f"(measured on {machine.device}, {machine.threads} threads)"
     )
 
