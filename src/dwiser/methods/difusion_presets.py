@@ -34,9 +34,7 @@ PRESETS: Presets = {
         "iterations": Sourced(3000, "about two minutes on two cores; 6000 gained 4 % over 2000"),
         "batch": Sourced(8, "as good as 16 for as many iterations, in half the time"),
         "patch": Sourced(64, "a quarter of a brain's slice"),
-        "learning_rate": Sourced(
-            3e-3, "best of four rates tried on phantoms kept for tuning"
-        ),
+        "learning_rate": Sourced(3e-3, "best of four rates tried on phantoms kept for tuning"),
         "decay": Sourced("cosine", "short trainings end better at a low rate"),
         "crop": Sourced(True, "the background costs time and teaches nothing"),
         "flips": Sourced("drawn", "one flip an evaluation: a quarter of the work"),
