@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from dwiser.learn.walks import GROUP, Flips, flip_draws
 from dwiser.prepare.stack import Stack
 from dwiser.seeds import stream
 from dwiser.watch import Progress, Watch, silent
+
+Goal = Literal["noisy", "guess"]  # of Stage III: x, or x̂
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ def match_states(
 
 @dataclass(frozen=True, eq=False)
 class StateExample:
-    """Stage III's example: s·x̂ + √(1−s²)·ξ → x, ξ the slice's own noise at t*, shuffled.
+    """Stage III's example: s·x̂ + √(1−s²)·ξ → x or x̂, ξ the slice's own noise at t*, shuffled.
 
     ``latter`` is the last t of t ~ U{1 … latter}, s uniform in [level(t), level(t−1)].
     """
@@ -51,6 +54,7 @@ class StateExample:
     matched: Matched
     latter: int
     within: bool
+    target: Goal = "noisy"
 
     def __call__(self, cut: Cut, rng: np.random.Generator) -> Example:
         t = int(rng.integers(1, self.latter + 1))
@@ -61,7 +65,8 @@ class StateExample:
         inside = cut.of(self.stack.inside[cut.z]) if self.within else None
         xi = mess((x - own * clean) / np.float32((1 - own**2) ** 0.5), rng, inside)
         state = forward(clean, xi, np.full_like(x, level))
-        return Example(state[None], x[None], float(level))
+        goal = x if self.target == "noisy" else clean
+        return Example(state[None], goal[None], float(level))
 
 
 @dataclass(frozen=True, eq=False)

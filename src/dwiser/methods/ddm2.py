@@ -10,7 +10,7 @@ from dwiser.chain.schedule import LENGTH, Schedule
 from dwiser.learn.budget import Work
 from dwiser.learn.cuts import Cut, CutDraw, Example, as_tensor
 from dwiser.learn.passes import single_pass
-from dwiser.learn.states import Descent, Matched, StateExample, match_states
+from dwiser.learn.states import Descent, Goal, Matched, StateExample, match_states
 from dwiser.learn.walks import Flips
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
@@ -35,7 +35,9 @@ class DDM2(Networked):
     Notes
     -----
     Where neighbouring volumes have other gradient directions, x̂ is the mean contrast; the
-    difference to x then counts as noise, which sets t* too high and is sampled away.
+    difference to x then counts as noise, which sets t* too high and is sampled away. With x as
+    Stage III's target the way down is stable only if x̂ = E[x | x̂]: what F adds to a clean x̂,
+    it adds at each of the last steps.
     """
 
     name: ClassVar[str] = "ddm2"
@@ -53,12 +55,15 @@ class DDM2(Networked):
         None, "train on t ~ U{1 ... latter}; none: up to the highest t* of a slice",
         least=1, most=LENGTH,
     )  # fmt: skip
+    target: Goal = option(
+        "guess", "what Stage III learns to give: x (noisy, the publication's), or Stage I's guess"
+    )
     posterior: Literal["stochastic", "mean"] = option(
         "stochastic", "sampling draws from the posterior, or takes its mean"
     )
     flips: Flips = option("drawn", "mean over four flips, or one drawn flip, at each evaluation")
     evaluations: int | None = option(
-        76, "most evaluations of a slice, by strides; none: all steps from t* down", least=1
+        16, "most evaluations of a slice, by strides; none: all steps from t* down", least=1
     )
 
     @property
@@ -120,7 +125,7 @@ class DDM2(Networked):
         matched = self._matched(guess.state, stack, machine, seed, watch)
         second = self._second(stack, matched.clean, seed).to(machine.device)
         latter = self.latter or int(matched.state.max())
-        example = StateExample(Schedule(), stack, matched, latter, self.crop)
+        example = StateExample(Schedule(), stack, matched, latter, self.crop, self.target)
         chain = self._trained(
             second,
             CutDraw(stack, example, seed, self.batch, self.patch, machine.device, "stage III"),

@@ -14,6 +14,7 @@ PRESETS: Presets = {
         "learning_rate": Sourced(1e-4, f"{PAPER}: Adam, fixed"),
         "decay": Sourced("constant", f"{PAPER}: Adam, fixed"),
         "latter": Sourced(1000, f"{PAPER}: T = 1000, every step is trained"),
+        "target": Sourced("noisy", f"{PAPER}: x itself, for J-invariance"),
         "posterior": Sourced("stochastic", f"{PAPER}, after Ho et al. 2020"),
         "flips": Sourced("four", "authors' released settings, as reported"),
         "evaluations": Sourced(None, f"{PAPER}: all steps from t* down"),
@@ -23,9 +24,10 @@ PRESETS: Presets = {
         "neighbour": Sourced("shell", "ours: neighbours of another shell have another contrast"),
         "first_share": Sourced(0.5, "the one budget halved between the two networks"),
         "latter": Sourced(None, "steps above the highest t* are never visited"),
+        "target": Sourced("guess", "x as target drifts off where Stage I's training is short"),
         "posterior": Sourced("stochastic", f"{PAPER}, after Ho et al. 2020"),
         "flips": Sourced("drawn", "as difusion at laptop: a quarter of the work"),
-        "evaluations": Sourced(76, "as many as Di-Fusion's whole Run-Walk; longer ways stride"),
+        "evaluations": Sourced(16, "by strides: a whole brain then costs what the training does"),
     }
     | budget("laptop"),
 }

@@ -62,9 +62,9 @@ class Compact(nn.Module):
         start (the last layer is zero).
     channels : images in; x/s above is then their mean, and the network sees each of them.
     noise, images : sd of the chain's noise ξ where it dwarfs the images (DDM2's), and of the
-        images. What is to be removed then has R² = spread² + (noise·τ)², τ² = (1−s²)/s², the
-        network sees (x/s − centre)/R, and the output is the linear estimate
-        centre + D²/(R²+D²)·(x/s − centre) plus RD/√(R²+D²)·net(·), with D the images' sd.
+        images. With N = noise·τ, τ² = (1−s²)/s², D = images and the share g = D²/(N²+D²), the
+        network then sees (x/s − centre)/√(spread² + N²), and the output is the linear
+        estimate centre + g·(x/s − centre) plus √(spread² + g·N²)·net(·).
     """
 
     centre: Tensor
@@ -102,9 +102,9 @@ class Compact(nn.Module):
             level, images = x.new_full((len(x),), UNTOLD), x
         else:
             images = x / level[:, None, None, None]
-        removed, share = self._removed(level)
+        seen, share, left = self._scales(level)
         padded = functional.pad(images, (0, -w % 4, 0, -h % 4), mode="replicate")
-        half = functional.pixel_unshuffle((padded - self.centre) / removed, 2)
+        half = functional.pixel_unshuffle((padded - self.centre) / seen, 2)
         embedded = self.embedding(level)
         shallow = self.enter(self.stem(half), embedded)
         deep = self.deep(self.down(shallow), embedded)
@@ -112,17 +112,18 @@ class Compact(nn.Module):
         change = functional.pixel_shuffle(self.head(self.leave(shallow + up, embedded)), 2)
         image = images.mean(1, keepdim=True)
         if share is None:
-            return image + removed * change[..., :h, :w]
+            return image + left * change[..., :h, :w]
         guess = self.centre + share * (image - self.centre)
-        return guess + removed * share.sqrt() * change[..., :h, :w]
+        return guess + left * change[..., :h, :w]
 
-    def _removed(self, level: Float[Tensor, "b"]) -> tuple[Tensor, Tensor | None]:
-        """R, and the images' share D²/(R²+D²) of the variance (None: all of it)."""
+    def _scales(self, level: Float[Tensor, "b"]) -> tuple[Tensor, Tensor | None, Tensor]:
+        """What the input is divided by, the images' share g (None: all), the output's scale."""
         if self.noise == 0:
-            return self.spread, None
-        tau = torch.sqrt((1 - level**2).clamp(min=0)) / level
-        square = (self.spread**2 + (self.noise * tau) ** 2)[:, None, None, None]
-        return square.sqrt(), self.images**2 / (square + self.images**2)
+            return self.spread, None, self.spread
+        square = self.noise**2 * ((1 - level**2).clamp(min=0) / level**2)[:, None, None, None]
+        share = self.images**2 / (square + self.images**2)
+        left = (self.spread**2 + share * square).sqrt()
+        return (self.spread**2 + square).sqrt(), share, left
 
 
 def flops_per_pixel(width: int = 32) -> float:

@@ -37,6 +37,7 @@ def test_the_papers_preset_holds_the_papers_numbers() -> None:
     assert (paper.batch, paper.learning_rate, paper.decay) == (32, 1e-4, "constant")
     assert (paper.latter, paper.posterior, paper.flips) == (1000, "stochastic", "four")
     assert (paper.network, paper.evaluations, paper.patch) == ("unet", None, None)
+    assert paper.target == "noisy"
 
 
 def test_before_and_after_are_inverse_and_wrap_around(stack: Stack) -> None:
@@ -92,6 +93,8 @@ def test_stage_threes_input_is_the_guess_and_shuffled_noise_of_sd_one(stack: Sta
         own = (noisy - clean)[3, 4][inside]
         assert abs(np.corrcoef(xi[inside], own)[0, 1]) < 0.2
         np.testing.assert_array_equal(made.target[0], noisy[3, 4])
+    guess = replace(example, target="guess")(cut, rng)
+    np.testing.assert_array_equal(guess.target[0], clean[3, 4])
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 7, 76])
@@ -140,3 +143,12 @@ def test_the_stochastic_descent_differs_by_seed_and_not_by_grouping(stack: Stack
     )
     np.testing.assert_allclose(one, many, atol=1e-6)
     assert np.abs(other - many).max() > 1e-3
+
+
+@pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+def test_only_states_that_are_visited_are_trained_unless_told_otherwise(small, machine) -> None:
+    for latter, expected in ((None, None), (700, 700)):
+        method = DDM2(iterations=4, width=4, batch=2, patch=16, evaluations=1, latter=latter)
+        record = method.denoise(small.scan, machine=machine, seed=0).record
+        highest = record["sampling"]["matched_state"][-1]
+        assert record["training"]["stage_3"]["latter"] == (expected or highest)
