@@ -37,7 +37,8 @@ from dwiser.io import load
 from dwiser.io.sample import sample_paths
 from dwiser.methods.registry import METHODS, build, settings_of
 from dwiser.prepare.mask import MARGIN, object_mask
-from dwiser.prepare.noise import magnitude_sd, sigma_map
+from dwiser.prepare.moments import magnitude_sd
+from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.shells import shells
 from dwiser.run import denoise
 from dwiser.scan import Scan

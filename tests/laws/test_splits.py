@@ -6,8 +6,8 @@ import torch
 
 from dwiser.learn.latents import LatentDraw
 from dwiser.methods.registry import build
-from dwiser.methods.splitq import Splitq
-from dwiser.prepare.splits import split
+from dwiser.methods.splitnet import Splitnet
+from dwiser.prepare.splits import folds, split
 from dwiser.prepare.subspace import Subspace, fit_subspace, grouped
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
@@ -41,6 +41,28 @@ def test_splits_are_stratified_and_disjoint() -> None:
         shares = [1 - seen[g].mean() for g in groups]
         assert all(0 < share < 0.5 for share in shares)
         assert max(shares) - min(shares) < 0.2
+
+
+def test_folds_hold_every_volume_out_once_and_each_group_evenly() -> None:
+    gradients = table([0] * 5 + [1000] * 20 + [2000] * 10)
+    groups, _ = grouped(gradients)
+    made = folds(groups, np.arange(35), 4, stream(0, "folds"))
+    held = np.array([~seen for seen in made])
+    np.testing.assert_array_equal(held.sum(0), 1)
+    for group in groups:
+        counts = held[:, group].sum(1)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_coordinates_have_white_noise_and_ignore_what_is_held_out() -> None:
+    _, _, basis, signal = made()
+    space = Subspace(np.arange(24), np.zeros(24), basis, signal, 1.0)
+    seen = np.arange(24) % 4 > 0
+    matrix, root = space.coordinates(seen)
+    assert (matrix[~seen] == 0).all()
+    np.testing.assert_allclose(matrix.T @ matrix, np.eye(3), atol=1e-10)
+    clean = stream(4, "u").standard_normal((50, 3))
+    np.testing.assert_allclose((clean @ basis.T) @ matrix @ root, clean, atol=1e-9)
 
 
 def test_lone_volumes_stay_out_with_a_reason() -> None:
@@ -133,7 +155,7 @@ def test_pure_noise_in_no_noise_out(machine) -> None:
         data, np.diag([2, 2, 2, 1.0]), table([0] * 6 + [1000] * 30),
         mask=np.ones(shape[:3], bool), sigma=sigma,
     )  # fmt: skip
-    method = build("splitq", "smoke", {"iterations": 150})
+    method = build("splitnet", "smoke", {"iterations": 150})
     result = method.denoise(scan, machine=machine, seed=0)
     noise, rest = data - 500, result.data - 500
     slope = float((noise * rest).sum() / (noise**2).sum())
@@ -146,7 +168,7 @@ def test_it_beats_the_linear_shrinkage_on_a_phantom(small, machine) -> None:
     from dwiser.simulate import phantom
 
     s = phantom(shape=(40, 44, 12), shells=((1000.0, 30),), n_b0=4, snr=12, seed=23)
-    ours = build("splitq", "smoke", {"iterations": 200, "width": 32}).denoise(
+    ours = build("splitnet", "smoke", {"iterations": 200, "width": 32}).denoise(
         s.scan, machine=machine, seed=0
     )
     linear = build("subspace").denoise(s.scan, machine=machine, seed=0)
@@ -160,7 +182,7 @@ def test_it_beats_the_linear_shrinkage_on_a_phantom(small, machine) -> None:
 @quiet
 def test_a_single_b0_comes_back_as_it_is(machine, small) -> None:
     scan = small.scan  # two b0s: fewer than four
-    result = build("splitq", "smoke", {"iterations": 3}).denoise(scan, machine=machine, seed=0)
+    result = build("splitnet", "smoke", {"iterations": 3}).denoise(scan, machine=machine, seed=0)
     b0s = scan.gradients.is_b0
     np.testing.assert_array_equal(result.data[..., b0s], scan.data[..., b0s])
     assert set(result.record["volumes_passed_through"]) == {str(v) for v in np.flatnonzero(b0s)}
@@ -168,7 +190,7 @@ def test_a_single_b0_comes_back_as_it_is(machine, small) -> None:
 
 @quiet
 def test_weights_never_outnumber_what_the_scan_can_teach(machine, small) -> None:
-    method = Splitq(width=64, iterations=1)
+    method = Splitnet(width=64, iterations=1)
     record = method.denoise(small.scan, machine=machine, seed=0).record
     voxels = small.scan.data.shape[:3]
     assert record["training"]["width"] < 64

@@ -14,7 +14,7 @@ from scipy import stats
 
 from dwiser.errors import InputError
 from dwiser.evaluate.records import CannotMeasure, measured
-from dwiser.prepare.noise import rician_moments
+from dwiser.prepare.moments import magnitude_moments
 from dwiser.seeds import stream
 
 READINGS = ("signal", "mean", "gaussian")
@@ -89,7 +89,7 @@ class Energy:
 def _law() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """θ, the Rician mean and sd at σ = 1, to interpolate in."""
     theta = np.concatenate([np.linspace(0, 10, 1001), np.linspace(10.05, 60, 1000)])
-    mean, variance = rician_moments(theta)
+    mean, variance = magnitude_moments(theta)
     return theta, mean, np.sqrt(variance)
 
 

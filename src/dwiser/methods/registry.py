@@ -44,7 +44,14 @@ class Entry:
 METHODS: dict[str, Entry] = {
     "splitq": Entry(
         "dwiser.methods.splitq:Splitq",
-        "learns across disjoint directions in the scan's own subspace; one pass for all volumes",
+        "local estimates in the scan's own subspace, weighted across disjoint directions",
+        "dwiser; stacking (Wolpert 1992) of local PCA with the shrinkage of Gavish & Donoho 2017, "
+        "on the principle of Noise2Noise (Lehtinen et al., ICML 2018) across q-space",
+        "b-values, 6 directions; 28 volumes in shells of at least 4 for learning across them",
+    ),
+    "splitnet": Entry(
+        "dwiser.methods.splitnet:Splitnet",
+        "a convolutional network across disjoint directions; one pass for all volumes",
         "dwiser; the principle of Noise2Noise (Lehtinen et al., ICML 2018) across q-space",
         "b-values, 6 directions, a shell of at least 4 volumes",
     ),

@@ -1,56 +1,47 @@
-"""splitq: learning across disjoint directions, in the scan's own subspace."""
+"""splitq: local estimates in the scan's own subspace, weighted across disjoint directions."""
 
-from dataclasses import dataclass, replace
-from time import perf_counter
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from dwiser.errors import InputError
-from dwiser.learn.budget import Pace, measure, plan_work
-from dwiser.learn.latents import LatentDraw
-from dwiser.learn.loop import Decay, train
+from dwiser.learn.stacking import NAMES, LocalEstimates, Stacking, plain_weights
 from dwiser.machine import Machine
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.options import Presets, option
+from dwiser.methods.split_ground import Ground, ground_of, inner_slices
 from dwiser.methods.splitq_presets import LAPTOP, PRESETS
-from dwiser.nets.latent import Expanded, Latent, weight_count
-from dwiser.prepare.box import Box
-from dwiser.prepare.mask import object_mask
-from dwiser.prepare.noise import sigma_map
-from dwiser.prepare.splits import Groups
-from dwiser.prepare.subspace import Subspace, fit_subspace, grouped
+from dwiser.prepare.grid import Grid
+from dwiser.prepare.moments import true_signal
+from dwiser.prepare.splits import folds
 from dwiser.scan import Scan
 from dwiser.seeds import stream
 from dwiser.watch import Progress, Watch, silent
 
-WEIGHTS_PER_SAMPLE = 50  # N·V/p at least: fewer weights than this cannot learn the noise
-NARROWEST = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Ground:
-    """The scan in the mask's box: y (Z, H, W, M), its subspace and what stays out of it."""
-
-    mask: Bool[np.ndarray, "x y z"]
-    sigma: Float[np.ndarray, "x y z"]
-    box: Box
-    y: Float[np.ndarray, "s h w m"]
-    inside: Bool[np.ndarray, "s h w"]
-    subspace: Subspace
-    groups: Groups
-    left: dict[int, str]
+TASK = "learning"
 
 
 @dataclass(frozen=True)
 class Splitq:
-    """One pass of a small network over K latent channels denoises all volumes at once.
+    """What all volumes share is found once, denoised locally, and weighted by held-out volumes.
 
-    The volumes are split at random into A and B: the network sees the posterior latent of A
-    and must predict the raw volumes of B, whose noise it never saw. At the end it runs once
-    on the latent of all volumes.
+    In the mask y = (x − μ)/σ lies near a subspace W of K of the V volumes' dimensions. The
+    volumes A of a split give coordinates u_A along W with known white noise; several local
+    estimates (PCA on patches of three sizes, their neighbours' means, u_A itself) are combined
+    with the weights that predict the raw volumes B, whose noise u_A never saw. The same weights
+    then combine the estimates that all volumes give.
+
+    Notes
+    -----
+    The held-out error is an unbiased risk given μ, W, σ and noise that is independent across
+    volumes; E·K weights are learned from N·V values, so that none of the noise is. What is
+    correlated across volumes (motion, ghosts, duplicated volumes) is signal to it.
+
+    Volumes alone in their group (a single b0) are no part of W. They are channels of their own
+    in the local PCA, beside what the others share, with fixed weights. So are all volumes
+    where fewer than ``fewest_shared`` share a subspace: that is local PCA of the whole scan.
     """
 
     name: ClassVar[str] = "splitq"
@@ -58,27 +49,33 @@ class Splitq:
     least_directions: ClassVar[int] = 6
     least_b0s: ClassVar[int] = 0
 
-    iterations: int = option(LAPTOP["iterations"].value, "training iterations", least=1)
-    minutes: float | None = option(None, "bound of the whole run, turned into iterations", least=0)
-    batch: int = option(LAPTOP["batch"].value, "patches an iteration", least=1)
-    patch: int = option(LAPTOP["patch"].value, "edge of a patch", least=8)
-    width: int = option(LAPTOP["width"].value, "channels of the network", least=4)
-    depth: int = option(LAPTOP["depth"].value, "3x3 convolutions of the network", least=2)
-    learning_rate: float = option(LAPTOP["learning_rate"].value, "Adam's learning rate", least=0)
-    decay: Decay = option(LAPTOP["decay"].value, "learning rate over the training")
+    folds: int = option(LAPTOP["folds"].value, "splits; each volume is held out once", least=2)
+    learned_on: int = option(
+        LAPTOP["learned_on"].value, "voxels that the weights are learned on", least=1000
+    )
+    fewest_shared: int = option(28, "fewer volumes than this share no subspace", least=4)
+    floor: Literal["removed", "kept"] = option(
+        LAPTOP["floor"].value, "the magnitude's noise floor (Rician or nc-chi bias)"
+    )
+    coils: float | None = option(
+        None, "channels behind the magnitude; none: read off the background", least=1
+    )
 
     def denoise(
         self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
     ) -> Denoised:
-        """Train on the scan, then run once on all volumes.
+        """Learn the weights from the scan, then apply them to all of its volumes.
 
-        Voxels outside the mask come back unchanged, and so do volumes of groups with fewer
-        than four (a single b0): there is nobody to learn them from.
+        Voxels outside the mask come back unchanged.
+
+        Raises
+        ------
+        InputError
+            For fewer than 6 diffusion-weighted volumes.
         """
-        begun = perf_counter()
         ground = self._prepare(scan, seed)
-        method = self._budgeted(ground, machine, seed, begun)
-        return method._restored(method._learn(ground, machine, seed, watch), ground, scan, machine)
+        weights = self._learn(ground, machine, seed, watch)
+        return self._restored(weights, ground, scan, machine, watch)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
         """Learn from the scan alone."""
@@ -87,101 +84,91 @@ class Splitq:
     def apply(
         self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
     ) -> Denoised:
-        """Run weights learned before on the scan they were learned from."""
-        watch(Progress("denoising", 0, 1))
-        return self._restored(weights, self._prepare(scan, seed), scan, machine)
+        """Apply weights learned before on the scan they were learned from."""
+        return self._restored(weights, self._prepare(scan, seed), scan, machine, watch)
 
     def _prepare(self, scan: Scan, seed: int) -> Ground:
-        directions = int((~scan.gradients.is_b0).sum())
-        if directions < self.least_directions:
-            raise InputError(
-                f"{self.name} needs at least {self.least_directions} diffusion-weighted volumes, "
-                f"the scan has {directions}: use a method that works on single volumes."
-            )
-        groups, left = grouped(scan.gradients)
-        if not groups:
-            raise InputError(f"{self.name} needs a shell with at least 4 volumes, there is none.")
-        mask = object_mask(scan)
-        sigma = sigma_map(scan, mask)
-        noise = np.maximum(sigma, 1e-6 * float(scan.data.max()))
-        subspace = fit_subspace(scan.data[mask], noise[mask], groups, seed)
-        box = Box.around(mask)
-        part = scan.data[box.index].transpose(2, 0, 1, 3)[..., subspace.volumes]
-        y = (part - subspace.mean.astype(np.float32)) / noise[box.index].transpose(2, 0, 1)[
-            ..., None
-        ]
-        inside = np.ascontiguousarray(mask[box.index].transpose(2, 0, 1))
-        y *= inside[..., None]
-        return Ground(mask, sigma, box, y, inside, subspace, groups, left)
-
-    def _network(self, ground: Ground, seed: int) -> tuple[Expanded, int]:
-        """A fresh network, no larger than the scan can teach without being learned by heart."""
-        rank, width = ground.subspace.rank, self.width
-        most = ground.inside.sum() * len(ground.subspace.volumes) / WEIGHTS_PER_SAMPLE
-        while width > NARROWEST and weight_count(rank, width, self.depth) > most:
-            width -= 4
-        torch.manual_seed(int(stream(seed, "weights").integers(2**31)))
-        components = torch.from_numpy(ground.subspace.components.astype(np.float32))
-        net = Expanded(Latent(rank, width, self.depth), components)
-        return net.to(memory_format=torch.channels_last), width  # type: ignore[call-overload]
-
-    def _draw(self, ground: Ground, machine: Machine, seed: int) -> LatentDraw:
-        return LatentDraw(
-            ground.y, ground.inside, ground.subspace, ground.groups, seed, self.batch,
-            self.patch, machine.device,
+        return ground_of(
+            scan, seed, name=self.name, least=self.least_directions,
+            fewest_shared=self.fewest_shared, coils=self.coils,
         )  # fmt: skip
 
     def _learn(self, ground: Ground, machine: Machine, seed: int, watch: Watch) -> Weights:
-        begun = perf_counter()
-        net, width = self._network(ground, seed)
-        trained = train(
-            net.to(machine.device), self._draw(ground, machine, seed),
-            iterations=self.iterations, learning_rate=self.learning_rate, decay=self.decay,
-            bf16=machine.device == "cuda", watch=watch,
-        )  # fmt: skip
+        """The weights of the estimates, and how well they predict held-out volumes."""
+        plain = plain_weights(len(ground.lone))
+        if ground.subspace is None:
+            return Weights({"stacking": plain}, {"learned": False})
+        rank, volumes = ground.subspace.rank, ground.subspace.volumes
+        part, trusted = inner_slices(ground.mask, self.learned_on)
+        here = part[ground.mask]
+        y = torch.from_numpy(ground.y[here][:, ground.shared]).to(machine.device)
+        inner = torch.from_numpy(np.flatnonzero(trusted[part])).to(machine.device)
+        local = LocalEstimates(Grid.of(part, machine.device), ground.noise, machine.threads)
+        stacking = Stacking(len(NAMES), rank)
+        splits = folds(ground.groups, volumes, self.folds, stream(seed, "splits"))
+        for done, seen in enumerate(splits, 1):
+            matrix, root = ground.subspace.coordinates(seen)
+            found = [u[inner] for _, u in _along(local, _times(y, matrix), root)]
+            held = np.flatnonzero(~seen)
+            stacking.add(found, y[inner][:, held], ground.subspace.components[held])
+            watch(Progress(TASK, done, len(splits) + 1, "splits"))
+        weights = stacking.weights()
         record = {
-            "iterations": trained.iterations,
-            "loss": trained.loss,
-            "seconds": round(perf_counter() - begun, 2),
-            "parameters": weight_count(ground.subspace.rank, width, self.depth),
-            "width": width,
+            "learned": True,
+            "splits": self.folds,
+            "voxels": len(inner),
+            "weights": int(weights.size),
+            "mean_weights": {
+                n: round(float(w.mean()), 3) for n, w in zip(NAMES, weights, strict=True)
+            },
         }
-        return Weights({k: v.cpu() for k, v in net.latent.state_dict().items()}, record)
+        return Weights({"stacking": np.concatenate([weights, plain], 1)}, record)
 
-    def _restored(self, weights: Weights, ground: Ground, scan: Scan, machine: Machine) -> Denoised:
-        subspace, sigma = ground.subspace, ground.sigma[ground.box.index].transpose(2, 0, 1)
-        net = Latent(subspace.rank, weights.record["width"], self.depth)
-        net.load_state_dict(weights.state)
-        net = net.to(machine.device).eval()
-        matrix, level = subspace.latent(np.ones(len(subspace.volumes), bool))
-        told = torch.from_numpy(level.astype(np.float32))[None].to(machine.device)
+    def _restored(
+        self, weights: Weights, ground: Ground, scan: Scan, machine: Machine, watch: Watch
+    ) -> Denoised:
+        clean = self._clean(weights.state["stacking"], ground, machine)
+        sigma = ground.sigma[ground.mask]
         data = scan.data.copy()
-        view = data[ground.box.index]
-        for s in range(len(ground.y)):
-            z = (ground.y[s] @ matrix.T.astype(np.float32)).transpose(2, 0, 1)
-            with torch.inference_mode():
-                out = (
-                    net(torch.from_numpy(z[None].copy()).to(machine.device), told)[0].cpu().numpy()
-                )
-            y = out.transpose(1, 2, 0) @ subspace.components.T.astype(np.float32)
-            clean = subspace.mean.astype(np.float32) + sigma[s][..., None] * y
-            for i, volume in enumerate(subspace.volumes):
-                np.copyto(view[:, :, s, volume], clean[..., i].clip(0), where=ground.inside[s])
-        record = {
-            "training": weights.record,
-            "rank": subspace.rank,
-            "component_snr": [round(float(d), 2) for d in subspace.signal / subspace.noise],
-            "noise_over_sigma": round(subspace.noise**0.5, 4),
-            "volumes_denoised": len(subspace.volumes),
-            "volumes_passed_through": {str(v): why for v, why in ground.left.items()},
-        }
+        for column, volume in enumerate(ground.volumes):
+            values = ground.mean[column] + sigma * clean[:, column]
+            if self.floor == "removed":
+                values = true_signal(values, sigma, ground.spread, ground.coils)
+            data[..., volume][ground.mask] = values.clip(min=0)
+        watch(Progress(TASK, 1, 1))
+        record = {"training": weights.record, **ground.record(), "noise_floor": self.floor}
         return Denoised(data, ground.sigma, None, weights, record, ground.mask)
 
-    def _budgeted(self, ground: Ground, machine: Machine, seed: int, begun: float) -> "Splitq":
-        if self.minutes is None:
-            return self
-        net, _ = self._network(ground, seed)
-        draw = self._draw(ground, machine, seed)
-        pace: Pace = measure(net.to(machine.device), draw, lambda: 0.0)
-        left = self.minutes * 60 - (perf_counter() - begun)
-        return replace(self, minutes=None, iterations=plan_work(left, pace, 1).iterations)
+    def _clean(
+        self, weights: Float[np.ndarray, "e c"], ground: Ground, machine: Machine
+    ) -> Float[np.ndarray, "n v"]:
+        """(x̂ − μ)/σ of the ground's volumes at the mask's voxels."""
+        y = torch.from_numpy(ground.y).to(machine.device)
+        local = LocalEstimates(Grid.of(ground.mask, machine.device), ground.noise, machine.threads)
+        rank, lone = ground.rank, torch.from_numpy(ground.lone).to(machine.device)
+        values, root = y[:, lone] * ground.noise**0.5, np.eye(rank)
+        if ground.subspace is not None:
+            matrix, root = ground.subspace.coordinates(np.ones(len(ground.shared), bool))
+            values = torch.cat([_times(y[:, torch.from_numpy(ground.shared)], matrix), values], 1)
+        out = torch.zeros_like(values)
+        for row, (_, found) in zip(weights, _along(local, values, root), strict=True):
+            out += found * torch.from_numpy(row.astype(np.float32)).to(out.device)
+        clean = torch.empty_like(y)
+        if ground.subspace is not None:
+            components = ground.subspace.components.T
+            clean[:, torch.from_numpy(ground.shared)] = _times(out[:, :rank], components)
+        clean[:, lone] = out[:, rank:] / ground.noise**0.5
+        return clean.cpu().numpy()
+
+
+def _times(values: torch.Tensor, matrix: np.ndarray) -> torch.Tensor:
+    return values @ torch.from_numpy(matrix.astype(np.float32)).to(values.device)
+
+
+def _along(local: LocalEstimates, values: torch.Tensor, root: np.ndarray) -> Any:
+    """Every estimate, its white channels turned back along the subspace's components."""
+    turn = torch.from_numpy(root.astype(np.float32)).to(values.device)
+    for name, found in local(values):
+        if root.shape[0]:
+            found = torch.cat([found[:, : len(root)] @ turn, found[:, len(root) :]], 1)
+        yield name, found

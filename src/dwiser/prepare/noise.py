@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
-from scipy.special import ive
 from threadpoolctl import threadpool_limits
 
+from dwiser.prepare.moments import koay
 from dwiser.scan import Scan
 
 RADIUS = 2  # patches of 5³ voxels
@@ -21,7 +21,6 @@ FILLED = 0.5  # share of a patch that must lie in the object
 SMOOTHING_MM = 15.0  # FWHM; the noise of a coil array varies slowly
 MOST_VOLUMES = 128  # more volumes are thinned: the estimate gains nothing, the time is cubic
 BATCH = 256  # patches at once
-KOAY_ROUNDS = 30  # fixed-point rounds: above the floor five do, at it the approach is slow
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,44 +58,8 @@ def marchenko_pastur(
     return np.take_along_axis(mean, fits.argmax(1)[:, None], 1)[:, 0]
 
 
-def rician_moments(theta: Float[np.ndarray, "*s"]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of a Rician magnitude with σ = 1 and true signal θ."""
-    quarter = theta**2 / 4
-    mean = np.sqrt(np.pi / 8) * ((2 + theta**2) * ive(0, quarter) + theta**2 * ive(1, quarter))
-    return mean, 2 + theta**2 - mean**2
-
-
-_THETA = np.concatenate([np.linspace(0, 12, 1201), np.geomspace(12.1, 1e4, 400)])
-_MEAN, _VARIANCE = rician_moments(np.minimum(_THETA, 1e3))
-_MEAN = np.where(_THETA > 1e3, _THETA, _MEAN)
-_VARIANCE = np.where(_THETA > 30, 1.0, _VARIANCE)
-
-
-def koay(
-    variance: Float[np.ndarray, "g"], means: Float[np.ndarray, "g v"]
-) -> Float[np.ndarray, "g"]:
-    """The Gaussian σ behind magnitude noise of this variance, averaged over volumes.
-
-    Solves σ²·mean_v ξ(θ_v) = variance, where ξ is the Rician variance at σ = 1 and θ_v
-    the SNR whose Rician mean is means_v/σ.
-    """
-    sigma = np.sqrt(variance)
-    for _ in range(KOAY_ROUNDS):
-        theta = np.interp(means / sigma[:, None].clip(1e-12), _MEAN, _THETA)
-        sigma = np.sqrt(variance / np.interp(theta, _THETA, _VARIANCE).mean(1))
-    return sigma
-
-
-def magnitude_sd(
-    sigma: Float[np.ndarray, "*s"], mean: Float[np.ndarray, "*s"]
-) -> Float[np.ndarray, "*s"]:
-    """sd of a Rician magnitude of this mean: σ where the signal is strong, 0.655 σ at the floor."""
-    theta = np.interp(mean / np.maximum(sigma, 1e-12), _MEAN, _THETA)
-    return (sigma * np.sqrt(np.interp(theta, _THETA, _VARIANCE))).astype(np.float32)
-
-
 def noise_patches(
-    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
+    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"], coils: float = 1.0
 ) -> NoisePatches:
     """σ on a coarse grid of patches inside the mask; patches mostly outside are left out."""
     size = tuple(min(2 * RADIUS + 1, n) for n in mask.shape)
@@ -115,7 +78,7 @@ def noise_patches(
         part = slice(lo, lo + BATCH)
         patch = windows[tuple(spaced[part].T)].reshape(len(spaced[part]), data.shape[3], -1)
         with threadpool_limits(1, "blas"):  # many small problems: threads only fight over them
-            sigma[part] = _patch_sigma(patch.transpose(0, 2, 1), voxels[part])
+            sigma[part] = _patch_sigma(patch.transpose(0, 2, 1), voxels[part], coils)
     return NoisePatches(spaced + np.array(size) // 2, sigma)
 
 
@@ -127,7 +90,7 @@ def _on_grid(starts: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return starts[on]
 
 
-def _patch_sigma(patch: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+def _patch_sigma(patch: np.ndarray, voxels: np.ndarray, coils: float) -> np.ndarray:
     """σ of (g, n, v) patches, counting only the voxels that are in the object."""
     x = np.where(voxels[..., None], patch, 0).astype(np.float64)
     n, v = voxels.sum(1), x.shape[2]
@@ -139,7 +102,7 @@ def _patch_sigma(patch: np.ndarray, voxels: np.ndarray) -> np.ndarray:
         same, m = n == count, min(count, v)
         rows = np.full(int(same.sum()), max(count, v), float)
         variance[same] = marchenko_pastur(eigenvalues[same][:, -m:], rows)
-    return koay(variance, means)
+    return koay(variance, means, coils)
 
 
 def smooth_map(
@@ -165,14 +128,16 @@ def smooth_map(
     return np.exp(middle + total / (weight + floor)).astype(np.float32)
 
 
-def sigma_map(scan: Scan, mask: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:
+def sigma_map(
+    scan: Scan, mask: Bool[np.ndarray, "x y z"], coils: float = 1.0
+) -> Float[np.ndarray, "x y z"]:
     """sd of the noise at every voxel, in the data's units; the scan's own map if it has one.
 
     Returns 0 everywhere when no patch carries noise (a simulated noiseless scan).
     """
     if scan.sigma is not None:
         return scan.sigma.astype(np.float32)
-    patches = noise_patches(scan.data, mask)
+    patches = noise_patches(scan.data, mask, coils)
     if not (patches.sigma > 0).any():
         return np.zeros(mask.shape, np.float32)
     return smooth_map(patches, mask, scan.voxel_size)

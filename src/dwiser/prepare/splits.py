@@ -21,3 +21,20 @@ def split(
         count = int(np.clip(round(share * len(group)), 1, len(group) - 1))
         held += rng.choice(group, count, replace=False).tolist()
     return ~np.isin(volumes, held)
+
+
+def folds(
+    groups: Groups, volumes: Int[np.ndarray, "m"], count: int, rng: np.random.Generator
+) -> list[Bool[np.ndarray, "m"]]:
+    """``count`` splits in which every volume is held out once; which of ``volumes`` are seen.
+
+    Each group is dealt evenly, so that every split holds out the same share of it; a group of
+    fewer volumes than splits gives to some of them only.
+    """
+    held: list[list[int]] = [[] for _ in range(count)]
+    first = 0
+    for group in groups:
+        for i, volume in enumerate(rng.permutation(group)):
+            held[(first + i) % count].append(int(volume))
+        first += len(group)
+    return [~np.isin(volumes, some) for some in held]

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dwiser.prepare.box import Box
-from dwiser.prepare.noise import magnitude_sd
+from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.pairs import (
     Neighbour,
     PairPlan,

@@ -15,9 +15,10 @@ from dwiser.scan import Gradients
 from dwiser.seeds import stream
 
 FEWEST_SHARED = 4  # effective volumes a component must rest on, and a group must have
-RANK_SHARE = 3  # at most a third of the volumes
+RANK_SHARE = 2  # at most half of the volumes: a split must see more volumes than components
 SPLITS = 24  # held-out splits that choose K
 TIE = 2e-4  # of the noise's variance: losses nearer than this are one, and fewer components win
+LEAST_STRENGTH = 1e-3  # of a coordinate, of 1 where all volumes are seen
 SIGNAL_FLOOR = 1e-3  # of the noise's variance: weaker components carry no prior
 
 
@@ -53,6 +54,21 @@ class Subspace:
         w = np.where(chosen[:, None], self.components, 0.0)
         spread = np.linalg.inv(w.T @ w / self.noise + np.diag(1 / self.signal))
         return spread @ w.T / self.noise, np.sqrt(np.diag(spread))
+
+    def coordinates(
+        self, chosen: Bool[np.ndarray, "m"]
+    ) -> tuple[Float[np.ndarray, "m k"], Float[np.ndarray, "k k"]]:
+        """Least-squares coordinates of y seen by the chosen volumes, with white noise, and back.
+
+        y @ matrix has independent noise of variance ν in each of its K channels;
+        (y @ matrix) @ root are the coordinates u along the components, y ≈ u Wᵀ. With
+        N = (W_AᵀW_A)⁻¹, matrix is W_A N^½ and root N^½. Rows not chosen are 0; a little of
+        the identity keeps N finite where few volumes are chosen.
+        """
+        w = np.where(chosen[:, None], self.components, 0.0)
+        strength, axes = np.linalg.eigh(w.T @ w)
+        root = (axes / np.sqrt(np.maximum(strength, LEAST_STRENGTH))) @ axes.T
+        return w @ root, root
 
 
 def grouped(gradients: Gradients, fewest: int = FEWEST_SHARED) -> tuple[Groups, dict[int, str]]:

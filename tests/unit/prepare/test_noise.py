@@ -3,14 +3,8 @@
 import numpy as np
 import pytest
 
-from dwiser.prepare.noise import (
-    koay,
-    magnitude_sd,
-    marchenko_pastur,
-    noise_patches,
-    rician_moments,
-    sigma_map,
-)
+from dwiser.prepare.moments import koay, magnitude_moments, magnitude_sd
+from dwiser.prepare.noise import marchenko_pastur, noise_patches, sigma_map
 from dwiser.scan import Scan
 from dwiser.seeds import stream
 from dwiser.simulate import phantom
@@ -41,7 +35,7 @@ def test_pure_noise_eigenvalues_give_their_variance() -> None:
 def test_koay_undoes_the_rician_floor(theta: float) -> None:
     noise = 5.0 * stream(1, "koay").standard_normal((2, 400_000))
     magnitude = np.hypot(5.0 * theta + noise[0], noise[1])
-    mean, variance = (float(m[0]) for m in rician_moments(np.array([theta])))
+    mean, variance = (float(m[0]) for m in magnitude_moments(np.array([theta])))
     assert magnitude.mean() == pytest.approx(5 * mean, rel=0.01)
     assert magnitude.var() == pytest.approx(25 * variance, rel=0.01)
     got = koay(np.array([25 * variance]), np.array([[5 * mean]]))

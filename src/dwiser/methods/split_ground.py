@@ -1,0 +1,128 @@
+"""What splitq works on: the mask's voxels in units of noise, their subspace, what stays out."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dwiser.errors import DwiserWarning, InputError
+from dwiser.prepare.coils import background_coils
+from dwiser.prepare.mask import object_mask
+from dwiser.prepare.noise import sigma_map
+from dwiser.prepare.splits import Groups
+from dwiser.prepare.subspace import Subspace, fit_subspace, grouped
+from dwiser.scan import Scan
+
+SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
+RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """A scan made ready, n voxels of a mask and its V volumes.
+
+    Parameters
+    ----------
+    y : (n, V) float32, (x − mean)/σ. mean : (V,) over the mask, in the data's units.
+    subspace : what the volumes ``shared`` have in common; None where too few share anything.
+    lone : volumes that are channels of their own. noise : its variance in the channels, in σ².
+    alone : {volume: why it is a channel of its own}.
+    """
+
+    mask: Bool[np.ndarray, "x y z"]
+    sigma: Float[np.ndarray, "x y z"]
+    coils: float
+    y: Float[np.ndarray, "n v"]
+    mean: Float[np.ndarray, "v"]
+    volumes: Int[np.ndarray, "v"]
+    subspace: Subspace | None
+    groups: Groups
+    shared: Int[np.ndarray, "m"]
+    lone: Int[np.ndarray, "l"]
+    noise: float
+    alone: dict[int, str]
+
+    @property
+    def rank(self) -> int:
+        return 0 if self.subspace is None else self.subspace.rank
+
+    @property
+    def spread(self) -> float:
+        """A typical error of the estimate, in σ: K coordinates' noise over V volumes, halved."""
+        channels = self.rank + len(self.lone)
+        return 0.5 * float(np.sqrt(channels / len(self.volumes)))
+
+    def record(self) -> dict[str, Any]:
+        """What was found, for the sidecar."""
+        found: dict[str, Any] = {
+            "rank": self.rank,
+            "noise_over_sigma": round(self.noise**0.5, 4),
+            "coils": self.coils,
+            "volumes_denoised": len(self.volumes),
+            "volumes_on_their_own": {str(v): why for v, why in self.alone.items()},
+            "volumes_passed_through": {},
+        }
+        if self.subspace is not None:
+            ratio = self.subspace.signal / self.noise
+            found["component_snr"] = [round(float(r), 2) for r in ratio]
+        return found
+
+
+def ground_of(
+    scan: Scan, seed: int, *, name: str, least: int, fewest_shared: int, coils: float | None
+) -> Ground:
+    """Mask, σ, channels, subspace and what stays out of it; a warning where nothing is shared."""
+    directions = int((~scan.gradients.is_b0).sum())
+    if directions < least:
+        raise InputError(
+            f"{name} needs at least {least} diffusion-weighted volumes, "
+            f"the scan has {directions}: use a method that works on single volumes."
+        )
+    mask = object_mask(scan)
+    channels = background_coils(scan, mask) if coils is None else coils
+    sigma = sigma_map(scan, mask, coils=channels)
+    typical = float(np.median(sigma[mask])) or 1e-6 * float(scan.data.max())
+    sigma = np.maximum(sigma, np.float32(SIGMA_FLOOR * typical))
+    voxels, volumes = scan.data[mask], np.arange(scan.shape[3])
+    groups, alone = grouped(scan.gradients)
+    subspace = None
+    if sum(len(g) for g in groups) < fewest_shared:
+        groups, alone = (), dict.fromkeys(volumes.tolist(), "too few volumes share a subspace")
+        warnings.warn(
+            f"Fewer than {fewest_shared} volumes share a subspace: {name} falls back on local "
+            "PCA of the whole scan, and learns nothing across directions.",
+            DwiserWarning,
+            stacklevel=4,
+        )
+    else:
+        subspace = fit_subspace(voxels, sigma[mask], groups, seed)
+    mean = voxels.mean(0, dtype=np.float64)
+    y = (voxels - mean.astype(np.float32)) / sigma[mask][:, None]
+    lone = np.array(sorted(alone), int)
+    return Ground(
+        mask, sigma, channels, y, mean, volumes, subspace, groups,
+        np.setdiff1d(volumes, lone), lone,
+        1.0 if subspace is None else subspace.noise, alone,
+    )  # fmt: skip
+
+
+def inner_slices(
+    mask: Bool[np.ndarray, "x y z"], most: int
+) -> tuple[Bool[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]]:
+    """A part of the mask to learn on, about ``most`` voxels, and where in it to trust.
+
+    The whole mask if it is small enough; otherwise runs of slices spread along z, whose rims
+    are not trusted: the estimates there lack their neighbours.
+    """
+    if mask.sum() <= most:
+        return mask, mask
+    depth = mask.shape[2]
+    runs = max(1, round(depth * most / float(mask.sum()) / RUN))
+    chosen, trusted = np.zeros(depth, bool), np.zeros(depth, bool)
+    for middle in (np.arange(runs) + 0.5) * depth / runs:
+        low = int(np.clip(middle - RUN / 2, 0, max(0, depth - RUN)))
+        chosen[low : low + RUN] = True
+        trusted[low + (RIM if low else 0) : low + RUN - (RIM if low + RUN < depth else 0)] = True
+    return mask & chosen, mask & trusted

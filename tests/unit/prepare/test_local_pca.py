@@ -1,0 +1,89 @@
+"""Local PCA: its shrinkage is the published optimum, and patches know their mask."""
+
+import numpy as np
+import pytest
+import torch
+
+from dwiser.prepare.grid import Grid, cross, cube, neighbour_mean
+from dwiser.prepare.local_pca import local_pca, shrinkage
+from dwiser.seeds import stream
+
+
+def made(rank: int = 1, shape=(14, 13, 9), channels: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """(truth, noisy) (X, Y, Z, K): smooth maps of a few components, noise of variance 1."""
+    rng = stream(rank, "maps")
+    axes = np.stack(np.meshgrid(*(np.linspace(0, 3, n) for n in shape), indexing="ij"))
+    maps = np.stack([np.sin(axes.sum(0) * (k + 1)) for k in range(rank)], -1)
+    truth = 4 * maps @ rng.standard_normal((rank, channels))
+    return truth, truth + rng.standard_normal(truth.shape)
+
+
+def test_the_shrinkage_is_the_singular_values_optimum() -> None:
+    """Gavish & Donoho 2017: √((y²−β−1)²−4β)/y for a singular value y above 1+√β."""
+    beta = 0.4
+    y = torch.linspace(0.5, 6, 200, dtype=torch.float64)
+    kept = shrinkage((y**2)[:, None], torch.tensor([[beta]], dtype=torch.float64))[:, 0]
+    published = torch.sqrt(((y**2 - beta - 1) ** 2 - 4 * beta).clamp(min=0)) / y
+    published[y <= 1 + beta**0.5] = 0
+    torch.testing.assert_close(kept * y, published, atol=1e-6, rtol=1e-6)
+
+
+def test_it_beats_keeping_and_dropping_whole_components() -> None:
+    truth, noisy = made(2)
+    mask = np.ones(truth.shape[:3], bool)
+    grid = Grid.of(mask)
+    values = torch.from_numpy(noisy[mask].astype(np.float32))
+    found = local_pca(values, grid, cube(1), 1.0).numpy()
+    error = np.mean((found - truth[mask]) ** 2)
+    assert error < 0.35 * np.mean((noisy - truth) ** 2)
+
+
+def test_pure_noise_becomes_the_patches_mean() -> None:
+    mask = np.ones((12, 12, 12), bool)
+    noise = stream(0, "noise").standard_normal((mask.sum(), 6)).astype(np.float32)
+    found = local_pca(torch.from_numpy(noise), Grid.of(mask), cube(2), 1.0).numpy()
+    assert found.std() < 0.12  # 125 voxels averaged, and what passes the edge by chance
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_nothing_outside_the_mask_counts_and_threads_change_nothing(threads: int) -> None:
+    _, noisy = made()
+    mask = stream(3, "mask").random(noisy.shape[:3]) > 0.3
+    values = torch.from_numpy(noisy[mask].astype(np.float32))
+    found = local_pca(values, Grid.of(mask), cube(1), 1.0, threads=threads)
+    one = local_pca(values, Grid.of(mask), cube(1), 1.0)
+    torch.testing.assert_close(found, one, atol=1e-4, rtol=1e-4)
+    assert torch.isfinite(found).all()
+
+
+def test_sparse_centres_still_reach_every_voxel() -> None:
+    truth, noisy = made()
+    mask = np.zeros(truth.shape[:3], bool)
+    mask[1:, 2:11, :] = True
+    values = torch.from_numpy(noisy[mask].astype(np.float32))
+    found = local_pca(values, Grid.of(mask), cube(2), 1.0, stride=2).numpy()
+    assert (found != values.numpy()).all(1).mean() > 0.99
+    assert np.mean((found - truth[mask]) ** 2) < 0.5
+
+
+def test_a_voxel_alone_keeps_its_value() -> None:
+    mask = np.zeros((5, 5, 5), bool)
+    mask[2, 2, 2] = True
+    value = torch.full((1, 3), 7.0)
+    torch.testing.assert_close(local_pca(value, Grid.of(mask), cube(1), 1.0), value)
+
+
+def test_neighbours_are_those_of_the_grid() -> None:
+    mask = np.ones((4, 5, 6), bool)
+    mask[0, 0, 0] = False
+    image = np.arange(120.0).reshape(4, 5, 6)
+    grid = Grid.of(mask)
+    values = torch.from_numpy(image[mask].astype(np.float32))[:, None]
+    around = cross()
+    others = around[np.abs(around).sum(1) > 0]
+    found = np.zeros(mask.shape)
+    found[mask] = neighbour_mean(values, grid, others)[:, 0].numpy()
+    assert found[2, 2, 2] == pytest.approx(image[2, 2, 2])  # the six of a ramp
+    assert found[1, 0, 0] == pytest.approx(
+        np.mean([image[2, 0, 0], image[1, 1, 0], image[1, 0, 1]])
+    )
