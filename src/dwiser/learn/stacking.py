@@ -14,11 +14,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dwiser.prepare.grid import Grid, cross, cube, neighbour_mean
+from dwiser.prepare.grid import Centres, Grid, cross, cube, neighbour_mean
 from dwiser.prepare.local_pca import local_pca
 
 NAMES = ("itself", "cross", "cube", "cube 6", "cube 26", "wide", "wide 6", "wide 26")
 PLAIN = {"cube": 0.5, "wide": 0.5}  # weights where there is nothing to learn them from
+PATCHES: tuple[tuple[str, int, Centres], ...] = (
+    ("cube", 1, "checkerboard"),  # as good as every voxel, in half the time
+    ("wide", 2, "second"),  # 1 % worse than every voxel, in a sixth of the time
+)
 RIDGE = 1e-6  # of the mean diagonal: keeps equal estimates (a scan of one slice) solvable
 CHUNK = 16_384  # voxels at once
 
@@ -38,16 +42,16 @@ class LocalEstimates:
     def __call__(self, values: Float[Tensor, "n k"]) -> Iterator[tuple[str, Tensor]]:
         yield "itself", values
         yield "cross", self._pca(values, cross())
-        for name, radius, stride in (("cube", 1, 1), ("wide", 2, 2)):
-            found = self._pca(values, cube(radius), stride)
+        for name, radius, centres in PATCHES:
+            found = self._pca(values, cube(radius), centres)
             yield name, found
             for around in (cross(), cube(1)):
                 others = around[np.abs(around).sum(1) > 0]
                 yield f"{name} {len(others)}", neighbour_mean(found, self.grid, others)
 
-    def _pca(self, values: Tensor, offsets: np.ndarray, stride: int = 1) -> Tensor:
+    def _pca(self, values: Tensor, offsets: np.ndarray, centres: Centres = "all") -> Tensor:
         return local_pca(
-            values, self.grid, offsets, self.noise, stride=stride, threads=self.threads
+            values, self.grid, offsets, self.noise, centres=centres, threads=self.threads
         )
 
 

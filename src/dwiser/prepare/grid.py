@@ -1,12 +1,14 @@
 """A mask's voxels as a list, and where in the list each one's neighbours stand."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+Centres = Literal["all", "checkerboard", "second"]
 REACH = 2  # voxels a neighbourhood may reach; the padding of the index
 
 
@@ -52,15 +54,16 @@ class Grid:
         steps = torch.from_numpy(offsets @ self.strides).to(self.at.device)
         return self.index[self.at[rows][:, None] + steps]
 
-    def spaced(self, stride: int) -> Int[Tensor, "c"]:
-        """Every ``stride``-th voxel along each axis, by its place in the field of view."""
+    def centres(self, which: Centres) -> Int[Tensor, "c"]:
+        """The numbers of every voxel, of the checkerboard's, or of every second on each axis."""
+        if which == "all":
+            return torch.arange(len(self), device=self.at.device)
         left, place = self.at, []
-        for step in self.strides:
-            place.append(torch.div(left, int(step), rounding_mode="floor"))
-            left = left % int(step)
-        on = torch.ones(len(self), dtype=torch.bool, device=self.at.device)
-        for p in place:
-            on &= (p - REACH) % stride == 0
+        for step in self.strides.tolist():
+            place.append(torch.div(left, step, rounding_mode="floor"))
+            left = left % step
+        odd = torch.stack(place, 1) % 2
+        on = odd.sum(1) % 2 == 0 if which == "checkerboard" else odd.sum(1) == 0
         return torch.nonzero(on)[:, 0]
 
 

@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dwiser.prepare.grid import Grid, with_outside
+from dwiser.prepare.grid import Centres, Grid, with_outside
 
 CHUNK = 4096  # patches at once: their voxels fit a processor's cache
 
 
-def shrinkage(ratio: Float[Tensor, "c k"], aspect: Float[Tensor, "c 1"]) -> Float[Tensor, "c k"]:
+def shrinkage(ratio: Float[Tensor, "c k"], aspect: Float[Tensor, "_ 1"]) -> Float[Tensor, "c k"]:
     """What is kept of a component whose sample variance is ``ratio`` times the noise's.
 
     η(λ)/λ^½ of Gavish & Donoho (Frobenius): √((λ−γ−1)²−4γ)/λ above the edge (1+√γ)², 0 below,
@@ -34,7 +34,7 @@ def local_pca(
     offsets: Int[np.ndarray, "o 3"],
     noise: float,
     *,
-    stride: int = 1,
+    centres: Centres = "all",
     threads: int = 1,
 ) -> Float[Tensor, "n k"]:
     """Denoise the channels of a mask's voxels, patch by overlapping patch.
@@ -42,7 +42,7 @@ def local_pca(
     Parameters
     ----------
     values : (n, K), each channel with independent noise of variance ``noise``.
-    offsets : (O, 3), the patch around its centre. stride : between centres, along each axis.
+    offsets : (O, 3), the patch around its centre. centres : which voxels are.
     threads : shares of the patches worked on side by side (on a CPU).
 
     Notes
@@ -52,7 +52,7 @@ def local_pca(
     that hold it say, each weighted by one over its degrees of freedom: a patch that needed few
     components is the surer one.
     """
-    rows = grid.spaced(stride) if stride > 1 else torch.arange(len(grid), device=values.device)
+    rows = grid.centres(centres)
     padded = with_outside(values)
     with ThreadPoolExecutor(threads) as pool:
         sums = list(pool.map(lambda part: _summed(part, padded, grid, offsets, noise),
@@ -88,9 +88,12 @@ def _patches(
     count = held.sum(1, keepdim=True)
     mean = x.sum(1, keepdim=True) / count[..., None]
     centred = (x - mean) * held[..., None]
-    covariance = centred.transpose(1, 2) @ centred / (count - 1).clamp(min=1)[..., None]
-    variance, axes = torch.linalg.eigh(covariance / noise)
-    kept = shrinkage(variance, x.shape[2] / count)
-    clean = mean + (centred @ axes * kept[:, None]) @ axes.transpose(1, 2)
-    freedom = kept.sum(1, keepdim=True) + x.shape[2] / count
+    samples, channels = x.shape[1:]
+    few = samples < channels  # the smaller of the two Gram matrices has the same eigenvalues
+    gram = centred @ centred.transpose(1, 2) if few else centred.transpose(1, 2) @ centred
+    variance, axes = torch.linalg.eigh(gram / (noise * (count - 1).clamp(min=1)[..., None]))
+    kept = shrinkage(variance, channels / count)
+    left, right = (axes, axes.transpose(1, 2) @ centred) if few else (centred @ axes, axes.mT)
+    clean = mean + (left * kept[:, None]) @ right
+    freedom = kept.sum(1, keepdim=True) + channels / count
     return clean, held / freedom

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import gammaln, hyp1f1
 
-SERIES = 12.0  # θ above which the moments' expansions in 1/θ² are exact to 1e-5 for n ≤ 16
+SERIES = 20.0  # θ above which the moments' expansions in 1/θ² are exact to 1e-3 for n ≤ 16
 KOAY_ROUNDS = 30  # fixed-point rounds: above the floor five do, at it the approach is slow
 HIGHEST, STEP = 14.0, 0.01  # of the table that inverts the mean, in σ
 SPREADS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of the mean that is inverted, in σ
@@ -22,7 +22,7 @@ UNLIKELY = 1e-200  # a mean so far below the floor that no signal explains it is
 
 
 def magnitude_moments(
-    theta: Float[np.ndarray, "*s"], coils: float = 1.0
+    theta: Float[np.ndarray, "*s"], coils: float | int = 1
 ) -> tuple[Float[np.ndarray, "*s"], Float[np.ndarray, "*s"]]:
     """Mean and variance at σ = 1 of a magnitude whose true signal is ``theta``."""
     theta = np.asarray(theta, float)
@@ -45,13 +45,13 @@ class _Law:
 
 
 @lru_cache(maxsize=8)
-def _law(coils: float) -> _Law:
+def _law(coils: float | int) -> _Law:
     theta = np.concatenate([np.linspace(0, 12, 1201), np.geomspace(12.1, 1e4, 400)])
     return _Law(theta, *magnitude_moments(theta, coils))
 
 
 def koay(
-    variance: Float[np.ndarray, "g"], means: Float[np.ndarray, "g v"], coils: float = 1.0
+    variance: Float[np.ndarray, "g"], means: Float[np.ndarray, "g v"], coils: float | int = 1
 ) -> Float[np.ndarray, "g"]:
     """The Gaussian σ behind magnitude noise of this variance, averaged over volumes.
 
@@ -66,7 +66,7 @@ def koay(
 
 
 def magnitude_sd(
-    sigma: Float[np.ndarray, "*s"], mean: Float[np.ndarray, "*s"], coils: float = 1.0
+    sigma: Float[np.ndarray, "*s"], mean: Float[np.ndarray, "*s"], coils: float | int = 1
 ) -> Float[np.ndarray, "*s"]:
     """sd of a magnitude of this mean: σ where the signal is strong, 0.655 σ at Rice's floor."""
     law = _law(coils)
@@ -75,7 +75,7 @@ def magnitude_sd(
 
 
 @lru_cache(maxsize=8)
-def _inverse(coils: float) -> Float[np.ndarray, "k m"]:
+def _inverse(coils: float | int) -> Float[np.ndarray, "k m"]:
     """Posterior mean of θ ≥ 0, flat before, for a measured mean m on a grid, a row a spread."""
     theta = np.arange(0, HIGHEST + STEP / 2, STEP)
     mean = magnitude_moments(theta, coils)[0]
@@ -93,7 +93,7 @@ def true_signal(
     mean: Float[np.ndarray, "*s"],
     sigma: Float[np.ndarray, "*s"],
     spread: float = 0.0,
-    coils: float = 1.0,
+    coils: float | int = 1,
 ) -> Float[np.ndarray, "*s"]:
     """The signal behind a magnitude's mean: the floor taken off.
 

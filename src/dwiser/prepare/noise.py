@@ -59,7 +59,7 @@ def marchenko_pastur(
 
 
 def noise_patches(
-    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"], coils: float = 1.0
+    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"], coils: float | int = 1
 ) -> NoisePatches:
     """σ on a coarse grid of patches inside the mask; patches mostly outside are left out."""
     size = tuple(min(2 * RADIUS + 1, n) for n in mask.shape)
@@ -90,7 +90,7 @@ def _on_grid(starts: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return starts[on]
 
 
-def _patch_sigma(patch: np.ndarray, voxels: np.ndarray, coils: float) -> np.ndarray:
+def _patch_sigma(patch: np.ndarray, voxels: np.ndarray, coils: float | int) -> np.ndarray:
     """σ of (g, n, v) patches, counting only the voxels that are in the object."""
     x = np.where(voxels[..., None], patch, 0).astype(np.float64)
     n, v = voxels.sum(1), x.shape[2]
@@ -129,7 +129,7 @@ def smooth_map(
 
 
 def sigma_map(
-    scan: Scan, mask: Bool[np.ndarray, "x y z"], coils: float = 1.0
+    scan: Scan, mask: Bool[np.ndarray, "x y z"], coils: float | int = 1
 ) -> Float[np.ndarray, "x y z"]:
     """sd of the noise at every voxel, in the data's units; the scan's own map if it has one.
 

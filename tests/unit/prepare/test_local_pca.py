@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dwiser.prepare.grid import Grid, cross, cube, neighbour_mean
-from dwiser.prepare.local_pca import local_pca, shrinkage
+from dwiser.prepare.local_pca import _patches, local_pca, shrinkage
 from dwiser.seeds import stream
 
 
@@ -26,6 +26,23 @@ def test_the_shrinkage_is_the_singular_values_optimum() -> None:
     published = torch.sqrt(((y**2 - beta - 1) ** 2 - 4 * beta).clamp(min=0)) / y
     published[y <= 1 + beta**0.5] = 0
     torch.testing.assert_close(kept * y, published, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [4, 20])
+def test_one_patch_is_its_shrunk_singular_values(channels: int) -> None:
+    """Whichever Gram matrix is the smaller: a lone patch of seven voxels against NumPy's SVD."""
+    mask = np.zeros((7, 7, 7), bool)
+    mask[tuple((np.array([3, 3, 3]) + cross()).T)] = True
+    x = 5 * stream(channels, "patch").standard_normal((7, channels)).astype(np.float32)
+    grid = Grid.of(mask)
+    centre = int(np.flatnonzero((np.argwhere(mask) == 3).all(1))[0])
+    middle = grid.around(torch.tensor([centre]), cross())[0].numpy()
+    u, sizes, v = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    kept = shrinkage(torch.from_numpy(sizes**2 / 6)[None], torch.tensor([[channels / 7]]))[0]
+    expected = x.mean(0) + (u * (sizes * kept.numpy())) @ v
+    padded = torch.cat([torch.from_numpy(x), torch.zeros(1, channels)])
+    clean, _ = _patches(padded[torch.from_numpy(middle)][None], torch.ones(1, 7).bool(), 1.0)
+    np.testing.assert_allclose(clean[0].numpy(), expected[middle], atol=1e-3)
 
 
 def test_it_beats_keeping_and_dropping_whole_components() -> None:
@@ -61,7 +78,7 @@ def test_sparse_centres_still_reach_every_voxel() -> None:
     mask = np.zeros(truth.shape[:3], bool)
     mask[1:, 2:11, :] = True
     values = torch.from_numpy(noisy[mask].astype(np.float32))
-    found = local_pca(values, Grid.of(mask), cube(2), 1.0, stride=2).numpy()
+    found = local_pca(values, Grid.of(mask), cube(2), 1.0, centres="second").numpy()
     assert (found != values.numpy()).all(1).mean() > 0.99
     assert np.mean((found - truth[mask]) ** 2) < 0.5
 
