@@ -14,7 +14,7 @@ from dwiser.evaluate.groups import tissue_masks, volume_groups
 from dwiser.evaluate.local import spots
 from dwiser.evaluate.records import Absent, CannotMeasure, Metric, Row, rows_of
 from dwiser.evaluate.residual import energy, moments, residual, whiteness
-from dwiser.evaluate.snr import Snr, background_noise, corpus_callosum, region_snr
+from dwiser.evaluate.snr import Snr, background_noise, corpus_callosum, local_noise, region_snr
 from dwiser.evaluate.tensor import (
     RANGES,
     UNITS,
@@ -130,10 +130,15 @@ def snr_rows(given: Given, tensor: TensorMaps | None) -> Iterator[Row]:
         yield from _tried(
             "corpus_callosum", group.name, _region_snr, denoised, original, region, mask
         )
+        yield from _tried("corpus_callosum.local", group.name, _local_snr, denoised, region, mask)
 
 
 def _region_snr(denoised: np.ndarray, raw: np.ndarray, region: np.ndarray, mask: np.ndarray) -> Snr:
     return region_snr(denoised, region, mask, background_noise(denoised, raw, mask))
+
+
+def _local_snr(denoised: np.ndarray, region: np.ndarray, mask: np.ndarray) -> Snr:
+    return region_snr(denoised, region, mask, local_noise(denoised, region))
 
 
 def residual_findings(given: Given) -> Findings:
