@@ -13,8 +13,9 @@ from dwiser.evaluate.records import Absent, Metric
 from dwiser.evaluate.suite import Evaluation
 from dwiser.evaluate.verdict import Reason, Verdict
 from dwiser.io import save_volume
-from dwiser.run.evaluation import EvaluationRequest, as_json, as_tsv, tissue_files
+from dwiser.run.evaluation import EvaluationRequest, as_json, as_tsv
 from dwiser.run.lesions import read_lesions
+from dwiser.run.references import tissue_files
 from dwiser.simulate import Simulation
 
 FOUND = Evaluation(
