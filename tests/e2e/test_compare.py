@@ -37,7 +37,7 @@ def test_methods_side_by_side_and_one_that_fails(made: Path, tmp_path: Path, cap
     broken = f"{SMOKE}:learning_rate=1e30"  # diverges
     words = [str(made / "dwi.nii.gz"), str(out), "--truth", str(made / "truth.nii.gz")]
     more = ["--methods", f"{SMOKE},{SMOKE}:pairing=angular,{broken}", "--seeds", "2"]
-    code = main(["compare", *words, *more, "--held-out", "2", "--threads", "1"])
+    code = main(["compare", *words, *more, "--held-out", "2", "--halves", "--threads", "1"])
     told = capfd.readouterr()
     rows = list(csv.DictReader((out / "comparison.tsv").open(), delimiter="\t"))
     assert [row["method"] for row in rows] == ["noisy", SMOKE, f"{SMOKE}:pairing=angular", broken]
@@ -53,6 +53,9 @@ def test_methods_side_by_side_and_one_that_fails(made: Path, tmp_path: Path, cap
     assert record["HeldOutPaired"][0]["model"] in ("dti", "sh")
     assert (out / "difusion_preset_smoke_iterations_3.nii.gz").exists()
     assert code == 1
+    assert f"{SMOKE} against noisy, dti: " in told.out
+    assert 0 <= float(rows[1]["halves_fa"]) < 1
+    assert "fewer" in told.out or "15 directions" in told.out  # why there is no R² by CSD
     assert "failed: The result holds NaN" in told.err
     assert "diverged" in rows[3]["error"]
     assert rows[3]["nrmse"] == "n/a"

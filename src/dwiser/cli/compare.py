@@ -100,13 +100,13 @@ def compare(
         told=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr)),
     )  # fmt: skip
     if not quiet:
-        _show(rows)
+        _show(rows, seed)
     return int(any(row.failed for row in rows))
 
 
-def _show(rows: "Sequence[Compared]") -> None:
+def _show(rows: "Sequence[Compared]", seed: int) -> None:
     """A table a theme, without the columns that nobody has a figure for; then what is missing."""
-    from dwiser.run.scoreboard import TABLES, absences, table
+    from dwiser.run.scoreboard import TABLES, absences, against_the_first, paired_lines, table
 
     console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
     heads, cells = table(rows)
@@ -122,11 +122,17 @@ def _show(rows: "Sequence[Compared]") -> None:
             drawn.add_row(*(_shown(row[i]) for i in (0, *kept)))
         console.print(title, style="bold", markup=False)
         console.print(drawn, "")
-    missing = absences(rows)
-    if missing:
-        console.print("Not measured", style="bold")
-    for line in missing:
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+    lines = {
+        "Held-out excess, difference with 95 % limits; below 0 is better": paired_lines(
+            against_the_first(rows, seed)
+        ),
+        "Not measured": absences(rows),
+    }
+    for title, some in lines.items():
+        if some:
+            console.print(title, style="bold", markup=False)
+        for line in some:
+            console.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def _shown(value: Any) -> str:

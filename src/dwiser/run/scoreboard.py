@@ -40,7 +40,7 @@ R_SQUARED = {  # of the raw volumes; "own": of the denoised ones, as on the post
     for target, own in (("raw", ""), ("denoised", "_own"))
     for model in ("dti", "csd")
 }
-HELD_OUT, SEEDS = ("heldout_dti", "heldout_sh"), "seeds_cv"
+HELD_OUT, SEEDS, HALVES = ("heldout_dti", "heldout_sh"), "seeds_cv", "halves_fa"
 RESCAN = {"rescan_fa": "fa", "rescan_md": "md", "rescan_signal": "signal"}
 COST = {"seconds": "WallTimeSeconds", "peak_mib": "PeakMemoryMiB"}
 TABLES: dict[str, tuple[str, ...]] = {  # as they are printed; the TSV has all in one
@@ -51,7 +51,9 @@ TABLES: dict[str, tuple[str, ...]] = {  # as they are printed; the TSV has all i
     "R² of the raw volumes by cross-validation; own: of the denoised, a blur wins it": (
         tuple(R_SQUARED)
     ),
-    "Made again: seeds, rescan (sd over the mean; a blur betters them)": (SEEDS, *RESCAN),
+    "Made again: seeds, halves, rescan (sd over the mean; a blur betters them)": (
+        SEEDS, HALVES, *RESCAN,
+    ),
     "Cost": (*COST, "error"),
 }  # fmt: skip
 
@@ -103,6 +105,7 @@ def _cells(row: Compared) -> dict[str, Any]:
         held = {name: score.excess for name, score in trial.held_out.items()}
         cells |= {head: held.get(head.removeprefix("heldout_")) for head in HELD_OUT}
         cells[SEEDS] = trial.seeds.cv if trial.seeds is not None else None
+        cells[HALVES] = trial.halves.cv if trial.halves is not None else None
         twice = trial.rescan
         cells |= {head: twice[name].cv for head, name in RESCAN.items() if name in twice}
         record: Mapping[str, Any] = trial.record
@@ -139,3 +142,13 @@ def against_the_first(rows: Sequence[Compared], seed: int) -> list[dict[str, Any
                 | {"model": name, **asdict(paired)}
             )
     return pairs
+
+
+def paired_lines(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the bootstrap found, a line a pair; pairs without one are left out."""
+    return [
+        f"{p['method']} against {p['against']}, {p['model']}: {p['difference']:+.4g} "
+        f"({p['low']:+.4g} to {p['high']:+.4g}), p = {p['p']:.2g}"
+        for p in pairs
+        if "absent" not in p
+    ]
