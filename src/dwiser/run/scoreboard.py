@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dwiser.evaluate.heldout import paired_bootstrap
+from dwiser.evaluate.heldout import DRAWS, paired_bootstrap
 from dwiser.evaluate.kfold import CALLOSUM, WHITE
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.suite import Evaluation
@@ -146,9 +146,11 @@ def against_the_first(rows: Sequence[Compared], seed: int) -> list[dict[str, Any
 
 def paired_lines(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the bootstrap found, a line a pair; pairs without one are left out."""
+    least = 2 / DRAWS  # what so many draws can tell from zero
     return [
         f"{p['method']} against {p['against']}, {p['model']}: {p['difference']:+.4g} "
-        f"({p['low']:+.4g} to {p['high']:+.4g}), p = {p['p']:.2g}"
+        f"({p['low']:+.4g} to {p['high']:+.4g}), p "
+        + (f"= {p['p']:.2g}" if p["p"] > least else f"≤ {least:g}")
         for p in pairs
         if "absent" not in p
     ]
