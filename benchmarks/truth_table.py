@@ -68,6 +68,7 @@ def row(label: str, made: Simulation, threads: int) -> dict[str, Any]:
         data, made.scan, truth=made.truth, mask=made.mask, sigma=made.sigma.astype(float),
         tissues=made.tissues, lesions=made.lesions, crossing=True,
         lesion_volumes={x["label"]: x["volumes"] for x in made.record["lesions"]},
+        lesion_changes={x["label"]: x["change"] for x in made.record["lesions"]},
     )  # fmt: skip
     return {"method": label, **took, **found.to_dict(), "shown": shown(found)}
 
@@ -77,7 +78,8 @@ def shown(found: Evaluation) -> dict[str, float | None]:
     values = {(m.metric, m.group): m.value for m in found.metrics}
     kept = [v for (metric, _), v in values.items() if metric == "lesion.kept"]
     figures = {head: values.get(key) for head, key in SHOWN.items()}
-    return figures | {"lesions kept": float(np.mean(kept)) if kept else None}
+    least = {"lesions kept": float(np.mean(kept)), "the least": min(kept)} if kept else {}
+    return figures | least
 
 
 def show(console: Console, snr: float, rows: list[dict[str, Any]]) -> None:

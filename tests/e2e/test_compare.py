@@ -72,12 +72,12 @@ def test_what_files_tell_is_in_the_tables(lesioned: Path, tmp_path: Path, capsys
     told = capsys.readouterr().out
     rows = list(csv.DictReader((out / "comparison.tsv").open(), delimiter="\t"))
     noisy, same, blur = rows
-    truth = ("nrmse", "crossings_found", "edge_mm", "lesions_kept")
+    truth = ("nrmse", "crossings_found", "edge_mm", "lesion_least_kept")
     for head in (*truth, "r2_dti", "r2_csd", "r2_dti_own", "r2_csd_own"):
         assert float(blur[head]) > 0, head
         assert same[head] == noisy[head]
     assert float(blur["edge_mm"]) > float(noisy["edge_mm"])
-    assert float(blur["lesions_kept"]) < float(noisy["lesions_kept"])
+    assert float(blur["lesion_least_kept"]) < float(noisy["lesion_least_kept"])
     assert float(noisy["rescan_signal"]) == float(blur["rescan_fa"]) == 0  # the same scan twice
     assert "own: of the denoised" in told
     assert "no volumes were to be held out" in told

@@ -42,6 +42,7 @@ class Given:
     tissues: Mapping[str, np.ndarray] | None = None
     lesions: Bool[np.ndarray, "x y z"] | Integer[np.ndarray, "x y z"] | None = None
     lesion_volumes: Mapping[int, Sequence[int]] | None = None
+    lesion_changes: Mapping[int, Sequence[float]] | None = None
     bundle: Mapping[str, Bool[np.ndarray, "x y z"]] | None = None
     seed: int = 0
 
@@ -115,7 +116,12 @@ def lesion_rows(given: Given) -> Iterator[Row]:
     if given.lesions is None:
         raise CannotMeasure("no lesions were given")
     for found in lesion_contrast(
-        given.denoised, truth, given.lesions, given.mask, given.lesion_volumes
+        given.denoised,
+        truth,
+        given.lesions,
+        given.mask,
+        given.lesion_volumes,
+        given.lesion_changes,
     ):
         yield from rows_of(found, f"lesion {found.label}", "lesion.")
 

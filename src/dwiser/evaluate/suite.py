@@ -71,6 +71,7 @@ def evaluate(
     tissues: Mapping[str, np.ndarray] | None = None,
     lesions: Bool[np.ndarray, "_ _ _"] | Integer[np.ndarray, "_ _ _"] | None = None,
     lesion_volumes: Mapping[int, Sequence[int]] | None = None,
+    lesion_changes: Mapping[int, Sequence[float]] | None = None,
     crossing: bool = False,
     bundle: Mapping[str, Bool[np.ndarray, "_ _ _"]] | None = None,
     seed: int = 0,
@@ -85,7 +86,8 @@ def evaluate(
     mask, sigma : (X, Y, Z), estimated from the raw scan by default (Otsu; Marchenko-Pastur).
     tissues : name to (X, Y, Z) volume fraction.
     lesions : (X, Y, Z) labels; ``lesion_volumes`` says in which volumes each shows (where
-        its contrast is clear, by default).
+        its contrast is clear, by default), ``lesion_changes`` by how much it changed them
+        (its contrast to its surround, by default).
     crossing : also the crossing angles, some seconds more.
     bundle : "start" and, if wanted, "through": masks between which a bundle is tracked for its
         coherency, some minutes more; without them nothing is said of bundles.
@@ -111,7 +113,17 @@ def evaluate(
         raise InputError("The denoised image holds NaN or infinite values in the mask.")
     noise = sigma_map(raw, where) if sigma is None else sigma
     given = Given(
-        denoised, raw, where, noise, truth, tissues, lesions, lesion_volumes, bundle, seed
+        denoised,
+        raw,
+        where,
+        noise,
+        truth,
+        tissues,
+        lesions,
+        lesion_volumes,
+        lesion_changes,
+        bundle,
+        seed,
     )
     rows, verdict = _measure(given, crossing)
     return Evaluation(

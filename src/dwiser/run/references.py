@@ -41,14 +41,15 @@ class References:
         InputError
             For a file that cannot be read, lies on another grid, or is not what it should be.
         """
-        labels, volumes = read_lesions(self.lesions, scan)
+        lesions = read_lesions(self.lesions, scan)
         shares = {n: _fraction(path, scan) for n, path in tissue_files(self.tissues).items()}
         return {
             "truth": _truth(self.truth, scan),
             "sigma": _sigma(self.sigma, scan),
             "tissues": shares or None,
-            "lesions": labels,
-            "lesion_volumes": volumes,
+            "lesions": lesions.labels,
+            "lesion_volumes": lesions.volumes,
+            "lesion_changes": lesions.changes,
         }
 
 

@@ -13,7 +13,7 @@ from dwiser.evaluate.suite import Evaluation
 from dwiser.run.trial import Trial
 
 SHELLS = "DWI shells"  # the mean over the shells that have the metric
-LESIONS = "lesions"  # the mean over them
+LESIONS = "lesions"  # the least of them: a mean would hide one that was erased
 TRUTH = {  # column → (metric, group) of the evaluation
     "nrmse": ("fidelity.nrmse", SHELLS),
     "b0_nrmse": ("fidelity.nrmse", "b0"),
@@ -27,7 +27,7 @@ TRUTH = {  # column → (metric, group) of the evaluation
     "crossings_found": ("crossing.found", "all"),
     "crossing_angle": ("crossing.angle", "all"),
     "edge_mm": ("edge.fwhm", SHELLS),
-    "lesions_kept": ("lesion.kept", LESIONS),
+    "lesion_least_kept": ("lesion.kept", LESIONS),
 }
 RESIDUAL = {
     "residual_sd": ("residual.sd", SHELLS),
@@ -115,7 +115,9 @@ def _cells(row: Compared) -> dict[str, Any]:
 
 def _value(found: Evaluation, metric: str, group: str) -> float | None:
     values = [m.value for m in found.metrics if m.metric == metric and _of(m.group, group)]
-    return float(np.mean(values)) if values else None
+    if not values:
+        return None
+    return float(min(values) if group == LESIONS else np.mean(values))
 
 
 def _of(group: str, wanted: str) -> bool:
