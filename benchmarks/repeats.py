@@ -19,14 +19,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 from record import save
 from rich.console import Console
 from rich.table import Table
-from scipy.ndimage import binary_erosion, gaussian_filter
+from scipy.ndimage import binary_erosion
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.evaluate.repeats import RepeatScore, Truth, moment_mean, plain_mean, score
@@ -35,7 +35,7 @@ from dwiser.evaluate.tensor import pick
 from dwiser.evaluate.verdict import Verdict
 from dwiser.io import load
 from dwiser.io.sample import sample_paths
-from dwiser.methods.registry import METHODS, build, settings_of
+from dwiser.methods.registry import build, settings_of
 from dwiser.prepare.mask import MARGIN, object_mask
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import sigma_map
@@ -44,7 +44,6 @@ from dwiser.run import denoise
 from dwiser.scan import Scan
 
 DEFAULT = "raw,gaussian,mean-of-all-volumes,difusion:laptop"
-BLUR_SD = 0.8  # voxels; only until a method named gaussian is registered
 PHANTOMS = ("oil_phantom", "water_phantom")
 
 Apply = Callable[[Scan], np.ndarray]
@@ -88,8 +87,6 @@ def method(label: str, args: argparse.Namespace) -> Apply:
         return lambda scan: scan.data.copy()
     if label == "mean-of-all-volumes":
         return lambda scan: np.repeat(scan.data.mean(3, keepdims=True), scan.shape[3], axis=3)
-    if name == "gaussian" and name not in METHODS:
-        return lambda scan: gaussian_filter(scan.data, (BLUR_SD,) * 3 + (0,))
     presets = [word for word in words if "=" not in word]
     settings = settings_of([word for word in words if "=" in word])
     chosen = build(name, *presets, settings=settings)
@@ -125,14 +122,15 @@ def judged(verdict: Verdict | None) -> dict[str, Any]:
 def measure(phantom: Phantom, apply: Apply) -> dict[str, Any]:
     """Scores by group and reference, the mean of both ways; the verdict of each way; the time."""
     found: dict[str, list[RepeatScore]] = {}
-    verdicts, seconds = [], 0.0
+    verdicts, seconds, worked = [], 0.0, 0.0
     power = float((phantom.sigma[phantom.inside].astype(float) ** 2).mean())
     first, second = phantom.halves()
     for given, kept in ((first, second), (second, first)):
         scan = phantom.part(given)
-        begun = perf_counter()
+        begun, before = perf_counter(), process_time()
         denoised = apply(scan)
         seconds += perf_counter() - begun
+        worked += process_time() - before
         values = denoised[phantom.inside]
         for group, columns, truth in truths(phantom, given, kept):
             key = f"{group} {truth.kind}"
@@ -146,7 +144,8 @@ def measure(phantom: Phantom, apply: Apply) -> dict[str, Any]:
         }
         for key, some in found.items()
     }
-    return {"scores": scores, "verdicts": verdicts, "seconds": round(seconds, 1)}
+    took = {"seconds": round(seconds, 1), "cpu_seconds": round(worked, 1)}
+    return {"scores": scores, "verdicts": verdicts, **took}
 
 
 def brain(apply: Apply) -> dict[str, Any]:
@@ -181,7 +180,7 @@ def main() -> None:
     parser.add_argument("--methods", default=DEFAULT)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", default="repeats", help="of the file in results/")
     args = parser.parse_args()
     if args.folder is None:
@@ -201,7 +200,13 @@ def main() -> None:
             console.print(f"{label}: done")
     show(console, results)
     sigma = {p.name: float(np.median(p.sigma[p.inside])) for p in phantoms}
-    print(save(args.name, args.seed, {"units": "σ²", "sigma": sigma, "methods": results}))
+    print(
+        save(
+            args.name,
+            args.seed,
+            {"units": "σ²", "threads": args.threads, "sigma": sigma, "methods": results},
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -2,14 +2,17 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from dwiser.cli import main
 from dwiser.errors import InputError
+from dwiser.io import load, save_volume
 from dwiser.run.simulation import save_simulation
 from dwiser.run.variants import parse_variants
+from dwiser.simulate import phantom
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 SMOKE = "difusion:preset=smoke:iterations=3"
@@ -21,12 +24,20 @@ def made(tmp_path: Path, small) -> Path:
     return tmp_path / "sim"
 
 
+@pytest.fixture
+def lesioned(tmp_path: Path) -> Path:
+    """A phantom with tissues, lesions and crossings, enough directions for CSD."""
+    made = phantom((26, 26, 12), shells=((1000.0, 24),), n_b0=2, lesions=True, seed=3)
+    save_simulation(made, tmp_path / "sim")
+    return tmp_path / "sim"
+
+
 def test_methods_side_by_side_and_one_that_fails(made: Path, tmp_path: Path, capfd) -> None:
     out = tmp_path / "out"
     broken = f"{SMOKE}:learning_rate=1e30"  # diverges
     words = [str(made / "dwi.nii.gz"), str(out), "--truth", str(made / "truth.nii.gz")]
     more = ["--methods", f"{SMOKE},{SMOKE}:pairing=angular,{broken}", "--seeds", "2"]
-    code = main(["compare", *words, *more, "--held-out", "2", "--threads", "1"])
+    code = main(["compare", *words, *more, "--held-out", "2", "--halves", "--threads", "1"])
     told = capfd.readouterr()
     rows = list(csv.DictReader((out / "comparison.tsv").open(), delimiter="\t"))
     assert [row["method"] for row in rows] == ["noisy", SMOKE, f"{SMOKE}:pairing=angular", broken]
@@ -42,9 +53,64 @@ def test_methods_side_by_side_and_one_that_fails(made: Path, tmp_path: Path, cap
     assert record["HeldOutPaired"][0]["model"] in ("dti", "sh")
     assert (out / "difusion_preset_smoke_iterations_3.nii.gz").exists()
     assert code == 1
+    assert f"{SMOKE} against noisy, dti: " in told.out
+    assert 0 <= float(rows[1]["halves_fa"]) < 1
+    assert "fewer" in told.out or "15 directions" in told.out  # why there is no R² by CSD
     assert "failed: The result holds NaN" in told.err
     assert "diverged" in rows[3]["error"]
     assert rows[3]["nrmse"] == "n/a"
+
+
+def test_what_files_tell_is_in_the_tables(lesioned: Path, tmp_path: Path, capsys) -> None:
+    """Truth, tissues, lesions, σ and a rescan: each has its columns; what is missing, a reason."""
+    home, out = lesioned, tmp_path / "out"
+    words = ["compare", str(home / "dwi.nii.gz"), str(out), "--methods", "identity,gaussian"]
+    for name in ("truth", "mask", "sigma", "lesions"):
+        words += [f"--{name}", str(home / f"{name}.nii.gz")]
+    words += ["--tissues", str(home), "--rescan", str(home / "dwi.nii.gz"), "--held-out", "0"]
+    assert main([*words, "--threads", "1"]) == 0
+    told = capsys.readouterr().out
+    rows = list(csv.DictReader((out / "comparison.tsv").open(), delimiter="\t"))
+    noisy, same, blur = rows
+    truth = ("nrmse", "crossings_found", "edge_mm", "lesion_least_kept")
+    for head in (*truth, "r2_dti", "r2_csd", "r2_dti_own", "r2_csd_own"):
+        assert float(blur[head]) > 0, head
+        assert same[head] == noisy[head]
+    assert float(blur["edge_mm"]) > float(noisy["edge_mm"])
+    assert float(blur["lesion_least_kept"]) < float(noisy["lesion_least_kept"])
+    assert float(noisy["rescan_signal"]) == float(blur["rescan_fa"]) == 0  # the same scan twice
+    assert "own: of the denoised" in told
+    assert "no volumes were to be held out" in told
+    record = json.loads((out / "comparison.json").read_text())
+    assert record["References"]["truth"].endswith("truth.nii.gz")
+    assert record["Methods"][2]["rescan"]["fa"]["sd"] == 0
+    groups = {m["group"] for m in record["Methods"][0]["evaluation"]["metrics"]}
+    assert {"b1000 wm", "lesion 1", "white matter"} <= groups
+    assert all(m["evaluation"]["inputs"]["sigma"] == "given" for m in record["Methods"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--rescan OTHER", "the rescan has shape"),
+        ("--rescan-bval OTHER", "give --rescan"),
+        ("--tissues nowhere.nii.gz", "nowhere.nii.gz"),
+        ("--folds 1", "--folds"),
+    ],
+)
+def test_wrong_files_are_refused_before_any_work(made: Path, tmp_path, words, said, capsys):
+    scan = load(made / "dwi.nii.gz")
+    other = tmp_path / "other.nii.gz"
+    save_volume(scan.data[1:], other, like=scan)
+    for name in ("bval", "bvec"):
+        shutil.copy(made / f"dwi.{name}", tmp_path / f"other.{name}")
+    given = words.replace("OTHER", str(other)).split()
+    line = ["compare", str(made / "dwi.nii.gz"), str(tmp_path / "out"), "--methods", "identity"]
+    assert main([*line, *given]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert len(told.splitlines()) == 1
+    assert not list((tmp_path / "out").glob("*"))
 
 
 @pytest.mark.parametrize(

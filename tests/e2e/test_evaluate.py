@@ -148,6 +148,20 @@ def test_a_lesions_sidecar_says_in_which_volumes_it_shows(here: Path, made: Path
     assert told(here / "e.json")["lesion.kept", f"lesion {lone['label']}"] < 0.4
 
 
+def test_a_bundle_is_tracked_in_both_scans_and_its_coherency_told(here: Path, made, capsys) -> None:
+    fa = np.asarray(nib.load(made / "fa.nii.gz").dataobj)
+    start = np.zeros_like(fa)
+    start[tuple(np.argwhere(fa > np.quantile(fa, 0.995)).T)] = 1
+    change(made / "fa.nii.gz", here / "start.nii.gz", lambda d: start)
+    words = ("--mask", "mask.nii.gz", "--bundle", here / "start.nii.gz", "--json", here / "b.json")
+    assert evaluate("blur.nii.gz", "--raw", "dwi.nii.gz", *words) == 0
+    found = told(here / "b.json")
+    for scan in ("raw", "denoised"):
+        assert found["bundle.streamlines", scan] >= 2
+        assert 0 <= found["bundle.share", scan] <= 1
+    assert "fibre-to-bundle coherency" in capsys.readouterr().out
+
+
 def with_nan(d: np.ndarray) -> np.ndarray:
     return np.where(np.arange(d.size).reshape(d.shape) == d.size // 2, np.nan, d)
 
@@ -162,6 +176,9 @@ ODD = {
     "sigma grid": (("sigma.nii.gz", lambda d: d[..., 1:], 0), "--sigma ODD", "shape"),
     "mask": (("mask.nii.gz", np.zeros_like, 0), "--mask ODD", "empty"),
     "tissue": (("f_wm.nii.gz", lambda d: 3 * d, 0), "--tissues ODD", "from 0 to 1"),
+    "bundle": (("mask.nii.gz", np.zeros_like, 0), "--bundle ODD", "empty"),
+    "bundle grid": (("mask.nii.gz", lambda d: d[1:], 0), "--bundle ODD", "start mask has shape"),
+    "through alone": (None, "--through mask.nii.gz", "--bundle"),
     "lesions": (("f_wm.nii.gz", lambda d: d / 2, 0), "--lesions ODD", "labels"),
     "no denoised": (None, "none.nii.gz --raw dwi.nii.gz", "none.nii.gz"),
     "no raw": (None, "dwi.nii.gz", "raw"),

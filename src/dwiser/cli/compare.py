@@ -1,8 +1,9 @@
 """``dwiser compare``."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -14,13 +15,19 @@ from dwiser.cli.options import (
     Bvec,
     Device,
     Force,
+    Lesions,
     Mask,
     Preset,
     Quiet,
     Seed,
     Threads,
+    Tissues,
+    Truth,
 )
 from dwiser.scan import B0_THRESHOLD
+
+if TYPE_CHECKING:
+    from dwiser.run.scoreboard import Compared
 
 LOG_WIDTH = 200  # columns, where the table goes to a file
 
@@ -34,7 +41,24 @@ def compare(
         str,
         Parameter(help="Comma-separated: name or name:field=value, 'dwiser methods' lists them."),
     ],
-    truth: Annotated[Path | None, Parameter(help="The series without noise, if known.")] = None,
+    truth: Truth = None,
+    sigma: Annotated[
+        Path | None, Parameter(help="σ map to measure with; the methods find their own.")
+    ] = None,
+    tissues: Tissues = None,
+    lesions: Lesions = None,
+    rescan: Annotated[
+        Path | None, Parameter(help="A second scan on DWI's grid: denoised too, and compared.")
+    ] = None,
+    rescan_bval: Annotated[
+        Path | None, Parameter(help="Its b-values (default: beside it).")
+    ] = None,
+    rescan_bvec: Annotated[
+        Path | None, Parameter(help="Its b-vectors (default: beside it).")
+    ] = None,
+    folds: Annotated[
+        int, Parameter(help="Folds of the cross-validated R² of DTI and CSD; 0: none.")
+    ] = 3,
     seeds: Annotated[int, Parameter(help="Runs of each learned method, for repeatability.")] = 3,
     held_out: Annotated[
         int, Parameter(help="Directions left out before denoising and predicted; 0: none.")
@@ -54,8 +78,11 @@ def compare(
     quiet: Quiet = False,
 ) -> int:
     """Run several methods on one scan; table, JSON, TSV and a montage. 1 if a method failed."""
-    from dwiser.run.comparison import compare_files, table
+    from dwiser.errors import InputError
+    from dwiser.run.comparison import compare_files
     from dwiser.run.corridor import Request
+    from dwiser.run.references import References
+    from dwiser.run.rescan import Rescan
     from dwiser.run.trial import TrialPlan
     from dwiser.run.variants import parse_variants
 
@@ -63,26 +90,49 @@ def compare(
         dwi, outdir, bval, bvec, mask,
         b0_threshold=b0_threshold, device=device, threads=threads, seed=seed, force=force,
     )  # fmt: skip
-    plan = TrialPlan(held_out, seeds, halves, seed)
+    if rescan is None and (rescan_bval or rescan_bvec):
+        raise InputError("--rescan-bval and --rescan-bvec belong to a second scan: give --rescan.")
+    again = None if rescan is None else Rescan(rescan, rescan_bval, rescan_bvec)
+    plan = TrialPlan(held_out, seeds, halves, seed, folds, sigma, again)
+    known = References(truth, sigma, tuple(tissues or ()), lesions)
     rows = compare_files(
-        request, parse_variants(methods, preset), plan, truth=truth,
+        request, parse_variants(methods, preset), plan, references=known,
         told=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr)),
     )  # fmt: skip
     if not quiet:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=LOG_WIDTH)
-        console.print(_drawn(*table(rows)))
+        _show(rows, seed)
     return int(any(row.failed for row in rows))
 
 
-def _drawn(heads: list[str], cells: list[list[Any]]) -> Table:
-    """The rich table, without columns that nobody has a figure for."""
-    kept = [i for i in range(len(heads)) if any(row[i] is not None for row in cells)]
-    drawn = Table(*(heads[i] for i in kept), box=None, pad_edge=False)
-    for row in cells:
-        drawn.add_row(*(_shown(row[i]) for i in kept))
-    return drawn
+def _show(rows: "Sequence[Compared]", seed: int) -> None:
+    """A table a theme, without the columns that nobody has a figure for; then what is missing."""
+    from dwiser.run.scoreboard import TABLES, absences, against_the_first, paired_lines, table
+
+    console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
+    heads, cells = table(rows)
+    for title, columns in TABLES.items():
+        places = [heads.index(column) for column in columns]
+        kept = [i for i in places if any(row[i] is not None for row in cells)]
+        if not kept:
+            continue
+        drawn = Table(box=None, pad_edge=False)
+        for i in (0, *kept):
+            drawn.add_column(heads[i], justify="right" if i else "left", overflow="fold")
+        for row in cells:
+            drawn.add_row(*(_shown(row[i]) for i in (0, *kept)))
+        console.print(title, style="bold", markup=False)
+        console.print(drawn, "")
+    lines = {
+        "Held-out excess, difference with 95 % limits; below 0 is better": paired_lines(
+            against_the_first(rows, seed)
+        ),
+        "Not measured": absences(rows),
+    }
+    for title, some in lines.items():
+        if some:
+            console.print(title, style="bold", markup=False)
+        for line in some:
+            console.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def _shown(value: Any) -> str:

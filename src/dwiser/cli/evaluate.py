@@ -8,7 +8,17 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table as Drawn
 
-from dwiser.cli.options import B0Threshold, Bval, Bvec, Force, Quiet, Seed
+from dwiser.cli.options import (
+    B0Threshold,
+    Bval,
+    Bvec,
+    Force,
+    Lesions,
+    Quiet,
+    Seed,
+    Tissues,
+    Truth,
+)
 from dwiser.errors import DwiserError
 from dwiser.scan import B0_THRESHOLD
 
@@ -24,22 +34,21 @@ def evaluate(
     /,
     *,
     raw: Annotated[Path, Parameter(help="The series that was denoised.")],
-    truth: Annotated[Path | None, Parameter(help="The series without noise, if known.")] = None,
+    truth: Truth = None,
     mask: Annotated[Path | None, Parameter(help="Where to measure (default: Otsu).")] = None,
     sigma: Annotated[
         Path | None, Parameter(help="σ map of the noise (default: estimated from RAW).")
     ] = None,
     bval: Bval = None,
     bvec: Bvec = None,
-    tissues: Annotated[
-        list[Path] | None,
-        Parameter(
-            help="Volume fractions: a folder with f_<tissue>.nii.gz, or files; repeatable.",
-            negative_iterable=(),
-        ),
+    tissues: Tissues = None,
+    lesions: Lesions = None,
+    bundle: Annotated[
+        Path | None,
+        Parameter(help="Where a bundle starts: track it and measure its coherency; minutes."),
     ] = None,
-    lesions: Annotated[
-        Path | None, Parameter(help="Lesion labels; a .json beside them tells their volumes.")
+    through: Annotated[
+        Path | None, Parameter(help="A region that the bundle's streamlines pass through.")
     ] = None,
     json: Annotated[Path | None, Parameter(help="Write everything here as JSON.")] = None,
     tsv: Annotated[Path | None, Parameter(help="Write the numbers here as a table.")] = None,
@@ -56,7 +65,7 @@ def evaluate(
 
     request = EvaluationRequest(
         denoised, raw, truth, mask, sigma, bval, bvec, tuple(tissues or ()), lesions,
-        json, tsv, b0_threshold, seed, force,
+        bundle, through, json, tsv, b0_threshold, seed, force,
     )  # fmt: skip
     found = evaluate_files(request)
     if not quiet:

@@ -35,3 +35,14 @@ Verbose = Annotated[
 Quiet = Annotated[
     bool, Parameter(name=["--quiet", "-q"], help="Print nothing but errors.", negative=())
 ]
+Truth = Annotated[Path | None, Parameter(help="The series without noise, if known.")]
+Tissues = Annotated[
+    list[Path] | None,
+    Parameter(
+        help="Volume fractions: a folder with f_<tissue>.nii.gz, or files; repeatable.",
+        negative_iterable=(),
+    ),
+]
+Lesions = Annotated[
+    Path | None, Parameter(help="Lesion labels; a .json beside them tells their volumes.")
+]

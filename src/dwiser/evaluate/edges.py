@@ -29,10 +29,12 @@ class EdgeBlur:
 
 @dataclass(frozen=True)
 class LesionContrast:
-    """Share of a lesion's contrast to its surround that survived: 1 all of it, 0 erased.
+    """Share of a lesion's contrast that survived: 1 all of it, 0 erased.
 
-    kept = Σ_v c(v)·t(v) / Σ_v t(v)², with t and c the true and the denoised difference
-    between lesion and ring, over the volumes where the lesion shows.
+    kept = 1 + Σ_v e(v)·d(v) / Σ_v d(v)², with e the denoised less the true difference between
+    lesion and ring, and d what the lesion changed, over the volumes where it shows. Where d is
+    not known the true difference between lesion and ring stands for it; that misleads where the
+    healthy tissue differs from its ring by as much. contrast: the largest d.
     """
 
     label: int
@@ -87,11 +89,13 @@ def lesion_contrast(
     lesions: Int[np.ndarray, "x y z"] | Bool[np.ndarray, "x y z"],
     mask: Bool[np.ndarray, "x y z"],
     volumes: Mapping[int, Sequence[int]] | None = None,
+    changes: Mapping[int, Sequence[float]] | None = None,
 ) -> tuple[LesionContrast, ...]:
     """Contrast kept, lesion by lesion (labels 1, 2, …; 0 is no lesion; a bool map is one).
 
     ``volumes`` says for a label in which volumes it shows; without it these are the volumes
-    where the true lesion differs from its ring by more than a tenth.
+    where the true lesion differs from its ring by more than a tenth. ``changes`` says how much
+    the lesion changed the signal in each of these volumes, as ``dwiser simulate`` records it.
 
     Raises
     ------
@@ -110,15 +114,17 @@ def lesion_contrast(
         kept = denoised[inside].mean(0, dtype=float) - denoised[ring].mean(0, dtype=float)
         shows = np.abs(true) > SHOWS * np.abs(surround)
         if volumes is not None and int(label) in volumes:
-            shows = np.isin(np.arange(len(true)), list(volumes[int(label)])) & (true != 0)
+            shows = np.isin(np.arange(len(true)), list(volumes[int(label)]))
         if not shows.any():
             continue
         t, c = true[shows], kept[shows]
-        strongest = float(t[np.abs(t).argmax()])
+        d = t if changes is None or int(label) not in changes else np.array(changes[int(label)])
+        if not d.any():
+            continue
+        share = 1 + float((c - t) @ d / (d @ d))
+        strongest = float(d[np.abs(d).argmax()])
         found.append(
-            LesionContrast(
-                int(label), float(t @ c / (t @ t)), strongest, int(inside.sum()), int(shows.sum())
-            )
+            LesionContrast(int(label), share, strongest, int(inside.sum()), int(shows.sum()))
         )
     if not found:
         raise CannotMeasure("no lesion in the mask shows in any volume")

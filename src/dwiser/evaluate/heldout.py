@@ -1,7 +1,8 @@
 """Held-out raw volumes, predicted from the denoised rest by DTI or spherical harmonics.
 
-The one score that needs no truth and that a blur cannot win: the volumes are left out before
-denoising, so no noise is shared. The functions take arrays that are already denoised.
+The one score that needs no truth and rewards no smoothness for its own sake: the volumes are left
+out before denoising, so no noise is shared, and signal that was blurred away is missed. The
+functions take arrays that are already denoised.
 """
 
 from dataclasses import dataclass

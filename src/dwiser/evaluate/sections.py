@@ -14,7 +14,7 @@ from dwiser.evaluate.groups import tissue_masks, volume_groups
 from dwiser.evaluate.local import spots
 from dwiser.evaluate.records import Absent, CannotMeasure, Metric, Row, rows_of
 from dwiser.evaluate.residual import energy, moments, residual, whiteness
-from dwiser.evaluate.snr import Snr, background_noise, corpus_callosum, region_snr
+from dwiser.evaluate.snr import Snr, background_noise, corpus_callosum, local_noise, region_snr
 from dwiser.evaluate.tensor import (
     RANGES,
     UNITS,
@@ -23,6 +23,7 @@ from dwiser.evaluate.tensor import (
     fit_tensor,
     map_fidelity,
 )
+from dwiser.evaluate.tracts import Coherency, bundle, coherency
 from dwiser.evaluate.verdict import Findings
 from dwiser.scan import Scan
 
@@ -41,6 +42,8 @@ class Given:
     tissues: Mapping[str, np.ndarray] | None = None
     lesions: Bool[np.ndarray, "x y z"] | Integer[np.ndarray, "x y z"] | None = None
     lesion_volumes: Mapping[int, Sequence[int]] | None = None
+    lesion_changes: Mapping[int, Sequence[float]] | None = None
+    bundle: Mapping[str, Bool[np.ndarray, "x y z"]] | None = None
     seed: int = 0
 
     def true(self) -> Float[np.ndarray, "x y z v"]:
@@ -113,7 +116,12 @@ def lesion_rows(given: Given) -> Iterator[Row]:
     if given.lesions is None:
         raise CannotMeasure("no lesions were given")
     for found in lesion_contrast(
-        given.denoised, truth, given.lesions, given.mask, given.lesion_volumes
+        given.denoised,
+        truth,
+        given.lesions,
+        given.mask,
+        given.lesion_volumes,
+        given.lesion_changes,
     ):
         yield from rows_of(found, f"lesion {found.label}", "lesion.")
 
@@ -130,10 +138,30 @@ def snr_rows(given: Given, tensor: TensorMaps | None) -> Iterator[Row]:
         yield from _tried(
             "corpus_callosum", group.name, _region_snr, denoised, original, region, mask
         )
+        yield from _tried("corpus_callosum.local", group.name, _local_snr, denoised, region, mask)
+
+
+def bundle_rows(given: Given) -> Iterator[Row]:
+    """Fibre-to-bundle coherency of a bundle, tracked in the raw scan and in the denoised one."""
+    if given.bundle is None:
+        raise CannotMeasure("no bundle was given")
+    start, through = given.bundle["start"], given.bundle.get("through")
+
+    def tracked(data: np.ndarray) -> Coherency:
+        raw = given.raw
+        lines = bundle(data, raw.gradients, given.mask, raw.affine, start, through, seed=given.seed)
+        return coherency(lines, raw.affine, seed=given.seed)
+
+    for name, data in (("raw", given.raw.data), ("denoised", given.denoised)):
+        yield from _tried("bundle", name, tracked, data)
 
 
 def _region_snr(denoised: np.ndarray, raw: np.ndarray, region: np.ndarray, mask: np.ndarray) -> Snr:
     return region_snr(denoised, region, mask, background_noise(denoised, raw, mask))
+
+
+def _local_snr(denoised: np.ndarray, region: np.ndarray, mask: np.ndarray) -> Snr:
+    return region_snr(denoised, region, mask, local_noise(denoised, region))
 
 
 def residual_findings(given: Given) -> Findings:

@@ -1,7 +1,7 @@
 """Everything that the given inputs allow, in one go; what they do not allow, with its reason."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,15 @@ class Evaluation:
         why = [a.reason for a in self.absent if metric.startswith(a.metric)]
         raise KeyError(f"{metric} of {group}: {why[0] if why else 'no such metric'}")
 
+    def extended(self, rows: Iterable[Row]) -> "Evaluation":
+        """The same with more measured, or found absent."""
+        more = list(rows)
+        return replace(
+            self,
+            metrics=(*self.metrics, *(r for r in more if isinstance(r, Metric))),
+            absent=(*self.absent, *(r for r in more if isinstance(r, Absent))),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return {
@@ -62,7 +71,9 @@ def evaluate(
     tissues: Mapping[str, np.ndarray] | None = None,
     lesions: Bool[np.ndarray, "_ _ _"] | Integer[np.ndarray, "_ _ _"] | None = None,
     lesion_volumes: Mapping[int, Sequence[int]] | None = None,
+    lesion_changes: Mapping[int, Sequence[float]] | None = None,
     crossing: bool = False,
+    bundle: Mapping[str, Bool[np.ndarray, "_ _ _"]] | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Measure a denoised scan against its raw one, and against the truth where it is known.
@@ -75,8 +86,11 @@ def evaluate(
     mask, sigma : (X, Y, Z), estimated from the raw scan by default (Otsu; Marchenko-Pastur).
     tissues : name to (X, Y, Z) volume fraction.
     lesions : (X, Y, Z) labels; ``lesion_volumes`` says in which volumes each shows (where
-        its contrast is clear, by default).
+        its contrast is clear, by default), ``lesion_changes`` by how much it changed them
+        (its contrast to its surround, by default).
     crossing : also the crossing angles, some seconds more.
+    bundle : "start" and, if wanted, "through": masks between which a bundle is tracked for its
+        coherency, some minutes more; without them nothing is said of bundles.
     seed : of the subsamples.
 
     Raises
@@ -86,7 +100,8 @@ def evaluate(
     """
     _on_grid(raw.shape, {"denoised image": denoised, "truth": truth})
     maps = {"mask": mask, "σ map": sigma, "lesion map": lesions}
-    _on_grid(raw.shape[:3], {**maps, **(tissues or {})})
+    regions = {f"bundle's {name}": where for name, where in (bundle or {}).items()}
+    _on_grid(raw.shape[:3], {**maps, **(tissues or {}), **regions})
     source = {
         "mask": "estimated" if mask is None and raw.mask is None else "given",
         "sigma": "estimated" if sigma is None and raw.sigma is None else "given",
@@ -97,7 +112,19 @@ def evaluate(
     if not np.isfinite(denoised[where]).all():
         raise InputError("The denoised image holds NaN or infinite values in the mask.")
     noise = sigma_map(raw, where) if sigma is None else sigma
-    given = Given(denoised, raw, where, noise, truth, tissues, lesions, lesion_volumes, seed)
+    given = Given(
+        denoised,
+        raw,
+        where,
+        noise,
+        truth,
+        tissues,
+        lesions,
+        lesion_volumes,
+        lesion_changes,
+        bundle,
+        seed,
+    )
     rows, verdict = _measure(given, crossing)
     return Evaluation(
         tuple(r for r in rows if isinstance(r, Metric)),
@@ -116,6 +143,8 @@ def _measure(given: Given, crossing: bool) -> tuple[list[Row], Verdict | None]:
     rows += collect("edge", sections.edge_rows(given))
     rows += collect("lesion", sections.lesion_rows(given))
     rows += collect("corpus_callosum", sections.snr_rows(given, tensor))
+    if given.bundle is not None:
+        rows += collect("bundle", sections.bundle_rows(given))
     try:
         found = sections.residual_findings(given)
     except CannotMeasure as why:

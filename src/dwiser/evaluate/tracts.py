@@ -32,13 +32,15 @@ SEEDS_PER_VOXEL = (2, 2, 2)
 
 @dataclass(frozen=True)
 class Coherency:
-    """Streamlines of a bundle, how many are coherent (RFBC > 0.125), and the RFBC's quartiles.
+    """A bundle's streamlines, the share that is coherent (RFBC > 0.125), the RFBC's quartiles.
 
+    found: streamlines of the bundle; streamlines: those measured, up to 1000 of them.
     Sources: Portegies et al. 2015, Meesters et al. 2016, as in DIPY.
     """
 
-    streamlines: int
-    coherent: int
+    found: int = measured("")
+    streamlines: int = measured("")
+    coherent: int = measured("")
     share: float = measured("")
     q1: float = measured("")
     median: float = measured("")
@@ -106,4 +108,5 @@ def coherency(
     values = np.asarray(rfbc, float)
     coherent = int((values > COHERENT).sum())
     q1, median, q3 = (float(q) for q in np.percentile(values, [25, 50, 75]))
-    return Coherency(len(values), coherent, coherent / len(values), q1, median, q3)
+    share = coherent / len(values)
+    return Coherency(len(streamlines), len(values), coherent, share, q1, median, q3)

@@ -19,6 +19,7 @@ SECTIONS = (
     ("Directions against the truth's", r"(?P<row>v1\.angle|crossing)\.(?P<col>.+)"),
     ("Lesions: 1 is all of their contrast, 0 erased", r"lesion\.(?P<col>.+)"),
     ("Corpus callosum (a blur wins it: never judge by it)", r"corpus_callosum\.(?P<col>.+)"),
+    ("Bundle: fibre-to-bundle coherency", r"bundle\.(?P<col>.+)"),
     ("Residual: raw − denoised in units of σ", r"residual\.(?!lag1|anatomy|spot)(?P<col>.+)"),
     (
         "Residual: correlation with the next voxel or volume",

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from dwiser.errors import InputError
-from dwiser.evaluate.heldout import paired_bootstrap
-from dwiser.evaluate.records import CannotMeasure
+from dwiser.evaluate.groups import tissue_masks
+from dwiser.evaluate.kfold import kfold_rows, regions
+from dwiser.evaluate.records import Absent
 from dwiser.evaluate.suite import Evaluation, evaluate
 from dwiser.io import load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
@@ -21,35 +22,15 @@ from dwiser.prepare.noise import sigma_map
 from dwiser.report.figures import middle_dwi, save_montage
 from dwiser.report.side_by_side import side_by_side
 from dwiser.run.corridor import Request, named_inputs
-from dwiser.run.trial import Trial, TrialPlan, noisy_trial, tried
+from dwiser.run.references import References
+from dwiser.run.scoreboard import Compared, against_the_first, table
+from dwiser.run.trial import TrialPlan, noisy_trial, tried
 from dwiser.run.variants import Variant
 from dwiser.scan import Scan
 
 FILES = ("comparison.json", "comparison.tsv", "montage.png")
 RAW = "noisy"
-SHELLS = "DWI shells"  # the mean over the shells that have the metric
-HEADLINES = {  # column → (metric, group) of the evaluation
-    "nrmse": ("fidelity.nrmse", SHELLS),
-    "b0_nrmse": ("fidelity.nrmse", "b0"),
-    "bias": ("error.bias", SHELLS),
-    "fa_rmse": ("fa.rmse", "all"),
-    "md_rmse": ("md.rmse", "all"),
-    "v1_median": ("v1.angle.median", "all"),
-    "residual_sd": ("residual.sd", SHELLS),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """One row: a method, how it ran, and what was measured of it (None where it failed)."""
-
-    label: str
-    trial: Trial | None
-    evaluation: Evaluation | None
-
-    @property
-    def failed(self) -> bool:
-        return self.trial is not None and self.trial.error is not None
+NOTHING = References()
 
 
 def compare_files(
@@ -57,22 +38,32 @@ def compare_files(
     variants: Sequence[Variant],
     plan: TrialPlan,
     *,
-    truth: Path | None = None,
+    references: References = NOTHING,
     told: Callable[[str], None] = lambda line: None,
 ) -> list[Compared]:
     """Run every variant on ``request.dwi`` into the folder ``request.out``.
 
     Each has a process of its own and leaves its image there; ``comparison.json``, ``.tsv`` and
-    ``montage.png`` come last. ``told`` gets a line when a method begins and ends.
+    ``montage.png`` come last. ``told`` gets a line when a method begins and ends. The methods
+    find their own σ; what is in ``references`` is for measuring only.
+
+    Raises
+    ------
+    InputError
+        For files that cannot be read or lie on another grid, and a folder that is in use.
     """
+    if plan.folds < 0 or plan.folds == 1:
+        raise InputError(f"--folds must be 0 (none) or at least 2, not {plan.folds}.")
     folder = _folder(request.out, variants, request.force)
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
-    true = None if truth is None else read_on_grid(truth, scan, "truth", series=True)
+    if plan.rescan is not None:
+        plan.rescan.read(scan, request.b0_threshold)  # refused now, not after the first method
+    given = references.read(scan)
     mask = object_mask(scan)
-    known = replace(scan, mask=mask, sigma=sigma_map(scan, mask))
-    rows = [
-        Compared(RAW, noisy_trial(known, request, plan), evaluate(scan.data, known, truth=true))
-    ]
+    sigma = given["sigma"] if given["sigma"] is not None else sigma_map(scan, mask)
+    known = replace(scan, mask=mask, sigma=sigma)
+    measure = measuring(known, given, plan)
+    rows = [Compared(RAW, noisy_trial(known, request, plan), measure(scan.data))]
     images: dict[str, np.ndarray] = {}
     for variant in variants:
         out = folder / f"{variant.file_name}.nii.gz"
@@ -87,12 +78,30 @@ def compare_files(
             rows.append(Compared(variant.label, trial, None))
             continue
         images[variant.label] = read_on_grid(out, scan, "denoised image", series=True)
-        rows.append(
-            Compared(variant.label, trial, evaluate(images[variant.label], known, truth=true))
-        )
+        rows.append(Compared(variant.label, trial, measure(images[variant.label])))
         told(f"{variant.label}: {trial.record['WallTimeSeconds']:.0f} s")
-    _write(folder, rows, known, images, true, request, plan)
+    _write(folder, rows, known, images, given["truth"], request, references, plan)
     return rows
+
+
+def measuring(
+    scan: Scan, given: Mapping[str, Any], plan: TrialPlan
+) -> Callable[[np.ndarray], Evaluation]:
+    """All that an image alone tells: the evaluation with what is given, and k-fold R²."""
+    assert scan.mask is not None
+    where: dict[str, np.ndarray] = {}
+    absent = [Absent("kfold", "all", "no folds were asked for")]
+    if plan.folds:
+        white = tissue_masks(given["tissues"], scan.mask).get("wm")
+        where, absent = regions(scan, scan.mask, white)
+    crossing = given["truth"] is not None
+
+    def measure(image: np.ndarray) -> Evaluation:
+        found = evaluate(image, scan, **given, crossing=crossing, seed=plan.seed)
+        rows = [*kfold_rows(image, scan, where, count=plan.folds, seed=plan.seed), *absent]
+        return found.extended(rows)
+
+    return measure
 
 
 def _folder(folder: Path, variants: Sequence[Variant], force: bool) -> Path:
@@ -109,56 +118,6 @@ def _folder(folder: Path, variants: Sequence[Variant], force: bool) -> Path:
     return folder
 
 
-def table(rows: Sequence[Compared]) -> tuple[list[str], list[list[Any]]]:
-    """Heads and cells of the comparison; None where a figure could not be had."""
-    heads = ["method", "verdict", *HEADLINES, "heldout_dti", "heldout_sh", "seeds_cv"]
-    heads += ["seconds", "peak_mib", "error"]
-    return heads, [_cells(row) for row in rows]
-
-
-def _cells(row: Compared) -> list[Any]:
-    found, trial = row.evaluation, row.trial
-    verdict = found.verdict.level if found is not None and found.verdict is not None else None
-    cells: list[Any] = [row.label, verdict, *(_value(found, *key) for key in HEADLINES.values())]
-    held = trial.held_out if trial is not None else {}
-    cells += [held[name].excess if name in held else None for name in ("dti", "sh")]
-    cells.append(trial.seeds.cv if trial is not None and trial.seeds is not None else None)
-    record: Mapping[str, Any] = trial.record if trial is not None else {}
-    cells += [record.get("WallTimeSeconds"), record.get("PeakMemoryMiB")]
-    return [*cells, trial.error if trial is not None else None]
-
-
-def _value(found: Evaluation | None, metric: str, group: str) -> float | None:
-    if found is None:
-        return None
-    values = [m.value for m in found.metrics if m.metric == metric and _of(m.group, group)]
-    return float(np.mean(values)) if values else None
-
-
-def _of(group: str, wanted: str) -> bool:
-    if wanted != SHELLS:
-        return group == wanted
-    return group[:1] == "b" and group[1:].isdigit() and group != "b0"
-
-
-def against_the_first(rows: Sequence[Compared], seed: int) -> list[dict[str, Any]]:
-    """Held-out excess of each method against the first that has one: a paired bootstrap."""
-    trials = [r.trial for r in rows if r.trial is not None and r.trial.held_out]
-    pairs = []
-    for other in trials[1:]:
-        for name in sorted(set(trials[0].held_out) & set(other.held_out)):
-            try:
-                paired = paired_bootstrap(other.held_out[name], trials[0].held_out[name], seed=seed)
-            except CannotMeasure as reason:
-                pairs.append({"method": other.variant.label, "model": name, "absent": str(reason)})
-                continue
-            pairs.append(
-                {"method": other.variant.label, "against": trials[0].variant.label}
-                | {"model": name, **asdict(paired)}
-            )
-    return pairs
-
-
 def _write(
     folder: Path,
     rows: Sequence[Compared],
@@ -166,6 +125,7 @@ def _write(
     images: Mapping[str, np.ndarray],
     truth: np.ndarray | None,
     request: Request,
+    references: References,
     plan: TrialPlan,
 ) -> None:
     assert scan.mask is not None
@@ -181,7 +141,8 @@ def _write(
     writer.writerows([["n/a" if c is None else c for c in row] for row in cells])
     record = {
         "Scan": str(request.dwi),
-        "Plan": asdict(plan),
+        "Plan": plan,
+        "References": references,
         "Methods": [_record(row) for row in rows],
         "HeldOutPaired": against_the_first(rows, plan.seed),
     }
@@ -210,6 +171,7 @@ def _record(row: Compared) -> dict[str, Any]:
         "held_out": {name: asdict(score) for name, score in trial.held_out.items()},
         "seeds": asdict(trial.seeds) if trial.seeds is not None else None,
         "halves": asdict(trial.halves) if trial.halves is not None else None,
+        "rescan": {name: asdict(score) for name, score in trial.rescan.items()},
         "absent": trial.absent,
         "evaluation": found,
     }

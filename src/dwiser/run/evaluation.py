@@ -2,28 +2,23 @@
 
 import csv
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dwiser import __version__
 from dwiser.errors import InputError
 from dwiser.evaluate.suite import Evaluation, evaluate
-from dwiser.io import check_outputs, companion, find_inputs, load, read_on_grid, sidecar, stem
-from dwiser.io.names import NIFTI_ENDINGS
+from dwiser.io import check_outputs, find_inputs, load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
 from dwiser.machine import usable_cores
-from dwiser.run.lesions import read_lesions
-from dwiser.scan import B0_THRESHOLD, Scan
+from dwiser.run.references import References, read_region
+from dwiser.scan import B0_THRESHOLD
 
-TISSUE_PREFIX = "f_"
-MOST = 1.001  # of a volume fraction: interpolation may leave a little more than 1
 TSV_HEAD = ("metric", "group", "value", "unit", "reason")
 NOT_AVAILABLE = "n/a"  # BIDS's word in a TSV
 
@@ -41,6 +36,8 @@ class EvaluationRequest:
     bvec: Path | None = None
     tissues: tuple[Path, ...] = ()
     lesions: Path | None = None
+    bundle: Path | None = None
+    through: Path | None = None
     json: Path | None = None
     tsv: Path | None = None
     b0_threshold: float = B0_THRESHOLD
@@ -50,7 +47,7 @@ class EvaluationRequest:
     def sources(self) -> dict[str, list[str]]:
         """Which files were asked to be read, by what they are."""
         some = {n: getattr(self, n) for n in ("denoised", "raw", "truth", "mask", "sigma")}
-        some |= {n: getattr(self, n) for n in ("bval", "bvec", "lesions")}
+        some |= {n: getattr(self, n) for n in ("bval", "bvec", "lesions", "bundle", "through")}
         found = {name: [str(path)] for name, path in some.items() if path is not None}
         return found | ({"tissues": list(map(str, self.tissues))} if self.tissues else {})
 
@@ -66,57 +63,32 @@ def evaluate_files(request: EvaluationRequest) -> Evaluation:
     """
     if request.seed < 0:
         raise InputError(f"--seed must not be negative: {request.seed} is.")
+    if request.through is not None and request.bundle is None:
+        raise InputError("--through belongs to a bundle: give its start with --bundle.")
     outputs = [path for path in (request.json, request.tsv) if path is not None]
-    tissues = tissue_files(request.tissues)
-    read = [request.denoised, request.truth, request.sigma, request.lesions, *tissues.values()]
-    if request.lesions is not None:
-        read.append(companion(request.lesions, ".json"))
+    known = References(request.truth, request.sigma, request.tissues, request.lesions)
+    regions = {"start": request.bundle, "through": request.through}
     named = request.raw, request.bval, request.bvec, request.mask
+    read = [request.denoised, *known.files(), *regions.values()]
     inputs = [*find_inputs(*named).files, *(path for path in read if path is not None)]
     check_outputs(outputs, inputs, request.force)
     scan = load(*named, b0_threshold=request.b0_threshold)
-    labels, volumes = read_lesions(request.lesions, scan)
+    given = known.read(scan)
+    bundle = {
+        name: read_region(path, scan, f"bundle's {name} mask")
+        for name, path in regions.items()
+        if path is not None
+    }
     denoised = read_on_grid(request.denoised, scan, "denoised image", series=True)
     with threadpool_limits(usable_cores()):
         found = evaluate(
-            denoised,
-            scan,
-            truth=_truth(request.truth, scan),
-            sigma=_sigma(request.sigma, scan),
-            tissues={name: _fraction(path, scan) for name, path in tissues.items()} or None,
-            lesions=labels,
-            lesion_volumes=volumes,
-            crossing=True,
-            seed=request.seed,
+            denoised, scan, **given, crossing=True, bundle=bundle or None, seed=request.seed
         )
     texts = {request.json: as_json(found, request), request.tsv: as_tsv(found)}
     writers: dict[Path, Writer] = {
         path: partial(_write_text, text=text) for path, text in texts.items() if path is not None
     }
     write_set(writers, force=request.force)
-    return found
-
-
-def tissue_files(given: Iterable[Path]) -> dict[str, Path]:
-    """Tissue name → file: each file given, and every f_<tissue> image of each folder given.
-
-    Raises
-    ------
-    InputError
-        For a folder without such an image, and a tissue that comes twice.
-    """
-    found: dict[str, Path] = {}
-    for path in given:
-        some = [path]
-        if path.is_dir():
-            some = sorted(p for e in NIFTI_ENDINGS for p in path.glob(f"{TISSUE_PREFIX}*{e}"))
-            if not some:
-                raise InputError(f"{path}: it holds no f_<tissue>.nii.gz: name the files.")
-        for file in some:
-            name = stem(file).name.removeprefix(TISSUE_PREFIX)
-            if name in found:
-                raise InputError(f"{file}: tissue '{name}' was given before: give each once.")
-            found[name] = file
     return found
 
 
@@ -142,31 +114,6 @@ def as_tsv(found: Evaluation) -> str:
     for a in found.absent:
         table.writerow((a.metric, a.group, NOT_AVAILABLE, NOT_AVAILABLE, a.reason))
     return text.getvalue()
-
-
-def _truth(path: Path | None, scan: Scan) -> np.ndarray | None:
-    if path is None:
-        return None
-    truth = read_on_grid(path, scan, "truth", series=True)
-    if not np.isfinite(truth).all():
-        raise InputError(f"{path}: the truth holds NaN or infinite values: replace them first.")
-    return truth
-
-
-def _sigma(path: Path | None, scan: Scan) -> np.ndarray | None:
-    if path is None:
-        return None
-    sigma = read_on_grid(path, scan, "σ map")
-    if (sigma < 0).any():
-        raise InputError(f"{path}: the σ map holds negative values: give the noise's sd.")
-    return sigma
-
-
-def _fraction(path: Path, scan: Scan) -> np.ndarray:
-    share = read_on_grid(path, scan, "tissue fraction")
-    if (share < 0).any() or (share > MOST).any():
-        raise InputError(f"{path}: a tissue's volume fraction is from 0 to 1: this is no such map.")
-    return share
 
 
 def _write_text(path: Path, text: str) -> None:

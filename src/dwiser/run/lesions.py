@@ -1,6 +1,7 @@
-"""Lesion labels, and from the sidecar beside them the volumes in which each lesion shows."""
+"""Lesion labels, and from the sidecar beside them where each lesion shows and how much."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,21 @@ from dwiser.io import companion, read_on_grid
 from dwiser.scan import Scan
 
 
-def read_lesions(
-    path: Path | None, scan: Scan
-) -> tuple[Int[np.ndarray, "x y z"] | None, dict[int, list[int]] | None]:
-    """Labels (0 where there is no lesion) and label → volumes; None for what is not there.
+@dataclass(frozen=True, eq=False)
+class Lesions:
+    """Labels (0 where there is no lesion), label → volumes and label → change of the signal in
+    them; None for what is not there."""
 
-    The volumes come from ``<stem>.json`` beside the image, as ``dwiser simulate`` writes it.
+    labels: Int[np.ndarray, "x y z"] | None = None
+    volumes: dict[int, list[int]] | None = None
+    changes: dict[int, list[float]] | None = None
+
+
+def read_lesions(path: Path | None, scan: Scan) -> Lesions:
+    """The lesions of a scan, an empty record without a ``path``.
+
+    Volumes and changes come from ``<stem>.json`` beside the image, as ``dwiser simulate`` writes
+    it.
 
     Raises
     ------
@@ -25,7 +35,7 @@ def read_lesions(
         For values that are no labels, and a sidecar that is not of that form.
     """
     if path is None:
-        return None, None
+        return Lesions()
     values = read_on_grid(path, scan, "lesion map")
     labels = np.zeros(values.shape, np.int32)
     if not np.isfinite(values).all() or (values < 0).any() or (values != np.rint(values)).any():
@@ -33,10 +43,10 @@ def read_lesions(
     labels[:] = values
     beside = companion(path, ".json")
     if not beside.is_file():
-        return labels, None
+        return Lesions(labels)
     try:
         told = json.loads(beside.read_text(encoding="utf-8-sig"))
-        return labels, _volumes(told, scan.shape[3])
+        return Lesions(labels, _volumes(told, scan.shape[3]), _changes(told))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{beside}: it does not tell the lesions' volumes as dwiser simulate does: "
@@ -49,3 +59,15 @@ def _volumes(told: dict[str, Any], count: int) -> dict[int, list[int]]:
     if any(not 0 <= v < count for some in volumes.values() for v in some):
         raise ValueError("a volume that the scan does not have")
     return volumes
+
+
+def _changes(told: dict[str, Any]) -> dict[int, list[float]]:
+    found = {}
+    for x in told["Lesions"]:
+        change = [float(c) for c in x.get("change") or ()]
+        if not change:
+            continue
+        if len(change) != len(x["volumes"]) or not np.isfinite(change).all():
+            raise ValueError("a change for each volume is needed")
+        found[int(x["label"])] = change
+    return found

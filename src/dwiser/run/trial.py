@@ -20,11 +20,13 @@ from dwiser.evaluate.heldout import (
     predict_dti,
     predict_sh,
 )
+from dwiser.evaluate.kfold import FOLDS
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.snr import Repeatability, repeatability
 from dwiser.evaluate.tensor import fit_tensor, pick
-from dwiser.io import load
+from dwiser.io import load, read_on_grid
 from dwiser.run.corridor import Request, denoise, denoise_file, named_inputs
+from dwiser.run.rescan import Rescan, rescan_scores
 from dwiser.run.variants import Variant
 from dwiser.scan import Scan
 
@@ -33,12 +35,15 @@ PREDICTORS = {"dti": predict_dti, "sh": predict_sh}
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """What is done with each method besides denoising: held-out volumes, seeds, halves."""
+    """What is done with each method besides denoising: held-out volumes, seeds, halves, rescan."""
 
     held_out: int = 5
     seeds: int = 3
     halves: bool = False
     seed: int = 0
+    folds: int = FOLDS
+    sigma: Path | None = None  # to measure with, where one is given
+    rescan: Rescan | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Trial:
     held_out: dict[str, HeldOut] = field(default_factory=dict)
     seeds: Repeatability | None = None
     halves: Repeatability | None = None
+    rescan: dict[str, Repeatability] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     error: str | None = None
 
@@ -69,11 +75,18 @@ def tried(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
 
 def noisy_trial(scan: Scan, request: Request, plan: TrialPlan) -> Trial:
     """The scan as it is, held-out volumes predicted from the noisy rest."""
+    sigma = scan.sigma
+    assert sigma is not None
     absent: dict[str, str] = {}
     held = _tell(
-        absent, "held-out", lambda: _held_out(scan, lambda some, _: some.data, plan, absent)
+        absent,
+        "held-out",
+        lambda: _held_out(scan, sigma, lambda some, _: some.data, plan, absent),
     )
-    return Trial(Variant("noisy", "noisy"), request.dwi, held_out=held or {}, absent=absent)
+    twice = _rescan(scan, scan.data, lambda some, _: some.data, request, plan, absent)
+    return Trial(
+        Variant("noisy", "noisy"), request.dwi, held_out=held or {}, rescan=twice, absent=absent
+    )
 
 
 def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
@@ -85,6 +98,8 @@ def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
         return trial
     known = replace(scan, mask=result.mask, sigma=result.sigma)
 
+    given = plan.sigma
+    sigma = result.sigma if given is None else read_on_grid(given, scan, "σ map")
     settings: dict[str, Any] = dict(variant.settings)
 
     def again(some: Scan, seed: int) -> np.ndarray:
@@ -94,10 +109,11 @@ def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
         ).data  # fmt: skip
 
     absent: dict[str, str] = {}
-    held = _tell(absent, "held-out", lambda: _held_out(known, again, plan, absent)) or {}
+    held = _tell(absent, "held-out", lambda: _held_out(known, sigma, again, plan, absent)) or {}
     seeds = _tell(absent, "seeds", lambda: _seeds(known, result.data, again, variant, plan))
     halves = _tell(absent, "halves", lambda: _halves(known, again, plan)) if plan.halves else None
-    return replace(trial, held_out=held, seeds=seeds, halves=halves, absent=absent)
+    twice = _rescan(known, result.data, again, request, plan, absent)
+    return replace(trial, held_out=held, seeds=seeds, halves=halves, rescan=twice, absent=absent)
 
 
 def _tell(absent: dict[str, str], name: str, measure: Callable[[], Any]) -> Any:
@@ -112,23 +128,22 @@ Again = Callable[[Scan, int], np.ndarray]
 
 
 def _held_out(
-    scan: Scan, again: Again, plan: TrialPlan, absent: dict[str, str]
+    scan: Scan, sigma: np.ndarray, again: Again, plan: TrialPlan, absent: dict[str, str]
 ) -> dict[str, HeldOut]:
     """Directions left out before denoising, predicted from the denoised rest."""
     if plan.held_out < 1:
         raise CannotMeasure("no volumes were to be held out")
     assert scan.mask is not None
-    assert scan.sigma is not None
     held = leave_out(scan.gradients, plan.held_out, plan.seed)
     rest = np.setdiff1d(np.arange(scan.shape[3]), held)
     table, wanted = pick(scan.gradients, rest), pick(scan.gradients, held)
     kept = again(replace(scan, data=scan.data[..., rest], gradients=table), plan.seed)[scan.mask]
-    raw, sigma = scan.data[scan.mask][:, held], scan.sigma[scan.mask]
+    raw, noise = scan.data[scan.mask][:, held], sigma[scan.mask]
     scores = {}
     for name, predict in PREDICTORS.items():
         predicted = _tell(absent, f"held-out by {name}", partial(predict, kept, table, wanted))
         if predicted is not None:
-            scores[name] = held_out_score(predicted, raw, sigma)
+            scores[name] = held_out_score(predicted, raw, noise)
     return scores
 
 
@@ -154,3 +169,22 @@ def _halves(scan: Scan, again: Again, plan: TrialPlan) -> Repeatability:
         part = replace(scan, data=scan.data[..., volumes], gradients=table)
         maps.append(fit_tensor(again(part, plan.seed), table, scan.mask).fa)
     return repeatability(maps, scan.mask)
+
+
+def _rescan(
+    scan: Scan,
+    first: np.ndarray,
+    again: Again,
+    request: Request,
+    plan: TrialPlan,
+    absent: dict[str, str],
+) -> dict[str, Repeatability]:
+    """The second scan denoised too, in the first one's mask, and how the two agree."""
+    if plan.rescan is None:
+        return {}
+    assert scan.mask is not None
+    other = plan.rescan.read(scan, request.b0_threshold)
+    second = again(replace(other, mask=scan.mask), plan.seed)
+    found, why = rescan_scores(first, second, (scan.gradients, other.gradients), scan.mask)
+    absent.update(why)
+    return found

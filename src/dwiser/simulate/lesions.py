@@ -139,6 +139,25 @@ def labels(found: Sequence[Lesion], mask: Bool[np.ndarray, "x y z"]) -> Int[np.n
     return np.where(mask, grid, 0).astype(np.int16)
 
 
+def changes(
+    healthy: Float[np.ndarray, "n v"],
+    changed: Float[np.ndarray, "n v"],
+    found: Sequence[Lesion],
+    labelled: Int[np.ndarray, "n"],
+) -> list[list[float]]:
+    """For each lesion, the mean change of the signal over its label's voxels in its volumes.
+
+    Empty for a lesion too small to fill more than half of a voxel.
+    """
+    told = []
+    for lesion in found:
+        rows = np.flatnonzero(labelled == lesion.label)
+        volumes = list(lesion.volumes)
+        mean = (changed[rows] - healthy[rows])[:, volumes].mean(0) if len(rows) else np.zeros(0)
+        told.append([float(c) for c in mean])
+    return told
+
+
 def tissues_with(anatomy: Anatomy, found: Sequence[Lesion]) -> dict[str, np.ndarray]:
     """The tissues, and the share of each voxel that lesions take from them."""
     if not found:

@@ -12,7 +12,7 @@ from dwiser.scan import Gradients, Scan
 from dwiser.simulate.acquire import NoiseModel, acquire
 from dwiser.simulate.contrast import compartments
 from dwiser.simulate.geometry import Anatomy, make_anatomy
-from dwiser.simulate.lesions import include, labels, place_lesions, tissues_with
+from dwiser.simulate.lesions import changes, include, labels, place_lesions, tissues_with
 from dwiser.simulate.noise import Sampling, sigma_map
 from dwiser.simulate.scheme import Shells, scheme
 from dwiser.simulate.signal import synthesise
@@ -137,7 +137,9 @@ def simulate(
         raise InputError("The object holds no white matter, so no SNR can be set: enlarge it.")
     found = place_lesions(anatomy, gradients, seed) if lesions else []
     truth = np.zeros((*mask.shape, len(gradients)), np.float32)
-    truth[mask] = include(signal(gradients), found, gradients, mask)
+    healthy, labelled = signal(gradients), labels(found, mask)
+    truth[mask] = include(healthy, found, gradients, mask)
+    changed = changes(healthy, truth[mask], found, labelled[mask]) if found else []
     fa, md, v1, fitted = tensor_metrics(truth, gradients, mask, signal)
     b0 = float(signal(NO_WEIGHTING)[white[mask], 0].mean(dtype=float))
     level = 0.0 if model.kind == "none" else b0 / model.snr
@@ -153,7 +155,10 @@ def simulate(
         "mean_sigma": level,
         "clipped_below_zero": clipped,
         "tensor": fitted,
-        "lesions": [asdict(lesion) for lesion in found],
+        "lesions": [
+            asdict(lesion) | {"change": change}
+            for lesion, change in zip(found, changed, strict=True)
+        ],
     }
     return Simulation(
         scan=Scan(noisy, affine, gradients, header=header),
@@ -166,6 +171,6 @@ def simulate(
         sigma=sigma,
         shares=anatomy.shares,
         axes=anatomy.axes,
-        lesions=labels(found, mask),
+        lesions=labelled,
         record=record,
     )

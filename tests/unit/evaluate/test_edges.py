@@ -64,6 +64,23 @@ def test_given_volumes_decide_where_a_lesion_is_looked_for():
     assert np.isclose(found[0].kept, 1)
 
 
+def test_a_known_change_tells_an_erased_lesion_where_its_surround_hides_it():
+    """The healthy tissue is darker than its ring by 30, and the lesion brightens it by 25."""
+    labels, truth = two_lesions()
+    truth[labels == 1] = 95.0
+    erased, known = truth.copy(), {1: [25.0, 25.0, 25.0]}
+    erased[labels == 1] = 70.0
+    volumes = {1: [0, 1, 2]}
+    blind = lesion_contrast(erased, truth, labels, EVERYWHERE, volumes)[0]
+    assert blind.kept > 5  # its difference to the ring grew
+    seeing = lesion_contrast(erased, truth, labels, EVERYWHERE, volumes, known)[0]
+    assert np.isclose(seeing.kept, 0)
+    assert np.isclose(seeing.contrast, 25)
+    half = (erased + truth) / 2
+    found = lesion_contrast(half, truth, labels, EVERYWHERE, volumes, known)
+    assert np.isclose(found[0].kept, 0.5)
+
+
 def test_no_lesion_no_contrast():
     labels, truth = two_lesions()
     with pytest.raises(CannotMeasure):

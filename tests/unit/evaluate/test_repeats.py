@@ -1,8 +1,16 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.repeats import moment_mean, plain_mean, score
+from dwiser.evaluate.suite import evaluate
+from dwiser.evaluate.tensor import pick
+from dwiser.io import load
+from dwiser.prepare.noise import sigma_map
+from dwiser.scan import Scan
 
 VOXELS, REPEATS = 6000, 12
 SIGMA = np.linspace(4, 8, VOXELS)
@@ -48,6 +56,44 @@ def test_against_the_moment_mean_the_truth_beats_the_floor():
     floor = np.repeat(2.2724 * SIGMA[:, None], 2, 1)
     assert score(truth, reference).nrmse < 0.06 < score(floor, reference).nrmse
     assert np.isclose(score(floor, reference).bias, 0.2724 * SIGMA.mean(), rtol=0.1)
+
+
+def test_the_mean_of_all_volumes_wins_on_repeats_and_is_caught_where_directions_differ(
+    head, head_scan
+):
+    def mean_of_all(series: np.ndarray) -> np.ndarray:
+        return np.repeat(series.mean(-1, keepdims=True), series.shape[-1], axis=-1)
+
+    oil = magnitude(30.0, 5)  # an object without diffusion: every volume is a repeat
+    given, reference = oil[:, ::2], plain_mean(oil[:, 1::2], SIGMA)
+    power = float((SIGMA**2).mean())
+    assert score(mean_of_all(given), reference).excess < 0.25 * power
+    assert score(given, reference).excess > 0.9 * power
+
+    caught = evaluate(mean_of_all(head_scan.data), head_scan, truth=head.truth)
+    raw = evaluate(head_scan.data, head_scan, truth=head.truth)
+    assert caught.verdict.level == "FAIL"
+    codes = {r.code for r in caught.verdict.reasons if r.level == "FAIL"}
+    assert {"shift", "variance", "anatomy"} <= codes
+    for metric, group in (("fidelity.nrmse", "b1000"), ("fa.rmse", "all"), ("md.rmse", "all")):
+        assert caught.value(metric, group) > 2 * raw.value(metric, group)
+
+
+@pytest.mark.skipif("DWISER_DATA" not in os.environ, reason="DWISER_DATA names no folder of scans")
+def test_on_the_scanner_s_oil_the_mean_of_all_volumes_wins_and_its_verdict_is_fail():
+    scan = load(Path(os.environ["DWISER_DATA"]) / "oil_phantom" / "dwi.nii.gz")
+    crop = Scan(scan.data[30:62, 30:62, 8:16], scan.affine, scan.gradients)
+    half, rest = np.arange(0, 86, 2), np.arange(1, 86, 2)
+    part = Scan(crop.data[..., half], crop.affine, pick(crop.gradients, half))
+    mean = np.repeat(part.data.mean(-1, keepdims=True), len(half), axis=-1)
+    mask = np.ones(crop.shape[:3], bool)
+    sigma = sigma_map(crop, mask)
+    reference = plain_mean(crop.data[mask][:, rest], sigma[mask])
+    power = float((sigma[mask].astype(float) ** 2).mean())
+    raw, averaged = (score(d[mask], reference).excess for d in (part.data, mean))
+    assert averaged < 0.7 * raw
+    assert averaged < power
+    assert evaluate(mean, part, mask=mask, sigma=sigma).verdict.level == "FAIL"
 
 
 def test_one_repeat_is_no_reference():

@@ -3,7 +3,13 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.snr import background_noise, corpus_callosum, region_snr, repeatability
+from dwiser.evaluate.snr import (
+    background_noise,
+    corpus_callosum,
+    local_noise,
+    region_snr,
+    repeatability,
+)
 from dwiser.evaluate.tensor import TensorMaps
 
 SHAPE = (30, 28, 24)
@@ -37,7 +43,7 @@ def series() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_background_of_a_raw_magnitude_image_gives_sigma_and_a_known_snr():
     _, raw = series()
-    noise = background_noise(raw * 1.0, raw + 1e-9, MASK)
+    noise = background_noise(raw, raw, MASK)
     assert np.isclose(noise, 5, rtol=0.02)
     found = region_snr(raw, BAND, MASK, noise)
     assert np.isclose(found.snr, 160 / 5, rtol=0.03)
@@ -47,7 +53,7 @@ def test_the_background_of_a_raw_magnitude_image_gives_sigma_and_a_known_snr():
 def test_a_blur_wins_callosum_snr():
     _, raw = series()
     blurred = gaussian_filter(raw, (1, 1, 1, 0))
-    raw_noise, noise = background_noise(raw, raw + 1e-9, MASK), background_noise(blurred, raw, MASK)
+    raw_noise, noise = background_noise(raw, raw, MASK), background_noise(blurred, raw, MASK)
     before = region_snr(raw, BAND, MASK, raw_noise).snr
     assert region_snr(blurred, BAND, MASK, noise).snr > 2 * before
 
@@ -57,7 +63,7 @@ def test_a_background_that_tells_nothing_is_refused():
     with pytest.raises(CannotMeasure, match="zero"):
         background_noise(truth, truth, MASK)
     with pytest.raises(CannotMeasure, match="undenoised"):
-        background_noise(raw, raw, MASK)
+        background_noise(np.where(MASK[..., None], truth, raw), raw, MASK)
     with pytest.raises(CannotMeasure, match="constant"):
         background_noise(truth, raw, MASK)
 
@@ -80,3 +86,13 @@ def test_scan_and_rescan_of_a_map_and_a_single_run():
     assert found.correlation is None
     with pytest.raises(CannotMeasure):
         repeatability([fa], MASK)
+
+
+def test_the_noise_between_neighbours_is_sigma_on_structure_that_is_smooth():
+    rng = np.random.default_rng(0)
+    ramp = np.add.outer(np.add.outer(np.arange(30.0), np.arange(28.0)), np.arange(24.0))
+    noisy = ramp[..., None] + rng.normal(0, 4, (*SHAPE, 5))
+    assert np.isclose(local_noise(noisy, MASK), 4, rtol=0.03)
+    assert local_noise(gaussian_filter(noisy, (1, 1, 1, 0)), MASK) < 0.4
+    with pytest.raises(CannotMeasure, match="flat"):
+        local_noise(np.ones((*SHAPE, 2)), MASK)

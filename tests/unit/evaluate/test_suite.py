@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from scipy.special import hyp1f1
 
 from dwiser.errors import InputError
 from dwiser.evaluate.groups import tissue_masks, volume_groups
@@ -10,6 +11,7 @@ from dwiser.evaluate.records import Absent, Metric
 from dwiser.evaluate.suite import evaluate
 from dwiser.evaluate.tensor import pick
 from dwiser.scan import Gradients, Scan
+from dwiser.simulate import phantom
 from dwiser.simulate.scheme import scheme
 
 
@@ -37,16 +39,40 @@ def test_everything_is_a_number_or_an_absence_with_a_reason(head, head_scan, tru
         found.value("fidelity.psnr", "b0")
 
 
-def test_a_blur_loses_edges_lesions_and_bias_and_fails(head, head_scan, truth_given):
-    blurred = gaussian_filter(head_scan.data, (1, 1, 1, 0))
-    raw = evaluate(head_scan.data, head_scan, **truth_given)
-    found = evaluate(blurred, head_scan, **truth_given)
-    fwhm = 2.3548 * head_scan.voxel_size[0]
+def test_a_blur_wins_callosum_snr_and_loses_edges_lesions_and_bias_and_fails():
+    made = phantom((40, 46, 20), shells=((1000.0, 12),), n_b0=2, lesions=True, seed=1)
+    known = {"truth": made.truth, "mask": made.mask, "sigma": made.sigma, "lesions": made.lesions}
+    known["lesion_volumes"] = {x["label"]: x["volumes"] for x in made.record["lesions"]}
+    blurred = gaussian_filter(made.scan.data, (1, 1, 1, 0))
+    raw, found = (evaluate(data, made.scan, **known) for data in (made.scan.data, blurred))
+    for noise in ("", "local."):
+        name = f"corpus_callosum.{noise}snr"
+        assert found.value(name, "b1000") > 1.5 * raw.value(name, "b1000")
+    fwhm = 2.3548 * made.scan.voxel_size[0]
     assert found.value("edge.fwhm", "b1000") == pytest.approx(fwhm, rel=0.1)
-    assert found.value("lesion.kept", "lesion 1") < 0.8
+    assert found.value("lesion.kept", "lesion 1") < 0.8 < raw.value("lesion.kept", "lesion 1")
     assert found.value("error.systematic", "b0") > 5 * raw.value("error.systematic", "b0")
     assert found.verdict.level == "FAIL"
+    assert "anatomy" in {r.code for r in found.verdict.reasons if r.level == "FAIL"}
     assert raw.verdict.reasons[0].code == "unchanged"
+
+
+def test_the_raw_scan_has_the_rician_bias_of_its_known_sigma(head, head_scan, truth_given):
+    found = evaluate(head_scan.data, head_scan, **truth_given)
+    dwis = np.flatnonzero(~head_scan.gradients.is_b0)
+    truth = head.truth[head.mask][:, dwis].astype(float)
+    sigma = head.sigma[head.mask][:, None].astype(float)
+    snr2 = (truth / sigma) ** 2 / 2
+    mean = sigma * np.sqrt(np.pi / 2) * hyp1f1(-0.5, 1, -snr2)  # Koay & Basser 2006
+    standard_error = float(np.sqrt((sigma**2).mean() / truth.size))
+    expected = float((mean - truth).mean())
+    assert expected > 10 * standard_error
+    assert found.value("error.bias", "b1000") == pytest.approx(expected, abs=5 * standard_error)
+
+
+def test_a_bundle_off_the_grid_is_refused_by_name(head, head_scan):
+    with pytest.raises(InputError, match="bundle's start"):
+        evaluate(head.truth, head_scan, bundle={"start": head.mask[1:]})
 
 
 def test_without_truth_only_what_needs_none_is_measured(head, head_scan):

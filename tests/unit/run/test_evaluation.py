@@ -13,8 +13,9 @@ from dwiser.evaluate.records import Absent, Metric
 from dwiser.evaluate.suite import Evaluation
 from dwiser.evaluate.verdict import Reason, Verdict
 from dwiser.io import save_volume
-from dwiser.run.evaluation import EvaluationRequest, as_json, as_tsv, tissue_files
+from dwiser.run.evaluation import EvaluationRequest, as_json, as_tsv
 from dwiser.run.lesions import read_lesions
+from dwiser.run.references import tissue_files
 from dwiser.simulate import Simulation
 
 FOUND = Evaluation(
@@ -64,17 +65,21 @@ def test_lesions_are_labels_and_their_sidecar_tells_their_volumes(
     labels = np.zeros(small.mask.shape, np.int16)
     labels[3:5, 4, 2] = 2
     save_volume(labels, path, small.scan)
-    found, volumes = read_lesions(path, small.scan)
-    np.testing.assert_array_equal(found, labels)
-    assert volumes is None
+    found = read_lesions(path, small.scan)
+    np.testing.assert_array_equal(found.labels, labels)
+    assert found.volumes is found.changes is None
     beside = tmp_path / "lesions.json"
     beside.write_text('{"Lesions": [{"label": 2, "volumes": [1, 13]}]}')
-    assert read_lesions(path, small.scan)[1] == {2: [1, 13]}
-    for bad in ('{"Lesions": [{"label": 2, "volumes": [14]}]}', "{}", "[", '{"Lesions": 3}'):
+    assert read_lesions(path, small.scan).volumes == {2: [1, 13]}
+    assert read_lesions(path, small.scan).changes == {}
+    beside.write_text('{"Lesions": [{"label": 2, "volumes": [1, 13], "change": [4, -2.5]}]}')
+    assert read_lesions(path, small.scan).changes == {2: [4.0, -2.5]}
+    short = '{"Lesions": [{"label": 2, "volumes": [1, 13], "change": [4]}]}'
+    for bad in (short, '{"Lesions": [{"label": 2, "volumes": [14]}]}', "{}", "[", '{"Lesions": 3}'):
         beside.write_text(bad)
         with pytest.raises(InputError, match=r"lesions.json"):
             read_lesions(path, small.scan)
     save_volume(labels / 4, path, small.scan)
     with pytest.raises(InputError, match="no map of labels"):
         read_lesions(path, small.scan)
-    assert read_lesions(None, small.scan) == (None, None)
+    assert read_lesions(None, small.scan).labels is None

@@ -1,0 +1,81 @@
+"""Scan and rescan: how much FA, MD and the signal change when the same head is scanned again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dwiser.errors import InputError
+from dwiser.evaluate.records import CannotMeasure
+from dwiser.evaluate.snr import Repeatability, repeatability
+from dwiser.evaluate.tensor import angles, fit_tensor
+from dwiser.io import load
+from dwiser.io.nifti import AFFINE_TOLERANCE
+from dwiser.scan import B0_THRESHOLD, Gradients, Scan
+
+SAME_B, SAME_SHARE = 50.0, 0.05  # s/mm² and share of b: closer b-values are the same
+SAME_DEGREES = 5.0  # between two directions that count as the same; repositioning is about this
+
+
+@dataclass(frozen=True)
+class Rescan:
+    """The second scan of the same object as files: on the first one's grid, registered to it."""
+
+    dwi: Path
+    bval: Path | None = None
+    bvec: Path | None = None
+
+    def read(self, first: Scan, b0_threshold: float = B0_THRESHOLD) -> Scan:
+        """The second scan.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read or does not lie on the first one's grid.
+        """
+        second = load(self.dwi, self.bval, self.bvec, b0_threshold=b0_threshold)
+        grid, own = first.shape[:3], second.shape[:3]
+        off = float(np.abs(second.affine - first.affine).max())
+        if own != grid or off > AFFINE_TOLERANCE:
+            what = f"shape {own}, not {grid}" if own != grid else f"an affine up to {off:.3g} off"
+            raise InputError(
+                f"{self.dwi}: the rescan has {what}: bring it onto the first scan's grid."
+            )
+        return second
+
+
+def rescan_scores(
+    first: Float[np.ndarray, "x y z v"],
+    second: Float[np.ndarray, "x y z w"],
+    tables: tuple[Gradients, Gradients],
+    mask: Bool[np.ndarray, "x y z"],
+) -> tuple[dict[str, Repeatability], dict[str, str]]:
+    """Repeatability of "fa", "md" and "signal" in the mask, and why one of them is absent.
+
+    The signal is compared where the two schemes are equal, volume by volume. Misregistration
+    of the two scans is in every number, and a blur betters all of them.
+    """
+    found: dict[str, Repeatability] = {}
+    absent: dict[str, str] = {}
+    try:
+        maps = [fit_tensor(d, t, mask) for d, t in zip((first, second), tables, strict=True)]
+        for name in ("fa", "md"):
+            found[name] = repeatability([getattr(m, name) for m in maps], mask)
+    except CannotMeasure as why:
+        absent["rescan of fa and md"] = str(why)
+    if same_scheme(*tables):
+        found["signal"] = repeatability([first, second], mask)
+    else:
+        absent["rescan of the signal"] = "the two scans have different gradient tables"
+    return found, absent
+
+
+def same_scheme(a: Gradients, b: Gradients) -> bool:
+    """Whether two tables are the same, volume by volume; a direction's sign does not count."""
+    if len(a) != len(b) or (a.is_b0 != b.is_b0).any():
+        return False
+    apart = np.abs(a.bvals - b.bvals) > np.maximum(SAME_B, SAME_SHARE * a.bvals)
+    dwis = ~a.is_b0
+    turned = angles(a.bvecs[dwis], b.bvecs[dwis]) > SAME_DEGREES
+    return not apart.any() and not turned.any()
