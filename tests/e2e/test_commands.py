@@ -1,5 +1,6 @@
 """The other commands, and the package from Python."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -72,10 +73,13 @@ def test_methods_lists_and_explains(dwiser) -> None:
 def test_the_demo_leaves_its_files(tmp_path: Path, dwiser) -> None:
     done = dwiser("demo", tmp_path / "demo", "--preset", "smoke", "--set", "iterations=5", "-q")
     assert done.returncode == 0, done.stderr
-    for name in ("denoised", "sigma", "residual", "mask"):
-        assert nib.load(tmp_path / "demo" / f"{name}.nii.gz").shape[:3] == (68, 64, 20)
-    assert (tmp_path / "demo" / "denoised.json").stat().st_size > 500
-    assert (tmp_path / "demo" / "montage.png").read_bytes()[:4] == b"\x89PNG"
+    for method in ("splitq", "difusion"):
+        place = tmp_path / "demo" / method
+        for name in ("denoised", "sigma", "residual", "mask"):
+            assert nib.load(place / f"{name}.nii.gz").shape[:3] == (68, 64, 20)
+        assert json.loads((place / "denoised.json").read_text())["Method"] == method
+        assert (place / "montage.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "demo" / "side_by_side.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_importing_dwiser_does_not_import_torch() -> None:
@@ -86,11 +90,11 @@ def test_importing_dwiser_does_not_import_torch() -> None:
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 def test_from_python_load_denoise_save(files: Path) -> None:
     scan = package.load(files / "dwi.nii.gz")
-    result = package.denoise(scan, preset="smoke", threads=1, iterations=5, seed=1)
+    result = package.denoise(scan, preset="smoke", threads=1, folds=3, seed=1)
     package.save(result, files / "py.nii.gz", scan)
     stored = nib.load(files / "py.nii.gz")
     np.testing.assert_array_equal(np.asarray(stored.dataobj), result.data)
-    assert result.record["Parameters"]["iterations"] == 5
+    assert result.record["Parameters"]["folds"] == 3
     assert (files / "py.json").exists()
 
 

@@ -20,7 +20,11 @@ def demo(
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> int:
-    """Denoise the packaged real scan and draw it: image, σ map, residual, montage, sidecar."""
+    """Denoise the packaged real scan by splitq and by Di-Fusion, and draw them side by side.
+
+    Each leaves image, σ map, residual, mask, montage and sidecar in a folder of its own;
+    --set changes Di-Fusion.
+    """
     from dwiser.methods.registry import settings_of
     from dwiser.run import demonstrate
 

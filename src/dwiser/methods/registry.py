@@ -9,7 +9,7 @@ from dwiser.errors import InputError, unknown
 from dwiser.methods.base import Denoiser
 from dwiser.methods.options import Presets, parse
 
-DEFAULT_METHOD, DEFAULT_PRESET = "difusion", "laptop"
+DEFAULT_METHOD, DEFAULT_PRESET = "splitq", "laptop"
 
 
 @dataclass(frozen=True)

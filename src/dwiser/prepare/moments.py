@@ -74,6 +74,14 @@ def magnitude_sd(
     return (sigma * np.sqrt(np.interp(theta, law.theta, law.variance))).astype(np.float32)
 
 
+def expected_magnitude(
+    signal: Float[np.ndarray, "*s"], sigma: Float[np.ndarray, "*s"], coils: float | int = 1
+) -> Float[np.ndarray, "*s"]:
+    """The mean of the magnitude that shows ``signal``: the inverse of ``true_signal``."""
+    law, safe = _law(coils), np.where(sigma > 0, sigma, 1)
+    return np.where(sigma > 0, np.interp(signal / safe, law.theta, law.mean) * safe, signal)
+
+
 @lru_cache(maxsize=8)
 def _inverse(coils: float | int) -> Float[np.ndarray, "k m"]:
     """Posterior mean of θ ≥ 0, flat before, for a measured mean m on a grid, a row a spread."""

@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from dwiser.errors import InputError
 from dwiser.io import load
 from dwiser.io.sample import sample_paths
 from dwiser.methods.base import Denoised
+from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.report.figures import middle_dwi, montage, save_montage
+from dwiser.report.side_by_side import side_by_side
 from dwiser.report.tensor import colour_fa
 from dwiser.run.corridor import Request, denoise_file
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
+
+METHODS = (DEFAULT_METHOD, "difusion")  # ours first, and the one that the package makes real
 
 
 def demonstrate(
@@ -23,23 +29,44 @@ def demonstrate(
     seed: int = 0,
     watch: Watch = silent,
 ) -> list[Path]:
-    """Denoise the sample into ``folder``; what was there from an earlier demo is replaced."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made a folder: give another name.") from error
+    """Denoise the sample by both methods, a folder each, and draw them side by side.
+
+    What was there from an earlier demo is replaced. ``settings`` are Di-Fusion's.
+    """
     sample = sample_paths()
-    out = folder / "denoised.nii.gz"
-    maps = [folder / f"{name}.nii.gz" for name in ("sigma", "residual", "mask")]
-    request = Request(
-        sample.dwi, out, sample.bval, sample.bvec,
-        preset=preset, settings=settings, save_noise=maps[0], save_residual=maps[1],
-        save_mask=maps[2], device=device, threads=threads, seed=seed, force=True,
+    scan = load(sample.dwi, sample.bval, sample.bvec)
+    written: list[Path] = []
+    found: dict[str, Denoised] = {}
+    for method in METHODS:
+        place = folder / method
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{place}: cannot be made a folder: give another name.") from error
+        out = place / "denoised.nii.gz"
+        maps = [place / f"{name}.nii.gz" for name in ("sigma", "residual", "mask")]
+        request = Request(
+            sample.dwi, out, sample.bval, sample.bvec,
+            method=method, preset=preset, settings=settings if method == "difusion" else {},
+            save_noise=maps[0], save_residual=maps[1], save_mask=maps[2],
+            device=device, threads=threads, seed=seed, force=True,
+        )  # fmt: skip
+        found[method] = denoise_file(request, watch)
+        draw(scan, found[method], place / "montage.png", f"packaged scan, {method}")
+        written += [out, out.with_name("denoised.json"), *maps, place / "montage.png"]
+    save_montage(folder / "side_by_side.png", compared(scan, found))
+    return [*written, folder / "side_by_side.png"]
+
+
+def compared(scan: Scan, found: dict[str, Denoised]) -> Figure:
+    """Each result beside the noisy scan, with what it removed."""
+    first = found[METHODS[0]]
+    assert first.mask is not None
+    assert first.sigma is not None
+    return side_by_side(
+        scan, {name: result.data for name, result in found.items()},
+        mask=first.mask, sigma=first.sigma, volume=middle_dwi(scan.gradients),
     )  # fmt: skip
-    result = denoise_file(request, watch)
-    picture = folder / "montage.png"
-    draw(load(sample.dwi, sample.bval, sample.bvec), result, picture, "packaged scan")
-    return [out, out.with_name("denoised.json"), *maps, picture]
 
 
 def draw(scan: Scan, result: Denoised, path: Path, title: str) -> None:

@@ -25,6 +25,7 @@ from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.snr import Repeatability, repeatability
 from dwiser.evaluate.tensor import fit_tensor, pick
 from dwiser.io import load, read_on_grid
+from dwiser.prepare.moments import expected_magnitude
 from dwiser.run.corridor import Request, denoise, denoise_file, named_inputs
 from dwiser.run.rescan import Rescan, rescan_scores
 from dwiser.run.variants import Variant
@@ -109,7 +110,11 @@ def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
         ).data  # fmt: skip
 
     absent: dict[str, str] = {}
-    held = _tell(absent, "held-out", lambda: _held_out(known, sigma, again, plan, absent)) or {}
+    removed = result.record.get("noise_floor") == "removed"
+    floor = result.record["coils"] if removed else None
+    held = (
+        _tell(absent, "held-out", lambda: _held_out(known, sigma, again, plan, absent, floor)) or {}
+    )
     seeds = _tell(absent, "seeds", lambda: _seeds(known, result.data, again, variant, plan))
     halves = _tell(absent, "halves", lambda: _halves(known, again, plan)) if plan.halves else None
     twice = _rescan(known, result.data, again, request, plan, absent)
@@ -128,9 +133,18 @@ Again = Callable[[Scan, int], np.ndarray]
 
 
 def _held_out(
-    scan: Scan, sigma: np.ndarray, again: Again, plan: TrialPlan, absent: dict[str, str]
+    scan: Scan,
+    sigma: np.ndarray,
+    again: Again,
+    plan: TrialPlan,
+    absent: dict[str, str],
+    floor: float | None = None,
 ) -> dict[str, HeldOut]:
-    """Directions left out before denoising, predicted from the denoised rest."""
+    """Directions left out before denoising, predicted from the denoised rest.
+
+    ``floor``: channels of the magnitude whose noise floor the method removed; what it predicts
+    is then a signal, and the raw volume is held against the magnitude that shows it.
+    """
     if plan.held_out < 1:
         raise CannotMeasure("no volumes were to be held out")
     assert scan.mask is not None
@@ -142,6 +156,9 @@ def _held_out(
     scores = {}
     for name, predict in PREDICTORS.items():
         predicted = _tell(absent, f"held-out by {name}", partial(predict, kept, table, wanted))
+        if predicted is not None and floor is not None:
+            columns = np.broadcast_to(noise[:, None], predicted.shape)
+            predicted = expected_magnitude(predicted, columns, floor)
         if predicted is not None:
             scores[name] = held_out_score(predicted, raw, noise)
     return scores

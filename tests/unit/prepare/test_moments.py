@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from dwiser.prepare.moments import koay, magnitude_moments, magnitude_sd, true_signal
+from dwiser.prepare.moments import (
+    expected_magnitude,
+    koay,
+    magnitude_moments,
+    magnitude_sd,
+    true_signal,
+)
 from dwiser.seeds import stream
 
 
@@ -45,6 +51,7 @@ def test_the_signal_behind_an_exact_mean_is_found(coils: float) -> None:
     mean = magnitude_moments(theta, coils)[0]
     sigma = np.full(len(theta), 3.0)
     found = true_signal(3 * mean, sigma, 0.0, coils) / 3
+    np.testing.assert_allclose(expected_magnitude(3 * theta, sigma, coils), 3 * mean, rtol=1e-3)
     np.testing.assert_allclose(found, theta, atol=0.06, rtol=2e-3)  # at 0 the inverse is steep
 
 
