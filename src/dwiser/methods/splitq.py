@@ -13,8 +13,9 @@ from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.options import Presets, option
 from dwiser.methods.split_ground import Ground, ground_of, inner_slices
 from dwiser.methods.splitq_presets import LAPTOP, PRESETS
+from dwiser.prepare.giveback import given_back
 from dwiser.prepare.grid import Grid
-from dwiser.prepare.moments import true_signal
+from dwiser.prepare.moments import magnitude_sd, true_signal
 from dwiser.prepare.splits import folds
 from dwiser.scan import Scan
 from dwiser.seeds import stream
@@ -57,6 +58,7 @@ class Splitq:
     floor: Literal["removed", "kept"] = option(
         LAPTOP["floor"].value, "the magnitude's noise floor (Rician or nc-chi bias)"
     )
+    give_back: bool = option(True, "give back what noise does not explain in a residual")
     coils: float | None = option(
         None, "channels behind the magnitude; none: read off the background", least=1
     )
@@ -127,17 +129,32 @@ class Splitq:
     def _restored(
         self, weights: Weights, ground: Ground, scan: Scan, machine: Machine, watch: Watch
     ) -> Denoised:
-        clean = self._clean(weights.state["stacking"], ground, machine)
+        found = self._clean(weights.state["stacking"], ground, machine)
         sigma = ground.sigma[ground.mask]
+        found += (ground.mean / sigma[:, None]).astype(np.float32)  # the magnitude's mean, in σ
+        returned = self._return(found, ground, scan) if self.give_back else 0.0
         data = scan.data.copy()
-        for column, volume in enumerate(ground.volumes):
-            values = ground.mean[column] + sigma * clean[:, column]
+        for v, volume in enumerate(ground.volumes):
+            values = found[:, v] * sigma
             if self.floor == "removed":
                 values = true_signal(values, sigma, ground.spread, ground.coils)
             data[..., volume][ground.mask] = values.clip(min=0)
         watch(Progress(TASK, 1, 1))
         record = {"training": weights.record, **ground.record(), "noise_floor": self.floor}
+        record["given_back_mean"] = returned
         return Denoised(data, ground.sigma, None, weights, record, ground.mask)
+
+    def _return(self, found: Float[np.ndarray, "n v"], ground: Ground, scan: Scan) -> float:
+        """Put back into ``found`` what noise does not explain; the mean share that went back."""
+        residual = ground.y + (ground.mean / ground.sigma[ground.mask][:, None]).astype(np.float32)
+        residual -= found
+        standard = np.empty_like(residual)
+        one = np.ones(len(residual), np.float32)
+        for v in range(residual.shape[1]):
+            standard[:, v] = residual[:, v] / magnitude_sd(one, found[:, v], ground.coils)
+        share = given_back(standard, ground.mask, scan.voxel_size)
+        found += share * residual
+        return round(float(share.mean()), 5)
 
     def _clean(
         self, weights: Float[np.ndarray, "e c"], ground: Ground, machine: Machine

@@ -17,7 +17,7 @@ from dwiser.seeds import stream
 FEWEST_SHARED = 4  # effective volumes a component must rest on, and a group must have
 RANK_SHARE = 2  # at most half of the volumes: a split must see more volumes than components
 SPLITS = 24  # held-out splits that choose K
-TIE = 5e-4  # of the noise's variance: losses nearer than this are one, and fewer components win
+TIE = 2e-4  # of the noise's variance: losses nearer than this are one, and fewer components win
 LEAST_STRENGTH = 1e-3  # of a coordinate, of 1 where all volumes are seen
 SIGNAL_FLOOR = 1e-3  # of the noise's variance: weaker components carry no prior
 

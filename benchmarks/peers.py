@@ -1,0 +1,167 @@
+"""Ours against the peers on whole-brain phantoms: errors, wall and CPU time, peak memory.
+
+``python benchmarks/peers.py [--snr 10,20,30] [--case rician|nc-chi] [--threads 2]``
+
+Each method is a process of its own from file to file: dwiser's by ``dwiser denoise``, MRtrix3's
+``dwidenoise`` by its own command line, with its default settings and the same mask. The phantom is
+65×78×66 voxels with 6 b0s and 64 directions at b=1000 (Rician, σ the same everywhere), or 32 each
+at b=1000 and 2000 with four channels' nc-χ noise, σ varying as a g-factor does, and lesions.
+Results are written after each method, so that a stop loses nothing.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from record import save
+from rich.console import Console
+from rich.table import Table
+
+from dwiser.errors import DwiserWarning
+from dwiser.evaluate.suite import Evaluation, evaluate
+from dwiser.io import load, read_on_grid
+from dwiser.run.simulation import save_simulation
+from dwiser.simulate import Simulation, phantom
+
+METHODS = "noisy,gaussian,subspace,patch2self,dwidenoise,mppca,splitq"
+SHAPE = (65, 78, 66)
+SEEDS = {10.0: 310, 20.0: 320, 30.0: 330, 5.0: 305}  # of the phantoms; none was tuned on
+CASES: dict[str, dict[str, Any]] = {
+    "rician": {"shells": ((1000.0, 64),)},
+    "nc-chi": {
+        "shells": ((1000.0, 32), (2000.0, 32)), "noise": "nc-chi", "coils": 4,
+        "sigma_map": "gfactor", "lesions": True,
+    },
+}  # fmt: skip
+SHELLS = "the mean over the shells"
+COLUMNS = {
+    "NRMSE": ("fidelity.nrmse", SHELLS), "b0 NRMSE": ("fidelity.nrmse", "b0"),
+    "bias": ("error.bias", SHELLS), "FA": ("fa.rmse", "all"), "MD": ("md.rmse", "all"),
+    "V1": ("v1.angle.median", "all"), "edge mm": ("edge.fwhm", SHELLS),
+    "residual~FA": ("residual.anatomy.mean_fa", "DWI"), "lag-1 x": ("residual.lag1.x", "all"),
+}  # fmt: skip
+# A process's peak begins with its parent's, so that a small one starts the method.
+WATCH = """
+import json, os, subprocess, sys, time
+begun = time.perf_counter()
+_, status, used = os.wait4(subprocess.Popen(sys.argv[1:]).pid, 0)
+print(json.dumps([status, time.perf_counter() - begun, used.ru_utime + used.ru_stime,
+                  used.ru_maxrss / 1024]))
+"""
+
+
+def command(method: str, folder: Path, out: Path, threads: int) -> list[str]:
+    """How the method is called, from file to file."""
+    dwi, mask = str(folder / "dwi.nii.gz"), str(folder / "mask.nii.gz")
+    if method == "dwidenoise":
+        program = shutil.which("dwidenoise") or "dwidenoise"
+        return [program, dwi, str(out), "-mask", mask, "-nthreads", str(threads), "-quiet"]
+    name, *settings = method.split(":")
+    sets = [word for s in settings for word in ("--set", s)]
+    return [
+        sys.executable, "-m", "dwiser", "denoise", dwi, str(out), "--mask", mask,
+        "--method", name, "--threads", str(threads), "--force", "-q", *sets,
+    ]  # fmt: skip
+
+
+def timed(words: list[str]) -> dict[str, float]:
+    """Wall and CPU seconds and peak memory of a process and its children."""
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, *words], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
+    )  # fmt: skip
+    status, wall, cpu, peak = json.loads(done.stdout.splitlines()[-1])
+    if status:
+        raise SystemExit(f"{' '.join(words)} failed: {done.stderr.strip()}")
+    return {"wall_s": round(wall, 1), "cpu_s": round(cpu, 1), "peak_mib": round(peak)}
+
+
+def is_shell(group: str) -> bool:
+    """Whether a group of volumes is one shell's DWIs."""
+    return group[:1] == "b" and group[1:].isdigit() and group != "b0"
+
+
+def figures(found: Evaluation) -> dict[str, float | None]:
+    """The columns that could be measured, and each lesion's kept contrast at its least."""
+    row: dict[str, float | None] = {}
+    for name, (metric, group) in COLUMNS.items():
+        values = [
+            m.value for m in found.metrics
+            if m.metric == metric and (m.group == group or (group is SHELLS and is_shell(m.group)))
+        ]  # fmt: skip
+        row[name] = float(np.mean(values)) if values else None
+    kept = [m.value for m in found.metrics if m.metric == "lesion.kept"]
+    row["lesion kept, least"] = min(kept) if kept else None
+    return row
+
+
+def measured(made: Simulation, data: np.ndarray) -> dict[str, Any]:
+    """Errors against the truth, the verdict on the residual."""
+    scan = made.scan
+    lesions = made.lesions if made.lesions.any() else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DwiserWarning)
+        found = evaluate(
+            data, scan, truth=made.truth, mask=made.mask, sigma=made.sigma, lesions=lesions
+        )
+    verdict = found.verdict.level if found.verdict is not None else "none"
+    return {**figures(found), "verdict": verdict}
+
+
+def show(title: str, rows: dict[str, dict[str, Any]]) -> None:
+    """One table a phantom."""
+    names = list(next(iter(rows.values())))
+    for row in rows.values():
+        names += [n for n in row if n not in names]
+    table = Table("method", *names, title=title, box=None)
+    for label, row in rows.items():
+        cells = [row.get(n) for n in names]
+        table.add_row(
+            label,
+            *["" if c is None else f"{c:.4g}" if isinstance(c, float) else str(c) for c in cells],
+        )
+    Console(width=190).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--snr", default="10,20,30")
+    parser.add_argument("--case", choices=CASES, default="rician")
+    parser.add_argument("--methods", default=METHODS)
+    parser.add_argument("--shape", default=",".join(map(str, SHAPE)))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--name", help="of the file in results/")
+    asked = parser.parse_args()
+    shape = tuple(int(n) for n in asked.shape.split(","))
+    results: dict[str, dict[str, dict[str, Any]]] = {}
+    for snr in (float(s) for s in asked.snr.split(",")):
+        made = phantom(shape, n_b0=6, snr=snr, seed=SEEDS.get(snr, 399), **CASES[asked.case])
+        rows: dict[str, dict[str, Any]] = {}
+        with tempfile.TemporaryDirectory() as name:
+            folder, out = Path(name) / "scan", Path(name) / "out.nii.gz"
+            save_simulation(made, folder)
+            for method in asked.methods.split(","):
+                data, took = made.scan.data, {}
+                if method != "noisy":
+                    out.unlink(missing_ok=True)
+                    took = timed(command(method, folder, out, asked.threads))
+                    data = read_on_grid(out, load(folder / "dwi.nii.gz"), "image", series=True)
+                rows[method] = {**took, **measured(made, data)}
+                results[f"b0 SNR {snr:g}"] = rows
+                about = {"case": asked.case, "shape": list(shape), "threads": asked.threads}
+                path = save(asked.name or f"peers_{asked.case}", SEEDS.get(snr, 399),
+                            {**about, "seeds": SEEDS, "phantoms": results})  # fmt: skip
+        show(f"{asked.case}, b0 SNR {snr:g}", rows)
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
