@@ -35,7 +35,7 @@ def compare(
         Parameter(help="Comma-separated: name or name:field=value, 'dwiser methods' lists them."),
     ],
     truth: Annotated[Path | None, Parameter(help="The series without noise, if known.")] = None,
-    seeds: Annotated[int, Parameter(help="Runs of each learned method, for repeatability.")] = 3,
+    seeds: Annotated[int, Parameter(help="Runs of each method that draws at random.")] = 3,
     held_out: Annotated[
         int, Parameter(help="Directions left out before denoising and predicted; 0: none.")
     ] = 5,

@@ -57,6 +57,7 @@ class Splitq:
     presets: ClassVar[Presets] = PRESETS
     least_directions: ClassVar[int] = 6
     least_b0s: ClassVar[int] = 0
+    has_seed: ClassVar[bool] = True
 
     iterations: int = option(LAPTOP["iterations"].value, "training iterations", least=1)
     minutes: float | None = option(None, "bound of the whole run, turned into iterations", least=0)
