@@ -33,6 +33,9 @@ def peak_memory() -> Iterator[Peak]:
     they held at that moment; a peak between two looks is missed, but for this process's own:
     the result is never below the kernel's high-water mark of its whole life. Elsewhere (macOS)
     it is that mark and the largest ended child's; workers that still run are not seen.
+
+    Linux's ``ru_maxrss`` is not that mark: it survives exec, and a process that a large one
+    started would begin with the large one's peak. ``VmHWM`` begins anew.
     """
     peak, over = Peak(), Event()
 
@@ -56,6 +59,11 @@ def peak_memory() -> Iterator[Peak]:
 
 def high_water_mib(who: int = resource.RUSAGE_SELF) -> float:
     """The kernel's mark of this process, or of the largest of its children that ended, in MiB."""
+    status = PROC / "self" / "status"
+    if who == resource.RUSAGE_SELF and status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
     most = resource.getrusage(who).ru_maxrss
     return most / (MIB if sys.platform == "darwin" else 1024)
 
