@@ -160,12 +160,15 @@ class Fit:
             as_tensor(voxels.mean(1), device), as_tensor(voxels.std(1), device),
         ).to(device)  # fmt: skip
 
-    def _precision(self) -> Float[np.ndarray, "k h w"] | float:
+    def _precision(self) -> Float[np.ndarray, "k h w"]:
         """1/σ² of each voxel over its mean, so that every volume counts by its noise; or 1."""
         sigma = self.sigma.cpu().numpy()
-        if self.method.weight == "equal" or not (sigma > 0).all():
-            return 1.0
-        return (1 / sigma**2) / (1 / sigma**2).mean()
+        known = sigma > 0
+        if self.method.weight == "equal" or not known.any():
+            return np.ones_like(sigma)
+        precision = np.divide(1, sigma**2, out=np.zeros_like(sigma), where=known)
+        result: np.ndarray = precision / precision[known].mean()
+        return result
 
     def batch(self, iteration: int) -> Batch:
         """The whole slice, and the code's jitter of this iteration."""
