@@ -59,7 +59,7 @@ def compare(
     folds: Annotated[
         int, Parameter(help="Folds of the cross-validated R² of DTI and CSD; 0: none.")
     ] = 3,
-    seeds: Annotated[int, Parameter(help="Runs of each learned method, for repeatability.")] = 3,
+    seeds: Annotated[int, Parameter(help="Runs of each method that draws at random.")] = 3,
     held_out: Annotated[
         int, Parameter(help="Directions left out before denoising and predicted; 0: none.")
     ] = 5,

@@ -19,7 +19,7 @@ class HeldOut:
     Parameters
     ----------
     net, output : the network that is fitted, and what it gives now, (K, H, W).
-    target, held : (K, H, W), the data and 1 where they were held out, else 0.
+    target, held : (K, H, W), the data, and what a voxel's error counts: 0 if not held out.
     patience : looks without a new best before the stop.
 
     Notes

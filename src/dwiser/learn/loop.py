@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 import torch
@@ -31,10 +32,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Trained:
-    """How a training went: iterations done and the running loss (MSE) at its end."""
+    """How a training went: iterations done, the running loss (MSE) at its end, pixels seen.
+
+    A batch of B targets of H × W counts B·H·W pixels: the unit of work that methods share.
+    """
 
     iterations: int
     loss: float
+    pixels: int = 0
 
 
 def rate(iteration: int, iterations: int, peak: float, decay: Decay) -> float:
@@ -68,7 +73,7 @@ def train(
     """
     net.train()
     optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
-    running, parts, done = 0.0, 1, 0
+    running, parts, done, pixels = 0.0, 1, 0, 0
     for i in range(iterations):
         for group in optimizer.param_groups:
             group["lr"] = rate(i, iterations, learning_rate, decay)
@@ -83,11 +88,12 @@ def train(
                 parts *= 2
         running = loss if i == 0 else SMOOTH * running + (1 - SMOOTH) * loss
         done = i + 1
+        pixels += len(batch.targets) * prod(batch.targets.shape[2:])
         watch(Progress(task, done, iterations, f"loss {running:.3e}"))
         if finished is not None and finished(done):
             break
     net.eval()
-    return Trained(done, running)
+    return Trained(done, running, pixels)
 
 
 def _step(

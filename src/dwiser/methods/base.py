@@ -45,6 +45,11 @@ class Denoised:
 class Denoiser(Protocol):
     """A frozen dataclass: its fields are its configuration, its options and its provenance."""
 
+    @property
+    def has_seed(self) -> bool:
+        """Whether another seed gives another result; without it every run gives the same."""
+        ...
+
     def denoise(
         self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
     ) -> Denoised:

@@ -47,6 +47,11 @@ class Classical:
     least_b0s: ClassVar[int] = 0
     divides_by_sigma: ClassVar[bool] = False
 
+    @property
+    def has_seed(self) -> bool:
+        """A filter draws nothing, unless a subclass says so."""
+        return False
+
     def denoise(
         self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
     ) -> Denoised:

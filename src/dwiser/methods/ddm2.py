@@ -135,6 +135,7 @@ class DDM2(Networked):
         state |= {SECOND + k: v for k, v in chain.state.items()}
         record = {
             "iterations": few + many,
+            "pixels": guess.record["pixels"] + chain.record["pixels"],
             "evaluations_most": self._most_evaluations,
             "stage_1": guess.record,
             "stage_3": chain.record | {"latter": latter},

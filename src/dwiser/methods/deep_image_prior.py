@@ -66,6 +66,9 @@ class DeepImagePrior(Learned):
     held_out: float = option(
         0.05, "share of voxels held out of each volume for heldout", least=0.001, most=0.5
     )
+    weight: Literal["noise", "equal"] = option(
+        "noise", "what a voxel's error counts: 1/sigma^2 of its volume there, or all the same"
+    )
     patience: int = option(10, "looks (every 10 iterations) without a better one", least=1)
     threshold: float = option(1.0, "RMS of (x - output)/sigma that noise stops at", least=0)
 
@@ -143,9 +146,10 @@ class Fit:
         self.sigma = as_tensor(np.stack([stack.sigma_of(k, z) for k in range(len(target))]), device)
         share = method.held_out if method.stop == "heldout" else 0.0
         held = inside & (rng.random(target.shape) < share)
-        self.held = as_tensor(held, device)
-        kept = inside & ~held
-        self.weights = as_tensor(kept * (kept.size / max(1, kept.sum())), device)[None]
+        precision = self._precision()
+        self.held = as_tensor(held * precision, device)
+        kept = (inside & ~held) * precision
+        self.weights = as_tensor(kept * (kept.size / max(1e-9, kept.sum())), device)[None]
         height, width = inside.shape
         coarsest = sizes_of(height, width, method.levels)[0]
         code = rng.uniform(0, CODE_HIGH, (method.code, *coarsest))
@@ -155,6 +159,16 @@ class Fit:
             as_tensor(code, device), (height, width), method.levels, method.width,
             as_tensor(voxels.mean(1), device), as_tensor(voxels.std(1), device),
         ).to(device)  # fmt: skip
+
+    def _precision(self) -> Float[np.ndarray, "k h w"]:
+        """1/σ² of each voxel over its mean, so that every volume counts by its noise; or 1."""
+        sigma = self.sigma.cpu().numpy()
+        known = sigma > 0
+        if self.method.weight == "equal" or not known.any():
+            return np.ones_like(sigma)
+        precision = np.divide(1, sigma**2, out=np.zeros_like(sigma), where=known)
+        result: np.ndarray = precision / precision[known].mean()
+        return result
 
     def batch(self, iteration: int) -> Batch:
         """The whole slice, and the code's jitter of this iteration."""

@@ -15,6 +15,7 @@ PRESETS: Presets = {
         "levels": Sourced(5, f"{PAPER}: 128 channels at each of 5 scales"),
         "code": Sourced(32, PAPER),
         "jitter": Sourced(1 / 30, f"{PAPER}: the input's perturbation when denoising"),
+        "weight": Sourced("equal", f"{PAPER}: plain squared error"),
         "stop": Sourced("never", f"{PAPER}: the number of iterations is the early stop"),
     }
     | budget("paper", "crop"),
@@ -25,6 +26,7 @@ PRESETS: Presets = {
         "levels": Sourced(1, "best of 1 to 4 at a whole brain's share, 300 iterations a slice"),
         "code": Sourced(32, PAPER),
         "jitter": Sourced(0.0, "less error without, in as many iterations"),
+        "weight": Sourced("noise", "in [-1, 1] units of its own a b0 is quieter than a DWI"),
         "stop": Sourced("heldout", "asks for no sigma"),
         "held_out": Sourced(0.05, "enough voxels to judge by, few enough to miss"),
     }

@@ -56,6 +56,7 @@ class Learned:
 
     name: ClassVar[str]
     least_directions: ClassVar[int]
+    has_seed: ClassVar[bool] = True
 
     iterations: int = option(DEFAULT["iterations"], "training iterations", least=1)
     minutes: float | None = option(
@@ -221,6 +222,7 @@ class Networked(Learned):
             "iterations": trained.iterations,
             "batch": self.batch,
             "patch": self.patch,
+            "pixels": trained.pixels,
             "evaluations_most": self._most_evaluations,
             "loss": trained.loss,
             "seconds": round(perf_counter() - begun, 2),

@@ -51,7 +51,9 @@ class Noisier2Noise(Networked):
     Notes
     -----
     E[x | x + m] keeps a share of the scan's own noise; ``corrected`` takes it away, exactly
-    so where the noise is Gaussian of known sd and F is that conditional mean.
+    so where the noise is Gaussian of known sd and F is that conditional mean. So for this output
+    F is trained with m of the sd that it will meet, a·σ, not of one that is drawn for each item:
+    an F that must guess the sd is no such mean, and the correction doubles its error.
     """
 
     name: ClassVar[str] = "noisier2noise"
@@ -59,7 +61,7 @@ class Noisier2Noise(Networked):
     least_directions: ClassVar[int] = 1
     least_b0s: ClassVar[int] = 0
 
-    added: float = option(0.5, "m's sd is drawn from 0 to this, in [-1, 1] units", least=0)
+    added: float = option(0.5, "direct: m's sd is drawn from 0 to this, in [-1, 1] units", least=0)
     output: Literal["direct", "corrected"] = option(
         "direct", "F(x), or ((1+a^2)F(z)-z)/a^2 with z = x + m and a = sd(m)/sigma"
     )
@@ -76,13 +78,20 @@ class Noisier2Noise(Networked):
 
     def _network(self, stack: Stack, seed: int) -> nn.Module:
         rms = self.added / sqrt(3)  # of an sd that is uniform on 0 … added
+        if self.output == "corrected":
+            volumes = [
+                stack.sigma_of(k, z)[stack.inside[z]].mean() for k, z in stack.items.tolist()
+            ]
+            rms = self.ratio * float(np.mean(volumes))
         scaling = Scaling(float(inside(stack, stack.target).mean()), rms or 1.0)
         return build_network(self.network, self.width, scaling, seed, conditioned=False)
 
     def _draw(self, stack: Stack, machine: Machine, seed: int) -> Draw:
         def noisier(cut: Cut, rng: np.random.Generator) -> Example:
             x = cut.of(stack.target[cut.k, cut.z])[None]
-            sd = np.float32(rng.uniform(0, self.added))
+            sd: np.ndarray = np.float32(rng.uniform(0, self.added)) * np.ones_like(x)
+            if self.output == "corrected":
+                sd = np.float32(self.ratio) * cut.of(stack.sigma_of(cut.k, cut.z))[None]
             return Example(x + sd * rng.standard_normal(x.shape, np.float32), x)
 
         return CutDraw(stack, noisier, seed, self.batch, self.patch, machine.device)

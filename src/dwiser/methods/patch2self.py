@@ -78,6 +78,11 @@ class Patch2Self(Classical):
         if self.version not in VERSIONS:
             raise InputError(f"version of patch2self must be 1 or 3, not {self.version}.")
 
+    @property
+    def has_seed(self) -> bool:
+        """Version 3 fits on a random sketch of the voxels, version 1 on all of them."""
+        return self.version == 3
+
     def _filter(
         self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:

@@ -55,6 +55,7 @@ class Splitnet:
 
     name: ClassVar[str] = "splitnet"
     presets: ClassVar[Presets] = PRESETS
+    has_seed: ClassVar[bool] = True
     least_directions: ClassVar[int] = 6
     least_b0s: ClassVar[int] = 0
 

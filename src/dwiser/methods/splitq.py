@@ -49,6 +49,7 @@ class Splitq:
     presets: ClassVar[Presets] = PRESETS
     least_directions: ClassVar[int] = 6
     least_b0s: ClassVar[int] = 0
+    has_seed: ClassVar[bool] = True
 
     folds: int = option(LAPTOP["folds"].value, "splits; each volume is held out once", least=2)
     learned_on: int = option(

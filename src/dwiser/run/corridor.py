@@ -1,6 +1,5 @@
 """load → denoise → save: for the command line and for Python."""
 
-import resource
 import sys
 import warnings
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from dwiser.machine import Machine, find_machine, limited
 from dwiser.methods.base import Denoised, Denoiser
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
 from dwiser.prepare.shells import shell_table, shells
+from dwiser.run.memory import peak_memory
 from dwiser.scan import B0_THRESHOLD, Scan
 from dwiser.watch import Watch, silent
 
@@ -75,12 +75,12 @@ def denoise(
         raise InputError(f"--seed must not be negative: {seed} is.")
     machine = find_machine(device, threads)
     begun = perf_counter()
-    with limited(machine), _recorded() as heard:
+    with limited(machine), _recorded() as heard, peak_memory() as peak:
         result = chosen.denoise(scan, machine=machine, seed=seed, watch=watch)
     if not np.isfinite(result.data).all():
         raise DwiserError("The result holds NaN: the training diverged; lower learning_rate.")
     about = _about(chosen, preset, machine, seed)
-    found = _found(scan, result, perf_counter() - begun)
+    found = _found(scan, result, perf_counter() - begun, peak.mib)
     result.record.update(about | found | {"Warnings": heard})
     return result
 
@@ -158,13 +158,13 @@ def _about(method: Denoiser, preset: str, machine: Machine, seed: int) -> dict[s
     }
 
 
-def _found(scan: Scan, result: Denoised, seconds: float) -> dict[str, Any]:
+def _found(scan: Scan, result: Denoised, seconds: float, peak_mib: float) -> dict[str, Any]:
     found: dict[str, Any] = {
         "Shells": shell_table(scan.gradients),
         "B0Threshold": scan.gradients.b0_threshold,
         "NoiseModel": "Rician magnitude; sd from Marchenko-Pastur on 5x5x5 patches, Koay-corrected",
         "WallTimeSeconds": round(seconds, 2),
-        "PeakMemoryMiB": round(peak_memory_mib(), 1),
+        "PeakMemoryMiB": round(peak_mib, 1),
     }
     if result.sigma is not None and result.mask is not None:
         inside = result.sigma[result.mask]
@@ -186,9 +186,3 @@ def residual_over_sigma(scan: Scan, result: Denoised) -> list[dict[str, float]]:
         ]
         rows.append({"bval": round(shell.bval, 1), "sd": float(np.sqrt(np.mean(squares)))})
     return rows
-
-
-def peak_memory_mib() -> float:
-    """The most memory this process has held, in MiB."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1024**2 if sys.platform == "darwin" else 1024)

@@ -167,7 +167,7 @@ def _held_out(
 def _seeds(
     scan: Scan, first: np.ndarray, again: Again, variant: Variant, plan: TrialPlan
 ) -> Repeatability:
-    if not variant.learned:
+    if not variant.has_seed:
         raise CannotMeasure("no seed in it: every run gives the same")
     more = [again(scan, plan.seed + k) for k in range(1, plan.seeds)]
     assert scan.mask is not None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from dwiser.errors import InputError
-from dwiser.methods.registry import DEFAULT_PRESET, METHODS, build, settings_of
+from dwiser.methods.registry import DEFAULT_PRESET, build, settings_of
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Variant:
         return "".join(c if c.isalnum() or c in "-." else "_" for c in self.label)
 
     @property
-    def learned(self) -> bool:
-        """Whether the seed matters: learned methods have a ``fit``."""
-        return hasattr(METHODS[self.method].load(), "fit")
+    def has_seed(self) -> bool:
+        """Whether the seed matters, with these settings."""
+        return build(self.method, self.preset, self.settings).has_seed
 
 
 def parse_variants(text: str, preset: str = DEFAULT_PRESET) -> list[Variant]:

@@ -94,6 +94,19 @@ def test_what_is_held_out_teaches_nothing(stack: Stack) -> None:
     assert float(weights.mean()) == pytest.approx(1, rel=1e-5)
 
 
+def test_a_volume_counts_by_its_noise_or_all_alike(stack: Stack) -> None:
+    """The scale of volume 0 is half the others': in units of its own its noise is twice theirs."""
+    maxima = stack.scale.maxima.copy()
+    maxima[stack.plan.volumes[0]] /= 2
+    given = replace(mixed(stack, SIGMA)[0], scale=type(stack.scale)(maxima))
+    for weight, ratio in (("noise", 0.25), ("equal", 1.0)):
+        fitted = Fit(DeepImagePrior(held_out=0.2, weight=weight), given, 4, 0, "cpu")
+        first, second = fitted.batch(0).weights[0].numpy()[:2]
+        assert first[first > 0].mean() == pytest.approx(ratio * second[second > 0].mean(), rel=0.02)
+        first, second = fitted.held.numpy()[:2]
+        assert first[first > 0].mean() == pytest.approx(ratio * second[second > 0].mean(), rel=0.02)
+
+
 def test_the_budget_is_shared_by_the_slices(stack: Stack) -> None:
     area = stack.target.shape[1] * np.prod(stack.target.shape[2:])
     method = DeepImagePrior(iterations=100, pixels=int(area) // 2)

@@ -8,7 +8,7 @@ import pytest
 
 from dwiser.errors import InputError
 from dwiser.methods.ddm2 import DDM2
-from dwiser.methods.registry import build
+from dwiser.methods.registry import build, settings_of
 from dwiser.nets.decoder import flops_per_pixel as decoder_flops
 from dwiser.scan import Gradients
 
@@ -42,6 +42,26 @@ def test_the_decoder_has_difusions_work_too() -> None:
     ours = build("deep_image_prior", "laptop")
     assert ours.iterations * ours.pixels == work(build("difusion", "laptop"))
     assert decoder_flops(ours.width, ours.levels, ours.code, images=64) <= 30_000
+
+
+ON_RECORD = ["difusion", *PATCHED, "noisier2noise:output=corrected", "deep_image_prior"]
+
+
+@pytest.mark.parametrize("label", ON_RECORD)
+def test_the_work_that_was_done_is_on_record_and_the_same_for_all(label, small, machine) -> None:
+    """At ``laptop``, with its iterations and patches cut down as much for each."""
+    name, *settings = label.split(":")
+    iterations, batch, patch = 30, build("difusion", "laptop").batch, 16
+    budget = iterations * batch * patch**2
+    less: dict[str, object] = {"iterations": iterations, "patch": patch}
+    if name == "deep_image_prior":
+        less = {"iterations": iterations, "pixels": batch * patch**2}
+    method = build(name, "laptop", less | settings_of(settings))
+    done = method.fit(small.scan, machine=machine, seed=0).record["pixels"]
+    if name == "deep_image_prior":  # whole iterations of whole slices
+        assert 0.8 * budget < done <= budget
+    else:
+        assert done == budget
 
 
 @pytest.mark.parametrize("name", LEARNED)

@@ -66,6 +66,16 @@ def test_in_training_the_added_sd_is_uniform_up_to_its_bound(stack: Stack, machi
     np.testing.assert_allclose(np.quantile(sds, [0.25, 0.5, 0.75]), [0.125, 0.25, 0.375], atol=0.05)
 
 
+def test_the_corrected_outputs_training_adds_what_its_application_will(stack, machine) -> None:
+    method = Noisier2Noise(batch=400, patch=None, output="corrected", ratio=2.0)
+    batch = method._draw(stack, machine, 0)(0)
+    added = (batch.inputs - batch.targets).numpy()
+    k, z = stack.items.T
+    sigma = np.stack([stack.sigma_of(int(a), int(b)) for a, b in zip(k, z, strict=True)])
+    assert np.square(added).mean() == pytest.approx(4 * np.square(sigma).mean(), rel=0.05)
+    assert np.unique(added == 0).tolist() == [False, True]  # nothing outside the mask
+
+
 def test_m_has_a_times_the_scans_noise_and_is_the_same_for_any_grouping(stack: Stack) -> None:
     noisier = Noisier(stack, seed=0, draw=0, ratio=2.0)
     items = stack.items

@@ -1,0 +1,61 @@
+"""The page "Which denoiser should I use?" says what was measured, and nothing else."""
+
+import json
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "choose_page.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = spec_from_file_location("choose_page", SCRIPT)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def row(method: str, nrmse: float | None, md: float | None = None, **more: object) -> dict:
+    return {"method": method, "verdict": "PASS", "nrmse": nrmse, "md_rmse": md, **more}
+
+
+ROWS = [
+    row("noisy", 0.1, 3e-5),
+    row("mppca", 0.03, 2e-5, seconds=190.0, peak_mib=900.0),
+    row("difusion", 0.04, 4e-5, seconds=200.0, peak_mib=1000.0),
+    row("ddm2", 0.15, 2e-4),
+    row("ascm", None, error="it was killed"),
+]
+
+
+def test_the_page_is_what_the_recorded_results_say(script) -> None:
+    page = script.PAGE.read_text()
+    assert script.filled(page) == page, "run python scripts/choose_page.py"
+
+
+def test_the_best_is_bold_ours_are_placed_and_losers_named(script) -> None:
+    text = "\n".join(script.measured(ROWS))
+    assert "| `mppca` | **0.0300** | **0.0200** | 190 | 900 | PASS |" in text
+    assert "| `ascm` | – | – | – | – | PASS |" in text
+    assert "`ascm` failed: it was killed" in text
+    in_dwis, in_md = (line for line in text.splitlines() if line.startswith("- "))
+    assert "best are `mppca` 0.0300, `difusion` 0.0400, `noisy` 0.1000" in in_dwis
+    assert "`difusion` is number 2 of 4 (0.0400)" in in_dwis
+    assert in_dwis.endswith("Worse than the noisy scan: `ddm2`.")
+    assert in_md.endswith("Worse than the noisy scan: `difusion`, `ddm2`.")
+
+
+def test_what_was_not_measured_is_said_to_be_so(script, tmp_path) -> None:
+    page = "a\n<!-- measured: phantom -->\nold 0.1\n<!-- end -->\nb\n"
+    told = script.filled(page, tmp_path)
+    assert "Not measured yet" in told
+    assert "old" not in told
+    record = {
+        "scan": {"name": "phantom"}, "preset": "laptop", "date": "2030-01-01", "rows": ROWS,
+        "machine": {"threads": 1, "cpu": "some"}, "versions": {"dwiser": "0"},
+    }  # fmt: skip
+    (tmp_path / "all_methods_phantom.json").write_text(json.dumps(record))
+    assert "`mppca` | **0.0300**" in script.filled(told, tmp_path)
+    assert script.filled(told, tmp_path).startswith("a\n<!-- measured")
