@@ -33,8 +33,8 @@ from dwiser.simulate import phantom
 
 ALL = (
     "identity,gaussian,nlmeans,ascm,mppca,patch2self,patch2self:version=1,subspace,dwidenoise,"
-    "noise2noise,noisier2noise,noisier2noise:output=corrected,deep_image_prior,ddm2,"
-    "difusion,difusion:fusion=neighbour,splitq"
+    "splitq,splitq:floor=kept,difusion,noise2noise,splitnet,ddm2,deep_image_prior,noisier2noise,"
+    "difusion:fusion=neighbour,noisier2noise:output=corrected"
 )
 SHAPE, SEED, SNR = "65,78,66", 301, 20.0
 SLICES, REAL = 20, "sherbrooke_1p8mm"
@@ -115,7 +115,7 @@ def compared(label: str, asked: argparse.Namespace, folder: Path, held: int) -> 
     scan, truth, mask = (folder / "scan" / f"{name}.nii.gz" for name in ("dwi", "truth", "mask"))
     words = ["compare", str(scan), str(out), "--methods", label, "--preset", asked.preset]
     words += ["--held-out", str(held), "--seeds", "1", "--threads", str(asked.threads)]
-    words += ["--device", "cpu", "--force", "--quiet"]
+    words += ["--device", "cpu", "--force", "--quiet", "--folds", "0"]
     if truth.exists():
         words += ["--truth", str(truth), "--mask", str(mask)]
     code = dwiser(words)
