@@ -11,7 +11,7 @@ import torch
 
 from dwiser.cli import main
 
-QUICK = ("--preset", "smoke", "--set", "iterations=2", "--threads", "1")
+QUICK = ("--preset", "smoke", "--threads", "1")
 
 
 def rewrite(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -81,9 +81,9 @@ CASES = {
     "output exists": (lambda f: (f / "out.nii.gz").write_text("mine"), (), "--force"),
     "sidecar exists": (lambda f: (f / "out.json").write_text("mine"), (), "--force"),
     "unknown method": (None, ("--method", "diffusion"), "did you mean 'difusion'"),
-    "unknown preset": (None, ("--preset", "papper"), "did you mean 'paper'"),
-    "unknown field": (None, ("--set", "iteration=3"), "did you mean 'iterations'"),
-    "no equals": (None, ("--set", "iterations"), "field=value"),
+    "unknown preset": (None, ("--preset", "latop"), "did you mean 'laptop'"),
+    "unknown field": (None, ("--set", "fold=3"), "did you mean 'folds'"),
+    "no equals": (None, ("--set", "folds"), "field=value"),
     "no gpu": (None, ("--device", "cuda"), "CUDA"),
     "unknown option": (None, ("--sede", "1"), "--sede"),
     "bad number": (None, ("--seed", "x"), "x"),

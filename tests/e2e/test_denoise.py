@@ -11,7 +11,20 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-QUICK = ("--preset", "smoke", "--set", "iterations=20", "--threads", "1", "--device", "cpu")
+import dwiser as package
+
+QUICK = (
+    "--method",
+    "difusion",
+    "--preset",
+    "smoke",
+    "--set",
+    "iterations=20",
+    "--threads",
+    "1",
+    "--device",
+    "cpu",
+)
 
 
 def names(folder: Path) -> set[str]:
@@ -98,7 +111,8 @@ def test_a_users_mask_is_honoured(files: Path, dwiser, image) -> None:
 
 
 def test_ctrl_c_leaves_nothing_and_says_so(files: Path) -> None:
-    words = ["denoise", "dwi.nii.gz", "out.nii.gz", "--set", "iterations=100000", "--threads", "1"]
+    words = ["denoise", "dwi.nii.gz", "out.nii.gz", "--method", "difusion"]
+    words += ["--set", "iterations=100000", "--threads", "1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "dwiser", *words],
         cwd=files, stderr=subprocess.PIPE, text=True,
@@ -125,3 +139,21 @@ def test_progress_in_a_log_is_plain_lines_with_the_time_left(files: Path, dwiser
     assert any(line.startswith("training: 20/20") for line in lines)
     assert any(line.startswith("sampling: 240/240") for line in lines)
     assert "\x1b" not in done.stderr
+
+
+@pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+def test_without_a_method_it_is_splitq_for_the_command_line_and_for_python(
+    files: Path, dwiser
+) -> None:
+    """The README's command: one input, one output, in the scanner's units."""
+    done = dwiser("denoise", files / "dwi.nii.gz", files / "out.nii.gz", "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    told = json.loads((files / "out.json").read_text())
+    assert (told["Method"], told["Preset"]) == ("splitq", "laptop")
+    assert told["training"]["learned"]
+    scan = package.load(files / "dwi.nii.gz")
+    ours = package.denoise(scan, threads=1)
+    assert ours.record["Method"] == "splitq"
+    np.testing.assert_allclose(
+        np.asarray(nib.load(files / "out.nii.gz").dataobj), ours.data, rtol=1e-4, atol=1e-2
+    )

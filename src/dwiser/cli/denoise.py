@@ -22,6 +22,7 @@ from dwiser.cli.options import (
     Verbose,
 )
 from dwiser.cli.progress import progress
+from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
 
 Saved = Annotated[Path | None, Parameter(negative=())]
@@ -35,7 +36,7 @@ def denoise(
     bval: Bval = None,
     bvec: Bvec = None,
     mask: Mask = None,
-    method: Method = "difusion",
+    method: Method = DEFAULT_METHOD,
     preset: Preset = "laptop",
     settings: Settings = None,
     save_noise: Annotated[Path | None, Parameter(help="Write the noise's sd (σ map) here.")] = None,

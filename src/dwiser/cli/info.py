@@ -16,6 +16,7 @@ from dwiser.cli.options import (
     Settings,
     Threads,
 )
+from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def info(
     bval: Bval = None,
     bvec: Bvec = None,
     mask: Mask = None,
-    method: Method = "difusion",
+    method: Method = DEFAULT_METHOD,
     preset: Preset = "laptop",
     settings: Settings = None,
     b0_threshold: B0Threshold = B0_THRESHOLD,
