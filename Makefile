@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow lint bench bench-setup clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -25,6 +25,14 @@ test: lint
 
 test-slow: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow
+
+# The peers that pip does not bring: MRtrix3 from Debian's packages. DIPY's are installed already.
+bench-setup: .venv/installed
+	command -v dwidenoise || apt-get install -y mrtrix3
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python benchmarks/peers.py --case nc-chi --snr 20
 
 clean:
 	rm -rf .venv demo build dist

@@ -16,7 +16,7 @@ from typing import Any
 HOME = Path(__file__).parent.parent
 PAGE, RESULTS = HOME / "docs" / "how-to" / "choose.md", HOME / "benchmarks" / "results"
 BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-NOISY, OURS = "noisy", ("difusion", "splitq", "subspace")
+NOISY, OURS = "noisy", ("splitq", "splitnet", "difusion", "subspace")
 Row = dict[str, Any]
 Show = Callable[[float], str]
 
