@@ -8,13 +8,16 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dwiser.errors import DwiserWarning, InputError
+from dwiser.methods.base import Denoised
+from dwiser.prepare.apart import standing_apart
 from dwiser.prepare.coils import background_coils
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import Subspace, fit_subspace, grouped
-from dwiser.scan import Scan
+from dwiser.scan import Gradients, Scan
 
+NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
@@ -72,8 +75,11 @@ class Ground:
 
 def ground_of(
     scan: Scan, seed: int, *, name: str, least: int, fewest_shared: int, coils: float | None
-) -> Ground:
-    """Mask, σ, channels, subspace and what stays out of it; a warning where nothing is shared."""
+) -> Ground | None:
+    """Mask, σ, channels, subspace and what stays out of it; None where there is no noise.
+
+    Warns of volumes that stand apart, and where too few share a subspace.
+    """
     directions = int((~scan.gradients.is_b0).sum())
     if directions < least:
         raise InputError(
@@ -83,29 +89,47 @@ def ground_of(
     mask = object_mask(scan)
     channels = background_coils(scan, mask) if coils is None else coils
     sigma = sigma_map(scan, mask, coils=channels)
-    typical = float(np.median(sigma[mask])) or 1e-6 * float(scan.data.max())
-    sigma = np.maximum(sigma, np.float32(SIGMA_FLOOR * typical))
     voxels, volumes = scan.data[mask], np.arange(scan.shape[3])
-    groups, alone = grouped(scan.gradients)
-    subspace = None
-    if sum(len(g) for g in groups) < fewest_shared:
-        groups, alone = (), dict.fromkeys(volumes.tolist(), "too few volumes share a subspace")
-        warnings.warn(
-            f"Fewer than {fewest_shared} volumes share a subspace: {name} falls back on local "
-            "PCA of the whole scan, and learns nothing across directions.",
-            DwiserWarning,
-            stacklevel=4,
-        )
-    else:
-        subspace = fit_subspace(voxels, sigma[mask], groups, seed)
-    mean = voxels.mean(0, dtype=np.float64)
+    typical, mean = float(np.median(sigma[mask])), voxels.mean(0, dtype=np.float64)
+    if typical <= NO_NOISE * mean.mean():
+        return None
+    sigma = np.maximum(sigma, np.float32(SIGMA_FLOOR * typical))
     y = (voxels - mean.astype(np.float32)) / sigma[mask][:, None]
+    groups, alone = _shared(y, scan.gradients, fewest_shared, name)
+    subspace = fit_subspace(voxels, sigma[mask], groups, seed) if groups else None
     lone = np.array(sorted(alone), int)
     return Ground(
         mask, sigma, channels, y, mean, volumes, subspace, groups,
         np.setdiff1d(volumes, lone), lone,
         1.0 if subspace is None else subspace.noise, alone,
     )  # fmt: skip
+
+
+def _shared(
+    y: Float[np.ndarray, "n v"], gradients: Gradients, fewest: int, name: str
+) -> tuple[Groups, dict[int, str]]:
+    """Groups of volumes that share a subspace, none if too few do; the others with the reason."""
+    groups, alone = grouped(gradients)
+    if sum(len(g) for g in groups) >= fewest:
+        volumes = np.sort(np.concatenate(groups))
+        apart = standing_apart(y[:, volumes], volumes, groups)
+        for volume, why in apart.items():
+            warnings.warn(
+                f"Volume {volume} (counted from 0): {why}; it is denoised on its own.",
+                DwiserWarning,
+                stacklevel=5,
+            )
+        groups, left = grouped(gradients, apart=tuple(apart))
+        alone = left | apart
+    if sum(len(g) for g in groups) >= fewest:
+        return groups, alone
+    warnings.warn(
+        f"Fewer than {fewest} volumes share a subspace: {name} falls back on local "
+        "PCA of the whole scan, and learns nothing across directions.",
+        DwiserWarning,
+        stacklevel=5,
+    )
+    return (), dict.fromkeys(range(len(gradients)), "too few volumes share a subspace")
 
 
 def inner_slices(
@@ -126,3 +150,16 @@ def inner_slices(
         chosen[low : low + RUN] = True
         trusted[low + (RIM if low else 0) : low + RUN - (RIM if low + RUN < depth else 0)] = True
     return mask & chosen, mask & trusted
+
+
+def as_it_is(scan: Scan, name: str) -> Denoised:
+    """The scan given back, with a warning: there is no noise in it."""
+    warnings.warn(
+        f"No noise was found in the scan: {name} gives it back as it is.",
+        DwiserWarning,
+        stacklevel=3,
+    )
+    mask = object_mask(scan)
+    passed = {str(v): "no noise found" for v in range(scan.shape[3])}
+    record = {"volumes_denoised": 0, "volumes_passed_through": passed}
+    return Denoised(scan.data.copy(), np.zeros(mask.shape, np.float32), None, None, record, mask)

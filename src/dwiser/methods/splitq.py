@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from dwiser.errors import InputError
 from dwiser.learn.stacking import NAMES, LocalEstimates, Stacking, plain_weights
 from dwiser.machine import Machine
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.options import Presets, option
-from dwiser.methods.split_ground import Ground, ground_of, inner_slices
+from dwiser.methods.split_ground import Ground, as_it_is, ground_of, inner_slices
 from dwiser.methods.splitq_presets import LAPTOP, PRESETS
 from dwiser.prepare.giveback import given_back
 from dwiser.prepare.grid import Grid
@@ -77,20 +78,34 @@ class Splitq:
             For fewer than 6 diffusion-weighted volumes.
         """
         ground = self._prepare(scan, seed)
+        if ground is None:
+            return as_it_is(scan, self.name)
         weights = self._learn(ground, machine, seed, watch)
         return self._restored(weights, ground, scan, machine, watch)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
-        """Learn from the scan alone."""
-        return self._learn(self._prepare(scan, seed), machine, seed, watch)
+        """Learn from the scan alone.
+
+        Raises
+        ------
+        InputError
+            For a scan without noise, from which there is nothing to learn.
+        """
+        ground = self._prepare(scan, seed)
+        if ground is None:
+            raise InputError("No noise was found in the scan: there is nothing to learn from it.")
+        return self._learn(ground, machine, seed, watch)
 
     def apply(
         self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
     ) -> Denoised:
         """Apply weights learned before on the scan they were learned from."""
-        return self._restored(weights, self._prepare(scan, seed), scan, machine, watch)
+        ground = self._prepare(scan, seed)
+        if ground is None:
+            return as_it_is(scan, self.name)
+        return self._restored(weights, ground, scan, machine, watch)
 
-    def _prepare(self, scan: Scan, seed: int) -> Ground:
+    def _prepare(self, scan: Scan, seed: int) -> Ground | None:
         return ground_of(
             scan, seed, name=self.name, least=self.least_directions,
             fewest_shared=self.fewest_shared, coils=self.coils,

@@ -71,16 +71,22 @@ class Subspace:
         return w @ root, root
 
 
-def grouped(gradients: Gradients, fewest: int = FEWEST_SHARED) -> tuple[Groups, dict[int, str]]:
-    """Shells that can be split, and the volumes that stay out of the subspace with the reason."""
+def grouped(
+    gradients: Gradients, fewest: int = FEWEST_SHARED, apart: tuple[int, ...] = ()
+) -> tuple[Groups, dict[int, str]]:
+    """Shells that can be split, and the volumes that stay out of the subspace with the reason.
+
+    Volumes that stand ``apart`` are in neither.
+    """
     groups: list[np.ndarray] = []
     left: dict[int, str] = {}
     for shell in shells(gradients):
-        if len(shell.volumes) >= fewest:
-            groups.append(shell.volumes)
+        volumes = np.setdiff1d(shell.volumes, apart)
+        if len(volumes) >= fewest:
+            groups.append(volumes)
         else:
             kind = "b0s" if shell.is_b0 else f"volumes at b={shell.bval:.0f}"
-            left |= {int(v): f"fewer than {fewest} {kind}" for v in shell.volumes}
+            left |= {int(v): f"fewer than {fewest} {kind}" for v in volumes}
     return tuple(groups), left
 
 
