@@ -64,7 +64,7 @@ def test_a_dropped_out_volume_spoils_no_other_and_is_not_repaired(whole: Simulat
     def error(data: np.ndarray) -> float:
         return float(np.sqrt(np.mean((data - whole.truth)[whole.mask][:, others] ** 2)))
 
-    assert error(result.data) < 1.05 * error(good.data)
+    assert error(result.data) < 1.1 * error(good.data)  # one volume fewer, one channel more
     lost = whole.mask.copy()
     lost[:, :, :5] = lost[:, :, 8:] = False
     kept = result.data[lost, BAD].mean() / scan.data[lost, BAD].mean()
@@ -77,3 +77,4 @@ def test_a_scan_without_noise_comes_back_as_it_is() -> None:
     result = dwiser.denoise(s.scan, threads=1)
     np.testing.assert_array_equal(result.data, s.scan.data)
     assert result.record["volumes_denoised"] == 0
+    assert result.record["ResidualOverSigma"] == []  # not NaN passed off as a number

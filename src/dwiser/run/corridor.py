@@ -174,14 +174,19 @@ def _found(scan: Scan, result: Denoised, seconds: float, peak_mib: float) -> dic
 
 
 def residual_over_sigma(scan: Scan, result: Denoised) -> list[dict[str, float]]:
-    """By shell, in the mask: sd of (input − output)/σ; 1 where all of the noise was removed."""
+    """By shell, in the mask: sd of (input − output)/σ; 1 where all of the noise was removed.
+
+    Empty where σ is 0 throughout.
+    """
     assert result.mask is not None
     assert result.sigma is not None
-    sigma = result.sigma[result.mask]
-    rows = []
+    known = result.mask & (result.sigma > 0)
+    if not known.any():
+        return []
+    sigma, rows = result.sigma[known], []
     for shell in shells(scan.gradients):
         squares = [
-            np.square((scan.data[..., v] - result.data[..., v])[result.mask] / sigma).mean()
+            np.square((scan.data[..., v] - result.data[..., v])[known] / sigma).mean()
             for v in shell.volumes
         ]
         rows.append({"bval": round(shell.bval, 1), "sd": float(np.sqrt(np.mean(squares)))})
