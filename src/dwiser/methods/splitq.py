@@ -14,7 +14,7 @@ from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.options import Presets, option
 from dwiser.methods.split_ground import Ground, as_it_is, ground_of, inner_slices
 from dwiser.methods.splitq_presets import LAPTOP, PRESETS
-from dwiser.prepare.giveback import given_back
+from dwiser.prepare.giveback import given_back, mean_back
 from dwiser.prepare.grid import Grid
 from dwiser.prepare.moments import magnitude_sd, true_signal
 from dwiser.prepare.splits import folds
@@ -164,12 +164,13 @@ class Splitq:
         """Put back into ``found`` what noise does not explain; the mean share that went back."""
         residual = ground.y + (ground.mean / ground.sigma[ground.mask][:, None]).astype(np.float32)
         residual -= found
-        standard = np.empty_like(residual)
-        one = np.ones(len(residual), np.float32)
+        sd, one = np.empty_like(residual), np.ones(len(residual), np.float32)
         for v in range(residual.shape[1]):
-            standard[:, v] = residual[:, v] / magnitude_sd(one, found[:, v], ground.coils)
-        share = given_back(standard, ground.mask, scan.voxel_size)
-        found += share * residual
+            sd[:, v] = magnitude_sd(one, found[:, v], ground.coils)
+        residual /= sd
+        faint = mean_back(residual, ground.mask)
+        share = given_back(residual, ground.mask, scan.voxel_size)
+        found += sd * (share * residual + (1 - share) * faint)
         return round(float(share.mean()), 5)
 
     def _clean(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dwiser.prepare.giveback import given_back
+from dwiser.prepare.giveback import given_back, mean_back
 from dwiser.seeds import stream
 
 SHAPE, SIZE = (24, 25, 12), (2.0, 2.0, 2.0)
@@ -53,3 +53,32 @@ def test_few_volumes_or_neighbours_give_nothing_back() -> None:
     assert not given_back(10 * noise()[mask], mask, SIZE).any()
     full = np.ones(SHAPE, bool)
     assert not given_back(10 * noise(volumes=3)[full], full, SIZE).any()
+
+
+def test_noises_local_mean_stays_out() -> None:
+    mask = np.ones(SHAPE, bool)
+    back = mean_back(noise()[mask], mask)
+    assert np.square(back).mean() < 1e-4  # of the noise's variance
+
+
+def test_a_faint_spot_of_one_sign_goes_back_without_its_noise() -> None:
+    """One σ of contrast: too faint for the energy, plain for the mean of 27 voxels."""
+    mask = np.ones(SHAPE, bool)
+    residual = noise()
+    spot = np.zeros(SHAPE, bool)
+    spot[9:14, 9:14, 4:9] = True
+    residual[spot, 3] += 1.2
+    back, core = np.zeros((*SHAPE, 12)), np.zeros(SHAPE, bool)
+    back[mask] = mean_back(residual[mask], mask)
+    core[10:13, 10:13, 5:8] = True
+    assert back[core, 3].mean() > 0.6
+    assert np.square(np.delete(back, 3, axis=3)).mean() < 1e-4
+
+
+def test_no_voxel_brings_its_own_noise_back() -> None:
+    mask = np.ones(SHAPE, bool)
+    residual = 0.01 * noise()
+    residual[12, 12, 6, 2] = 30.0
+    back = np.zeros((*SHAPE, 12))
+    back[mask] = mean_back(residual[mask], mask)
+    assert abs(back[12, 12, 6, 2]) < 0.1
