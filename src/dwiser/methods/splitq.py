@@ -56,7 +56,9 @@ class Splitq:
     learned_on: int = option(
         LAPTOP["learned_on"].value, "voxels that the weights are learned on", least=1000
     )
-    fewest_shared: int = option(28, "fewer volumes than this share no subspace", least=4)
+    fewest_shared: int = option(
+        LAPTOP["fewest_shared"].value, "fewer volumes than this share no subspace", least=4
+    )
     floor: Literal["removed", "kept"] = option(
         LAPTOP["floor"].value, "the magnitude's noise floor (Rician or nc-chi bias)"
     )

@@ -7,6 +7,7 @@ OURS = "ours, from tuning phantoms and a refitted scan: docs/explanation/splitq.
 LAPTOP: dict[str, Sourced] = {
     "folds": Sourced(3, f"{OURS}: four gain nothing"),
     "learned_on": Sourced(60_000, f"{OURS}: more voxels gain nothing"),
+    "fewest_shared": Sourced(28, f"{OURS}: with fewer, local PCA of all volumes errs less"),
     "floor": Sourced("removed", f"{OURS}: wins on water at the floor, and in every phantom"),
 }
 PRESETS: Presets = {
@@ -15,5 +16,6 @@ PRESETS: Presets = {
     | {
         "folds": Sourced(2, "seconds, for tests"),
         "learned_on": Sourced(5_000, "seconds, for tests"),
+        "fewest_shared": Sourced(10, "tests have few volumes, and want them learned across"),
     },
 }

@@ -43,15 +43,15 @@ def test_the_paper_preset_holds_the_papers_numbers() -> None:
 
 
 def test_the_laptop_preset_is_the_default_and_walks_the_whole_schedule() -> None:
-    assert build() == build("difusion", "laptop")
-    laptop = build()
+    assert build("difusion") == build("difusion", "laptop")
+    laptop = build("difusion")
     assert (laptop.pairing, laptop.stop, laptop.flips) == ("predicted", "noise", "drawn")
     assert len(laptop.steps) == 76
     assert laptop == Difusion()
 
 
 def test_the_laptop_network_is_under_30_kflop_a_pixel_by_count() -> None:
-    width = build().width
+    width = build("difusion").width
     assert flops_per_pixel(width) <= 30_000
     counted = 0
 
