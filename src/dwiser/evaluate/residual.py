@@ -85,17 +85,17 @@ class Energy:
     excess: float = measured("")
 
 
-@lru_cache(maxsize=1)
-def _law() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """θ, the Rician mean and sd at σ = 1, to interpolate in."""
+@lru_cache(maxsize=4)
+def _law(coils: float | int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """θ, the magnitude's mean and sd at σ = 1, to interpolate in."""
     theta = np.concatenate([np.linspace(0, 10, 1001), np.linspace(10.05, 60, 1000)])
-    mean, variance = magnitude_moments(theta)
+    mean, variance = magnitude_moments(theta, coils)
     return theta, mean, np.sqrt(variance)
 
 
-def _expected(snr: np.ndarray, reading: str) -> tuple[np.ndarray, np.ndarray]:
+def _expected(snr: np.ndarray, reading: str, coils: float | int) -> tuple[np.ndarray, np.ndarray]:
     """Expectation and sd (in σ) of a raw voxel whose denoised value is ``snr`` (in σ)."""
-    theta, mean, sd = _law()
+    theta, mean, sd = _law(coils)
     if reading == "gaussian":
         return snr, np.ones_like(snr)
     if reading == "mean":
@@ -109,8 +109,11 @@ def residual(
     denoised: Float[np.ndarray, "x y z v"],
     mask: Bool[np.ndarray, "x y z"],
     sigma: Float[np.ndarray, "x y z"],
+    coils: float | int = 1,
 ) -> Residual:
     """The residual in units of the noise, σ may vary in space; definitions at `Residual`.
+
+    ``coils`` are the channels behind the raw magnitude, which set its floor.
 
     Raises
     ------
@@ -128,17 +131,17 @@ def residual(
     noise = sigma[usable].astype(np.float32)[:, None]
     noisy = raw[usable].astype(np.float32) / noise
     clean = denoised[usable].astype(np.float32) / noise
-    reading = _likeliest(noisy, clean)
+    reading = _likeliest(noisy, clean, coils)
     standard = np.empty_like(noisy)
     step = max(1, CHUNK // noisy.shape[1])
     for lo in range(0, len(noisy), step):
         part = slice(lo, lo + step)
-        value, sd = _expected(clean[part], reading)
+        value, sd = _expected(clean[part], reading, coils)
         standard[part] = (noisy[part] - value) / sd
     return Residual(noisy - clean, standard, reading, usable)
 
 
-def _likeliest(noisy: np.ndarray, clean: np.ndarray) -> str:
+def _likeliest(noisy: np.ndarray, clean: np.ndarray, coils: float | int) -> str:
     low = clean < FLOOR_SNR
     if not low.any():
         return "gaussian"
@@ -146,7 +149,7 @@ def _likeliest(noisy: np.ndarray, clean: np.ndarray) -> str:
     a, d = noisy[low][::stride], clean[low][::stride]
     cost = {}
     for reading in READINGS:
-        value, sd = _expected(d, reading)
+        value, sd = _expected(d, reading, coils)
         cost[reading] = float((((a - value) / sd) ** 2 + 2 * np.log(sd)).mean(dtype=float))
     return min(cost, key=lambda name: cost[name])
 

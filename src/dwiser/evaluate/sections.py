@@ -25,6 +25,7 @@ from dwiser.evaluate.tensor import (
 )
 from dwiser.evaluate.tracts import Coherency, bundle, coherency
 from dwiser.evaluate.verdict import Findings
+from dwiser.prepare.coils import background_coils
 from dwiser.scan import Scan
 
 ALL = "all"
@@ -166,7 +167,8 @@ def _local_snr(denoised: np.ndarray, region: np.ndarray, mask: np.ndarray) -> Sn
 
 def residual_findings(given: Given) -> Findings:
     """Every test of the residual that the verdict looks at."""
-    found = residual(given.raw.data, given.denoised, given.mask, given.sigma)
+    coils = background_coils(given.raw, given.mask)
+    found = residual(given.raw.data, given.denoised, given.mask, given.sigma, coils)
     gradients = given.raw.gradients
     groups = volume_groups(gradients, pooled=False)
     standard = {g.name: found.standard[:, g.volumes] for g in groups}

@@ -7,9 +7,10 @@ from scipy.stats import rice
 
 from dwiser.errors import InputError
 from dwiser.evaluate.sections import Given, residual_findings
+from dwiser.evaluate.suite import evaluate
 from dwiser.evaluate.verdict import Verdict, judge
 from dwiser.scan import Scan
-from dwiser.simulate import Simulation
+from dwiser.simulate import Simulation, phantom
 
 
 def verdict(denoised: np.ndarray, scan: Scan) -> Verdict:
@@ -117,3 +118,14 @@ def test_a_denoiser_that_removes_half_of_the_noise_does_not_fail(head, head_scan
         sigma=head_scan.sigma,
     )
     assert failed(verdict((head.truth + head_scan.data) / 2, half)) == set()
+
+
+def test_a_removed_floor_of_several_channels_is_read_as_such() -> None:
+    """The truth itself, of a four-channel magnitude: what it lacks of the raw is the floor."""
+    s = phantom(
+        shape=(40, 44, 12), shells=((2000.0, 24),), n_b0=4, snr=15, noise="nc-chi", coils=4, seed=9
+    )
+    found = evaluate(s.truth, s.scan, mask=s.mask, sigma=s.sigma)
+    assert found.verdict is not None
+    assert found.verdict.level == "PASS", found.verdict.reasons
+    assert abs(found.value("residual.shift", "b2000")) < 0.05
