@@ -114,7 +114,7 @@ class Splitq:
         )  # fmt: skip
 
     def _learn(self, ground: Ground, machine: Machine, seed: int, watch: Watch) -> Weights:
-        """The weights of the estimates, and how well they predict held-out volumes."""
+        """The weights of the estimates: those that predict held-out volumes best."""
         plain = plain_weights(len(ground.lone))
         if ground.subspace is None:
             return Weights({"stacking": plain}, {"learned": False})
