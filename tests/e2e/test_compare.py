@@ -143,3 +143,13 @@ def test_results_that_exist_are_not_replaced_without_force(made: Path, tmp_path:
     assert main(words) == 2
     assert "--force" in capsys.readouterr().err
     assert (tmp_path / "out" / "montage.png").read_text() == "mine"
+
+
+def test_what_is_refused_leaves_no_folder(files: Path, dwiser) -> None:
+    out = files / "refused"
+    done = dwiser(
+        "compare", files / "dwi.nii.gz", out, "--methods", "identity", "--rescan", "nope.nii.gz"
+    )
+    assert done.returncode == 2
+    assert "nope.nii.gz" in done.stderr
+    assert not out.exists()

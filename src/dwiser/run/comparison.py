@@ -54,11 +54,12 @@ def compare_files(
     """
     if plan.folds < 0 or plan.folds == 1:
         raise InputError(f"--folds must be 0 (none) or at least 2, not {plan.folds}.")
-    folder = _folder(request.out, variants, request.force)
+    folder = _free(request.out, variants, request.force)
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
     if plan.rescan is not None:
         plan.rescan.read(scan, request.b0_threshold)  # refused now, not after the first method
     given = references.read(scan)
+    _make(folder)  # only now: what is refused above leaves nothing behind
     mask = object_mask(scan)
     sigma = given["sigma"] if given["sigma"] is not None else sigma_map(scan, mask)
     known = replace(scan, mask=mask, sigma=sigma)
@@ -104,18 +105,22 @@ def measuring(
     return measure
 
 
-def _folder(folder: Path, variants: Sequence[Variant], force: bool) -> Path:
+def _free(folder: Path, variants: Sequence[Variant], force: bool) -> Path:
+    """The folder, if nothing in it would be written over."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: this is a file: give the name of a folder.")
     names = [*FILES, *(f"{v.file_name}.nii.gz" for v in variants)]
     there = [name for name in names if (folder / name).exists()]
     if there and not force:
         raise InputError(f"{folder / there[0]}: it exists already: name another folder or --force.")
+    return folder
+
+
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: it could not be made a folder: choose another.") from error
-    return folder
 
 
 def _write(
