@@ -8,7 +8,7 @@ import pytest
 import dwiser
 from dwiser.errors import DwiserWarning
 from dwiser.prepare.apart import standing_apart
-from dwiser.prepare.subspace import grouped
+from dwiser.prepare.subspace import grouped, second_moment
 from dwiser.scan import Scan
 from dwiser.simulate import Simulation, phantom
 
@@ -35,9 +35,8 @@ def apart(simulation: Simulation, scan: Scan) -> dict[int, str]:
     groups, _ = grouped(scan.gradients)
     x = scan.data[simulation.mask]
     sigma = simulation.sigma[simulation.mask][:, None]
-    return standing_apart(
-        ((x - x.mean(0)) / sigma).astype(np.float32), np.arange(len(scan.gradients)), groups
-    )
+    moment = second_moment((x - x.mean(0)) / sigma)
+    return standing_apart(moment, np.arange(len(scan.gradients)), groups)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dwiser.learn.latents import LatentDraw
 from dwiser.methods.registry import build
 from dwiser.methods.splitnet import Splitnet
 from dwiser.prepare.splits import folds, split
-from dwiser.prepare.subspace import Subspace, fit_subspace, grouped
+from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, second_moment
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
 
@@ -56,7 +56,7 @@ def test_folds_hold_every_volume_out_once_and_each_group_evenly() -> None:
 
 def test_coordinates_have_white_noise_and_ignore_what_is_held_out() -> None:
     _, _, basis, signal = made()
-    space = Subspace(np.arange(24), np.zeros(24), basis, signal, 1.0)
+    space = Subspace(np.arange(24), basis, signal, 1.0)
     seen = np.arange(24) % 4 > 0
     matrix, root = space.coordinates(seen)
     assert (matrix[~seen] == 0).all()
@@ -75,7 +75,7 @@ def test_lone_volumes_stay_out_with_a_reason() -> None:
 
 def test_the_latent_is_the_gaussian_posterior() -> None:
     y, truth, basis, signal = made()
-    space = Subspace(np.arange(24), np.zeros(24), basis, signal, 1.0)
+    space = Subspace(np.arange(24), basis, signal, 1.0)
     seen = np.arange(24) % 3 > 0
     matrix, level = space.latent(seen)
     assert (matrix[:, ~seen] == 0).all()
@@ -86,9 +86,7 @@ def test_the_latent_is_the_gaussian_posterior() -> None:
 
 def test_fewer_volumes_than_components_still_have_a_latent() -> None:
     _, _, basis, signal = made()
-    matrix, level = Subspace(np.arange(24), np.zeros(24), basis, signal, 1.0).latent(
-        np.arange(24) < 2
-    )
+    matrix, level = Subspace(np.arange(24), basis, signal, 1.0).latent(np.arange(24) < 2)
     assert np.isfinite(matrix).all()
     assert (level <= np.sqrt(signal) + 1e-9).all()
 
@@ -96,7 +94,7 @@ def test_fewer_volumes_than_components_still_have_a_latent() -> None:
 def test_the_rank_is_found_and_the_subspace_is_the_true_one() -> None:
     y, _, basis, signal = made()
     groups = (np.arange(12), np.arange(12, 24))
-    found = fit_subspace(y.astype(np.float32), np.ones(len(y), np.float32), groups, 0)
+    found = fit_subspace(second_moment(y), len(y), groups, 0)
     assert 3 <= found.rank <= 4  # the covariance is the sample's: one of noise may pass
     assert (found.signal[3:] < 0.1).all()
     np.testing.assert_allclose(found.signal[:3], signal, rtol=0.1)
@@ -107,7 +105,7 @@ def test_one_corrupted_volume_makes_no_component() -> None:
     y, _, _, _ = made()
     y[:, 5] += 300 * stream(2, "corrupt").standard_normal(len(y))
     groups = (np.arange(24),)
-    found = fit_subspace(y.astype(np.float32), np.ones(len(y), np.float32), groups, 0)
+    found = fit_subspace(second_moment(y), len(y), groups, 0)
     assert np.abs(found.components[5]).max() < 0.3
 
 
@@ -117,7 +115,7 @@ def draw_of(y: np.ndarray) -> LatentDraw:
     inside = np.ones(shape[:3], bool)
     inside[:, :4] = False
     groups = (np.arange(y.shape[-1]),)
-    space = fit_subspace(y.astype(np.float32), np.ones(len(y), np.float32), groups, 0)
+    space = fit_subspace(second_moment(y), len(y), groups, 0)
     return LatentDraw(data, inside, space, groups, 7, 3, 12)
 
 

@@ -14,7 +14,7 @@ from dwiser.prepare.coils import background_coils
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
-from dwiser.prepare.subspace import Subspace, fit_subspace, grouped
+from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, second_moment
 from dwiser.scan import Gradients, Scan
 
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
@@ -29,8 +29,7 @@ class Ground:
     Parameters
     ----------
     y : (n, V) float32, (x − mean)/σ. mean : (V,) over the mask, in the data's units.
-    subspace : what the volumes ``shared`` have in common; None where too few share anything.
-    lone : volumes that are channels of their own. noise : its variance in the channels, in σ².
+    subspace : what the volumes have in common; None where too few share anything.
     alone : {volume: why it is a channel of its own}.
     """
 
@@ -39,12 +38,8 @@ class Ground:
     coils: float
     y: Float[np.ndarray, "n v"]
     mean: Float[np.ndarray, "v"]
-    volumes: Int[np.ndarray, "v"]
     subspace: Subspace | None
     groups: Groups
-    shared: Int[np.ndarray, "m"]
-    lone: Int[np.ndarray, "l"]
-    noise: float
     alone: dict[int, str]
 
     @property
@@ -52,10 +47,47 @@ class Ground:
         return 0 if self.subspace is None else self.subspace.rank
 
     @property
+    def noise(self) -> float:
+        """The variance of the noise in every channel, in σ²."""
+        return 1.0 if self.subspace is None else self.subspace.noise
+
+    @property
+    def lone(self) -> Int[np.ndarray, "l"]:
+        """The volumes that are channels of their own."""
+        return np.array(sorted(self.alone), int)
+
+    @property
     def spread(self) -> float:
         """A typical error of the estimate, in σ: K coordinates' noise over V volumes, halved."""
-        channels = self.rank + len(self.lone)
-        return 0.5 * float(np.sqrt(channels / len(self.volumes)))
+        return 0.5 * float(np.sqrt((self.rank + len(self.alone)) / len(self.mean)))
+
+    @property
+    def level(self) -> Float[np.ndarray, "n v"]:
+        """mean/σ at the mask's voxels: what makes magnitudes in σ of y."""
+        return (self.mean / self.sigma[self.mask][:, None]).astype(np.float32)
+
+    def into(self, seen: Bool[np.ndarray, "m"]) -> tuple[np.ndarray, np.ndarray]:
+        """How y becomes channels of white noise, and how these turn along the components.
+
+        ``seen`` are those of the subspace's volumes that may be used. y @ matrix (V, K+L) are
+        the K coordinates they give and the L lone volumes; root (K+L, K+L) turns the former.
+        """
+        width = self.rank + len(self.alone)
+        matrix, root = np.zeros((len(self.mean), width)), np.eye(width)
+        if self.subspace is not None:
+            rank, volumes = self.rank, self.subspace.volumes
+            matrix[volumes, :rank], root[:rank, :rank] = self.subspace.coordinates(seen)
+        matrix[self.lone, np.arange(self.rank, width)] = self.noise**0.5
+        return matrix, root
+
+    @property
+    def back(self) -> Float[np.ndarray, "c v"]:
+        """From clean channels, turned along the components, to y."""
+        matrix = np.zeros((self.rank + len(self.alone), len(self.mean)))
+        if self.subspace is not None:
+            matrix[: self.rank, self.subspace.volumes] = self.subspace.components.T
+        matrix[np.arange(self.rank, len(matrix)), self.lone] = self.noise**-0.5
+        return matrix
 
     def record(self) -> dict[str, Any]:
         """What was found, for the sidecar."""
@@ -63,7 +95,7 @@ class Ground:
             "rank": self.rank,
             "noise_over_sigma": round(self.noise**0.5, 4),
             "coils": self.coils,
-            "volumes_denoised": len(self.volumes),
+            "volumes_denoised": len(self.mean),
             "volumes_on_their_own": {str(v): why for v, why in self.alone.items()},
             "volumes_passed_through": {},
         }
@@ -89,30 +121,27 @@ def ground_of(
     mask = object_mask(scan)
     channels = background_coils(scan, mask) if coils is None else coils
     sigma = sigma_map(scan, mask, coils=channels)
-    voxels, volumes = scan.data[mask], np.arange(scan.shape[3])
-    typical, mean = float(np.median(sigma[mask])), voxels.mean(0, dtype=np.float64)
+    y = scan.data[mask]  # a copy: what follows works in place, for memory
+    typical, mean = float(np.median(sigma[mask])), y.mean(0, dtype=np.float64)
     if typical <= NO_NOISE * mean.mean():
         return None
     sigma = np.maximum(sigma, np.float32(SIGMA_FLOOR * typical))
-    y = (voxels - mean.astype(np.float32)) / sigma[mask][:, None]
-    groups, alone = _shared(y, scan.gradients, fewest_shared, name)
-    subspace = fit_subspace(voxels, sigma[mask], groups, seed) if groups else None
-    lone = np.array(sorted(alone), int)
-    return Ground(
-        mask, sigma, channels, y, mean, volumes, subspace, groups,
-        np.setdiff1d(volumes, lone), lone,
-        1.0 if subspace is None else subspace.noise, alone,
-    )  # fmt: skip
+    y -= mean.astype(np.float32)
+    y /= sigma[mask][:, None]
+    covariance = second_moment(y)
+    groups, alone = _shared(covariance, scan.gradients, fewest_shared, name)
+    subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None
+    return Ground(mask, sigma, channels, y, mean, subspace, groups, alone)
 
 
 def _shared(
-    y: Float[np.ndarray, "n v"], gradients: Gradients, fewest: int, name: str
+    covariance: Float[np.ndarray, "v v"], gradients: Gradients, fewest: int, name: str
 ) -> tuple[Groups, dict[int, str]]:
     """Groups of volumes that share a subspace, none if too few do; the others with the reason."""
     groups, alone = grouped(gradients)
     if sum(len(g) for g in groups) >= fewest:
         volumes = np.sort(np.concatenate(groups))
-        apart = standing_apart(y[:, volumes], volumes, groups)
+        apart = standing_apart(covariance[np.ix_(volumes, volumes)], volumes, groups)
         for volume, why in apart.items():
             warnings.warn(
                 f"Volume {volume} (counted from 0): {why}; it is denoised on its own.",

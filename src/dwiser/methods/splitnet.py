@@ -21,7 +21,7 @@ from dwiser.prepare.box import Box
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
-from dwiser.prepare.subspace import Subspace, fit_subspace, grouped
+from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, second_moment
 from dwiser.scan import Scan
 from dwiser.seeds import stream
 from dwiser.watch import Progress, Watch, silent
@@ -32,13 +32,17 @@ NARROWEST = 8
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """The scan in the mask's box: y (Z, H, W, M), its subspace and what stays out of it."""
+    """The scan in the mask's box: y (Z, H, W, M), its subspace and what stays out of it.
+
+    ``mean`` (M,) of the subspace's volumes over the mask, in the data's units.
+    """
 
     mask: Bool[np.ndarray, "x y z"]
     sigma: Float[np.ndarray, "x y z"]
     box: Box
     y: Float[np.ndarray, "s h w m"]
     inside: Bool[np.ndarray, "s h w"]
+    mean: Float[np.ndarray, "m"]
     subspace: Subspace
     groups: Groups
     left: dict[int, str]
@@ -105,15 +109,17 @@ class Splitnet:
         mask = object_mask(scan)
         sigma = sigma_map(scan, mask)
         noise = np.maximum(sigma, 1e-6 * float(scan.data.max()))
-        subspace = fit_subspace(scan.data[mask], noise[mask], groups, seed)
+        voxels = scan.data[mask]
+        mean = voxels.mean(0, dtype=np.float64).astype(np.float32)
+        moment = second_moment((voxels - mean) / noise[mask][:, None])
+        subspace = fit_subspace(moment, len(voxels), groups, seed)
+        mean = mean[subspace.volumes]
         box = Box.around(mask)
         part = scan.data[box.index].transpose(2, 0, 1, 3)[..., subspace.volumes]
-        y = (part - subspace.mean.astype(np.float32)) / noise[box.index].transpose(2, 0, 1)[
-            ..., None
-        ]
+        y = (part - mean) / noise[box.index].transpose(2, 0, 1)[..., None]
         inside = np.ascontiguousarray(mask[box.index].transpose(2, 0, 1))
         y *= inside[..., None]
-        return Ground(mask, sigma, box, y, inside, subspace, groups, left)
+        return Ground(mask, sigma, box, y, inside, mean, subspace, groups, left)
 
     def _network(self, ground: Ground, seed: int) -> tuple[Expanded, int]:
         """A fresh network, no larger than the scan can teach without being learned by heart."""
@@ -165,7 +171,7 @@ class Splitnet:
                     net(torch.from_numpy(z[None].copy()).to(machine.device), told)[0].cpu().numpy()
                 )
             y = out.transpose(1, 2, 0) @ subspace.components.T.astype(np.float32)
-            clean = subspace.mean.astype(np.float32) + sigma[s][..., None] * y
+            clean = ground.mean + sigma[s][..., None] * y
             for i, volume in enumerate(subspace.volumes):
                 np.copyto(view[:, :, s, volume], clean[..., i].clip(0), where=ground.inside[s])
         record = {

@@ -1,7 +1,7 @@
 """splitq: local estimates in the scan's own subspace, weighted across disjoint directions."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -115,20 +115,20 @@ class Splitq:
 
     def _learn(self, ground: Ground, machine: Machine, seed: int, watch: Watch) -> Weights:
         """The weights of the estimates: those that predict held-out volumes best."""
-        plain = plain_weights(len(ground.lone))
+        plain = plain_weights(len(ground.alone))
         if ground.subspace is None:
             return Weights({"stacking": plain}, {"learned": False})
         rank, volumes = ground.subspace.rank, ground.subspace.volumes
         part, trusted = inner_slices(ground.mask, self.learned_on)
         here = part[ground.mask]
-        y = torch.from_numpy(ground.y[here][:, ground.shared]).to(machine.device)
+        y = torch.from_numpy(ground.y[here][:, volumes]).to(machine.device)
         inner = torch.from_numpy(np.flatnonzero(trusted[part])).to(machine.device)
         local = LocalEstimates(Grid.of(part, machine.device), ground.noise, machine.threads)
         stacking = Stacking(len(NAMES), rank)
         splits = folds(ground.groups, volumes, self.folds, stream(seed, "splits"))
         for done, seen in enumerate(splits, 1):
             matrix, root = ground.subspace.coordinates(seen)
-            found = [u[inner] for _, u in _along(local, _times(y, matrix), root)]
+            found = [_times(u[inner], root) for _, u in local(_times(y, matrix))]
             held = np.flatnonzero(~seen)
             stacking.add(found, y[inner][:, held], ground.subspace.components[held])
             watch(Progress(TASK, done, len(splits) + 1, "splits"))
@@ -149,14 +149,14 @@ class Splitq:
     ) -> Denoised:
         found = self._clean(weights.state["stacking"], ground, machine)
         sigma = ground.sigma[ground.mask]
-        found += (ground.mean / sigma[:, None]).astype(np.float32)  # the magnitude's mean, in σ
+        found += ground.level  # the magnitude's mean, in σ
         returned = self._return(found, ground, scan) if self.give_back else 0.0
         data = scan.data.copy()
-        for v, volume in enumerate(ground.volumes):
+        for v in range(found.shape[1]):
             values = found[:, v] * sigma
             if self.floor == "removed":
                 values = true_signal(values, sigma, ground.spread, ground.coils)
-            data[..., volume][ground.mask] = values.clip(min=0)
+            data[..., v][ground.mask] = values.clip(min=0)
         watch(Progress(TASK, 1, 1))
         record = {"training": weights.record, **ground.record(), "noise_floor": self.floor}
         record["given_back_mean"] = returned
@@ -164,47 +164,31 @@ class Splitq:
 
     def _return(self, found: Float[np.ndarray, "n v"], ground: Ground, scan: Scan) -> float:
         """Put back into ``found`` what noise does not explain; the mean share that went back."""
-        residual = ground.y + (ground.mean / ground.sigma[ground.mask][:, None]).astype(np.float32)
+        residual = ground.y + ground.level
         residual -= found
-        sd, one = np.empty_like(residual), np.ones(len(residual), np.float32)
+        one = np.ones(len(residual), np.float32)
         for v in range(residual.shape[1]):
-            sd[:, v] = magnitude_sd(one, found[:, v], ground.coils)
-        residual /= sd
-        faint = mean_back(residual, ground.mask)
+            residual[:, v] /= magnitude_sd(one, found[:, v], ground.coils)
         share = given_back(residual, ground.mask, scan.voxel_size)
-        found += sd * (share * residual + (1 - share) * faint)
+        for v in range(residual.shape[1]):
+            own, part = residual[:, v], share[:, v]
+            back = part * own + (1 - part) * mean_back(own, ground.mask)
+            found[:, v] += magnitude_sd(one, found[:, v], ground.coils) * back
         return round(float(share.mean()), 5)
 
     def _clean(
         self, weights: Float[np.ndarray, "e c"], ground: Ground, machine: Machine
     ) -> Float[np.ndarray, "n v"]:
-        """(x̂ − μ)/σ of the ground's volumes at the mask's voxels."""
-        y = torch.from_numpy(ground.y).to(machine.device)
+        """(x̂ − μ)/σ of all volumes at the mask's voxels."""
+        seen = np.ones(len(ground.mean) - len(ground.alone), bool)
+        matrix, root = ground.into(seen)
+        values = _times(torch.from_numpy(ground.y).to(machine.device), matrix)
         local = LocalEstimates(Grid.of(ground.mask, machine.device), ground.noise, machine.threads)
-        rank, lone = ground.rank, torch.from_numpy(ground.lone).to(machine.device)
-        values, root = y[:, lone] * ground.noise**0.5, np.eye(rank)
-        if ground.subspace is not None:
-            matrix, root = ground.subspace.coordinates(np.ones(len(ground.shared), bool))
-            values = torch.cat([_times(y[:, torch.from_numpy(ground.shared)], matrix), values], 1)
         out = torch.zeros_like(values)
-        for row, (_, found) in zip(weights, _along(local, values, root), strict=True):
-            out += found * torch.from_numpy(row.astype(np.float32)).to(out.device)
-        clean = torch.empty_like(y)
-        if ground.subspace is not None:
-            components = ground.subspace.components.T
-            clean[:, torch.from_numpy(ground.shared)] = _times(out[:, :rank], components)
-        clean[:, lone] = out[:, rank:] / ground.noise**0.5
-        return clean.cpu().numpy()
+        for row, (_, found) in zip(weights, local(values), strict=True):
+            out += _times(found, root) * torch.from_numpy(row.astype(np.float32)).to(out.device)
+        return _times(out, ground.back).cpu().numpy()
 
 
 def _times(values: torch.Tensor, matrix: np.ndarray) -> torch.Tensor:
     return values @ torch.from_numpy(matrix.astype(np.float32)).to(values.device)
-
-
-def _along(local: LocalEstimates, values: torch.Tensor, root: np.ndarray) -> Any:
-    """Every estimate, its white channels turned back along the subspace's components."""
-    turn = torch.from_numpy(root.astype(np.float32)).to(values.device)
-    for name, found in local(values):
-        if root.shape[0]:
-            found = torch.cat([found[:, : len(root)] @ turn, found[:, len(root) :]], 1)
-        yield name, found

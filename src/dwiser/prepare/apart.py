@@ -12,13 +12,13 @@ SAME = 0.7  # partial correlation of two volumes, the rest given; 1 for copies, 
 
 
 def standing_apart(
-    y: Float[np.ndarray, "n m"], volumes: Int[np.ndarray, "m"], groups: Groups
+    covariance: Float[np.ndarray, "m m"], volumes: Int[np.ndarray, "m"], groups: Groups
 ) -> dict[int, str]:
     """Volumes that should not be learned from, each with the reason.
 
     Parameters
     ----------
-    y : (n, M) voxels of ``volumes`` in units of noise, mean 0.
+    covariance : (M, M) of ``volumes`` in units of noise.
 
     Notes
     -----
@@ -27,7 +27,6 @@ def standing_apart(
     −P_ij/√(P_ii P_jj) is the correlation of i and j once the others are taken off: that of
     their noise. Of two volumes that share it (copies, averages) the later one is named.
     """
-    covariance = (y.T @ y).astype(np.float64) / len(y)
     ridge = RIDGE * np.quantile(np.linalg.eigvalsh(covariance), FLOOR_QUANTILE)
     ridge = max(ridge, 1e-9 * float(np.trace(covariance)))
     precision = np.linalg.inv(covariance + ridge * np.eye(len(volumes)))

@@ -48,18 +48,20 @@ def given_back(
         energy[:, v] = (_around(square)[mask] - square[mask]) / np.maximum(count, 1)
     usual = _smooth(np.median(energy, 1), mask, voxel_size)
     bound = usual * (1 + SURE * np.sqrt(2 / np.maximum(count, 1)))
-    share = 1 - bound[:, None] / np.maximum(energy, 1e-12)
-    return np.where(count[:, None] >= FEWEST, share.clip(0, 1), 0).astype(np.float32)
+    bound[count < FEWEST] = np.inf
+    for v in range(volumes):  # in place: as large as the scan's mask
+        energy[:, v] = (1 - bound / np.maximum(energy[:, v], 1e-12)).clip(0, 1)
+    return energy
 
 
 def mean_back(
-    residual: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"]
-) -> Float[np.ndarray, "n v"]:
+    residual: Float[np.ndarray, "n"], mask: Bool[np.ndarray, "x y z"]
+) -> Float[np.ndarray, "n"]:
     """What goes back of a residual's local mean, in its own units: faint, but of one sign.
 
     Parameters
     ----------
-    residual : (n, V) standardised, as for `given_back`.
+    residual : (n,) of one volume, standardised as for `given_back`.
 
     Notes
     -----
@@ -68,14 +70,11 @@ def mean_back(
     m·max(0, 1 − FAINT²/(26 m²)). The mean, not the residual: little noise comes with it.
     """
     count = np.maximum(_around(mask.astype(np.float32), NEAR)[mask] - 1, 1)
-    back = np.empty_like(residual)
-    for v in range(residual.shape[1]):
-        image = np.zeros(mask.shape, np.float32)
-        image[mask] = residual[:, v]
-        mean = (_around(image, NEAR)[mask] - image[mask]) / count
-        sure = 1 - FAINT**2 / np.maximum(count * mean**2, 1e-12)
-        back[:, v] = mean * np.where(count >= FEWEST, sure.clip(0, 1), 0)
-    return back
+    image = np.zeros(mask.shape, np.float32)
+    image[mask] = residual
+    mean = (_around(image, NEAR)[mask] - residual) / count
+    sure = 1 - FAINT**2 / np.maximum(count * mean**2, 1e-12)
+    return (mean * np.where(count >= FEWEST, sure.clip(0, 1), 0)).astype(np.float32)
 
 
 def _around(image: np.ndarray, window: int = WINDOW) -> np.ndarray:

@@ -24,17 +24,16 @@ SIGNAL_FLOOR = 1e-3  # of the noise's variance: weaker components carry no prior
 
 @dataclass(frozen=True, eq=False)
 class Subspace:
-    """Mean, components and their strength, of the M volumes that share their signal.
+    """Components and their strength, of the M volumes that share their signal.
 
     Parameters
     ----------
-    volumes : (M,) which volumes of the scan these are. mean : (M,), in the data's units.
-    components : (M, K), orthonormal. signal : (K,) variance of each component's coefficient,
-    noise : the noise's variance; both in units of σ².
+    volumes : (M,) which volumes of the scan these are. components : (M, K), orthonormal.
+    signal : (K,) variance of each component's coefficient, noise : the noise's variance; both
+    in units of σ².
     """
 
     volumes: Int[np.ndarray, "m"]
-    mean: Float[np.ndarray, "m"]
     components: Float[np.ndarray, "m k"]
     signal: Float[np.ndarray, "k"]
     noise: float
@@ -90,33 +89,32 @@ def grouped(
     return tuple(groups), left
 
 
+def second_moment(y: Float[np.ndarray, "n v"]) -> Float[np.ndarray, "v v"]:
+    """The covariance of volumes (x − μ)/σ over n voxels: all that a subspace is made from."""
+    return (y.T @ y).astype(np.float64) / len(y)
+
+
 def fit_subspace(
-    voxels: Float[np.ndarray, "n v"],
-    sigma: Float[np.ndarray, "n"],
-    groups: Groups,
-    seed: int,
+    covariance: Float[np.ndarray, "v v"], voxels: int, groups: Groups, seed: int
 ) -> Subspace:
     """The subspace of the grouped volumes; K by the held-out Wiener loss.
 
-    ``voxels`` are the mask's (N, V) in the data's units, ``sigma`` their noise.
+    ``covariance`` is all volumes' ``second_moment`` over so many ``voxels``.
     """
     volumes = np.sort(np.concatenate(groups))
-    kept = voxels[:, volumes]
-    mean = kept.mean(0, dtype=np.float64)
-    y = (kept - mean.astype(np.float32)) / sigma[:, None]
-    covariance = (y.T @ y).astype(np.float64) / len(y)
+    covariance = covariance[np.ix_(volumes, volumes)]
     eigenvalues, vectors = np.linalg.eigh(covariance)
     eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
     count = len(volumes)
     noise = min(1.0, float(np.median(eigenvalues[count // 2 :])))
-    edge = noise * (1 + np.sqrt(count / len(y))) ** 2
+    edge = noise * (1 + np.sqrt(count / voxels)) ** 2
     shared = 1 / (vectors**4).sum(0) >= FEWEST_SHARED
     most = max(1, min(count // RANK_SHARE, int((eigenvalues > edge).sum())))
     usable = np.flatnonzero(shared)[:most]
     signal = np.maximum(eigenvalues - noise, SIGNAL_FLOOR * noise)
-    whole = Subspace(volumes, mean, vectors[:, usable], signal[usable], noise)
+    whole = Subspace(volumes, vectors[:, usable], signal[usable], noise)
     rank = held_out_rank(whole, covariance, groups, seed)
-    return Subspace(volumes, mean, vectors[:, usable[:rank]], signal[usable[:rank]], noise)
+    return Subspace(volumes, vectors[:, usable[:rank]], signal[usable[:rank]], noise)
 
 
 def held_out_rank(
@@ -131,8 +129,7 @@ def held_out_rank(
     losses = []
     for k in range(1, subspace.rank + 1):
         part = Subspace(
-            subspace.volumes, subspace.mean,
-            subspace.components[:, :k], subspace.signal[:k], subspace.noise,
+            subspace.volumes, subspace.components[:, :k], subspace.signal[:k], subspace.noise
         )  # fmt: skip
         losses.append(np.mean([_held_out_loss(part, covariance, a) for a in halves]))
     good = np.array(losses) <= min(losses) + TIE * subspace.noise

@@ -104,7 +104,8 @@ def denoise_file(request: Request, watch: Watch = silent) -> Denoised:
     result.record["Warnings"][:0] = heard
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
     result.record.update(acquisition | source)
-    maps = dict(zip(extras, (result.sigma, scan.data - result.data, result.mask), strict=True))
+    residual = None if request.save_residual is None else scan.data - result.data
+    maps = dict(zip(extras, (result.sigma, residual, result.mask), strict=True))
     wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
     save_set(
         result.data, request.out, scan,
