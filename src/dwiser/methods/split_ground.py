@@ -12,6 +12,7 @@ from dwiser.methods.base import Denoised
 from dwiser.prepare.apart import standing_apart
 from dwiser.prepare.coils import background_coils
 from dwiser.prepare.mask import object_mask
+from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, second_moment
@@ -61,10 +62,10 @@ class Ground:
         """A typical error of the estimate, in σ: K coordinates' noise over V volumes, halved."""
         return 0.5 * float(np.sqrt((self.rank + len(self.alone)) / len(self.mean)))
 
-    @property
-    def level(self) -> Float[np.ndarray, "n v"]:
-        """mean/σ at the mask's voxels: what makes magnitudes in σ of y."""
-        return (self.mean / self.sigma[self.mask][:, None]).astype(np.float32)
+    def spread_of(self, found: Float[np.ndarray, "n"], volume: int) -> Float[np.ndarray, "n"]:
+        """sd in σ of a volume's magnitudes whose mean is ``found``, in units of y."""
+        theta = found + (self.mean[volume] / self.sigma[self.mask]).astype(np.float32)
+        return magnitude_sd(np.ones_like(theta), theta, self.coils)
 
     def into(self, seen: Bool[np.ndarray, "m"]) -> tuple[np.ndarray, np.ndarray]:
         """How y becomes channels of white noise, and how these turn along the components.

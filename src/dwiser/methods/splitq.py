@@ -16,7 +16,7 @@ from dwiser.methods.split_ground import Ground, as_it_is, ground_of, inner_slice
 from dwiser.methods.splitq_presets import LAPTOP, PRESETS
 from dwiser.prepare.giveback import given_back, mean_back
 from dwiser.prepare.grid import Grid
-from dwiser.prepare.moments import magnitude_sd, true_signal
+from dwiser.prepare.moments import true_signal
 from dwiser.prepare.splits import folds
 from dwiser.scan import Scan
 from dwiser.seeds import stream
@@ -149,11 +149,10 @@ class Splitq:
     ) -> Denoised:
         found = self._clean(weights.state["stacking"], ground, machine)
         sigma = ground.sigma[ground.mask]
-        found += ground.level  # the magnitude's mean, in σ
         returned = self._return(found, ground, scan) if self.give_back else 0.0
         data = scan.data.copy()
-        for v in range(found.shape[1]):
-            values = found[:, v] * sigma
+        for v, mean in enumerate(ground.mean.astype(np.float32)):
+            values = found[:, v] * sigma + mean
             if self.floor == "removed":
                 values = true_signal(values, sigma, ground.spread, ground.coils)
             data[..., v][ground.mask] = values.clip(min=0)
@@ -163,17 +162,19 @@ class Splitq:
         return Denoised(data, ground.sigma, None, weights, record, ground.mask)
 
     def _return(self, found: Float[np.ndarray, "n v"], ground: Ground, scan: Scan) -> float:
-        """Put back into ``found`` what noise does not explain; the mean share that went back."""
-        residual = ground.y + ground.level
+        """Put back into ``found`` what noise does not explain; the mean share that went back.
+
+        The ground's y becomes the standardised residual: it is needed no longer, and large.
+        """
+        residual = ground.y
         residual -= found
-        one = np.ones(len(residual), np.float32)
         for v in range(residual.shape[1]):
-            residual[:, v] /= magnitude_sd(one, found[:, v], ground.coils)
+            residual[:, v] /= ground.spread_of(found[:, v], v)
         share = given_back(residual, ground.mask, scan.voxel_size)
         for v in range(residual.shape[1]):
             own, part = residual[:, v], share[:, v]
             back = part * own + (1 - part) * mean_back(own, ground.mask)
-            found[:, v] += magnitude_sd(one, found[:, v], ground.coils) * back
+            found[:, v] += ground.spread_of(found[:, v], v) * back
         return round(float(share.mean()), 5)
 
     def _clean(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dwiser.prepare.grid import Centres, Grid, with_outside
 
-CHUNK = 4096  # patches at once: their voxels fit a processor's cache
+CHUNK = 32_768  # voxels of patches at once: four times more take a tenth longer, and memory
 
 
 def shrinkage(ratio: Float[Tensor, "c k"], aspect: Float[Tensor, "_ 1"]) -> Float[Tensor, "c k"]:
@@ -71,7 +71,7 @@ def _summed(
 ) -> tuple[Float[Tensor, "m k"], Float[Tensor, "m"]]:
     """Weighted sums over the patches centred at ``rows``, and the weights' sums."""
     total, weight = torch.zeros_like(padded), padded.new_zeros(len(padded))
-    for chunk in rows.split(CHUNK):
+    for chunk in rows.split(max(1, CHUNK // len(offsets))):
         around = grid.around(chunk, offsets)
         clean, trust = _patches(padded[around], around < len(grid), noise)
         flat = around.reshape(-1)
