@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from dwiser.errors import InputError
 from dwiser.learn.stacking import NAMES, LocalEstimates, Stacking, plain_weights
-from dwiser.machine import Machine
+from dwiser.machine import Machine, give_memory_back
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.options import Presets, option
 from dwiser.methods.split_ground import Ground, as_it_is, ground_of, inner_slices
@@ -133,6 +133,8 @@ class Splitq:
             stacking.add(found, y[inner][:, held], ground.subspace.components[held])
             watch(Progress(TASK, done, len(splits) + 1, "splits"))
         weights = stacking.weights()
+        del found, y
+        give_memory_back()
         record = {
             "learned": True,
             "splits": self.folds,
@@ -148,8 +150,10 @@ class Splitq:
         self, weights: Weights, ground: Ground, scan: Scan, machine: Machine, watch: Watch
     ) -> Denoised:
         found = self._clean(weights.state["stacking"], ground, machine)
+        give_memory_back()
         sigma = ground.sigma[ground.mask]
         returned = self._return(found, ground, scan) if self.give_back else 0.0
+        give_memory_back()
         data = scan.data.copy()
         for v, mean in enumerate(ground.mean.astype(np.float32)):
             values = found[:, v] * sigma + mean

@@ -54,9 +54,15 @@ def local_pca(
     """
     rows = grid.centres(centres)
     padded = with_outside(values)
-    with ThreadPoolExecutor(threads) as pool:
-        sums = list(pool.map(lambda part: _summed(part, padded, grid, offsets, noise),
-                             rows.chunk(threads)))  # fmt: skip
+
+    def work(part: Tensor) -> tuple[Tensor, Tensor]:
+        return _summed(part, padded, grid, offsets, noise)
+
+    if threads == 1:  # a thread of its own would keep the memory that it freed
+        sums = [work(rows)]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            sums = list(pool.map(work, rows.chunk(threads)))
     total = sum((found for found, _ in sums[1:]), start=sums[0][0])[:-1]
     weight = sum((trust for _, trust in sums[1:]), start=sums[0][1])[:-1, None]
     return torch.where(weight > 0, total / weight.clamp(min=1e-12), values)
