@@ -1,11 +1,12 @@
 """splitq: local estimates in the scan's own subspace, weighted across disjoint directions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from dwiser.errors import InputError
 from dwiser.learn.stacking import NAMES, LocalEstimates, Stacking, plain_weights
@@ -14,9 +15,10 @@ from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.options import Presets, option
 from dwiser.methods.split_ground import Ground, as_it_is, ground_of, inner_slices
 from dwiser.methods.splitq_presets import LAPTOP, PRESETS
+from dwiser.prepare.doubt import STEP, Errors, posterior_variance, signs
 from dwiser.prepare.giveback import given_back, mean_back
 from dwiser.prepare.grid import Grid
-from dwiser.prepare.moments import true_signal
+from dwiser.prepare.moments import signal_posterior, true_signal
 from dwiser.prepare.splits import folds
 from dwiser.scan import Scan
 from dwiser.seeds import stream
@@ -63,6 +65,7 @@ class Splitq:
         LAPTOP["floor"].value, "the magnitude's noise floor (Rician or nc-chi bias)"
     )
     give_back: bool = option(True, "give back what noise does not explain in a residual")
+    uncertainty: bool = option(False, "also the sd of the error, in half as much time again")
     coils: float | None = option(
         None, "channels behind the magnitude; none: read off the background", least=1
     )
@@ -83,7 +86,7 @@ class Splitq:
         if ground is None:
             return as_it_is(scan, self.name)
         weights = self._learn(ground, machine, seed, watch)
-        return self._restored(weights, ground, scan, machine, watch)
+        return self._restored(weights, ground, scan, machine, seed, watch)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
         """Learn from the scan alone.
@@ -105,7 +108,7 @@ class Splitq:
         ground = self._prepare(scan, seed)
         if ground is None:
             return as_it_is(scan, self.name)
-        return self._restored(weights, ground, scan, machine, watch)
+        return self._restored(weights, ground, scan, machine, seed, watch)
 
     def _prepare(self, scan: Scan, seed: int) -> Ground | None:
         return ground_of(
@@ -147,26 +150,72 @@ class Splitq:
         return Weights({"stacking": np.concatenate([weights, plain], 1)}, record)
 
     def _restored(
-        self, weights: Weights, ground: Ground, scan: Scan, machine: Machine, watch: Watch
-    ) -> Denoised:
+        self, weights: Weights, ground: Ground, scan: Scan, machine: Machine, seed: int,
+        watch: Watch,
+    ) -> Denoised:  # fmt: skip
         found = self._clean(weights.state["stacking"], ground, machine)
         give_memory_back()
-        sigma = ground.sigma[ground.mask]
-        returned = self._return(found, ground, scan) if self.give_back else 0.0
+        sigma, variance = ground.sigma[ground.mask], None
+        if self.uncertainty:
+            watch(Progress(TASK, self.folds, self.folds + 1, "uncertainty"))
+            dwi = np.flatnonzero(~scan.gradients.is_b0)
+            variance = self._variance(found, dwi, weights, ground, machine, seed)
+        share = self._return(found, ground, scan) if self.give_back else None
+        returned = 0.0 if share is None else round(float(share.mean()), 5)
+        errors = None if variance is None else Errors(variance, share)
+        del share
         give_memory_back()
         data = scan.data.copy()
         for v, mean in enumerate(ground.mean.astype(np.float32)):
             values = found[:, v] * sigma + mean
-            if self.floor == "removed":
-                values = true_signal(values, sigma, ground.spread, ground.coils)
-            data[..., v][ground.mask] = values.clip(min=0)
+            if errors is not None and not scan.gradients.is_b0[v]:
+                errors.add(v, partial(self._signal_sd, values, sigma, ground))
+            data[..., v][ground.mask] = self._signal(values, sigma, ground).clip(min=0)
         watch(Progress(TASK, 1, 1))
         record = {"training": weights.record, **ground.record(), "noise_floor": self.floor}
         record["given_back_mean"] = returned
-        return Denoised(data, ground.sigma, None, weights, record, ground.mask)
+        sd = None if errors is None else errors.sd(ground.mask)
+        return Denoised(data, ground.sigma, sd, weights, record, ground.mask)
 
-    def _return(self, found: Float[np.ndarray, "n v"], ground: Ground, scan: Scan) -> float:
-        """Put back into ``found`` what noise does not explain; the mean share that went back.
+    def _signal(self, values: np.ndarray, sigma: np.ndarray, ground: Ground) -> np.ndarray:
+        if self.floor == "kept":
+            return values
+        return true_signal(values, sigma, ground.spread, ground.coils)
+
+    def _signal_sd(
+        self, values: np.ndarray, sigma: np.ndarray, ground: Ground, spread: np.ndarray
+    ) -> np.ndarray:
+        """The error's sd in the data's units, where the estimate's is ``spread`` σ."""
+        if self.floor == "kept":
+            return spread * sigma
+        given = self._signal(values, sigma, ground)
+        likely, sd = signal_posterior(values, sigma, spread, ground.coils)
+        return np.hypot(sd, given - likely)
+
+    def _variance(
+        self,
+        found: Float[np.ndarray, "n v"],
+        volumes: Int[np.ndarray, "m"],
+        weights: Weights,
+        ground: Ground,
+        machine: Machine,
+        seed: int,
+    ) -> Float[np.ndarray, "n"]:
+        """Expected squared error of ``volumes`` in σ²: denoised once more, with a probe added."""
+        probe = np.stack(
+            [signs(stream(seed, "probe", v), len(found)) for v in range(found.shape[1])], 1
+        )
+        noise, step = np.float32(ground.noise**0.5), np.float32(STEP * ground.noise**0.5)
+        probed = replace(ground, y=ground.y + step * probe)
+        change = self._clean(weights.state["stacking"], probed, machine) - found
+        change /= step
+        change, probe = change[:, volumes], probe[:, volumes]
+        return np.float32(noise**2) * posterior_variance(change, probe, ground.mask)
+
+    def _return(
+        self, found: Float[np.ndarray, "n v"], ground: Ground, scan: Scan
+    ) -> Float[np.ndarray, "n v"]:
+        """Put back into ``found`` what noise does not explain; the share that went back.
 
         The ground's y becomes the standardised residual: it is needed no longer, and large.
         """
@@ -179,7 +228,7 @@ class Splitq:
             own, part = residual[:, v], share[:, v]
             back = part * own + (1 - part) * mean_back(own, ground.mask)
             found[:, v] += ground.spread_of(found[:, v], v) * back
-        return round(float(share.mean()), 5)
+        return share
 
     def _clean(
         self, weights: Float[np.ndarray, "e c"], ground: Ground, machine: Machine

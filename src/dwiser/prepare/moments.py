@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
+from scipy.ndimage import map_coordinates
 from scipy.special import gammaln, hyp1f1
 
 SERIES = 20.0  # θ above which the moments' expansions in 1/θ² are exact to 1e-3 for n ≤ 16
@@ -83,18 +84,20 @@ def expected_magnitude(
 
 
 @lru_cache(maxsize=8)
-def _inverse(coils: float | int) -> Float[np.ndarray, "k m"]:
-    """Posterior mean of θ ≥ 0, flat before, for a measured mean m on a grid, a row a spread."""
+def _inverse(coils: float | int) -> tuple[Float[np.ndarray, "k m"], Float[np.ndarray, "k m"]]:
+    """Mean and sd of θ ≥ 0, flat before, given a measured mean m on a grid, a row a spread."""
     theta = np.arange(0, HIGHEST + STEP / 2, STEP)
     mean = magnitude_moments(theta, coils)[0]
     exact = np.interp(theta, mean, theta)
-    rows = [exact]
+    likely, around = [exact], [np.zeros_like(exact)]
     for spread in SPREADS[1:]:
         weight = np.exp(-0.5 * ((theta[:, None] - mean) / spread) ** 2)
         total = weight.sum(1)
-        likely = (weight * theta).sum(1) / np.maximum(total, UNLIKELY)
-        rows.append(np.where(total > UNLIKELY, likely, exact))
-    return np.array(rows, np.float32)
+        known, total = total > UNLIKELY, np.maximum(total, UNLIKELY)
+        first, second = weight @ theta / total, weight @ theta**2 / total
+        likely.append(np.where(known, first, exact))
+        around.append(np.where(known, np.sqrt(np.maximum(second - first**2, 0)), spread))
+    return np.array(likely, np.float32), np.array(around, np.float32)
 
 
 def true_signal(
@@ -115,7 +118,7 @@ def true_signal(
     -----
     Koay & Basser 2006 invert the mean itself (``spread`` 0). Where σ is 0 the mean stands.
     """
-    table = _inverse(coils)
+    table, _ = _inverse(coils)
     row = float(np.interp(spread, SPREADS, np.arange(len(SPREADS))))
     low = min(int(row), len(SPREADS) - 2)
     line = table[low] * (1 - (row - low)) + table[low + 1] * (row - low)
@@ -131,3 +134,25 @@ def true_signal(
         np.interp(np.minimum(ratio, last), grid, line),
     )
     return np.where(sigma > 0, found * safe, mean).astype(np.float32)
+
+
+def signal_posterior(
+    mean: Float[np.ndarray, "n"],
+    sigma: Float[np.ndarray, "n"],
+    spread: Float[np.ndarray, "n"],
+    coils: float | int = 1,
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    """Mean and sd of the signals ≥ 0 that a magnitude's mean allows, in the data's units.
+
+    ``spread`` (n,) is the sd of each mean's own error in σ. Far from the floor the signal is as
+    unsure as the mean; at it, less sure.
+    """
+    row = np.interp(spread, SPREADS, np.arange(len(SPREADS)))
+    place = np.clip(mean / np.where(sigma > 0, sigma, 1) / STEP, 0, (HIGHEST - 1) / STEP)
+    near, around = (
+        map_coordinates(table, np.stack([row, place]), order=1, mode="nearest")
+        for table in _inverse(coils)
+    )
+    far = place >= (HIGHEST - 1) / STEP
+    signal = np.where(far, true_signal(mean, sigma, 0.0, coils), sigma * near)
+    return signal, (sigma * np.where(far, spread, around)).astype(np.float32)
