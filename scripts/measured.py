@@ -1,0 +1,186 @@
+"""Fill the pages on splitq and Di-Fusion with the tables of benchmarks/results/.
+
+``python scripts/measured.py [--check]``: what lies between ``<!-- measured: NAME -->`` and
+``<!-- end -->`` is written anew from NAME.json; ``--check`` writes nothing and ends with 1 if a
+page is stale. No number of these tables is typed by hand.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+HOME = Path(__file__).parent.parent
+RESULTS = HOME / "benchmarks" / "results"
+PAGES = tuple(HOME / "docs" / "explanation" / f"{name}.md" for name in ("splitq", "difusion"))
+BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+Told = dict[str, Any]
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    lines += ["| " + " | ".join("–" if c is None else str(c) for c in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def shells_of(row: Told) -> str:
+    return ", ".join(f"{n} at b={b:.0f}" for b, n in row["shells"])
+
+
+def coverage(told: Told) -> str:
+    """DWIs within ±2 sd, a row a phantom; b0s and single-direction lesions beside them."""
+    names = list(told["rows"][0]["dwi"])
+    heads = ["b0 SNR", "directions", *names, "b0s", "lesions of one direction"]
+    rows = []
+    for r in told["rows"]:
+        b0, single = r["b0"].values(), r["lesions_of_one_direction"]
+        spans = [f"{min(x):.2f}–{max(x):.2f}" if x else "–" for x in (list(b0), single)]
+        rows.append([f"{r['snr']:g}", shells_of(r), *(f"{r['dwi'][n]:.3f}" for n in names), *spans])
+    return table(heads, rows)
+
+
+def splits(told: Told) -> str:
+    """RMS error over σ of the DWIs in white and grey matter, a row a phantom and choice."""
+    heads = ["b0 SNR", "directions", "K", "splits", "voxels", "white", "grey", "CPU s"]
+    rows = [
+        [
+            f"{r['snr']:g}", shells_of(r), r["rank"], r["folds"], r["learned_on"],
+            f"{r['wm_rms_over_sigma']:.4f}", f"{r['gm_rms_over_sigma']:.4f}", r["cpu_s"],
+        ]
+        for r in told["rows"]
+    ]  # fmt: skip
+    return table(heads, rows)
+
+
+def scaling(told: Told) -> str:
+    heads = [
+        "grid",
+        "volumes",
+        "voxels in the mask",
+        "CPU s",
+        "peak MiB",
+        "float32 scan, MiB",
+        "ratio",
+    ]
+    both = [*told["voxels"], *told["volumes"]]
+    text = table(heads, [_size(r) for r in both])
+    return text + (
+        f"\nCPU seconds grow with the voxels to the power {told['slope_against_voxels']:g}, with "
+        f"the volumes to the power {told['slope_against_volumes']:g}.\n"
+    )
+
+
+def scaling_large(told: Told) -> str:
+    heads = [
+        "grid",
+        "volumes",
+        "voxels in the mask",
+        "CPU s",
+        "peak MiB",
+        "float32 scan, MiB",
+        "ratio",
+    ]
+    return table(heads, [_size(told)])
+
+
+def _size(r: Told) -> list[object]:
+    grid = "×".join(map(str, r["shape"]))
+    return [
+        grid,
+        r["volumes"],
+        r["mask_voxels"],
+        r["cpu_s"],
+        r["peak_mib"],
+        r["scan_mib"],
+        r["times_scan"],
+    ]
+
+
+def peers(told: Told) -> str:
+    """Errors, times and memory, method by method, for each noise level."""
+    text = ""
+    for name, rows in told["phantoms"].items():
+        columns = [c for c in rows["splitq"] if any(r.get(c) is not None for r in rows.values())]
+        cells = ([f"`{m}`", *(_figure(r.get(c)) for c in columns)] for m, r in rows.items())
+        text += f"\n{name}:\n\n" + table(["method", *columns], cells)
+    return text.lstrip()
+
+
+def _figure(value: object) -> object:
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
+def real_peers(told: Told) -> str:
+    """Excess of held-out raw volumes; ours less each method's, with its 95 % limits."""
+    heads = ["scan", "method", "DTI", "ours less it", "SH", "ours less it", "CPU s"]
+    rows = []
+    for scan, part in told["scans"].items():
+        for method, r in part["rows"].items():
+            cells: list[object] = []
+            for predictor in ("dti", "sh"):
+                less = r[predictor].get("ours_less_it")
+                limits = None if less is None else f"{less[0]:g} ({less[1]:g} … {less[2]:g})"
+                cells += [r[predictor]["excess"], limits]
+            # the work of a program or of worker processes is not in this process's CPU time
+            cpu = None if method in ("raw", "dwidenoise", "mppca") else r["cpu_s"]
+            rows.append([scan, f"`{method}`", *cells, cpu])
+    return table(heads, rows)
+
+
+def steps(told: Told) -> str:
+    """Errors and sharpness against the number of evaluations from the same weights."""
+    rows = told["rows"]
+    scores = [k for k in rows[0] if k != "pairing"]
+    heads = ["pair", "fusion", "noise", "evaluations", *scores]
+    return table(
+        heads,
+        [
+            [r["pairing"], *(r.get(k) for k in ("fusion", "noise", "evaluations")),
+             *(f"{r[s]:.4g}" for s in scores)]
+            for r in rows
+        ],
+    )  # fmt: skip
+
+
+FILLED: dict[str, Callable[[Told], str]] = {
+    "coverage": coverage, "splits": splits, "scaling_splitq": scaling,
+    "scaling_splitq_large": scaling_large, "peers_rician": peers, "peers_nc-chi": peers,
+    "real_peers": real_peers, "steps_phantom": steps, "steps_real": steps,
+}  # fmt: skip
+
+
+def block(name: str, results: Path = RESULTS) -> str:
+    """What stands in a page for one file of results; a line in place of what is not there."""
+    path = results / f"{name}.json"
+    if not path.exists():
+        return "*Not measured yet.*\n"
+    told = json.loads(path.read_text())
+    machine = told["machine"]
+    about = f"dwiser {told['versions']['dwiser']}, {machine['cpu']}, {told['date']}."
+    return f"{about}\n\n{FILLED[name](told)}"
+
+
+def filled(page: str, results: Path = RESULTS) -> str:
+    """The page with every block written anew."""
+    return BLOCK.sub(lambda m: f"{m[1]}{block(m[2], results)}{m[3]}", page)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if stale")
+    asked = parser.parse_args()
+    stale = False
+    for page in PAGES:
+        before = page.read_text()
+        after = filled(before)
+        stale = stale or before != after
+        if not asked.check:
+            page.write_text(after)
+    return int(asked.check and stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
