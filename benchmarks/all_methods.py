@@ -4,6 +4,7 @@
 at b=1000 and 6 b0s, b0 SNR 20) or ``… real`` (the 20 middle slices of sherbrooke_1p8mm in the
 folder that DWISER_DATA names). Each method is a ``compare`` of its own in a folder of its own, and
 the results are written after each: what is done is not done again, unless ``--again`` says so.
+Rows of methods that this run leaves out stay as they were recorded, with their date.
 """
 
 import argparse
@@ -66,7 +67,7 @@ def main() -> None:
     for label in labels:
         compared(label, asked, folder, held)
         figures = {"scan": about, "preset": asked.preset, "held_out_volumes": held}
-        figures |= {"rows": rows_of(folder, labels)}
+        figures |= {"rows": beside(rows_of(folder, labels), RESULTS / f"{name}.json")}
         print(save(name, asked.seed if asked.scan == "phantom" else 0, figures), flush=True)
     drawn(folder, labels, RESULTS / f"{name}.png")
 
@@ -145,6 +146,18 @@ def rows_of(folder: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
         work = {key: training[key] for key in ("iterations", "pixels") if key in training}
         rows.append(numbers(table[label]) | work)
     return rows
+
+
+def beside(rows: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    """These rows and, in the order of ``ALL``, those of other methods that were recorded before."""
+    if not path.exists():
+        return rows
+    told = json.loads(path.read_text())
+    new = {row["method"] for row in rows}
+    old = [{"date": told["date"]} | row for row in told["rows"] if row["method"] not in new]
+    order = [NOISY, *(v.label for v in parse_variants(ALL))]
+    place = {label: i for i, label in enumerate(order)}
+    return sorted([*rows, *old], key=lambda row: place.get(row["method"], len(order)))
 
 
 def numbers(row: dict[str, str]) -> dict[str, Any]:
