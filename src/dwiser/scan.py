@@ -99,6 +99,8 @@ class Scan:
     header : the NIfTI header the image came with, or None.
     mask : (X, Y, Z) bool or None; voxels outside come back unchanged.
     sigma : (X, Y, Z) or None; the noise's sd in the data's units, where it is known.
+    phase : (X, Y, Z, V) or None; the voxels' phase in radians, for methods that take it.
+    signed : whether the data are a real part, negative where noise makes them so.
 
     Raises
     ------
@@ -113,11 +115,13 @@ class Scan:
     header: Any = field(default=None, repr=False)
     mask: Bool[np.ndarray, "x y z"] | None = None
     sigma: Float[np.ndarray, "x y z"] | None = None
+    phase: Float[np.ndarray, "x y z v"] | None = None
+    signed: bool = False
 
     def __post_init__(self) -> None:
         data = np.asarray(self.data)
         if np.iscomplexobj(data):
-            raise InputError("The image is complex: give its magnitude.")
+            raise InputError("The data are complex: give magnitude and phase apart.")
         if data.ndim != 4:
             raise InputError(f"The image has {data.ndim} dimensions: a 4-D series is needed.")
         if data.shape[3] < 2:
@@ -128,7 +132,7 @@ class Scan:
                 f"{len(self.gradients)} b-values: give the table that belongs to it."
             )
         object.__setattr__(self, "data", data.astype(np.float32, copy=False))
-        _check_voxels(self.data)
+        _check_voxels(self.data, self.signed)
         object.__setattr__(self, "affine", np.asarray(self.affine, float))
         for name in ("mask", "sigma"):
             value = getattr(self, name)
@@ -137,6 +141,11 @@ class Scan:
                     f"The {name} has shape {value.shape}, the image {data.shape[:3]}: "
                     f"give a {name} on the image's grid."
                 )
+        if self.phase is not None and self.phase.shape != data.shape:
+            raise InputError(
+                f"The phase has shape {self.phase.shape}, the image {data.shape}: "
+                "give a phase on the image's grid."
+            )
         if self.mask is not None and not self.mask.any():
             raise InputError("The mask is empty: give one that covers the object.")
 
@@ -152,7 +161,7 @@ class Scan:
         return float(x), float(y), float(z)
 
 
-def _check_voxels(data: np.ndarray) -> None:
+def _check_voxels(data: np.ndarray, signed: bool) -> None:
     bad, negative, low, high = 0, 0, 0.0, 0.0
     for v in range(data.shape[3]):
         volume = data[..., v]
@@ -163,12 +172,12 @@ def _check_voxels(data: np.ndarray) -> None:
         raise InputError(f"The image has {bad} NaN or infinite voxels: replace them first.")
     if high <= 0:
         raise InputError("The image is all zero: there is nothing to denoise.")
-    if negative > 0.01 * data.size:
+    if negative > 0.01 * data.size and not signed:
         raise InputError(
             f"{negative / data.size:.0%} of the voxels are negative: this is no magnitude image "
             "(a phase or real part?); give the magnitude."
         )
-    if negative:
+    if negative and not signed:
         warnings.warn(
             f"{negative} voxels are negative (lowest {low:g}): the image may have been "
             "interpolated; denoise before any interpolation.",

@@ -14,6 +14,8 @@ from dwiser.cli.options import (
     Force,
     Mask,
     Method,
+    NoiseMap,
+    Phase,
     Preset,
     Quiet,
     Seed,
@@ -24,8 +26,6 @@ from dwiser.cli.options import (
 from dwiser.cli.progress import progress
 from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
-
-Saved = Annotated[Path | None, Parameter(negative=())]
 
 
 def denoise(
@@ -44,6 +44,14 @@ def denoise(
         Path | None, Parameter(help="Write what was removed, input − output, here.")
     ] = None,
     save_mask: Annotated[Path | None, Parameter(help="Write the mask that was used here.")] = None,
+    save_uncertainty: Annotated[
+        Path | None, Parameter(help="Write the sd of the result's error here.")
+    ] = None,
+    noise_map: NoiseMap = None,
+    noise_only: Annotated[
+        bool, Parameter(help="Write the noise's sd to OUT, and do nothing else.", negative=())
+    ] = False,
+    phase: Phase = None,
     b0_threshold: B0Threshold = B0_THRESHOLD,
     device: Device = "auto",
     threads: Threads = None,
@@ -54,12 +62,18 @@ def denoise(
 ) -> int:
     """Denoise a scan; units, geometry and volume order stay the input's."""
     from dwiser.methods.registry import settings_of
-    from dwiser.run import Request, denoise_file
+    from dwiser.run import Request, denoise_file, noise_file
 
     request = Request(
         dwi, out, bval, bvec, mask, method, preset, settings_of(settings or []),
         save_noise, save_residual, save_mask, b0_threshold, device, threads, seed, force,
+        noise_map=noise_map, phase=phase, save_uncertainty=save_uncertainty,
     )  # fmt: skip
+    if noise_only:
+        median = noise_file(request)
+        if not quiet:
+            print(f"{out}: sigma {median:.4g} (median in the mask)")
+        return 0
     with progress(quiet) as watch:
         result = denoise_file(request, watch)
     if not quiet:

@@ -10,6 +10,14 @@ Bvec = Annotated[Path | None, Parameter(help="b-vectors (default: beside the ima
 Mask = Annotated[
     Path | None, Parameter(help="Mask; voxels outside come back unchanged (default: Otsu).")
 ]
+NoiseMap = Annotated[
+    Path | None,
+    Parameter(help="The noise's sd (σ map) on the scan's grid, used instead of the estimate."),
+]
+Phase = Annotated[
+    Path | None,
+    Parameter(help="Phase of the series, in radians or scanner steps: denoise the complex image."),
+]
 Method = Annotated[str, Parameter(help="Which denoiser; 'dwiser methods' lists them.")]
 Preset = Annotated[
     str, Parameter(help="paper, laptop or smoke: a named set of the fields' values.")

@@ -1,20 +1,23 @@
 """Files: images, gradient tables, sidecars; whatever is wrong with one is said in one sentence."""
 
+from dwiser.io.about import about
 from dwiser.io.gradients import read_bvals, read_bvecs, read_gradients, write_bvals, write_bvecs
 from dwiser.io.names import Inputs, companion, find_inputs, stem
 from dwiser.io.nifti import load, read_on_grid, save_volume
-from dwiser.io.outputs import check_outputs, planned, write_set
+from dwiser.io.outputs import check_outputs, planned, planned_images, write_set
 from dwiser.io.result import save
 from dwiser.io.sidecar import carried_over, sha256, sidecar
 
 __all__ = [
     "Inputs",
+    "about",
     "carried_over",
     "check_outputs",
     "companion",
     "find_inputs",
     "load",
     "planned",
+    "planned_images",
     "read_bvals",
     "read_bvecs",
     "read_gradients",

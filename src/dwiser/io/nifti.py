@@ -19,6 +19,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 GZIP_MOST = 1032  # deflate makes nothing smaller than this many times
 AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
 SERIES_NDIM, MAP_NDIM = 4, 3
+FLOAT32 = np.dtype(np.float32)
 
 
 def load(
@@ -42,7 +43,8 @@ def load(
     -------
     Scan
         (X, Y, Z, V) float32 in the scanner's units (scale slope applied), volumes
-        contiguous in memory; its gradients keep the raw table.
+        contiguous in memory; its gradients keep the raw table. A complex image gives
+        its magnitude as data, and its phase.
 
     Raises
     ------
@@ -56,12 +58,14 @@ def load(
     gradients = read_gradients(files.bval, files.bvec, volumes=shape[-1], b0_threshold=b0_threshold)
     inside = None if mask is None else _read_mask(mask, dwi, image)
     with about(dwi):
+        data, phase = _series(image, shape)
         return Scan(
-            data=_voxels(image, shape),
+            data=data,
             affine=np.array(image.affine, float),
             gradients=gradients,
             header=image.header.copy(),
             mask=inside,
+            phase=phase,
         )
 
 
@@ -149,8 +153,6 @@ def _check_header(image: Any) -> None:
     dtype = image.get_data_dtype()
     if dtype.fields is not None:
         raise InputError("The image holds colours (RGB): give a magnitude image.")
-    if dtype.kind == "c":
-        raise InputError("The image is complex: give its magnitude.")
     if min(image.shape, default=0) < 1:
         raise InputError(f"The image has no voxels (shape {image.shape}): export it again.")
     if not np.isfinite(image.affine).all():
@@ -170,19 +172,33 @@ def _shape(image: Any, ndim: int) -> tuple[int, ...]:
     return shape
 
 
-def _voxels(image: Any, shape: tuple[int, ...]) -> Float32[np.ndarray, "x y z *v"]:
+def _series(
+    image: Any, shape: tuple[int, ...]
+) -> tuple[Float32[np.ndarray, "x y z v"], Float32[np.ndarray, "x y z v"] | None]:
+    """The voxels of a series; of a complex one the magnitude, and the phase in radians."""
+    if image.get_data_dtype().kind != "c":
+        return _voxels(image, shape), None
+    voxels = _voxels(image, shape, np.dtype(np.complex64))
+    return np.abs(voxels), np.angle(voxels)
+
+
+def _voxels(
+    image: Any, shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32
+) -> Shaped[np.ndarray, "x y z *v"]:
     """All voxels as float32, scaled; one volume at a time, so that float64 stays small."""
+    if kind == FLOAT32 and image.get_data_dtype().kind == "c":
+        raise InputError("The image is complex: give one that is real.")
     proxy = image.dataobj
     _check_size(image)
     scaled = (proxy.slope, proxy.inter) != (1, 0)
     try:
         raw = proxy.get_unscaled().reshape(shape, order="F")
-        voxels = np.empty(shape, np.float32, order="F")
+        voxels = np.empty(shape, kind, order="F")
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found as infinite
             for last in range(shape[-1]):
                 part = raw[..., last]
                 if scaled:
-                    part = part.astype(np.float64) * proxy.slope + proxy.inter
+                    part = part.astype(np.result_type(kind, np.float64)) * proxy.slope + proxy.inter
                 voxels[..., last] = part
     except MemoryError as error:
         raise InputError(

@@ -15,12 +15,14 @@ Writer: TypeAlias = Callable[[Path], None]
 
 SET_ENDINGS = (".json", ".bval", ".bvec")  # what comes with every image
 PAGE_ENDINGS = (".html", ".htm")
+WEIGHTS_ENDING = ".safetensors"
 
 
 def planned(
     out: FilePath,
     *extras: FilePath | None,
     pages: Iterable[FilePath | None] = (),
+    weights: Iterable[FilePath | None] = (),
     inputs: Iterable[FilePath] = (),
     force: bool = False,
 ) -> tuple[Path, ...]:
@@ -31,13 +33,14 @@ def planned(
     out : the image; OUT.json, OUT.bval and OUT.bvec come with it.
     extras : further images at paths of their own; None is passed over.
     pages : HTML pages that come with it; None is passed over.
+    weights : files of weights that come with it; None is passed over.
     inputs : files that are read and so may not be overwritten, not even with ``force``.
     force : whether files that exist may be replaced.
 
     Returns
     -------
     tuple of Path
-        The companions, the pages, the extras, and OUT last.
+        The companions, the pages, the weights, the extras, and OUT last.
 
     Raises
     ------
@@ -49,12 +52,27 @@ def planned(
     for page in texts:
         if page.suffix.lower() not in PAGE_ENDINGS:
             raise InputError(f"{page}: a report is a web page: end its name in .html.")
+    saved = [Path(path) for path in weights if path is not None]
+    for file in saved:
+        if file.suffix.lower() != WEIGHTS_ENDING:
+            raise InputError(f"{file}: weights are safetensors: end its name in {WEIGHTS_ENDING}.")
     images = [Path(path) for path in (*extras, out) if path is not None]
     for image in images:
         companion(image, "")  # refuses a name that is no image's
-    paths = (*(companion(out, extension) for extension in SET_ENDINGS), *texts, *images)
+    companions = (companion(out, extension) for extension in SET_ENDINGS)
+    paths = (*companions, *texts, *saved, *images)
     check_outputs(paths, inputs, force)
     return paths
+
+
+def planned_images(
+    *images: Path, inputs: Iterable[FilePath] = (), force: bool = False
+) -> tuple[Path, ...]:
+    """Images that are written without companions, checked as ``planned`` does."""
+    for image in images:
+        companion(image, "")
+    check_outputs(images, inputs, force)
+    return images
 
 
 def write_set(writers: Mapping[Path, Writer], *, force: bool = False) -> None:

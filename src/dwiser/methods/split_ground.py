@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Int
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.methods.base import Denoised
+from dwiser.methods.split_real import channels_of, real_scan
 from dwiser.prepare.apart import standing_apart
-from dwiser.prepare.coils import background_coils
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import sigma_map
@@ -31,7 +31,7 @@ class Ground:
     ----------
     y : (n, V) float32, (x − mean)/σ. mean : (V,) over the mask, in the data's units.
     subspace : what the volumes have in common; None where too few share anything.
-    alone : {volume: why it is a channel of its own}.
+    alone : {volume: why it is a channel of its own}. found : of the phase, if there is one.
     """
 
     mask: Bool[np.ndarray, "x y z"]
@@ -42,6 +42,7 @@ class Ground:
     subspace: Subspace | None
     groups: Groups
     alone: dict[int, str]
+    found: dict[str, Any]
 
     @property
     def rank(self) -> int:
@@ -99,6 +100,7 @@ class Ground:
             "volumes_denoised": len(self.mean),
             "volumes_on_their_own": {str(v): why for v, why in self.alone.items()},
             "volumes_passed_through": {},
+            **self.found,
         }
         if self.subspace is not None:
             ratio = self.subspace.signal / self.noise
@@ -120,7 +122,10 @@ def ground_of(
             f"the scan has {directions}: use a method that works on single volumes."
         )
     mask = object_mask(scan)
-    channels = background_coils(scan, mask) if coils is None else coils
+    found: dict[str, Any] = {}
+    if scan.phase is not None:
+        scan, found = real_scan(scan, scan.phase, mask)
+    channels = channels_of(scan, mask, coils)
     sigma = sigma_map(scan, mask, coils=channels)
     y = scan.data[mask]  # a copy: what follows works in place, for memory
     typical, mean = float(np.median(sigma[mask])), y.mean(0, dtype=np.float64)
@@ -132,7 +137,7 @@ def ground_of(
     covariance = second_moment(y)
     groups, alone = _shared(covariance, scan.gradients, fewest_shared, name)
     subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None
-    return Ground(mask, sigma, channels, y, mean, subspace, groups, alone)
+    return Ground(mask, sigma, channels, y, mean, subspace, groups, alone, found)
 
 
 def _shared(

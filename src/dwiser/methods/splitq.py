@@ -53,6 +53,7 @@ class Splitq:
     least_directions: ClassVar[int] = 6
     least_b0s: ClassVar[int] = 0
     has_seed: ClassVar[bool] = True
+    takes_phase: ClassVar[bool] = True
 
     folds: int = option(LAPTOP["folds"].value, "splits; each volume is held out once", least=2)
     learned_on: int = option(

@@ -5,6 +5,8 @@ imaginary part is σ times a noncentral χ with 2n degrees of freedom; n = 1 is 
 Koay & Basser 2006 (10.1016/j.jmr.2006.01.016); Constantinides et al. 1997
 (10.1002/mrm.1910380524); Aja-Fernández et al. 2011 (10.1016/j.mri.2010.11.002) for the
 effective number of channels, which need not be whole.
+
+0 channels (``NONE``) stand for no magnitude at all: a real part, Gaussian of mean θ and sd 1.
 """
 
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from jaxtyping import Float
 from scipy.ndimage import map_coordinates
 from scipy.special import gammaln, hyp1f1
 
+NONE = 0.0  # channels: a real part, not a magnitude
 SERIES = 20.0  # θ above which the moments' expansions in 1/θ² are exact to 1e-3 for n ≤ 16
 KOAY_ROUNDS = 30  # fixed-point rounds: above the floor five do, at it the approach is slow
 HIGHEST, STEP = 14.0, 0.01  # of the table that inverts the mean, in σ
@@ -27,6 +30,8 @@ def magnitude_moments(
 ) -> tuple[Float[np.ndarray, "*s"], Float[np.ndarray, "*s"]]:
     """Mean and variance at σ = 1 of a magnitude whose true signal is ``theta``."""
     theta = np.asarray(theta, float)
+    if coils == NONE:
+        return theta, np.ones_like(theta)
     low, far = np.minimum(theta, SERIES), np.maximum(theta, SERIES)
     height = np.sqrt(2) * np.exp(gammaln(coils + 0.5) - gammaln(coils))
     near = height * hyp1f1(-0.5, coils, -(low**2) / 2)
@@ -79,6 +84,8 @@ def expected_magnitude(
     signal: Float[np.ndarray, "*s"], sigma: Float[np.ndarray, "*s"], coils: float | int = 1
 ) -> Float[np.ndarray, "*s"]:
     """The mean of the magnitude that shows ``signal``: the inverse of ``true_signal``."""
+    if coils == NONE:
+        return signal
     law, safe = _law(coils), np.where(sigma > 0, sigma, 1)
     return np.where(sigma > 0, np.interp(signal / safe, law.theta, law.mean) * safe, signal)
 
@@ -118,6 +125,8 @@ def true_signal(
     -----
     Koay & Basser 2006 invert the mean itself (``spread`` 0). Where σ is 0 the mean stands.
     """
+    if coils == NONE:
+        return mean.astype(np.float32)
     table, _ = _inverse(coils)
     row = float(np.interp(spread, SPREADS, np.arange(len(SPREADS))))
     low = min(int(row), len(SPREADS) - 2)

@@ -2,6 +2,16 @@
 
 from dwiser.run.corridor import Request, denoise, denoise_file, save
 from dwiser.run.demo import demonstrate
+from dwiser.run.noise import noise_file
 from dwiser.run.survey import Survey, survey
 
-__all__ = ["Request", "Survey", "demonstrate", "denoise", "denoise_file", "save", "survey"]
+__all__ = [
+    "Request",
+    "Survey",
+    "demonstrate",
+    "denoise",
+    "denoise_file",
+    "noise_file",
+    "save",
+    "survey",
+]

@@ -20,6 +20,7 @@ from dwiser.machine import Machine, find_machine, limited
 from dwiser.methods.base import Denoised, Denoiser
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
 from dwiser.prepare.shells import shell_table, shells
+from dwiser.run.given import check_phase, check_uncertainty, noise_model, with_maps
 from dwiser.run.memory import peak_memory
 from dwiser.scan import B0_THRESHOLD, Scan
 from dwiser.watch import Watch, silent
@@ -45,6 +46,9 @@ class Request:
     threads: int | None = None
     seed: int = 0
     force: bool = False
+    noise_map: Path | None = None
+    phase: Path | None = None
+    save_uncertainty: Path | None = None
 
 
 def denoise(
@@ -73,9 +77,11 @@ def denoise(
     chosen = build(method, preset, settings) if isinstance(method, str) else method
     if seed < 0:
         raise InputError(f"--seed must not be negative: {seed} is.")
+    if scan.phase is not None:
+        check_phase(chosen)
     machine = find_machine(device, threads)
     begun = perf_counter()
-    with limited(machine), _recorded() as heard, peak_memory() as peak:
+    with limited(machine), recorded() as heard, peak_memory() as peak:
         result = chosen.denoise(scan, machine=machine, seed=seed, watch=watch)
     if not np.isfinite(result.data).all():
         raise DwiserError("The result holds NaN: the training diverged; lower learning_rate.")
@@ -89,13 +95,21 @@ def denoise_file(request: Request, watch: Watch = silent) -> Denoised:
     """Denoise a file into a set of files; everything that can be refused is, before the work."""
     chosen = build(request.method, request.preset, request.settings)
     find_machine(request.device, request.threads)
-    extras = (request.save_noise, request.save_residual, request.save_mask)
+    if request.phase is not None:
+        check_phase(chosen)
+    if request.save_uncertainty is not None:
+        check_uncertainty(chosen)
+    extras = (
+        request.save_noise, request.save_residual, request.save_mask, request.save_uncertainty,
+    )  # fmt: skip
+    maps_in = tuple(f for f in (request.noise_map, request.phase) if f is not None)
     named = [f for f in (request.dwi, request.bval, request.bvec, request.mask) if f is not None]
-    planned(request.out, *extras, inputs=named, force=request.force)
-    with _recorded() as heard:
+    planned(request.out, *extras, inputs=[*named, *maps_in], force=request.force)
+    with recorded() as heard:
         scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
+        scan, given = with_maps(scan, noise_map=request.noise_map, phase=request.phase)
         acquisition = carried_over(request.dwi)
-    files = find_inputs(*named_inputs(request)).files
+    files = (*find_inputs(*named_inputs(request)).files, *maps_in)
     planned(request.out, *extras, inputs=files, force=request.force)
     result = denoise(
         scan, chosen, request.preset,
@@ -103,9 +117,12 @@ def denoise_file(request: Request, watch: Watch = silent) -> Denoised:
     )  # fmt: skip
     result.record["Warnings"][:0] = heard
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
-    result.record.update(acquisition | source)
-    residual = None if request.save_residual is None else scan.data - result.data
-    maps = dict(zip(extras, (result.sigma, residual, result.mask), strict=True))
+    result.record.update(acquisition | source | given)
+    found = (
+        result.sigma, None if request.save_residual is None else scan.data - result.data,
+        result.mask, result.uncertainty,
+    )  # fmt: skip
+    maps = dict(zip(extras, found, strict=True))
     wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
     save_set(
         result.data, request.out, scan,
@@ -125,7 +142,7 @@ def save(denoised: Denoised, out: str | Path, scan: Scan, *, force: bool = False
 
 
 @contextmanager
-def _recorded() -> Iterator[list[str]]:
+def recorded() -> Iterator[list[str]]:
     """Collects dwiser's warnings as text; the user still sees each, once."""
     heard: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
@@ -163,7 +180,7 @@ def _found(scan: Scan, result: Denoised, seconds: float, peak_mib: float) -> dic
     found: dict[str, Any] = {
         "Shells": shell_table(scan.gradients),
         "B0Threshold": scan.gradients.b0_threshold,
-        "NoiseModel": "Rician magnitude; sd from Marchenko-Pastur on 5x5x5 patches, Koay-corrected",
+        "NoiseModel": noise_model(scan),
         "WallTimeSeconds": round(seconds, 2),
         "PeakMemoryMiB": round(peak_mib, 1),
     }

@@ -111,7 +111,7 @@ def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
 
     absent: dict[str, str] = {}
     removed = result.record.get("noise_floor") == "removed"
-    floor = result.record["coils"] if removed else None
+    floor = (result.record["coils"] or 1) if removed else None  # 0: a real part, ours alone
     held = (
         _tell(absent, "held-out", lambda: _held_out(known, sigma, again, plan, absent, floor)) or {}
     )

@@ -93,7 +93,6 @@ IMAGES = {
     "3-D": (lambda s: s.series(data=s.data[..., 0]), "3 dimensions"),
     "5-D": (lambda s: s.series(data=s.data.reshape(5, 4, 3, 2, 4)), "5 dimensions"),
     "one volume": (lambda s: s.series(data=s.data[..., :1]), "one volume"),
-    "complex": (lambda s: s.series(data=s.data.astype(np.complex64)), "complex"),
     "RGB": (rgb, "RGB"),
     "NaN": (lambda s: changed(s, (1, 2, 0, 3), np.nan), "1 NaN or infinite voxels"),
     "inf": (lambda s: changed(s, (1, 2, slice(None), 3), np.inf), "3 NaN or infinite"),

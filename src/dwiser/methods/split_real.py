@@ -1,0 +1,49 @@
+"""splitq on a complex scan: the real part in place of the magnitude, and the law of its noise."""
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dwiser.errors import DwiserWarning
+from dwiser.prepare.coils import background_coils
+from dwiser.prepare.moments import NONE
+from dwiser.prepare.noise import sigma_map
+from dwiser.prepare.phase import real_part
+from dwiser.scan import Scan
+
+IMAGINARY = 1.15  # sd of the imaginary part over the noise's, above which the phase is not smooth
+
+
+def real_scan(
+    scan: Scan, phase: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
+) -> tuple[Scan, dict[str, Any]]:
+    """The scan's real part once its smooth phase is off, and what its imaginary part says.
+
+    Warns where more than noise is left in the imaginary part: a phase that is not smooth.
+    """
+    real = real_part(scan.data, phase, mask)
+    scan = replace(scan, data=real.data, phase=None, signed=True)
+    sigma = sigma_map(scan, mask, coils=NONE)
+    usual = float(np.sqrt(np.square(sigma[mask], dtype=float).mean()))
+    if usual == 0:
+        return replace(scan, sigma=sigma), {}
+    over = real.imaginary / usual
+    if np.median(over) > IMAGINARY:
+        warnings.warn(
+            f"The imaginary part's sd is {np.median(over):.2f} times the noise's: the phase is not "
+            "smooth, and signal is lost; denoise the magnitude alone and compare.",
+            DwiserWarning,
+            stacklevel=5,
+        )
+    told = {"imaginary_over_sigma": [round(float(v), 3) for v in np.percentile(over, (0, 50, 100))]}
+    return replace(scan, sigma=sigma), told
+
+
+def channels_of(scan: Scan, mask: Bool[np.ndarray, "x y z"], given: float | None) -> float:
+    """Channels behind the magnitude: none for a real part, those given, or the background's."""
+    if scan.signed:
+        return NONE
+    return background_coils(scan, mask) if given is None else given

@@ -1,0 +1,71 @@
+"""What a user gives beside the scan: a σ map, a phase; and what a method can make of it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dwiser.errors import InputError
+from dwiser.io import about, read_on_grid
+from dwiser.methods.base import Denoiser
+from dwiser.methods.registry import METHODS
+from dwiser.prepare.given_sigma import whole_map
+from dwiser.prepare.phase import as_radians
+from dwiser.scan import Scan
+
+
+def with_maps(
+    scan: Scan, *, noise_map: Path | None = None, phase: Path | None = None
+) -> tuple[Scan, dict[str, Any]]:
+    """The scan with the σ map and the phase that were given, and what the record says of them."""
+    told: dict[str, Any] = {}
+    if noise_map is not None:
+        sigma = read_on_grid(noise_map, scan, "σ map")
+        with about(noise_map):
+            scan = replace(scan, sigma=whole_map(sigma, scan.data))
+        told["NoiseMap"] = str(noise_map)
+    if phase is not None:
+        if scan.phase is not None:
+            raise InputError(f"{phase}: the image is complex and has its phase: drop --phase.")
+        values = read_on_grid(phase, scan, "phase", series=True)
+        with about(phase):
+            turned, unit = as_radians(values)
+        scan = replace(scan, phase=turned)
+        told |= {"Phase": str(phase), "PhaseUnit": unit}
+    return scan, told
+
+
+def check_phase(method: Denoiser) -> None:
+    """Refuse a method that knows magnitudes only."""
+    if not getattr(method, "takes_phase", False):
+        raise InputError(
+            f"{_name(method)} cannot use a phase, it works on magnitudes: give the magnitude "
+            f"alone, or take {_those('takes_phase')}."
+        )
+
+
+def check_uncertainty(method: Denoiser) -> None:
+    """Refuse a method that gives no map of its uncertainty."""
+    if not getattr(method, "gives_uncertainty", False):
+        raise InputError(
+            f"{_name(method)} gives no uncertainty: leave out --save-uncertainty, or take "
+            f"{_those('gives_uncertainty')}."
+        )
+
+
+def noise_model(scan: Scan) -> str:
+    """In words, where σ comes from and what law the noise has."""
+    law = "Rician or nc-chi magnitude" if scan.phase is None else "Gaussian, real part"
+    if scan.sigma is not None:
+        return f"{law}; sd from the map that was given"
+    corrected = ", Koay-corrected" if scan.phase is None else ""
+    return f"{law}; sd from Marchenko-Pastur on 5x5x5 patches{corrected}"
+
+
+def _name(method: Denoiser) -> str:
+    return str(getattr(method, "name", type(method).__name__.lower()))
+
+
+def _those(flag: str) -> str:
+    """The methods that can, for the sentence that refuses one that cannot."""
+    able = [name for name, entry in METHODS.items() if getattr(entry.load(), flag, False)]
+    return "--method " + " or ".join(able) if able else "none: no method of this version does"

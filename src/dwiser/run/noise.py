@@ -1,0 +1,52 @@
+"""``--noise-only``: the σ map of a scan, and nothing else."""
+
+import warnings
+from functools import partial
+
+import numpy as np
+
+from dwiser.errors import DwiserWarning, InputError
+from dwiser.io import find_inputs, load, planned_images, save_volume, write_set
+from dwiser.machine import find_machine, limited
+from dwiser.methods.registry import build
+from dwiser.prepare.coils import background_coils
+from dwiser.prepare.mask import object_mask
+from dwiser.prepare.noise import sigma_map
+from dwiser.run.corridor import Request, named_inputs
+
+
+def noise_file(request: Request) -> float:
+    """Estimate the noise's sd and write it to OUT, a map; its median over the mask.
+
+    It is the map that ``splitq`` works with: σ of one receiver channel, in the scan's units.
+
+    Raises
+    ------
+    InputError
+        For anything that would be left unwritten, and for what is wrong with an input.
+    """
+    idle = {
+        "--noise-map": request.noise_map, "--phase": request.phase,
+        "--save-noise": request.save_noise, "--save-residual": request.save_residual,
+        "--save-uncertainty": request.save_uncertainty,
+    }  # fmt: skip
+    for option, value in idle.items():
+        if value is not None:
+            raise InputError(f"With --noise-only OUT is the σ map and all there is: drop {option}.")
+    chosen = build(request.method, request.preset, request.settings)
+    images = [request.out] if request.save_mask is None else [request.save_mask, request.out]
+    inputs = find_inputs(*named_inputs(request)).files
+    planned_images(*images, inputs=inputs, force=request.force)
+    scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
+    with limited(find_machine("cpu", request.threads)):
+        mask = object_mask(scan)
+        coils = getattr(chosen, "coils", None) or background_coils(scan, mask)
+        sigma = sigma_map(scan, mask, coils=coils)
+    if not sigma.any():
+        warnings.warn("No noise was found in the scan: σ is 0.", DwiserWarning, stacklevel=2)
+    maps = dict(zip(images[::-1], (sigma, mask), strict=False))
+    write_set(
+        {path: partial(save_volume, maps[path], like=scan) for path in images},
+        force=request.force,
+    )
+    return float(np.median(sigma[mask]))

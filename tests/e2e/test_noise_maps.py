@@ -1,0 +1,99 @@
+"""σ maps and phases through the command: in, out, and refused."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from dwiser.cli import main
+
+pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+
+
+def voxels(path: Path) -> np.ndarray:
+    return np.asarray(nib.load(path).dataobj)
+
+
+def denoised(folder: Path, out: str, *words: str) -> np.ndarray:
+    command = ["denoise", str(folder / "dwi.nii.gz"), str(folder / out), *words]
+    assert main([*command, "--threads", "1", "--device", "cpu", "-q"]) == 0
+    return voxels(folder / out)
+
+
+def refused(folder: Path, capsys, *words: str) -> str:
+    before = sorted(p.name for p in folder.iterdir())
+    assert main(["denoise", str(folder / "dwi.nii.gz"), str(folder / "out.nii.gz"), *words]) == 2
+    assert sorted(p.name for p in folder.iterdir()) == before
+    told = [line for line in capsys.readouterr().err.splitlines() if "warning:" not in line]
+    assert len(told) == 1
+    return told[0]
+
+
+def test_noise_only_writes_the_map_that_splitq_works_with_and_nothing_else(files: Path) -> None:
+    before = {p.name for p in files.iterdir()}
+    denoised(files, "only.nii.gz", "--noise-only")
+    assert {p.name for p in files.iterdir()} == before | {"only.nii.gz"}
+    denoised(files, "out.nii.gz", "--save-noise", str(files / "sigma.nii.gz"))
+    np.testing.assert_array_equal(voxels(files / "only.nii.gz"), voxels(files / "sigma.nii.gz"))
+    np.testing.assert_array_equal(nib.load(files / "only.nii.gz").affine,
+                                  nib.load(files / "dwi.nii.gz").affine)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["splitq", "nlmeans", "subspace"])
+def test_a_given_map_is_used_instead_of_the_estimate(files: Path, method: str) -> None:
+    image = nib.load(files / "dwi.nii.gz")
+    given = files / "given.nii.gz"
+    words = ("--method", method, "--noise-map", str(given), "--force")
+
+    def with_sigma(value: float) -> np.ndarray:
+        sigma = np.full(image.shape[:3], value, np.float32)
+        nib.save(nib.Nifti1Image(sigma, image.affine), given)
+        return denoised(files, "out.nii.gz", *words, "--save-noise", str(files / "s.nii.gz"))
+
+    small, large = with_sigma(5), with_sigma(80)
+    np.testing.assert_array_equal(voxels(files / "s.nii.gz"), 80)
+    raw = voxels(files / "dwi.nii.gz")
+    assert (raw - small).std() < 0.95 * (raw - large).std()  # less noise, less is removed
+    assert "given" in (files / "out.json").read_text()
+
+
+def test_a_phase_beside_the_magnitude_or_in_a_complex_image_is_the_same(files: Path) -> None:
+    image = nib.load(files / "dwi.nii.gz")
+    raw = voxels(files / "dwi.nii.gz")
+    x = np.linspace(-3.1, 3.1, raw.shape[0])[:, None, None, None] + np.zeros(raw.shape)
+    steps = np.round(x / np.pi * 4096).astype(np.int16)
+    nib.save(nib.Nifti1Image(steps, image.affine), files / "phase.nii.gz")
+    apart = denoised(files, "apart.nii.gz", "--phase", str(files / "phase.nii.gz"))
+    z = (raw * np.exp(1j * steps * np.pi / 4096)).astype(np.complex64)
+    nib.save(nib.Nifti1Image(z, image.affine), files / "dwi.nii.gz")
+    together = denoised(files, "together.nii.gz")
+    np.testing.assert_allclose(apart, together, rtol=1e-3, atol=0.5)
+    assert "scanner steps of 2π/8192" in (files / "apart.json").read_text()
+    assert apart.min() >= 0
+
+
+def test_what_cannot_be_done_is_said_before_the_work(files: Path, capsys) -> None:
+    image = nib.load(files / "dwi.nii.gz")
+    phase = np.zeros(image.shape, np.float32)
+    phase[..., 0] = 3
+    nib.save(nib.Nifti1Image(phase, image.affine), files / "phase.nii.gz")
+    given = ("--phase", str(files / "phase.nii.gz"))
+    assert "works on magnitudes" in refused(files, capsys, *given, "--method", "mppca")
+    out = str(files / "u.nii.gz")
+    words = ("--save-uncertainty", out, "--method", "nlmeans")
+    assert "gives no uncertainty" in refused(files, capsys, *words)
+    words = ("--noise-only", "--save-residual", out)
+    assert "drop --save-residual" in refused(files, capsys, *words)
+    words = ("--noise-map", str(files / "dwi.nii.gz"))
+    assert "output" not in refused(files, capsys, *words)
+    words = ("--noise-map", str(files / "dwi.bval"))
+    assert "dwi.bval" in refused(files, capsys, *words)
+
+
+def test_an_output_does_not_replace_a_given_map(files: Path, capsys) -> None:
+    image = nib.load(files / "dwi.nii.gz")
+    sigma = files / "sigma.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(image.shape[:3], np.float32), image.affine), sigma)
+    words = ("--noise-map", str(sigma), "--save-noise", str(sigma), "--force")
+    assert "also an input" in refused(files, capsys, *words)

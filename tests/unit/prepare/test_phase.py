@@ -1,0 +1,104 @@
+"""The phase taken off: units, no floor, nothing lost where the phase is smooth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dwiser.errors import InputError
+from dwiser.methods.registry import build
+from dwiser.prepare.phase import as_radians, real_part
+from dwiser.seeds import stream
+from dwiser.simulate import phantom
+from dwiser.simulate.noise import complex_noise
+
+SHAPE = (40, 36, 4, 6)
+RNG = np.random.default_rng(0)
+
+
+def wrapped() -> np.ndarray:
+    return RNG.uniform(-np.pi, np.pi, SHAPE).astype(np.float32)
+
+
+def ramp() -> np.ndarray:
+    """Smooth, three turns across the field, another in each volume."""
+    x = np.linspace(0, 6 * np.pi, SHAPE[0])[:, None, None, None]
+    y = np.linspace(0, 2 * np.pi, SHAPE[1])[None, :, None, None]
+    return (x + y * np.arange(SHAPE[3]) + np.zeros(SHAPE)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("low", "steps", "unit"),
+    [
+        (-4096, 8192, "8192"),
+        (0, 4096, "4096"),
+        (-2048, 4096, "4096"),
+        (0, 65536, "65536"),
+        (-180, 360, "degrees"),
+        (-1000 * np.pi, 2000 * np.pi, "milliradians"),
+        (-np.pi, 2 * np.pi, "radians"),
+        (0, 2 * np.pi, "radians"),
+    ],
+)
+def test_a_scanners_steps_become_radians(low, steps, unit) -> None:
+    phase = wrapped()
+    stored = ((phase / (2 * np.pi) + 0.5) * steps + low).astype(np.float32)
+    radians, told = as_radians(stored)
+    assert unit in told
+    assert radians.dtype == np.float32
+    turn = np.exp(1j * radians) / np.exp(1j * phase)  # the same but for one offset of all
+    assert np.abs(turn - turn.flat[0]).max() < 0.02
+
+
+@pytest.mark.parametrize(("values", "says"), [(700, "neither radians"), (np.nan, "NaN"), (0, "0")])
+def test_what_is_no_phase_is_refused(values, says) -> None:
+    phase = wrapped() * 0
+    phase[0, 0, 0, 0] = values
+    with pytest.raises(InputError, match=says):
+        as_radians(phase)
+
+
+def test_without_noise_the_magnitude_comes_back() -> None:
+    x, y = (np.linspace(-1, 1, n) for n in SHAPE[:2])
+    magnitude = 100 * np.exp(-(x[:, None, None, None] ** 2) - y[None, :, None, None] ** 2)
+    magnitude = (magnitude + np.zeros(SHAPE)).astype(np.float32)
+    real = real_part(magnitude, ramp(), np.ones(SHAPE[:3], bool))
+    inner = (slice(4, -4), slice(4, -4))
+    np.testing.assert_allclose(real.data[inner], magnitude[inner], rtol=0.03)
+
+
+def test_pure_noise_has_no_floor() -> None:
+    """Mean 0 and variance σ², where the magnitude's mean is 1.25 σ."""
+    noise = RNG.standard_normal((2, *SHAPE)).astype(np.float32)
+    z = noise[0] + 1j * noise[1]
+    real = real_part(np.abs(z), np.angle(z), np.ones(SHAPE[:3], bool))
+    assert np.abs(z).mean() > 1.2
+    assert abs(real.data.mean()) < 4 / np.sqrt(real.data.size)
+    assert real.data.std() == pytest.approx(1, abs=0.02)
+    np.testing.assert_allclose(real.imaginary, 1, atol=0.05)
+
+
+def test_a_phase_that_is_not_smooth_shows_in_the_imaginary_part() -> None:
+    magnitude = np.full(SHAPE, 10, np.float32)
+    real = real_part(magnitude, wrapped(), np.ones(SHAPE[:3], bool))
+    assert (real.imaginary > 5).all()
+
+
+@pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+def test_splitq_errs_less_with_the_phase_than_without(machine) -> None:
+    """At the floor: error and bias of a phantom whose true signal is known."""
+    made = phantom(shape=(26, 24, 8), shells=((3000.0, 12),), n_b0=2, snr=8.0, seed=3)
+    turn = np.exp(1j * np.linspace(0, 4, 26)[:, None, None, None]) * np.exp(1j * np.arange(14))
+    noise = np.stack([complex_noise(made.mask.shape, stream(1, "phase", v)) for v in range(14)], -1)
+    z = (made.truth * turn + made.sigma[..., None] * noise).astype(np.complex64)
+    scan = replace(made.scan, data=np.abs(z), mask=made.mask)
+    alone = build("splitq").denoise(scan, machine=machine, seed=0)
+    both = build("splitq").denoise(replace(scan, phase=np.angle(z)), machine=machine, seed=0)
+    errors = [
+        (r.data - made.truth)[made.mask] / made.sigma[made.mask][:, None] for r in (alone, both)
+    ]
+    assert np.square(errors[1]).mean() < 0.8 * np.square(errors[0]).mean()
+    assert abs(errors[1].mean()) < abs(errors[0].mean())
+    assert both.record["coils"] == 0
+    np.testing.assert_array_equal(both.data[~made.mask], scan.data[~made.mask])
+    assert np.median(both.sigma[made.mask] / made.sigma[made.mask]) == pytest.approx(1, abs=0.1)
