@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from dwiser.errors import InputError
 
+GIB = 2**30
 DEVICES = ("auto", "cpu", "cuda")
+
+
+UNITS = {"": GIB, "k": 2**10, "m": 2**20, "g": GIB, "t": 2**40}
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,46 @@ def usable_cores() -> int:
     except (OSError, ValueError):
         pass
     return max(1, cores)
+
+
+def memory_of(text: str) -> int:
+    """Bytes from "8", "8G", "8 GiB" (both GiB), "500M": powers of 1024.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
+    amount = float(found[1]) * UNITS[found[2]] if found else 0.0
+    if amount < 1:
+        raise InputError(f"--memory {text!r} is no amount of memory: write 8G or 500M.")
+    return int(amount)
+
+
+def usable_memory() -> int | None:
+    """Bytes that this process may still take: what is free, within its cgroup's limit."""
+    found = [_free(), _cgroup_left()]
+    known = [n for n in found if n is not None]
+    return min(known) if known else None
+
+
+def _free() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(n.split()[1]) * 1024 for n in lines if n.startswith("MemAvailable:")), None)
+
+
+def _cgroup_left() -> int | None:
+    home = Path("/sys/fs/cgroup")
+    try:
+        limit, used = (home / "memory.max").read_text(), (home / "memory.current").read_text()
+        cache = [n for n in (home / "memory.stat").read_text().splitlines() if "inactive_file" in n]
+        return int(limit) - int(used) + sum(int(n.split()[1]) for n in cache[:1])
+    except (OSError, ValueError):  # no cgroup, or no limit ("max")
+        return None
 
 
 def find_machine(device: str = "auto", threads: int | None = None) -> Machine:

@@ -16,6 +16,7 @@ INTERRUPTED = 130
 USAGE = 2
 COMMANDS = {
     "denoise": "Denoise a scan; units, geometry and volume order stay the input's.",
+    "apply": "Denoise a scan with weights learned on another one of the same protocol.",
     "info": "Say what a scan is, how noisy, and what denoising would do and take.",
     "methods": "List the methods; with a NAME, its fields, defaults and their sources.",
     "simulate": "Make a scan whose truth is known, with noise of known σ.",
@@ -46,7 +47,10 @@ def main(argv: list[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     warnings.showwarning = _show_warning
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in ("SIGTERM", "SIGHUP"):  # a batch system's end, a closed terminal
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     try:
         code = build_app()(words or ["--help"], exit_on_error=False, print_error=False)
         return code if isinstance(code, int) else 0
@@ -54,8 +58,9 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(_one_line(str(error)), USAGE, debug)
     except DwiserError as error:
         return _fail(str(error), error.exit_code, debug)
-    except KeyboardInterrupt:
-        return _fail("Interrupted: nothing was written.", INTERRUPTED, debug)
+    except KeyboardInterrupt as error:
+        told = str(error) or "Interrupted: nothing was written."
+        return _fail(told, INTERRUPTED, debug)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -13,11 +13,16 @@ from dwiser.cli.options import (
     Device,
     Force,
     Mask,
+    Memory,
     Method,
     NoiseMap,
     Phase,
     Preset,
     Quiet,
+    SaveMask,
+    SaveNoise,
+    SaveResidual,
+    SaveWeights,
     Seed,
     Settings,
     Threads,
@@ -26,6 +31,14 @@ from dwiser.cli.options import (
 from dwiser.cli.progress import progress
 from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
+
+if TYPE_CHECKING:
+    from dwiser.run import Request
+
+GO_ON = (
+    "Interrupted: no output was written; a checkpoint of the training is kept beside it, go on "
+    "with --resume."
+)
 
 
 def denoise(
@@ -39,11 +52,9 @@ def denoise(
     method: Method = DEFAULT_METHOD,
     preset: Preset = "laptop",
     settings: Settings = None,
-    save_noise: Annotated[Path | None, Parameter(help="Write the noise's sd (σ map) here.")] = None,
-    save_residual: Annotated[
-        Path | None, Parameter(help="Write what was removed, input − output, here.")
-    ] = None,
-    save_mask: Annotated[Path | None, Parameter(help="Write the mask that was used here.")] = None,
+    save_noise: SaveNoise = None,
+    save_residual: SaveResidual = None,
+    save_mask: SaveMask = None,
     save_uncertainty: Annotated[
         Path | None, Parameter(help="Write the sd of the result's error here.")
     ] = None,
@@ -52,9 +63,20 @@ def denoise(
         bool, Parameter(help="Write the noise's sd to OUT, and do nothing else.", negative=())
     ] = False,
     phase: Phase = None,
+    save_weights: SaveWeights = None,
+    warm_start: Annotated[
+        Path | None, Parameter(help="Weights of another scan to begin the training with.")
+    ] = None,
+    resume: Annotated[
+        bool, Parameter(help="Go on from the checkpoint beside OUT.", negative=())
+    ] = False,
+    checkpoint_every: Annotated[
+        float, Parameter(help="Seconds between two checkpoints of a training.")
+    ] = 60.0,
     b0_threshold: B0Threshold = B0_THRESHOLD,
     device: Device = "auto",
     threads: Threads = None,
+    memory: Memory = None,
     seed: Seed = 0,
     force: Force = False,
     verbose: Verbose = False,
@@ -62,22 +84,36 @@ def denoise(
 ) -> int:
     """Denoise a scan; units, geometry and volume order stay the input's."""
     from dwiser.methods.registry import settings_of
-    from dwiser.run import Request, denoise_file, noise_file
+    from dwiser.run import Request, noise_file
 
     request = Request(
         dwi, out, bval, bvec, mask, method, preset, settings_of(settings or []),
         save_noise, save_residual, save_mask, b0_threshold, device, threads, seed, force,
         noise_map=noise_map, phase=phase, save_uncertainty=save_uncertainty,
+        save_weights=save_weights, warm_start=warm_start, resume=resume,
+        checkpoint_every=checkpoint_every, memory=memory,
     )  # fmt: skip
     if noise_only:
         median = noise_file(request)
         if not quiet:
             print(f"{out}: sigma {median:.4g} (median in the mask)")
         return 0
-    with progress(quiet) as watch:
-        result = denoise_file(request, watch)
+    return run_and_tell(request, verbose=verbose, quiet=quiet)
+
+
+def run_and_tell(request: "Request", *, verbose: bool, quiet: bool) -> int:
+    """Denoise, with progress, and say what came of it."""
+    from dwiser.run import checkpoint_path, denoise_file
+
+    try:
+        with progress(quiet) as watch:
+            result = denoise_file(request, watch)
+    except KeyboardInterrupt as error:
+        if checkpoint_path(request.out).exists():
+            raise KeyboardInterrupt(GO_ON) from error
+        raise
     if not quiet:
-        print(_summary(out, result.record))
+        print(_summary(request.out, result.record))
     if verbose:
         print(json.dumps(result.record, indent=2, default=str, ensure_ascii=False))
     return 0

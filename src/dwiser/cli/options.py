@@ -18,6 +18,14 @@ Phase = Annotated[
     Path | None,
     Parameter(help="Phase of the series, in radians or scanner steps: denoise the complex image."),
 ]
+SaveNoise = Annotated[Path | None, Parameter(help="Write the noise's sd (σ map) here.")]
+SaveResidual = Annotated[
+    Path | None, Parameter(help="Write what was removed, input − output, here.")
+]
+SaveMask = Annotated[Path | None, Parameter(help="Write the mask that was used here.")]
+SaveWeights = Annotated[
+    Path | None, Parameter(help="Write what was learned here (.safetensors), for apply.")
+]
 Method = Annotated[str, Parameter(help="Which denoiser; 'dwiser methods' lists them.")]
 Preset = Annotated[
     str, Parameter(help="paper, laptop or smoke: a named set of the fields' values.")
@@ -35,6 +43,10 @@ B0Threshold = Annotated[
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="Where to compute.")]
 Threads = Annotated[int | None, Parameter(help="CPU threads (default: all this process may use).")]
+Memory = Annotated[
+    str | None,
+    Parameter(help="Main memory it may take, as 8G or 500M (default: what is free)."),
+]
 Seed = Annotated[int, Parameter(help="Of everything random; the same seed, the same result.")]
 Force = Annotated[bool, Parameter(help="Replace output files that exist.", negative=())]
 Verbose = Annotated[

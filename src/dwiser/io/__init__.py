@@ -7,6 +7,7 @@ from dwiser.io.nifti import load, read_on_grid, save_volume
 from dwiser.io.outputs import check_outputs, planned, planned_images, write_set
 from dwiser.io.result import save
 from dwiser.io.sidecar import carried_over, sha256, sidecar
+from dwiser.io.tensors import read_tensors, tensor_bytes, write_tensors
 
 __all__ = [
     "Inputs",
@@ -22,12 +23,15 @@ __all__ = [
     "read_bvecs",
     "read_gradients",
     "read_on_grid",
+    "read_tensors",
     "save",
     "save_volume",
     "sha256",
     "sidecar",
     "stem",
+    "tensor_bytes",
     "write_bvals",
     "write_bvecs",
     "write_set",
+    "write_tensors",
 ]

@@ -13,13 +13,14 @@ from dwiser.errors import InputError
 from dwiser.io.about import FilePath, about
 from dwiser.io.gradients import read_gradients
 from dwiser.io.names import ending, find_inputs
+from dwiser.io.voxels import read_voxels
+from dwiser.room import FLOAT32, mapped_room
 from dwiser.scan import B0_THRESHOLD, Scan
 
 GZIP_MAGIC = b"\x1f\x8b"
-GZIP_MOST = 1032  # deflate makes nothing smaller than this many times
 AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
 SERIES_NDIM, MAP_NDIM = 4, 3
-FLOAT32 = np.dtype(np.float32)
+MAPPED_SHARE = 0.25  # of the memory; a larger series is read from a file as it is needed
 
 
 def load(
@@ -29,6 +30,7 @@ def load(
     mask: FilePath | None = None,
     *,
     b0_threshold: float = B0_THRESHOLD,
+    memory: int | None = None,
 ) -> Scan:
     """Read a diffusion-weighted series, its gradient table and, if given, a mask.
 
@@ -38,6 +40,7 @@ def load(
     bval, bvec : FSL's text files; without them those beside the image with its stem.
     mask : an image on the same grid; voxels neither zero nor NaN are inside.
     b0_threshold : b-values up to this many s/mm² count as b0.
+    memory : bytes; a series above a quarter of them stays in a file and is mapped.
 
     Returns
     -------
@@ -58,7 +61,7 @@ def load(
     gradients = read_gradients(files.bval, files.bvec, volumes=shape[-1], b0_threshold=b0_threshold)
     inside = None if mask is None else _read_mask(mask, dwi, image)
     with about(dwi):
-        data, phase = _series(image, shape)
+        data, phase = _series(image, shape, memory)
         return Scan(
             data=data,
             affine=np.array(image.affine, float),
@@ -100,7 +103,7 @@ def read_on_grid(
                 f"The {what}'s affine is up to {off:.3g} off the scan's: "
                 "give one on the scan's grid, or repair its header."
             )
-        return _voxels(image, shape)
+        return read_voxels(image, shape)
 
 
 def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan) -> None:
@@ -173,48 +176,19 @@ def _shape(image: Any, ndim: int) -> tuple[int, ...]:
 
 
 def _series(
-    image: Any, shape: tuple[int, ...]
+    image: Any, shape: tuple[int, ...], memory: int | None
 ) -> tuple[Float32[np.ndarray, "x y z v"], Float32[np.ndarray, "x y z v"] | None]:
     """The voxels of a series; of a complex one the magnitude, and the phase in radians."""
+    mapped = memory is not None and math.prod(shape) * FLOAT32.itemsize > MAPPED_SHARE * memory
     if image.get_data_dtype().kind != "c":
-        return _voxels(image, shape), None
-    voxels = _voxels(image, shape, np.dtype(np.complex64))
-    return np.abs(voxels), np.angle(voxels)
-
-
-def _voxels(
-    image: Any, shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32
-) -> Shaped[np.ndarray, "x y z *v"]:
-    """All voxels as float32, scaled; one volume at a time, so that float64 stays small."""
-    if kind == FLOAT32 and image.get_data_dtype().kind == "c":
-        raise InputError("The image is complex: give one that is real.")
-    proxy = image.dataobj
-    _check_size(image)
-    scaled = (proxy.slope, proxy.inter) != (1, 0)
-    try:
-        raw = proxy.get_unscaled().reshape(shape, order="F")
-        voxels = np.empty(shape, kind, order="F")
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found as infinite
-            for last in range(shape[-1]):
-                part = raw[..., last]
-                if scaled:
-                    part = part.astype(np.result_type(kind, np.float64)) * proxy.slope + proxy.inter
-                voxels[..., last] = part
-    except MemoryError as error:
-        raise InputError(
-            f"Its {shape} voxels do not fit into this machine's memory: give a smaller image."
-        ) from error
-    except Exception as error:  # numpy, gzip and zlib each have their own
-        raise InputError("It is truncated or damaged: export or copy it again.") from error
-    return voxels
-
-
-def _check_size(image: Any) -> None:
-    """Refuse a file too short for its header before memory is asked for what is not there."""
-    name = image.get_filename()
-    most = Path(name).stat().st_size * (GZIP_MOST if ending(name).lower() == ".nii.gz" else 1)
-    if most < math.prod(image.shape) * image.get_data_dtype().itemsize:
-        raise InputError("It is truncated or damaged: export or copy it again.")
+        return read_voxels(image, shape, mapped=mapped), None
+    voxels = read_voxels(image, shape, np.dtype(np.complex64), mapped=mapped)
+    if not mapped:
+        return np.abs(voxels), np.angle(voxels)
+    magnitude, phase = mapped_room(shape), mapped_room(shape)
+    for v in range(shape[-1]):
+        magnitude[..., v], phase[..., v] = np.abs(voxels[..., v]), np.angle(voxels[..., v])
+    return magnitude, phase
 
 
 def _read_mask(path: FilePath, dwi: FilePath, series: Any) -> Bool[np.ndarray, "x y z"]:
@@ -232,7 +206,7 @@ def _read_mask(path: FilePath, dwi: FilePath, series: Any) -> Bool[np.ndarray, "
                 f"The mask's affine is up to {off:.3g} off that of {dwi}: "
                 "give a mask on the image's grid."
             )
-        voxels = _voxels(image, shape)
+        voxels = read_voxels(image, shape)
         inside = np.isfinite(voxels) & (voxels != 0)
         if not inside.any():
             raise InputError("The mask is empty: give one that covers the object.")

@@ -1,5 +1,6 @@
 """A set of output files that appears as a whole, or not at all."""
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -13,6 +14,7 @@ from dwiser.io.names import NIFTI_ENDINGS, companion
 
 Writer: TypeAlias = Callable[[Path], None]
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SET_ENDINGS = (".json", ".bval", ".bvec")  # what comes with every image
 PAGE_ENDINGS = (".html", ".htm")
 WEIGHTS_ENDING = ".safetensors"
@@ -172,4 +174,7 @@ def _ending(path: Path) -> str:
 
 def _unwritten(path: Path, error: OSError) -> DwiserError:
     reason = error.strerror or type(error).__name__
-    return DwiserError(f"{path}: it could not be written ({reason}): nothing was left behind.")
+    todo = "make room or choose another folder" if error.errno in NO_ROOM else "check the folder"
+    return DwiserError(
+        f"{path}: it could not be written ({reason}): {todo}; nothing was left behind."
+    )

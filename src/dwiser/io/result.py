@@ -24,10 +24,11 @@ def save(
     record: Mapping[str, Any] | None = None,
     extras: Mapping[Path, Shaped[np.ndarray, "x y z *v"]] | None = None,
     pages: Mapping[Path, str] | None = None,
+    weights: Mapping[Path, bytes] | None = None,
     inputs: Iterable[FilePath] = (),
     force: bool = False,
 ) -> None:
-    """Write OUT.nii.gz with OUT.json, OUT.bval, OUT.bvec, ``extras`` and ``pages`` as one set.
+    """Write OUT.nii.gz with OUT.json, OUT.bval, OUT.bvec, its ``extras`` and the rest as one set.
 
     Parameters
     ----------
@@ -37,6 +38,7 @@ def save(
     record : what the sidecar says.
     extras : further images by path: maps (X, Y, Z), masks (bool) or series (X, Y, Z, V).
     pages : HTML pages by path, each its whole text.
+    weights : files of weights by path, each its bytes.
     inputs : files that may not be overwritten, not even with ``force``.
     force : replace files that exist.
 
@@ -45,15 +47,16 @@ def save(
     InputError, DwiserError
         As ``planned`` and ``write_set`` do; then nothing was written.
     """
-    extras, pages = extras or {}, pages or {}
-    paths = planned(out, *extras, pages=pages, inputs=inputs, force=force)
-    (json, bval, bvec), images = paths[:3], paths[3 + len(pages) :]
+    extras, pages, weights = extras or {}, pages or {}, weights or {}
+    paths = planned(out, *extras, pages=pages, weights=weights, inputs=inputs, force=force)
+    (json, bval, bvec), images = paths[:3], paths[3 + len(pages) + len(weights) :]
     text = sidecar(record or {})
     writers: dict[Path, Writer] = {
         json: lambda path: _write_text(path, text),
         bval: partial(write_bvals, scan.gradients),
         bvec: partial(write_bvecs, scan.gradients),
         **{path: partial(_write_text, text=page) for path, page in pages.items()},
+        **{path: partial(_write_bytes, content=content) for path, content in weights.items()},
     }
     for path, array in zip(images, (*extras.values(), data), strict=True):
         writers[path] = partial(save_volume, array, like=scan)
@@ -62,3 +65,7 @@ def save(
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

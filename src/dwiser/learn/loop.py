@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dwiser.learn.course import Course, Standing
 from dwiser.learn.memory import out_of_memory
 from dwiser.watch import Progress, Watch, silent
 
@@ -67,39 +68,46 @@ def train(
     watch: Watch = silent,
     task: str = "training",
     finished: Callable[[int], bool] | None = None,
+    course: Course | None = None,
 ) -> Trained:
     """Fit ``net`` in place by Adam on the mean squared error; weights are not averaged.
 
     ``draw(i)`` gives the batch of iteration i. On out-of-memory the batch is split and its
     gradients accumulated: the same step, in parts. ``finished(done)``, asked after each
-    iteration, may end the training early.
+    iteration, may end the training early. A ``course`` keeps where it stands, and may have it
+    go on from there.
     """
     net.train()
     optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
-    running, parts, done, pixels = 0.0, 1, 0, 0
-    every, curve = max(1, iterations // CURVE), {}
-    for i in range(iterations):
+    at = Standing() if course is None else course.resumed(task, net, optimizer)
+    every = max(1, iterations // CURVE)
+    for i in range(at.done, at.done if at.finished else iterations):
         for group in optimizer.param_groups:
             group["lr"] = rate(i, iterations, learning_rate, decay)
         batch = draw(i)
         while True:
             try:
-                loss = _step(net, optimizer, batch, parts, bf16)
+                loss = _step(net, optimizer, batch, at.parts, bf16)
                 break
             except RuntimeError as error:
-                if not out_of_memory(error) or parts >= len(batch.inputs):
+                if not out_of_memory(error) or at.parts >= len(batch.inputs):
                     raise
-                parts *= 2
-        running = loss if i == 0 else SMOOTH * running + (1 - SMOOTH) * loss
-        done = i + 1
-        pixels += len(batch.targets) * prod(batch.targets.shape[2:])
-        if done % every == 0 or done == iterations:
-            curve[str(done)] = float(f"{running:.4g}")
-        watch(Progress(task, done, iterations, f"loss {running:.3e}"))
-        if finished is not None and finished(done):
+                at.parts *= 2
+        at.loss = loss if i == 0 else SMOOTH * at.loss + (1 - SMOOTH) * loss
+        at.done = i + 1
+        at.pixels += len(batch.targets) * prod(batch.targets.shape[2:])
+        if at.done % every == 0 or at.done == iterations:
+            at.curve[str(at.done)] = float(f"{at.loss:.4g}")
+        watch(Progress(task, at.done, iterations, f"loss {at.loss:.3e}"))
+        if finished is not None and finished(at.done):
             break
+        if course is not None:
+            course.keep(task, net, optimizer, at)
+    at.finished = True
+    if course is not None:
+        course.keep(task, net, optimizer, at)
     net.eval()
-    return Trained(done, running, pixels, curve)
+    return Trained(at.done, at.loss, at.pixels, at.curve)
 
 
 def _step(

@@ -12,6 +12,7 @@ from dwiser.machine import Machine
 from dwiser.methods.base import Denoised
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
+from dwiser.room import own_copy, own_room
 from dwiser.scan import Scan
 from dwiser.watch import Progress, Watch, silent
 
@@ -92,7 +93,7 @@ def restored(scan: Scan, ground: Ground, found: Filtered) -> Denoised:
 
     Voxels for which the filter has no finite value keep the scan's; they are counted.
     """
-    data, left = scan.data.copy(), 0
+    data, left = own_copy(scan.data), 0
     volumes = [v for v in range(scan.shape[3]) if v not in found.passed]
     for v in volumes:
         usable = ground.mask & np.isfinite(found.data[..., v])
@@ -111,10 +112,12 @@ def restored(scan: Scan, ground: Ground, found: Filtered) -> Denoised:
 class VolumeByVolume(Classical):
     """A filter that looks at one volume at a time; a subclass says how (``_volume``)."""
 
+    working: ClassVar[float] = 1.5  # the filtered volumes, and one in float64
+
     def _filter(
         self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
-        data = np.empty_like(scan.data)
+        data = own_room(scan.data)
         for v in range(scan.shape[3]):
             data[..., v] = self._volume(scan.data[..., v].astype(float), scan, ground, machine)
             watch(Progress(TASK, v + 1, scan.shape[3]))

@@ -8,6 +8,7 @@ from torch import nn
 
 from dwiser.chain.schedule import LENGTH, Schedule
 from dwiser.learn.budget import Work
+from dwiser.learn.course import Course
 from dwiser.learn.cuts import Cut, CutDraw, Example, as_tensor
 from dwiser.learn.passes import single_pass
 from dwiser.learn.states import Descent, Goal, Matched, StateExample, match_states
@@ -15,7 +16,8 @@ from dwiser.learn.walks import Flips
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.ddm2_presets import PRESETS
-from dwiser.methods.learned import Draw, Evaluate, Found, Networked, Ready
+from dwiser.methods.learned import Found, Ready
+from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network, inside
 from dwiser.methods.options import Presets, option
 from dwiser.prepare.pairs import Neighbour, Partner
@@ -117,19 +119,23 @@ class DDM2(Networked):
         for _ in range(4 if self.flips == "four" else 1):
             f(x[:, None].expand(-1, 2, -1, -1))
 
-    def _learn(self, ready: Ready, machine: Machine, seed: int, watch: Watch) -> Weights:
+    def _learn(
+        self, ready: Ready, machine: Machine, seed: int, watch: Watch, course: Course
+    ) -> Weights:
         stack, (few, many) = ready.stack, self._shares
         first = self._network(stack, seed).to(machine.device)
+        course.begin(first, FIRST)
         draw = self._draw(stack, machine, seed)
-        guess = self._trained(first, draw, machine, watch, few, "stage I")
+        guess = self._trained(first, draw, machine, watch, course, few, "stage I")
         matched = self._matched(guess.state, stack, machine, seed, watch)
         second = self._second(stack, matched.clean, seed).to(machine.device)
+        course.begin(second, SECOND)
         latter = self.latter or int(matched.state.max())
         example = StateExample(Schedule(), stack, matched, latter, self.crop, self.target)
         chain = self._trained(
             second,
             CutDraw(stack, example, seed, self.batch, self.patch, machine.device, "stage III"),
-            machine, watch, many, "stage III",
+            machine, watch, course, many, "stage III",
         )  # fmt: skip
         state = {FIRST + k: v for k, v in guess.state.items()}
         state |= {SECOND + k: v for k, v in chain.state.items()}

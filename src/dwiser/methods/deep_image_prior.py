@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, Literal
 
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dwiser.learn.budget import Pace, Work, measure
+from dwiser.learn.course import Course
 from dwiser.learn.cuts import as_tensor
 from dwiser.learn.early import HeldOut, NoiseReached
 from dwiser.learn.loop import Batch, train
@@ -46,6 +48,7 @@ class DeepImagePrior(Learned):
     presets: ClassVar[Presets] = PRESETS
     least_directions: ClassVar[int] = 1
     least_b0s: ClassVar[int] = 0
+    not_reusable: ClassVar[str] = "whose weights are the scan that they were fitted to"
 
     learning_rate: float = option(LAPTOP["learning_rate"], "Adam's learning rate", least=0)
     pixels: int | None = option(
@@ -78,14 +81,16 @@ class DeepImagePrior(Learned):
             return self.iterations
         return max(1, self.iterations * self.pixels // area(stack))
 
-    def _learn(self, ready: Ready, machine: Machine, seed: int, watch: Watch) -> Weights:
+    def _learn(
+        self, ready: Ready, machine: Machine, seed: int, watch: Watch, course: Course
+    ) -> Weights:
         begun, stack = perf_counter(), ready.stack
         state: dict[str, Any] = {}
         slices, most = slices_of(stack), self._of_a_slice(stack)
         done, kept = [], []
         for n, z in enumerate(slices):
             fit = Fit(self, stack, z, seed, machine.device)
-            ended, best = fit.run(most)
+            ended, best = course.once(f"slice {z}", fit.decoder, partial(fit.run, most))
             done.append(ended)
             kept.append(best)
             state |= {f"{z}.{k}": v.cpu() for k, v in fit.decoder.state_dict().items()}

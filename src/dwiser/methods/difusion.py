@@ -18,7 +18,8 @@ from dwiser.learn.walks import Flips, Walker, Walks, stopping, walk_stack
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.difusion_presets import PRESETS
-from dwiser.methods.learned import Evaluate, Found, Networked
+from dwiser.methods.learned import Found
+from dwiser.methods.networked import Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
 from dwiser.methods.options import Presets, option
 from dwiser.prepare.pairs import Neighbour, Pairing

@@ -1,22 +1,19 @@
 """What learned methods share: prepare, count the budget, learn, apply, give the units back."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
 
 from dwiser.errors import InputError
-from dwiser.learn.budget import Pace, Work, measure, plan_work
-from dwiser.learn.loop import Batch, Decay, train
-from dwiser.learn.memory import batched
+from dwiser.learn.budget import Pace, Work, plan_work
+from dwiser.learn.course import Course
+from dwiser.learn.loop import Decay
 from dwiser.machine import Machine
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.budgets import DEFAULT
-from dwiser.methods.networks import Network
 from dwiser.methods.options import option
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
@@ -24,9 +21,6 @@ from dwiser.prepare.pairs import FEWEST_B0S, Neighbour, Partner
 from dwiser.prepare.stack import Stack, build_stack
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
-
-Draw = Callable[[int], Batch]
-Evaluate = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +51,8 @@ class Learned:
     name: ClassVar[str]
     least_directions: ClassVar[int]
     has_seed: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
+    working: ClassVar[float] = 4.0  # the mask's voxels, x, x' and the result in [−1, 1] units
 
     iterations: int = option(DEFAULT["iterations"], "training iterations", least=1)
     minutes: float | None = option(
@@ -70,24 +66,31 @@ class Learned:
     fewest_b0s: int = option(FEWEST_B0S, "fewer b0s than this pass through unchanged", least=2)
 
     def denoise(
-        self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
+        self,
+        scan: Scan,
+        *,
+        machine: Machine,
+        seed: int,
+        watch: Watch = silent,
+        course: Course | None = None,
     ) -> Denoised:
         """Train on the scan, then apply what was learned to it.
 
         Returns the input's units and volume order; voxels outside the mask and volumes
         that cannot be paired (a single b0) are the input's.
         """
-        begun = perf_counter()
+        begun, course = perf_counter(), course or Course()
         ready = self._prepare(scan)
-        method = self._budgeted(ready, machine, seed, begun)
-        weights = method._learn(ready, machine, seed, watch)
+        method = self._budgeted(ready, machine, seed, begun, course)
+        weights = method._learn(ready, machine, seed, watch, course)
         return method._restored(weights, ready, scan, machine, seed, watch)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
         """Learn from the scan alone."""
-        begun = perf_counter()
+        begun, course = perf_counter(), Course()
         ready = self._prepare(scan)
-        return self._budgeted(ready, machine, seed, begun)._learn(ready, machine, seed, watch)
+        method = self._budgeted(ready, machine, seed, begun, course)
+        return method._learn(ready, machine, seed, watch, course)
 
     def apply(
         self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
@@ -130,7 +133,9 @@ class Learned:
     def _most_evaluations(self) -> int:
         return 1
 
-    def _learn(self, ready: Ready, machine: Machine, seed: int, watch: Watch) -> Weights:
+    def _learn(
+        self, ready: Ready, machine: Machine, seed: int, watch: Watch, course: Course
+    ) -> Weights:
         raise NotImplementedError
 
     def _find(
@@ -165,90 +170,16 @@ class Learned:
         }
         return Denoised(data, ready.sigma, None, weights, record, ready.mask)
 
-    def _budgeted(self, ready: Ready, machine: Machine, seed: int, begun: float) -> "Learned":
+    def _budgeted(
+        self, ready: Ready, machine: Machine, seed: int, begun: float, course: Course
+    ) -> "Learned":
         """With ``minutes``, the same method with iterations and evaluations counted out."""
         if self.minutes is None:
             return self
-        pace = self._pace(ready, machine, seed)
-        left = self.minutes * 60 - (perf_counter() - begun)
-        return self._counted(plan_work(left, pace, self._most_evaluations))
-
-
-@dataclass(frozen=True)
-class Networked(Learned):
-    """A learned method whose network sees batches of patches: ``_network`` and ``_draw``."""
-
-    network: Network = option(DEFAULT["network"], "the fast network, or the paper's U-Net")
-    width: int = option(DEFAULT["width"], "channels of the network's first level", least=4)
-    batch: int = option(DEFAULT["batch"], "training items an iteration", least=1)
-    patch: int | None = option(
-        DEFAULT["patch"], "edge of training patches; none: whole slices", least=8
-    )
-    sampling_batch: int = option(64, "slices in the network at once when sampling", least=1)
-
-    def _network(self, stack: Stack, seed: int) -> nn.Module:
-        raise NotImplementedError
-
-    def _draw(self, stack: Stack, machine: Machine, seed: int) -> Draw:
-        raise NotImplementedError
-
-    def _evaluate(
-        self, f: Evaluate, stack: Stack, items: np.ndarray, machine: Machine, seed: int
-    ) -> None:
-        """One evaluation of some items, for the clock."""
-        raise NotImplementedError
-
-    def _learn(self, ready: Ready, machine: Machine, seed: int, watch: Watch) -> Weights:
-        net = self._network(ready.stack, seed).to(machine.device)
-        return self._trained(net, self._draw(ready.stack, machine, seed), machine, watch)
-
-    def _trained(
-        self,
-        net: nn.Module,
-        draw: Draw,
-        machine: Machine,
-        watch: Watch,
-        iterations: int | None = None,
-        task: str = "training",
-    ) -> Weights:
-        """Fit a network on its device; its weights, and the work that went into them."""
-        begun = perf_counter()
-        trained = train(
-            net, draw, iterations=iterations or self.iterations,
-            learning_rate=self.learning_rate, decay=self.decay,
-            bf16=machine.device == "cuda", watch=watch, task=task,
-        )  # fmt: skip
-        record = {
-            "iterations": trained.iterations,
-            "batch": self.batch,
-            "patch": self.patch,
-            "pixels": trained.pixels,
-            "evaluations_most": self._most_evaluations,
-            "loss": trained.loss,
-            "curve": trained.curve,
-            "seconds": round(perf_counter() - begun, 2),
-            "parameters": sum(p.numel() for p in net.parameters()),
-        }
-        return Weights({k: v.cpu() for k, v in net.state_dict().items()}, record)
-
-    def _loaded(self, net: nn.Module, state: dict[str, Any], machine: Machine) -> Evaluate:
-        net.load_state_dict(state)
-        return self._batched(net.to(machine.device), machine)
-
-    def _batched(self, net: nn.Module, machine: Machine) -> Evaluate:
-        return batched(net.eval(), self.sampling_batch, bf16=machine.device == "cuda")
-
-    def _pace(self, ready: Ready, machine: Machine, seed: int) -> Pace:
-        stack = ready.stack
-        net = self._network(stack, seed).to(machine.device)
-        f = self._batched(net, machine)
-        share = min(len(stack.items), self.sampling_batch)
-
-        def evaluate() -> float:
-            begun = perf_counter()
-            self._evaluate(f, stack, stack.items[:share], machine, seed)
-            return (perf_counter() - begun) * len(stack.items) / max(1, share)
-
-        return measure(
-            net, self._draw(stack, machine, seed), evaluate, bf16=machine.device == "cuda"
-        )
+        if not course.counted:
+            pace = self._pace(ready, machine, seed)
+            left = self.minutes * 60 - (perf_counter() - begun)
+            method = self._counted(plan_work(left, pace, self._most_evaluations))
+            values = {f.name: getattr(method, f.name) for f in fields(method)}
+            course.counted = {k: v for k, v in values.items() if v != getattr(self, k)}
+        return replace(self, **course.counted)

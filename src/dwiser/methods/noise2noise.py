@@ -12,7 +12,8 @@ from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import budget
 from dwiser.methods.difusion_presets import PAPER
-from dwiser.methods.learned import Draw, Evaluate, Found, Networked
+from dwiser.methods.learned import Found
+from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
 from dwiser.methods.options import Presets, Sourced, option
 from dwiser.prepare.pairs import Neighbour, Pairing

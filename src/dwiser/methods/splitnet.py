@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from dwiser.errors import InputError
 from dwiser.learn.budget import Pace, measure, plan_work
+from dwiser.learn.course import Course
 from dwiser.learn.latents import LatentDraw
 from dwiser.learn.loop import Decay, train
 from dwiser.machine import Machine
@@ -22,6 +23,7 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, second_moment
+from dwiser.room import own_copy
 from dwiser.scan import Scan
 from dwiser.seeds import stream
 from dwiser.watch import Progress, Watch, silent
@@ -60,6 +62,9 @@ class Splitnet:
     name: ClassVar[str] = "splitnet"
     presets: ClassVar[Presets] = PRESETS
     has_seed: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
+    working: ClassVar[float] = 3.0  # the mask's voxels, their box, y
+    not_reusable: ClassVar[str] = "whose weights are bound to the subspace of the scan they saw"
     least_directions: ClassVar[int] = 6
     least_b0s: ClassVar[int] = 0
 
@@ -73,21 +78,28 @@ class Splitnet:
     decay: Decay = option(LAPTOP["decay"].value, "learning rate over the training")
 
     def denoise(
-        self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
+        self,
+        scan: Scan,
+        *,
+        machine: Machine,
+        seed: int,
+        watch: Watch = silent,
+        course: Course | None = None,
     ) -> Denoised:
         """Train on the scan, then run once on all volumes.
 
         Voxels outside the mask come back unchanged, and so do volumes of groups with fewer
         than four (a single b0): there is nobody to learn them from.
         """
-        begun = perf_counter()
+        begun, course = perf_counter(), course or Course()
         ground = self._prepare(scan, seed)
-        method = self._budgeted(ground, machine, seed, begun)
-        return method._restored(method._learn(ground, machine, seed, watch), ground, scan, machine)
+        method = self._budgeted(ground, machine, seed, begun, course)
+        weights = method._learn(ground, machine, seed, watch, course)
+        return method._restored(weights, ground, scan, machine)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
         """Learn from the scan alone."""
-        return self._learn(self._prepare(scan, seed), machine, seed, watch)
+        return self._learn(self._prepare(scan, seed), machine, seed, watch, Course())
 
     def apply(
         self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
@@ -138,13 +150,15 @@ class Splitnet:
             self.patch, machine.device,
         )  # fmt: skip
 
-    def _learn(self, ground: Ground, machine: Machine, seed: int, watch: Watch) -> Weights:
+    def _learn(
+        self, ground: Ground, machine: Machine, seed: int, watch: Watch, course: Course
+    ) -> Weights:
         begun = perf_counter()
         net, width = self._network(ground, seed)
         trained = train(
             net.to(machine.device), self._draw(ground, machine, seed),
             iterations=self.iterations, learning_rate=self.learning_rate, decay=self.decay,
-            bf16=machine.device == "cuda", watch=watch,
+            bf16=machine.device == "cuda", watch=watch, course=course,
         )  # fmt: skip
         record = {
             "iterations": trained.iterations,
@@ -163,7 +177,7 @@ class Splitnet:
         net = net.to(machine.device).eval()
         matrix, level = subspace.latent(np.ones(len(subspace.volumes), bool))
         told = torch.from_numpy(level.astype(np.float32))[None].to(machine.device)
-        data = scan.data.copy()
+        data = own_copy(scan.data)
         view = data[ground.box.index]
         for s in range(len(ground.y)):
             z = (ground.y[s] @ matrix.T.astype(np.float32)).transpose(2, 0, 1)
@@ -185,11 +199,16 @@ class Splitnet:
         }
         return Denoised(data, ground.sigma, None, weights, record, ground.mask)
 
-    def _budgeted(self, ground: Ground, machine: Machine, seed: int, begun: float) -> "Splitnet":
+    def _budgeted(
+        self, ground: Ground, machine: Machine, seed: int, begun: float, course: Course
+    ) -> "Splitnet":
         if self.minutes is None:
             return self
-        net, _ = self._network(ground, seed)
-        draw = self._draw(ground, machine, seed)
-        pace: Pace = measure(net.to(machine.device), draw, lambda: 0.0)
-        left = self.minutes * 60 - (perf_counter() - begun)
-        return replace(self, minutes=None, iterations=plan_work(left, pace, 1).iterations)
+        if not course.counted:
+            net, _ = self._network(ground, seed)
+            draw = self._draw(ground, machine, seed)
+            pace: Pace = measure(net.to(machine.device), draw, lambda: 0.0)
+            left = self.minutes * 60 - (perf_counter() - begun)
+            iterations = plan_work(left, pace, 1).iterations
+            course.counted = {"minutes": None, "iterations": iterations}
+        return replace(self, **course.counted)

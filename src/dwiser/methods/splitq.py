@@ -54,6 +54,8 @@ class Splitq:
     least_b0s: ClassVar[int] = 0
     has_seed: ClassVar[bool] = True
     takes_phase: ClassVar[bool] = True
+    working: ClassVar[float] = 2.0
+    not_reusable: ClassVar[str] = "which learns its weights from each scan anew, in seconds"
 
     folds: int = option(LAPTOP["folds"].value, "splits; each volume is held out once", least=2)
     learned_on: int = option(

@@ -16,6 +16,7 @@ from dwiser.prepare.pairs import (
     plan_pairs,
 )
 from dwiser.prepare.scale import Scale
+from dwiser.room import own_copy
 from dwiser.scan import Scan
 
 
@@ -55,7 +56,7 @@ class Stack:
         self, original: Float[np.ndarray, "x y z v"], unit: Float[np.ndarray, "k slices h w"]
     ) -> Float[np.ndarray, "x y z v"]:
         """A copy of ``original`` with the stack's voxels, in the scan's units, put back."""
-        out = original.copy()
+        out = own_copy(original)
         inside = self.inside.transpose(1, 2, 0)
         for k, volume in enumerate(self.plan.volumes.tolist()):
             values = self.scale.from_unit(unit[k].transpose(1, 2, 0), volume)

@@ -1,13 +1,16 @@
 """The corridor: load → denoise → save → report. What a command does, without the command line."""
 
-from dwiser.run.corridor import Request, denoise, denoise_file, save
+from dwiser.run.checkpoint import checkpoint_path
+from dwiser.run.corridor import denoise, denoise_file, save
 from dwiser.run.demo import demonstrate
 from dwiser.run.noise import noise_file
+from dwiser.run.request import Request
 from dwiser.run.survey import Survey, survey
 
 __all__ = [
     "Request",
     "Survey",
+    "checkpoint_path",
     "demonstrate",
     "denoise",
     "denoise_file",

@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -16,39 +16,19 @@ from dwiser import __version__
 from dwiser.errors import DwiserError, DwiserWarning, InputError
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
+from dwiser.learn.course import Course
 from dwiser.machine import Machine, find_machine, limited
-from dwiser.methods.base import Denoised, Denoiser
+from dwiser.methods.base import Denoised, Denoiser, Weights
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
 from dwiser.prepare.shells import shell_table, shells
-from dwiser.run.given import check_phase, check_uncertainty, noise_model, with_maps
-from dwiser.run.memory import peak_memory
-from dwiser.scan import B0_THRESHOLD, Scan
+from dwiser.room import own_copy
+from dwiser.run.checkpoint import checkpoint_path
+from dwiser.run.given import check_phase, noise_model, with_maps
+from dwiser.run.memory import enough_memory, peak_memory
+from dwiser.run.plan import maps_of, plan_of
+from dwiser.run.request import Request, named_inputs
+from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
-
-
-@dataclass(frozen=True)
-class Request:
-    """One denoising as a user asks for it; paths, names and numbers, nothing loaded yet."""
-
-    dwi: Path
-    out: Path
-    bval: Path | None = None
-    bvec: Path | None = None
-    mask: Path | None = None
-    method: str = DEFAULT_METHOD
-    preset: str = DEFAULT_PRESET
-    settings: dict[str, str] = field(default_factory=dict)
-    save_noise: Path | None = None
-    save_residual: Path | None = None
-    save_mask: Path | None = None
-    b0_threshold: float = B0_THRESHOLD
-    device: str = "auto"
-    threads: int | None = None
-    seed: int = 0
-    force: bool = False
-    noise_map: Path | None = None
-    phase: Path | None = None
-    save_uncertainty: Path | None = None
 
 
 def denoise(
@@ -60,9 +40,13 @@ def denoise(
     threads: int | None = None,
     seed: int = 0,
     watch: Watch = silent,
+    weights: Weights | None = None,
+    course: Course | None = None,
     **settings: Any,
 ) -> Denoised:
     """Denoise a scan; ``settings`` are the method's fields.
+
+    ``weights`` are applied instead of training anew; a ``course`` keeps checkpoints of a training.
 
     Returns
     -------
@@ -81,9 +65,16 @@ def denoise(
         check_phase(chosen)
     machine = find_machine(device, threads)
     begun = perf_counter()
-    with limited(machine), recorded() as heard, peak_memory() as peak:
-        result = chosen.denoise(scan, machine=machine, seed=seed, watch=watch)
-    if not np.isfinite(result.data).all():
+    safe = enough_memory(machine.device, chosen)
+    with limited(machine), recorded() as heard, peak_memory() as peak, safe:
+        what: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
+        if weights is not None:
+            result = chosen.apply(weights, scan, **what)  # type: ignore[attr-defined]
+        elif course is not None:
+            result = chosen.denoise(scan, **what, course=course)  # type: ignore[call-arg]
+        else:
+            result = chosen.denoise(scan, **what)
+    if not all(np.isfinite(result.data[..., v]).all() for v in range(scan.shape[3])):
         raise DwiserError("The result holds NaN: the training diverged; lower learning_rate.")
     about = _about(chosen, preset, machine, seed)
     found = _found(scan, result, perf_counter() - begun, peak.mib)
@@ -93,47 +84,46 @@ def denoise(
 
 def denoise_file(request: Request, watch: Watch = silent) -> Denoised:
     """Denoise a file into a set of files; everything that can be refused is, before the work."""
-    chosen = build(request.method, request.preset, request.settings)
-    find_machine(request.device, request.threads)
-    if request.phase is not None:
-        check_phase(chosen)
-    if request.save_uncertainty is not None:
-        check_uncertainty(chosen)
-    extras = (
-        request.save_noise, request.save_residual, request.save_mask, request.save_uncertainty,
-    )  # fmt: skip
-    maps_in = tuple(f for f in (request.noise_map, request.phase) if f is not None)
-    named = [f for f in (request.dwi, request.bval, request.bvec, request.mask) if f is not None]
-    planned(request.out, *extras, inputs=[*named, *maps_in], force=request.force)
+    plan = plan_of(request)
+    weights = (request.save_weights,)
+    places: dict[str, Any] = {"weights": weights, "force": request.force}
+    planned(request.out, *request.extras, inputs=request.named, **places)
     with recorded() as heard:
-        scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
+        scan = load(
+            *named_inputs(request), b0_threshold=request.b0_threshold, memory=plan.room
+        )  # fmt: skip
         scan, given = with_maps(scan, noise_map=request.noise_map, phase=request.phase)
+        given |= plan.checked(scan)
         acquisition = carried_over(request.dwi)
-    files = (*find_inputs(*named_inputs(request)).files, *maps_in)
-    planned(request.out, *extras, inputs=files, force=request.force)
+    files = (*find_inputs(*named_inputs(request)).files, *maps_of(request))
+    planned(request.out, *request.extras, inputs=[*request.named, *files], **places)
+    course = plan.course(files)
     result = denoise(
-        scan, chosen, request.preset,
+        scan, plan.method, plan.preset,
         device=request.device, threads=request.threads, seed=request.seed, watch=watch,
+        weights=plan.weights, course=course,
     )  # fmt: skip
     result.record["Warnings"][:0] = heard
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
     result.record.update(acquisition | source | given)
-    found = (
-        result.sigma, None if request.save_residual is None else scan.data - result.data,
-        result.mask, result.uncertainty,
-    )  # fmt: skip
-    maps = dict(zip(extras, found, strict=True))
+    residual = None if request.save_residual is None else _difference(scan, result)
+    found = (result.sigma, residual, result.mask, result.uncertainty)
+    maps = dict(zip(request.extras, found, strict=True))
     wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
     save_set(
-        result.data, request.out, scan,
-        record=result.record, extras=wanted, inputs=files, force=request.force,
+        result.data, request.out, scan, record=result.record, extras=wanted,
+        weights=plan.to_keep(result, scan, course), inputs=files, force=request.force,
     )  # fmt: skip
+    checkpoint_path(request.out).unlink(missing_ok=True)
     return result
 
 
-def named_inputs(request: Request) -> tuple[Path, Path | None, Path | None, Path | None]:
-    """What the user named, in the order that ``io.load`` takes it."""
-    return request.dwi, request.bval, request.bvec, request.mask
+def _difference(scan: Scan, result: Denoised) -> np.ndarray:
+    """Input − output, volume by volume: mapped if the scan is."""
+    residual = own_copy(scan.data)
+    for v in range(scan.shape[3]):
+        residual[..., v] -= result.data[..., v]
+    return residual
 
 
 def save(denoised: Denoised, out: str | Path, scan: Scan, *, force: bool = False) -> None:

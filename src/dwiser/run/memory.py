@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 
+from dwiser.errors import DwiserError
+from dwiser.learn.memory import out_of_memory
+
 PROC = Path("/proc")
 EVERY = 0.2  # seconds between looks; one look costs about 10 µs a process of the machine
 MIB = 1024**2
@@ -55,6 +58,29 @@ def peak_memory() -> Iterator[Peak]:
             peak.mib = max(peak.mib, tree_mib(), high_water_mib())
         else:
             peak.mib = high_water_mib() + high_water_mib(resource.RUSAGE_CHILDREN)
+
+
+@contextmanager
+def enough_memory(device: str, method: object) -> Iterator[None]:
+    """Memory that runs out is told in one sentence, with what to do about it.
+
+    Raises
+    ------
+    DwiserError
+        In place of MemoryError, and of torch's own errors of that kind.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or out_of_memory(error)):
+            raise
+        smaller = [f for f in ("batch", "sampling_batch") if hasattr(method, f)]
+        less = f"lower {' or '.join(smaller)} (--set), " if smaller else ""
+        if device == "cuda":
+            told = f"The GPU's memory ran out: {less}end what else runs on it, or use --device cpu."
+        else:
+            told = f"This machine's memory ran out: {less}end other programs, or give a --mask."
+        raise DwiserError(f"{told} Nothing was written.") from error
 
 
 def high_water_mib(who: int = resource.RUSAGE_SELF) -> float:

@@ -12,7 +12,7 @@ from dwiser.methods.registry import build
 from dwiser.prepare.coils import background_coils
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
-from dwiser.run.corridor import Request, named_inputs
+from dwiser.run.request import Request, named_inputs
 
 
 def noise_file(request: Request) -> float:
@@ -29,6 +29,7 @@ def noise_file(request: Request) -> float:
         "--noise-map": request.noise_map, "--phase": request.phase,
         "--save-noise": request.save_noise, "--save-residual": request.save_residual,
         "--save-uncertainty": request.save_uncertainty,
+        "--save-weights": request.save_weights, "--warm-start": request.warm_start,
     }  # fmt: skip
     for option, value in idle.items():
         if value is not None:

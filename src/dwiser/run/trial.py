@@ -26,7 +26,8 @@ from dwiser.evaluate.snr import Repeatability, repeatability
 from dwiser.evaluate.tensor import fit_tensor, pick
 from dwiser.io import load, read_on_grid
 from dwiser.prepare.moments import expected_magnitude
-from dwiser.run.corridor import Request, denoise, denoise_file, named_inputs
+from dwiser.run.corridor import denoise, denoise_file
+from dwiser.run.request import Request, named_inputs
 from dwiser.run.rescan import Rescan, rescan_scores
 from dwiser.run.variants import Variant
 from dwiser.scan import Scan

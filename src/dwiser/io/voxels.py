@@ -1,0 +1,112 @@
+"""The voxels of an image, read plane by plane: into memory, or into a file that is mapped.
+
+What is in memory at once is one volume in the file's own type, whatever the image's size.
+"""
+
+import gzip
+import math
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from dwiser.errors import InputError
+from dwiser.io.names import ending
+from dwiser.room import FLOAT32, mapped_room
+
+GZIP_MOST = 1032  # deflate makes nothing smaller than this many times
+DAMAGED = "It is truncated or damaged: export or copy it again."
+
+
+def read_voxels(
+    image: Any, shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32, *, mapped: bool = False
+) -> Shaped[np.ndarray, "x y z *v"]:
+    """All voxels, scaled, as ``kind`` (float32, or complex64 for a complex image).
+
+    Parameters
+    ----------
+    image : nibabel's, its header checked.
+    shape : the image's, without axes of length 1 at the end.
+    mapped : whether the voxels lie in a file and not in memory: the image's own where it is
+        uncompressed float32 without a slope, a temporary one (in TMPDIR) otherwise.
+
+    Raises
+    ------
+    InputError
+        If the image is damaged, or does not fit into memory or the temporary folder.
+    """
+    stored = image.get_data_dtype()
+    if kind == FLOAT32 and stored.kind == "c":
+        raise InputError("The image is complex: give one that is real.")
+    _check_size(image)
+    slope, inter = image.dataobj.slope, image.dataobj.inter
+    scaled = (slope, inter) != (1, 0)
+    packed = ending(image.get_filename()).lower() == ".nii.gz"
+    if mapped and stored == kind and not scaled and not packed:
+        try:
+            place = int(image.dataobj.offset)
+            return np.memmap(image.get_filename(), kind, "c", place, shape, order="F")
+        except ValueError as error:
+            raise InputError(DAMAGED) from error
+    voxels = _empty(shape, kind, mapped)
+    try:
+        opened = gzip.open if packed else open
+        with (
+            opened(image.get_filename(), "rb") as file,
+            np.errstate(over="ignore", invalid="ignore"),
+        ):
+            file.seek(int(image.dataobj.offset))
+            for last in range(shape[-1]):  # what overflows is found as infinite
+                part = _plane(file, shape[:-1], stored)
+                if scaled:
+                    part = part.astype(np.result_type(kind, np.float64)) * slope + inter
+                voxels[..., last] = part
+    except (InputError, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno is not None and mapped:
+            raise _no_room(error) from error
+        raise InputError(DAMAGED) from error
+    except Exception as error:  # gzip and zlib each have their own
+        raise InputError(DAMAGED) from error
+    return voxels
+
+
+def _plane(file: IO[bytes], shape: tuple[int, ...], stored: np.dtype[Any]) -> np.ndarray:
+    count = math.prod(shape)
+    content = file.read(count * stored.itemsize)
+    if len(content) < count * stored.itemsize:
+        raise InputError(DAMAGED)
+    return np.frombuffer(content, stored).reshape(shape, order="F")
+
+
+def _empty(shape: tuple[int, ...], kind: np.dtype[Any], mapped: bool) -> np.ndarray:
+    """Room for the voxels, each volume contiguous."""
+    if not mapped:
+        try:
+            return np.empty(shape, kind, order="F")
+        except MemoryError as error:
+            raise InputError(
+                f"Its {shape} voxels do not fit into this machine's memory: give a smaller image."
+            ) from error
+    try:
+        return mapped_room(shape, kind)
+    except OSError as error:
+        raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> InputError:
+    return InputError(
+        f"It is kept in a temporary file, for which {tempfile.gettempdir()} has no room "
+        f"({error.strerror}): name another folder by TMPDIR, or raise --memory."
+    )
+
+
+def _check_size(image: Any) -> None:
+    """Refuse a file too short for its header before memory is asked for what is not there."""
+    name = image.get_filename()
+    most = Path(name).stat().st_size * (GZIP_MOST if ending(name).lower() == ".nii.gz" else 1)
+    if most < math.prod(image.shape) * image.get_data_dtype().itemsize:
+        raise InputError(DAMAGED)

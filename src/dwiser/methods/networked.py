@@ -1,0 +1,111 @@
+"""Learned methods whose network sees batches of patches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from dwiser.learn.budget import Pace, measure
+from dwiser.learn.course import Course, learned_into
+from dwiser.learn.loop import Batch, train
+from dwiser.learn.memory import batched
+from dwiser.machine import Machine
+from dwiser.methods.base import Weights
+from dwiser.methods.budgets import DEFAULT
+from dwiser.methods.learned import Learned, Ready
+from dwiser.methods.networks import Network
+from dwiser.methods.options import option
+from dwiser.prepare.stack import Stack
+from dwiser.watch import Watch
+
+Draw = Callable[[int], Batch]
+Evaluate = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Networked(Learned):
+    """A learned method whose network sees batches of patches: ``_network`` and ``_draw``."""
+
+    reusable: ClassVar[bool] = True
+
+    network: Network = option(DEFAULT["network"], "the fast network, or the paper's U-Net")
+    width: int = option(DEFAULT["width"], "channels of the network's first level", least=4)
+    batch: int = option(DEFAULT["batch"], "training items an iteration", least=1)
+    patch: int | None = option(
+        DEFAULT["patch"], "edge of training patches; none: whole slices", least=8
+    )
+    sampling_batch: int = option(64, "slices in the network at once when sampling", least=1)
+
+    def _network(self, stack: Stack, seed: int) -> nn.Module:
+        raise NotImplementedError
+
+    def _draw(self, stack: Stack, machine: Machine, seed: int) -> Draw:
+        raise NotImplementedError
+
+    def _evaluate(
+        self, f: Evaluate, stack: Stack, items: np.ndarray, machine: Machine, seed: int
+    ) -> None:
+        """One evaluation of some items, for the clock."""
+        raise NotImplementedError
+
+    def _learn(
+        self, ready: Ready, machine: Machine, seed: int, watch: Watch, course: Course
+    ) -> Weights:
+        net = self._network(ready.stack, seed).to(machine.device)
+        course.begin(net)
+        return self._trained(net, self._draw(ready.stack, machine, seed), machine, watch, course)
+
+    def _trained(
+        self,
+        net: nn.Module,
+        draw: Draw,
+        machine: Machine,
+        watch: Watch,
+        course: Course,
+        iterations: int | None = None,
+        task: str = "training",
+    ) -> Weights:
+        """Fit a network on its device; its weights, and the work that went into them."""
+        begun = perf_counter()
+        trained = train(
+            net, draw, iterations=iterations or self.iterations,
+            learning_rate=self.learning_rate, decay=self.decay,
+            bf16=machine.device == "cuda", watch=watch, task=task, course=course,
+        )  # fmt: skip
+        record = {
+            "iterations": trained.iterations,
+            "batch": self.batch,
+            "patch": self.patch,
+            "pixels": trained.pixels,
+            "evaluations_most": self._most_evaluations,
+            "loss": trained.loss,
+            "curve": trained.curve,
+            "seconds": round(perf_counter() - begun, 2),
+            "parameters": sum(p.numel() for p in net.parameters()),
+        }
+        return Weights({k: v.cpu() for k, v in net.state_dict().items()}, record)
+
+    def _loaded(self, net: nn.Module, state: dict[str, Any], machine: Machine) -> Evaluate:
+        learned_into(net, state)
+        return self._batched(net.to(machine.device), machine)
+
+    def _batched(self, net: nn.Module, machine: Machine) -> Evaluate:
+        return batched(net.eval(), self.sampling_batch, bf16=machine.device == "cuda")
+
+    def _pace(self, ready: Ready, machine: Machine, seed: int) -> Pace:
+        stack = ready.stack
+        net = self._network(stack, seed).to(machine.device)
+        f = self._batched(net, machine)
+        share = min(len(stack.items), self.sampling_batch)
+
+        def evaluate() -> float:
+            begun = perf_counter()
+            self._evaluate(f, stack, stack.items[:share], machine, seed)
+            return (perf_counter() - begun) * len(stack.items) / max(1, share)
+
+        return measure(
+            net, self._draw(stack, machine, seed), evaluate, bf16=machine.device == "cuda"
+        )

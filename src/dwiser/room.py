@@ -1,0 +1,50 @@
+"""Room for arrays larger than memory: temporary files that are mapped, and gone when not needed."""
+
+import math
+import mmap
+import os
+import tempfile
+from typing import Any
+
+import numpy as np
+
+FLOAT32 = np.dtype(np.float32)
+
+
+def mapped_room(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np.ndarray:
+    """An array in a temporary file (in TMPDIR), each volume contiguous.
+
+    The file has no name, so that nothing of it stays, whatever happens.
+
+    Raises
+    ------
+    OSError
+        If there is no room for it.
+    """
+    with tempfile.TemporaryFile(prefix="dwiser-") as file:
+        if hasattr(os, "posix_fallocate"):  # a full disk is told now, not by a crash later
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape) * kind.itemsize)
+        return np.memmap(file, kind, "w+", 0, shape, order="F")
+
+
+def is_mapped(data: np.ndarray) -> bool:
+    """Whether the array, or what it is a view of, lies in a file."""
+    base: Any = data
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return isinstance(base, mmap.mmap)
+
+
+def own_room(data: np.ndarray) -> np.ndarray:
+    """Room of the shape of ``data``: in memory, or mapped where ``data`` is mapped."""
+    return mapped_room(data.shape, data.dtype) if is_mapped(data) else np.empty_like(data)
+
+
+def own_copy(data: np.ndarray) -> np.ndarray:
+    """A copy to write into: in memory, or mapped where ``data`` (X, Y, Z, V) is mapped."""
+    if not is_mapped(data):
+        return data.copy()
+    copy = mapped_room(data.shape, data.dtype)
+    for last in range(data.shape[-1]):
+        copy[..., last] = data[..., last]
+    return copy

@@ -1,0 +1,138 @@
+"""The checkpoint beside OUT while a method trains, and going on from it after a kill."""
+
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dwiser import __version__
+from dwiser.errors import DwiserWarning, InputError
+from dwiser.io import read_tensors, sha256, stem, write_tensors
+from dwiser.learn.course import Course, Snapshot
+from dwiser.methods.base import Denoiser
+from dwiser.run.reuse import arrays_of, begin_with, check_reusable, tensors_of
+
+KIND, APART = "checkpoint", "/"
+EVERY = 60.0  # seconds between two checkpoints
+WORDS = {
+    "input": "the input files", "method": "the method", "parameters": "its settings",
+    "seed": "the seed", "start": "the weights to start with", "b0_threshold": "the b0 threshold",
+}  # fmt: skip
+
+
+def checkpoint_path(out: Path) -> Path:
+    """Of the checkpoint: a hidden file beside OUT."""
+    base = stem(out)
+    return base.with_name(f".{base.name}.dwiser-checkpoint.safetensors")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is: one that goes on must be the same in all of it."""
+
+    out: Path
+    method: Denoiser
+    seed: int
+    b0_threshold: float
+    inputs: tuple[Path, ...]
+    start: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where its checkpoint is."""
+        return checkpoint_path(self.out)
+
+    def told(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "input": [sha256(file) for file in self.inputs],
+            "method": getattr(self.method, "name", ""),
+            "parameters": asdict(self.method),  # type: ignore[call-overload]
+            "seed": self.seed,
+            "b0_threshold": self.b0_threshold,
+            "start": None if self.start is None else sha256(self.start),
+        }
+
+
+def course_of(run: Run, *, resume: bool, every: float = EVERY) -> Course:
+    """A course that is written beside OUT as it trains; ``run.path`` goes once all went well.
+
+    With ``resume`` it is read first, if it is there and of the same run.
+
+    Raises
+    ------
+    InputError
+        For a checkpoint of another run, or one that cannot be read.
+    """
+    told = run.told()
+    snapshots, counted = _found(run, told) if resume else ({}, {})
+    start = {} if run.start is None else begin_with(run.start, run.method)
+    return Course(start, snapshots, counted, _Writer(run.path, told), every)
+
+
+class _Writer:
+    """Writes a course; a full disk costs the checkpoint, not the run."""
+
+    def __init__(self, path: Path, told: dict[str, Any]) -> None:
+        self.path, self.told, self.warned = path, told, False
+
+    def __call__(self, course: Course) -> None:
+        tensors = {
+            f"{task}{APART}{name}": array
+            for task, snapshot in course.snapshots.items()
+            for name, array in arrays_of(snapshot.tensors).items()
+        }
+        tasks = {task: snapshot.told for task, snapshot in course.snapshots.items()}
+        told = {
+            "kind": KIND,
+            "version": __version__,
+            "run": self.told,
+            "counted": course.counted,
+            "tasks": tasks,
+        }
+        try:
+            write_tensors(self.path, tensors, told)
+        except OSError as error:
+            if not self.warned:
+                warnings.warn(
+                    f"{self.path}: no checkpoint can be written ({error.strerror}); the training "
+                    "goes on, and would begin anew if it were broken off.",
+                    DwiserWarning,
+                    stacklevel=2,
+                )
+            self.warned = True
+
+
+def _found(run: Run, told: dict[str, Any]) -> tuple[dict[str, Snapshot], dict[str, Any]]:
+    if not run.path.exists():
+        warnings.warn(
+            f"{run.out}: there is no checkpoint beside it: the training begins anew.",
+            DwiserWarning,
+            stacklevel=4,
+        )
+        return {}, {}
+    arrays, kept = read_tensors(run.path)
+    before = kept.get("run", {}) if kept.get("kind") == KIND else {}
+    other = [words for name, words in WORDS.items() if before.get(name) != told[name]]
+    if other:
+        raise InputError(
+            f"{run.path}: this checkpoint is of another run, {' and '.join(other)} changed: call "
+            "as before, or leave out --resume to begin anew."
+        )
+    tensors: dict[str, dict[str, Any]] = {task: {} for task in kept["tasks"]}
+    for key, tensor in tensors_of(arrays).items():
+        task, _, name = key.partition(APART)
+        tensors[task][name] = tensor
+    snapshots = {t: Snapshot(tensors[t], values) for t, values in kept["tasks"].items()}
+    return snapshots, dict(kept["counted"])
+
+
+def check_training(method: Denoiser, *, resume: bool, start: Path | None) -> bool:
+    """Whether the method trains; --resume and --warm-start are refused where it does not."""
+    trains = bool(getattr(method, "trains", False))
+    name = getattr(method, "name", "")
+    if resume and not trains:
+        raise InputError(f"{name} does not train, there is nothing to go on from: drop --resume.")
+    if start is not None:
+        check_reusable(method, "--warm-start")
+    return trains

@@ -1,0 +1,93 @@
+"""What a request comes to before anything is loaded: the method, and what it begins with."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dwiser.learn.course import Course
+from dwiser.machine import find_machine, memory_of, usable_memory
+from dwiser.methods.base import Denoised, Denoiser, Weights
+from dwiser.methods.registry import build
+from dwiser.run.checkpoint import Run, check_training, course_of
+from dwiser.run.fits import check_disk, check_memory
+from dwiser.run.given import check_phase, check_uncertainty
+from dwiser.run.memory import MIB
+from dwiser.run.request import Request
+from dwiser.run.reuse import Kept, check_reusable, weights_bytes
+from dwiser.scan import Scan
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The method and preset; weights that were kept, to apply; whether it trains."""
+
+    request: Request
+    method: Denoiser
+    preset: str
+    kept: Kept | None
+    trains: bool
+    memory: int | None  # bytes that --memory allows
+
+    @property
+    def weights(self) -> Weights | None:
+        """To apply instead of training."""
+        return None if self.kept is None else self.kept.weights
+
+    @property
+    def room(self) -> int | None:
+        """Bytes to read the scan with; a larger part of them than it may take is mapped."""
+        return usable_memory() if self.memory is None else self.memory
+
+    def checked(self, scan: Scan) -> dict[str, Any]:
+        """Refuse a scan that is too large or not for the kept weights; what the record says."""
+        check_memory(self.method, scan, self.memory, usable_memory())
+        check_disk(scan, self.request.out, self.request.save_residual)
+        limit = {} if self.memory is None else {"MemoryLimitMiB": round(self.memory / MIB, 1)}
+        if self.kept is None:
+            return limit
+        self.kept.check(scan, self.request.dwi)
+        return limit | self.kept.record
+
+    def course(self, files: Iterable[Path]) -> Course | None:
+        """Of the training, if there is one; with --resume, from its checkpoint on."""
+        if not self.trains:
+            return None
+        asked = self.request
+        run = Run(
+            asked.out, self.method, asked.seed, asked.b0_threshold, tuple(files), asked.warm_start
+        )
+        return course_of(run, resume=asked.resume, every=asked.checkpoint_every)
+
+    def to_keep(self, result: Denoised, scan: Scan, course: Course | None) -> dict[Path, bytes]:
+        """The file of --save-weights, if it was asked for."""
+        if self.request.save_weights is None or result.weights is None:
+            return {}
+        counted = {} if course is None else course.counted
+        method = replace(self.method, **counted)  # type: ignore[type-var]
+        return {self.request.save_weights: weights_bytes(result.weights, method, self.preset, scan)}
+
+
+def plan_of(request: Request) -> Plan:
+    """Read what was kept, build the method, refuse what it cannot do."""
+    find_machine(request.device, request.threads)
+    memory = None if request.memory is None else memory_of(request.memory)
+    if request.weights is not None:
+        kept = Kept(request.weights)
+        plan = Plan(request, kept.method, kept.preset, kept, False, memory)
+    else:
+        method = build(request.method, request.preset, request.settings)
+        trains = check_training(method, resume=request.resume, start=request.warm_start)
+        plan = Plan(request, method, request.preset, None, trains, memory)
+    if request.save_weights is not None:
+        check_reusable(plan.method, "--save-weights")
+    if request.phase is not None:
+        check_phase(plan.method)
+    if request.save_uncertainty is not None:
+        check_uncertainty(plan.method)
+    return plan
+
+
+def maps_of(request: Request) -> tuple[Path, ...]:
+    """The images that were given beside the scan."""
+    return tuple(path for path in (request.noise_map, request.phase) if path is not None)

@@ -1,0 +1,56 @@
+"""One denoising as a user asks for it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
+from dwiser.run.checkpoint import EVERY
+from dwiser.scan import B0_THRESHOLD
+
+
+@dataclass(frozen=True)
+class Request:
+    """One denoising as a user asks for it; paths, names and numbers, nothing loaded yet."""
+
+    dwi: Path
+    out: Path
+    bval: Path | None = None
+    bvec: Path | None = None
+    mask: Path | None = None
+    method: str = DEFAULT_METHOD
+    preset: str = DEFAULT_PRESET
+    settings: dict[str, str] = field(default_factory=dict)
+    save_noise: Path | None = None
+    save_residual: Path | None = None
+    save_mask: Path | None = None
+    b0_threshold: float = B0_THRESHOLD
+    device: str = "auto"
+    threads: int | None = None
+    seed: int = 0
+    force: bool = False
+    noise_map: Path | None = None
+    phase: Path | None = None
+    save_uncertainty: Path | None = None
+    weights: Path | None = None
+    save_weights: Path | None = None
+    warm_start: Path | None = None
+    resume: bool = False
+    checkpoint_every: float = EVERY
+    memory: str | None = None
+
+    @property
+    def extras(self) -> tuple[Path | None, ...]:
+        """Further images to write: σ, the residual, the mask, the uncertainty."""
+        return self.save_noise, self.save_residual, self.save_mask, self.save_uncertainty
+
+    @property
+    def named(self) -> tuple[Path, ...]:
+        """Every file that is read and was named: never to be overwritten."""
+        beside = (self.bval, self.bvec, self.mask, self.noise_map, self.phase)
+        some = (self.dwi, *beside, self.weights, self.warm_start)
+        return tuple(path for path in some if path is not None)
+
+
+def named_inputs(request: Request) -> tuple[Path, Path | None, Path | None, Path | None]:
+    """What the user named, in the order that ``io.load`` takes it."""
+    return request.dwi, request.bval, request.bvec, request.mask

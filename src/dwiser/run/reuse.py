@@ -1,0 +1,102 @@
+"""Weights that are kept: written with their settings, read back, held against another scan."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dwiser import __version__
+from dwiser.errors import InputError
+from dwiser.io import about, read_tensors, sha256, tensor_bytes
+from dwiser.methods.base import Denoiser, Weights
+from dwiser.methods.registry import METHODS, build
+from dwiser.prepare.protocol import Protocol
+from dwiser.scan import Scan
+
+KIND = "weights"
+
+
+def check_reusable(method: Denoiser, option: str) -> None:
+    """Refuse a method whose weights are of no use for another scan, with the reason."""
+    if getattr(method, "reusable", False):
+        return
+    name = str(getattr(method, "name", type(method).__name__.lower()))
+    why = getattr(method, "not_reusable", "it learns nothing that is kept")
+    able = [n for n, e in METHODS.items() if getattr(e.load(), "reusable", False)]
+    raise InputError(f"{option} is not for {name}, {why}: {', '.join(able)} have weights to keep.")
+
+
+def weights_bytes(weights: Weights, method: Denoiser, preset: str, scan: Scan) -> bytes:
+    """The file of --save-weights: tensors, the method's settings, the protocol, the training."""
+    told = {
+        "kind": KIND,
+        "version": __version__,
+        "method": getattr(method, "name", ""),
+        "preset": preset,
+        "parameters": asdict(method),  # type: ignore[call-overload]
+        "protocol": Protocol.of(scan).plain(),
+        "training": weights.record,
+    }
+    return tensor_bytes(arrays_of(weights.state), told)
+
+
+def arrays_of(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """Tensors as arrays, for a file."""
+    return {name: tensor.contiguous().numpy() for name, tensor in state.items()}
+
+
+def tensors_of(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """The inverse of ``arrays_of``."""
+    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+
+class Kept:
+    """A file of weights, read and checked: the method they are for, and the scan's protocol."""
+
+    def __init__(self, path: Path) -> None:
+        arrays, told = read_tensors(path)
+        with about(path):
+            if told.get("kind") != KIND:
+                raise InputError("It holds no finished weights: give a file of --save-weights.")
+            self.path, self.preset = path, str(told["preset"])
+            self.method = _built(told)
+            check_reusable(self.method, "A file of weights")
+            self.weights = Weights(dict(tensors_of(arrays)), dict(told["training"]))
+            self.protocol = Protocol.told(told["protocol"])
+
+    def check(self, scan: Scan, dwi: Path) -> None:
+        """Refuse a scan of another protocol."""
+        other = self.protocol.differs(Protocol.of(scan))
+        if other is not None:
+            raise InputError(
+                f"{dwi}: this is another protocol than the weights were learned on, {other}: "
+                "train on this scan (dwiser denoise)."
+            )
+
+    @property
+    def record(self) -> dict[str, str]:
+        """For the sidecar."""
+        return {"Weights": str(self.path), "WeightsSHA256": sha256(self.path)}
+
+
+def begin_with(path: Path, method: Denoiser) -> dict[str, torch.Tensor]:
+    """The parameters that --warm-start begins with; a file of another method is refused."""
+    kept = Kept(path)
+    theirs, ours = (str(getattr(m, "name", "")) for m in (kept.method, method))
+    if theirs != ours:
+        raise InputError(f"{path}: its weights are those of {theirs}: give {ours}'s, or none.")
+    return dict(kept.weights.state)
+
+
+def _built(told: Mapping[str, Any]) -> Denoiser:
+    """The method with the settings that the file tells."""
+    name, values = str(told["method"]), dict(told["parameters"])
+    if name not in METHODS:
+        raise InputError(f"Its method {name!r} is not one of this version of dwiser: train anew.")
+    known = {spec.name for spec in fields(METHODS[name].load())}
+    if set(values) - known:
+        raise InputError(f"Its settings are of another version of {name}: train anew.")
+    return build(name, settings=values)

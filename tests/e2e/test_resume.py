@@ -1,0 +1,95 @@
+"""Broken off, and gone on with: by an exception in process, by kill −9 in earnest."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from dwiser.cli import main
+from dwiser.learn import loop
+
+pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+HOW = ("--threads", "1", "--device", "cpu", "-q", "--checkpoint-every", "0")
+SMOKE = ("--method", "noise2noise", "--preset", "smoke")
+CHECKPOINT = ".out.dwiser-checkpoint.safetensors"
+
+
+def voxels(path: Path) -> np.ndarray:
+    return np.asarray(nib.load(path).dataobj)
+
+
+def test_after_an_interruption_resume_ends_in_the_same_bits(files, monkeypatch, capsys) -> None:
+    dwi, out = str(files / "dwi.nii.gz"), str(files / "out.nii.gz")
+    quick = (*SMOKE, "--set", "iterations=8", *HOW)
+    assert main(["denoise", dwi, str(files / "whole.nii.gz"), *quick]) == 0
+    before = {p.name for p in files.iterdir()}
+    step, steps = loop._step, []
+
+    def interrupted(*words) -> float:
+        steps.append(1)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+        return step(*words)
+
+    monkeypatch.setattr(loop, "_step", interrupted)
+    assert main(["denoise", dwi, out, *quick]) == 130
+    assert "--resume" in capsys.readouterr().err
+    assert {p.name for p in files.iterdir()} == before | {CHECKPOINT}
+
+    assert main(["denoise", dwi, out, *quick, "--resume", "--seed", "9"]) == 2
+    assert "the seed changed" in capsys.readouterr().err
+    assert main(["denoise", dwi, out, *quick, "--resume"]) == 0
+    assert len(steps) == 5 + 4  # the fifth iteration was done again, the first four were not
+    np.testing.assert_array_equal(voxels(files / "out.nii.gz"), voxels(files / "whole.nii.gz"))
+    assert not (files / CHECKPOINT).exists()
+
+
+def test_a_damaged_checkpoint_is_refused(files: Path, capsys) -> None:
+    (files / CHECKPOINT).write_bytes(b"x" * 99)
+    words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *SMOKE, *HOW]
+    assert main([*words, "--resume"]) == 2
+    assert CHECKPOINT in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["difusion", "ddm2", "splitnet", "deep_image_prior"])
+def test_after_kill_9_resume_ends_in_the_same_bits(files: Path, method: str) -> None:
+    """Killed three times, each time some way further, by the system and not by ourselves."""
+    settings = {"difusion": 150, "ddm2": 150, "splitnet": 120, "deep_image_prior": 250}
+    words = [sys.executable, "-m", "dwiser", "denoise", "dwi.nii.gz", "out.nii.gz", *HOW]
+    words += ["--method", method, "--preset", "smoke", "--set", f"iterations={settings[method]}"]
+    subprocess.run(words, cwd=files, check=True, timeout=600)
+    whole = voxels(files / "out.nii.gz").copy()
+    for path in files.glob("out.*"):
+        path.unlink()
+    checkpoint, more = files / CHECKPOINT, []
+    for _ in range(3):
+        old = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        process = subprocess.Popen([*words, *more], cwd=files)
+        while process.poll() is None:
+            if checkpoint.exists() and checkpoint.stat().st_mtime_ns > old:
+                time.sleep(0.5)
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        assert process.wait(timeout=60) == -signal.SIGKILL
+        assert not (files / "out.nii.gz").exists()
+        more = ["--resume"]
+    subprocess.run([*words, "--resume"], cwd=files, check=True, timeout=600)
+    np.testing.assert_array_equal(voxels(files / "out.nii.gz"), whole)
+    assert not [p.name for p in files.iterdir() if p.name.startswith(".")]
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_run(files: Path, monkeypatch) -> None:
+    def full(*_) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dwiser.run.checkpoint.write_tensors", full)
+    words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *SMOKE, *HOW]
+    with pytest.warns(match="no checkpoint can be written"):
+        assert main([*words, "--set", "iterations=3"]) == 0

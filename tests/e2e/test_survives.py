@@ -1,0 +1,81 @@
+"""A full disk, a read-only folder, memory that runs out: one sentence, nothing half-written."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from dwiser.cli import main
+from dwiser.learn import loop
+
+pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+HOW = ("--threads", "1", "--device", "cpu", "-q")
+SMOKE = ("--method", "noise2noise", "--preset", "smoke", "--set", "iterations=3")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_full_disk_keeps_the_old_output_and_says_what_to_do(files: Path, old: bool) -> None:
+    """Files may grow to 64 KiB only: the system's own error, in the middle of the image."""
+    if old:
+        for e in ("nii.gz", "json", "bval", "bvec"):
+            (files / f"out.{e}").write_text(f"old {e}")
+    before = contents(files)
+    words = ["denoise", "dwi.nii.gz", "out.nii.gz", "--method", "identity", "--force", *HOW]
+    done = subprocess.run(
+        [sys.executable, "-m", "dwiser", *words], cwd=files, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "out.nii.gz: it could not be written" in done.stderr
+    assert "make room or choose another folder; nothing was left behind" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert contents(files) == before
+
+
+def test_a_read_only_folder_is_refused_before_the_work(files: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    before = contents(files)
+    assert main(["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *HOW]) == 2
+    assert "its folder may not be written: choose another" in capsys.readouterr().err
+    assert contents(files) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "lower batch"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "lower batch"),
+        (MemoryError(), "memory ran out"),
+    ],
+    ids=["GPU", "torch", "numpy"],
+)
+def test_memory_that_runs_out_is_told(files, monkeypatch, capsys, error, says) -> None:
+    def step(*_) -> float:
+        raise error
+
+    monkeypatch.setattr(loop, "_step", step)
+    before = contents(files)
+    words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *SMOKE, *HOW]
+    assert main(words) == 1
+    told = [n for n in capsys.readouterr().err.splitlines() if "warning" not in n]
+    assert len(told) == 1
+    assert says in told[0]
+    assert told[0].endswith("Nothing was written.")
+    assert contents(files) == before
+
+
+def test_memory_that_is_asked_for_is_honoured_before_the_work(files: Path, capsys) -> None:
+    before = contents(files)
+    words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *HOW]
+    assert main([*words, "--memory", "100M"]) == 2
+    assert "splitq would hold about 0.4 GiB" in capsys.readouterr().err
+    assert main([*words, "--memory", "plenty"]) == 2
+    assert "8G or 500M" in capsys.readouterr().err
+    assert contents(files) == before

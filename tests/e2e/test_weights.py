@@ -1,0 +1,81 @@
+"""Weights through the command: saved, applied to another scan, begun with; or refused."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from dwiser.cli import main
+
+pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+HOW = ("--threads", "1", "--device", "cpu", "-q")
+QUICK = ("--method", "noise2noise", "--preset", "smoke", "--set", "iterations=8")
+
+
+def voxels(path: Path) -> np.ndarray:
+    return np.asarray(nib.load(path).dataobj)
+
+
+def refused(folder: Path, capsys, *words: str) -> str:
+    before = sorted(p.name for p in folder.iterdir())
+    capsys.readouterr()
+    assert main(list(words)) == 2
+    assert sorted(p.name for p in folder.iterdir()) == before
+    told = [line for line in capsys.readouterr().err.splitlines() if "warning:" not in line]
+    assert len(told) == 1
+    return told[0]
+
+
+def test_saved_weights_denoise_as_the_training_did_and_only_their_protocol(
+    files: Path, capsys
+) -> None:
+    dwi, out, weights = (str(files / n) for n in ("dwi.nii.gz", "out.nii.gz", "w.safetensors"))
+    assert main(["denoise", dwi, out, *QUICK, *HOW, "--seed", "3", "--save-weights", weights]) == 0
+    assert not [p.name for p in files.iterdir() if p.name.startswith(".")]
+    again = str(files / "again.nii.gz")
+    assert main(["apply", weights, dwi, again, *HOW, "--seed", "3"]) == 0
+    np.testing.assert_array_equal(voxels(files / "again.nii.gz"), voxels(files / "out.nii.gz"))
+    told = json.loads((files / "again.json").read_text())
+    assert told["Method"] == "noise2noise"
+    assert told["Parameters"]["iterations"] == 8
+    assert len(told["WeightsSHA256"]) == 64
+
+    other = str(files / "other.nii.gz")
+    image = nib.load(dwi)
+    nib.save(image.slicer[..., :30], other)
+    for e in ("bval", "bvec"):
+        table = np.atleast_2d(np.loadtxt(files / f"dwi.{e}"))[:, :30]
+        np.savetxt(files / f"other.{e}", table)
+    said = refused(files, capsys, "apply", weights, other, str(files / "no.nii.gz"))
+    assert "other.nii.gz: this is another protocol" in said
+    assert "30 volumes and not 41" in said
+
+    said = refused(files, capsys, "apply", dwi, dwi, str(files / "no.nii.gz"))
+    assert "dwi.nii.gz: it is no safetensors file" in said
+
+    begin = ("--warm-start", weights, "--method", "difusion", "--preset", "smoke")
+    said = refused(files, capsys, "denoise", dwi, str(files / "no.nii.gz"), *begin)
+    assert "are those of noise2noise" in said
+    warm = ("--warm-start", weights, "--force")
+    assert main(["denoise", dwi, out, *QUICK, *HOW, "--seed", "3", *warm]) == 0
+    assert (voxels(files / "out.nii.gz") != voxels(files / "again.nii.gz")).any()
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [("splitq", "in seconds"), ("splitnet", "subspace"), ("deep_image_prior", "fitted to")],
+)
+def test_methods_without_weights_to_keep_say_why(files: Path, capsys, method, says) -> None:
+    words = ("denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), "--method", method)
+    said = refused(files, capsys, *words, "--save-weights", str(files / "w.safetensors"))
+    assert says in said
+    assert "difusion" in said
+
+
+def test_what_cannot_go_on_is_told(files: Path, capsys) -> None:
+    words = ("denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"))
+    assert "does not train" in refused(files, capsys, *words, "--resume")
+    said = refused(files, capsys, *words, *QUICK, "--save-weights", str(files / "w.pt"))
+    assert "w.pt: weights are safetensors" in said

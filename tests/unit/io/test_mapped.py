@@ -1,0 +1,52 @@
+"""A series above a quarter of the memory is mapped, and is the same series."""
+
+import numpy as np
+import pytest
+
+from dwiser.errors import InputError
+from dwiser.io import load
+from dwiser.room import is_mapped
+
+
+@pytest.mark.parametrize("name", ["dwi.nii", "dwi.nii.gz"])
+@pytest.mark.parametrize("dtype", ["f4", ">f4", "<i2", ">u2", "f8"])
+def test_a_mapped_series_is_the_same(small, name, dtype) -> None:
+    path = small.series(name, data=small.data.astype(dtype))
+    whole, mapped = load(path), load(path, memory=100)
+    assert is_mapped(mapped.data)
+    assert not is_mapped(whole.data)
+    assert not is_mapped(load(path, memory=10**9).data)
+    assert mapped.data.dtype == np.float32
+    np.testing.assert_array_equal(mapped.data, whole.data)
+
+
+def test_writing_into_it_does_not_change_the_file(small) -> None:
+    path = small.series("dwi.nii")
+    before = path.read_bytes()
+    load(path, memory=100).data[:] = 5
+    assert path.read_bytes() == before
+
+
+def test_a_complex_series_is_mapped_too(small) -> None:
+    path = small.series(data=(small.data * 1j).astype(np.complex64))
+    scan = load(path, memory=100)
+    assert is_mapped(scan.data)
+    assert is_mapped(scan.phase)
+    np.testing.assert_array_equal(scan.data, small.data)
+    np.testing.assert_allclose(scan.phase, np.pi / 2, atol=1e-6)
+
+
+def test_a_full_temporary_folder_is_told(small, monkeypatch) -> None:
+    def full(*_) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(InputError, match=r"dwi\.nii\.gz: it is kept in a temporary file.*TMPDIR"):
+        load(small.series(), memory=100)
+
+
+def test_a_truncated_one_is_refused(small) -> None:
+    path = small.series("dwi.nii")
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(InputError, match="truncated"):
+        load(path, memory=100)

@@ -1,0 +1,108 @@
+"""Weights on disk: the same bits back, a hash that is checked, nothing that could run."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dwiser
+from dwiser.errors import InputError
+from dwiser.io import read_tensors, tensor_bytes, write_tensors
+
+TENSORS = {
+    "a": np.arange(6, dtype=np.float32).reshape(2, 3).T,  # not contiguous
+    "b": np.array(2.5, np.float32),
+    "n": np.array([3], np.int64),
+}
+TOLD = {"kind": "weights", "loss": 0.1 + 0.2, "none": None, "ü": "ψ"}
+
+
+def test_what_is_written_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "w.safetensors", TENSORS, TOLD)
+    found, told = read_tensors(tmp_path / "w.safetensors")
+    assert told == TOLD
+    assert set(found) == set(TENSORS)
+    for name, array in TENSORS.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+    assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_one_changed_bit_is_found(tmp_path: Path) -> None:
+    content = bytearray(tensor_bytes(TENSORS, TOLD))
+    content[-1] ^= 1
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"w\.safetensors: its contents do not match its hash"):
+        read_tensors(path)
+
+
+def other_programs(path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros(2, np.float32)}, path)
+
+
+class Evil:
+    def __reduce__(self):
+        return Path.touch, (Path("ran"),)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda p: None, "no such file"),
+        (lambda p: p.write_bytes(b""), "no safetensors file"),
+        (lambda p: p.write_text("hello" * 99), "no safetensors file"),
+        (lambda p: p.write_bytes(tensor_bytes(TENSORS, TOLD)[:-3]), "no safetensors file"),
+        (lambda p: p.write_bytes(pickle.dumps(Evil())), "no safetensors file"),
+        (other_programs, "not dwiser's"),
+    ],
+)
+def test_anything_else_is_refused(tmp_path, monkeypatch, make, says) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match=says):
+        read_tensors(tmp_path / "w.safetensors")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "w.safetensors"
+    write_tensors(path, TENSORS, {"old": True})
+
+    def full(*_) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_tensors(path, TENSORS, {"old": False})
+    assert read_tensors(path)[1] == {"old": True}
+    assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_no_code_of_ours_loads_a_pickle() -> None:
+    """Neither by name, nor while a weights file is read: unpickling is made to fail."""
+    home = Path(dwiser.__file__).parent
+    forbidden = ("pickle", "torch.load", "allow_pickle=True", "joblib.load", "marshal", "shelve")
+    for file in home.rglob("*.py"):
+        text = file.read_text()
+        used = [word for word in forbidden if word in text.replace("No pickle is read", "")]
+        assert not used, (file, used)
+
+
+def test_reading_weights_never_unpickles(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    write_tensors(path, TENSORS, TOLD)
+    script = (
+        "import dwiser, pickle, _pickle\n"
+        "from dwiser.io import read_tensors\n"
+        "def no(*a, **k): raise SystemExit('unpickled')\n"
+        "pickle.load = pickle.loads = _pickle.load = _pickle.loads = no\n"
+        f"print(sorted(read_tensors({str(path)!r})[0]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "['a', 'b', 'n']", done.stderr
