@@ -43,7 +43,15 @@ class Denoised:
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """A frozen dataclass: its fields are its configuration, its options and its provenance."""
+    """A frozen dataclass: its fields are its configuration, its options and its provenance.
+
+    Notes
+    -----
+    What a method can do beyond this, it says by class attributes; without them it cannot:
+    ``takes_phase`` (a scan with a phase), ``gives_uncertainty``, ``trains`` (``denoise`` takes a
+    ``course`` of checkpoints), ``reusable`` (``apply`` is sound on another scan; if not,
+    ``not_reusable`` says why), ``working`` (what it holds beside scan and result, over the scan).
+    """
 
     @property
     def has_seed(self) -> bool:

@@ -61,11 +61,14 @@ class Kept:
         with about(path):
             if told.get("kind") != KIND:
                 raise InputError("It holds no finished weights: give a file of --save-weights.")
-            self.path, self.preset = path, str(told["preset"])
-            self.method = _built(told)
+            try:
+                self.path, self.preset = path, str(told["preset"])
+                self.method = _built(told)
+                self.weights = Weights(dict(tensors_of(arrays)), dict(told["training"]))
+                self.protocol = Protocol.told(told["protocol"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise InputError("It does not tell what it is for: train anew.") from error
             check_reusable(self.method, "A file of weights")
-            self.weights = Weights(dict(tensors_of(arrays)), dict(told["training"]))
-            self.protocol = Protocol.told(told["protocol"])
 
     def check(self, scan: Scan, dwi: Path) -> None:
         """Refuse a scan of another protocol."""
