@@ -23,7 +23,7 @@ KEY, HASH = "dwiser", "sha256"
 
 def tensor_bytes(tensors: Mapping[str, np.ndarray], told: Mapping[str, Any]) -> bytes:
     """A safetensors file: ``told`` becomes JSON in its header, with version and hash."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     text = json.dumps(dict(told), sort_keys=True)
     return save(arrays, {KEY: text, HASH: _hash(arrays, text)})
 

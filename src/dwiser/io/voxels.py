@@ -7,7 +7,7 @@ import gzip
 import math
 import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -74,7 +74,7 @@ def read_voxels(
     return voxels
 
 
-def _plane(file: IO[bytes], shape: tuple[int, ...], stored: np.dtype[Any]) -> np.ndarray:
+def _plane(file: Any, shape: tuple[int, ...], stored: np.dtype[Any]) -> np.ndarray:
     count = math.prod(shape)
     content = file.read(count * stored.itemsize)
     if len(content) < count * stored.itemsize:
