@@ -103,7 +103,7 @@ def denoise_file(request: Request, watch: Watch = silent) -> Denoised:
         device=request.device, threads=request.threads, seed=request.seed, watch=watch,
         weights=plan.weights, course=course,
     )  # fmt: skip
-    result.record["Warnings"][:0] = heard
+    result.record["Warnings"][:0] = heard + plan.overrun(result.record["PeakMemoryMiB"])
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
     result.record.update(acquisition | source | given)
     residual = None if request.save_residual is None else _difference(scan, result)

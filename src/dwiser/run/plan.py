@@ -1,12 +1,14 @@
 """What a request comes to before anything is loaded: the method, and what it begins with."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dwiser.errors import DwiserWarning
 from dwiser.learn.course import Course
-from dwiser.machine import find_machine, memory_of, usable_memory
+from dwiser.machine import GIB, find_machine, memory_of, usable_memory
 from dwiser.methods.base import Denoised, Denoiser, Weights
 from dwiser.methods.registry import build
 from dwiser.run.checkpoint import Run, check_training, course_of
@@ -48,6 +50,17 @@ class Plan:
             return limit
         self.kept.check(scan, self.request.dwi)
         return limit | self.kept.record
+
+    def overrun(self, peak_mib: float) -> list[str]:
+        """A warning, for the record too, where a run held more than --memory allowed."""
+        if self.memory is None or peak_mib * MIB <= self.memory:
+            return []
+        told = (
+            f"The run held {peak_mib / 1024:.2f} GiB, --memory allowed {self.memory / GIB:.2f}: ask "
+            "for more where a limit is enforced."
+        )
+        warnings.warn(told, DwiserWarning, stacklevel=3)
+        return [told]
 
     def course(self, files: Iterable[Path]) -> Course | None:
         """Of the training, if there is one; with --resume, from its checkpoint on."""
