@@ -97,3 +97,12 @@ def test_an_output_does_not_replace_a_given_map(files: Path, capsys) -> None:
     nib.save(nib.Nifti1Image(np.ones(image.shape[:3], np.float32), image.affine), sigma)
     words = ("--noise-map", str(sigma), "--save-noise", str(sigma), "--force")
     assert "also an input" in refused(files, capsys, *words)
+
+
+def test_the_uncertainty_is_written_where_it_is_asked_for(files: Path) -> None:
+    denoised(files, "out.nii.gz", "--save-uncertainty", str(files / "u.nii.gz"))
+    sd, raw = voxels(files / "u.nii.gz"), voxels(files / "dwi.nii.gz")
+    assert sd.shape == raw.shape[:3]
+    assert sd.dtype == np.float32
+    inside = raw.mean(-1) > raw.mean()
+    assert 1 < np.median(sd[inside]) < 35  # below the noise's sd, which is about 35

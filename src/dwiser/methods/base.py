@@ -48,7 +48,7 @@ class Denoiser(Protocol):
     Notes
     -----
     What a method can do beyond this, it says by class attributes; without them it cannot:
-    ``takes_phase`` (a scan with a phase), ``gives_uncertainty``, ``trains`` (``denoise`` takes a
+    ``takes_phase`` (a scan with a phase), a field ``uncertainty``, ``trains`` (``denoise`` takes a
     ``course`` of checkpoints), ``reusable`` (``apply`` is sound on another scan; if not,
     ``not_reusable`` says why), ``working`` (what it holds beside scan and result, over the scan).
     """

@@ -156,6 +156,8 @@ def signal_posterior(
     ``spread`` (n,) is the sd of each mean's own error in σ. Far from the floor the signal is as
     unsure as the mean; at it, less sure.
     """
+    if coils == NONE:
+        return mean.astype(np.float32), (sigma * spread).astype(np.float32)
     row = np.interp(spread, SPREADS, np.arange(len(SPREADS)))
     place = np.clip(mean / np.where(sigma > 0, sigma, 1) / STEP, 0, (HIGHEST - 1) / STEP)
     near, around = (

@@ -43,13 +43,15 @@ def check_phase(method: Denoiser) -> None:
         )
 
 
-def check_uncertainty(method: Denoiser) -> None:
-    """Refuse a method that gives no map of its uncertainty."""
-    if not getattr(method, "gives_uncertainty", False):
+def with_uncertainty(method: Denoiser) -> Denoiser:
+    """The method told to map its error's sd too; one that cannot is refused."""
+    if not hasattr(method, "uncertainty"):
         raise InputError(
             f"{_name(method)} gives no uncertainty: leave out --save-uncertainty, or take "
-            f"{_those('gives_uncertainty')}."
+            f"{_those('uncertainty')}."
         )
+    told: Denoiser = replace(method, uncertainty=True)  # type: ignore[type-var, call-arg]
+    return told
 
 
 def noise_model(scan: Scan) -> str:
@@ -67,5 +69,5 @@ def _name(method: Denoiser) -> str:
 
 def _those(flag: str) -> str:
     """The methods that can, for the sentence that refuses one that cannot."""
-    able = [name for name, entry in METHODS.items() if getattr(entry.load(), flag, False)]
+    able = [name for name, entry in METHODS.items() if hasattr(entry.load(), flag)]
     return "--method " + " or ".join(able) if able else "none: no method of this version does"

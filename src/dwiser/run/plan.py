@@ -13,7 +13,7 @@ from dwiser.methods.base import Denoised, Denoiser, Weights
 from dwiser.methods.registry import build
 from dwiser.run.checkpoint import Run, check_training, course_of
 from dwiser.run.fits import check_disk, check_memory
-from dwiser.run.given import check_phase, check_uncertainty
+from dwiser.run.given import check_phase, with_uncertainty
 from dwiser.run.memory import MIB
 from dwiser.run.request import Request
 from dwiser.run.reuse import Kept, check_reusable, weights_bytes
@@ -56,8 +56,8 @@ class Plan:
         if self.memory is None or peak_mib * MIB <= self.memory:
             return []
         told = (
-            f"The run held {peak_mib / 1024:.2f} GiB, --memory allowed {self.memory / GIB:.2f}: ask "
-            "for more where a limit is enforced."
+            f"The run held {peak_mib / 1024:.2f} GiB, --memory allowed {self.memory / GIB:.2f}: "
+            "ask for more where a limit is enforced."
         )
         warnings.warn(told, DwiserWarning, stacklevel=3)
         return [told]
@@ -97,7 +97,7 @@ def plan_of(request: Request) -> Plan:
     if request.phase is not None:
         check_phase(plan.method)
     if request.save_uncertainty is not None:
-        check_uncertainty(plan.method)
+        plan = replace(plan, method=with_uncertainty(plan.method))
     return plan
 
 

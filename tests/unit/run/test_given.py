@@ -8,12 +8,12 @@ import pytest
 from dwiser.errors import InputError
 from dwiser.methods.registry import METHODS
 from dwiser.run.corridor import denoise
-from dwiser.run.given import check_phase, check_uncertainty, noise_model
+from dwiser.run.given import check_phase, noise_model, with_uncertainty
 from dwiser.run.reuse import check_reusable
 
 
 def able(flag: str) -> set[str]:
-    return {name for name, entry in METHODS.items() if getattr(entry.load(), flag, False)}
+    return {name for name, entry in METHODS.items() if hasattr(entry.load(), flag)}
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))
@@ -21,7 +21,7 @@ def test_every_method_takes_it_or_says_that_it_cannot_and_who_can(name: str) -> 
     method = METHODS[name].load()()
     checks = {
         "takes_phase": check_phase,
-        "gives_uncertainty": check_uncertainty,
+        "uncertainty": with_uncertainty,
         "reusable": lambda m: check_reusable(m, "--save-weights"),
     }
     for flag, check in checks.items():
