@@ -50,7 +50,7 @@ def with_uncertainty(method: Denoiser) -> Denoiser:
             f"{_name(method)} gives no uncertainty: leave out --save-uncertainty, or take "
             f"{_those('uncertainty')}."
         )
-    told: Denoiser = replace(method, uncertainty=True)  # type: ignore[type-var, call-arg]
+    told: Denoiser = replace(method, uncertainty=True)  # type: ignore[type-var]
     return told
 
 
