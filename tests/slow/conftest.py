@@ -14,7 +14,7 @@ SHAPES = ((6, 5, 4, 9), (5, 6, 1, 8), (1, 1, 3, 7), (7, 7, 3, 2), (4, 4, 4, 24))
 NASTY = (0, -1, 1, 2, 7, 127, -128, 255, 32767, -32768, 65535, 1e-30, 1e-9, 1e9, 3e38, -3e38)
 NUMBERS = (*NASTY, float("nan"), float("inf"), float("-inf"))
 TOKENS = (
-    *("nan", "-inf", "1e400", "-1000", "0", "1e-320", "0x10", "1_000", "1,000", "٣", "…", "—", "\0"),
+    *("nan", "-inf", "1e400", "-1000", "0", "1e-320", "0x10", "1_000", "1,000", "٣", "…", "\0"),
     *("1000.0000001", "99999999999", "", "\t", "\n", "\r\n", "\v", "\f", "b", "1.2.3", "--", "+5"),
 )
 BYTES = (b"\xff\xfe", b"\xef\xbb\xbf", b"\x00" * 9, b"\x80\x03]q\x00.", b"\x1f\x8b", b"#", b"%")
@@ -135,9 +135,10 @@ class Damage:
         path = dwi.with_name(("dwi.bval", "dwi.bvec", "dwi.json")[int(self.rng.integers(3))])
         old = path.read_bytes() if path.exists() else b"{}"
         new = (
-            (b"", b"\n \n", old[::-1], old * 2, old.replace(b" ", b"\n"), old.replace(b" ", b","))
-            + tuple(junk + old for junk in BYTES)
-            + (b"[" * 100_000, old.decode("utf-8", "replace").encode("utf-16"), b"{}")
+            *(b"", b"{}", b"\n \n", b"[" * 100_000, old[::-1], old * 2),
+            *(old.replace(b" ", b"\n"), old.replace(b" ", b",")),
+            *(junk + old for junk in BYTES),
+            old.decode("utf-8", "replace").encode("utf-16"),
         )
         path.write_bytes(new[int(self.rng.integers(len(new)))])
         return f"{path.name} as a whole"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dwiser.errors import DwiserWarning, InputError
-from dwiser.methods.base import Denoised
+from dwiser.errors import DwiserWarning
+from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
 from dwiser.prepare.apart import standing_apart
 from dwiser.prepare.coils import background_coils
 from dwiser.prepare.mask import object_mask
@@ -113,12 +113,7 @@ def ground_of(
 
     Warns of volumes that stand apart, and where too few share a subspace.
     """
-    directions = int((~scan.gradients.is_b0).sum())
-    if directions < least:
-        raise InputError(
-            f"{name} needs at least {least} diffusion-weighted volumes, "
-            f"the scan has {directions}: use a method that works on single volumes."
-        )
+    need_directions(scan, name, least)
     mask = object_mask(scan)
     channels = background_coils(scan, mask) if coils is None else coils
     sigma = sigma_map(scan, mask, coils=channels)
@@ -130,15 +125,23 @@ def ground_of(
     y -= mean.astype(np.float32)
     y /= sigma[mask][:, None]
     covariance = second_moment(y)
-    groups, alone = _shared(covariance, scan.gradients, fewest_shared, name)
+    groups, alone = _shared(covariance, scan.gradients, fewest_shared)
     subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None
+    if subspace is None:
+        groups, alone = (), dict.fromkeys(range(scan.shape[3]), "too few volumes share a subspace")
+        warnings.warn(
+            f"Fewer than {fewest_shared} volumes share a subspace: {name} falls back on local "
+            "PCA of the whole scan, and learns nothing across directions.",
+            DwiserWarning,
+            stacklevel=4,
+        )
     return Ground(mask, sigma, channels, y, mean, subspace, groups, alone)
 
 
 def _shared(
-    covariance: Float[np.ndarray, "v v"], gradients: Gradients, fewest: int, name: str
+    covariance: Float[np.ndarray, "v v"], gradients: Gradients, fewest: int
 ) -> tuple[Groups, dict[int, str]]:
-    """Groups of volumes that share a subspace, none if too few do; the others with the reason."""
+    """Groups of volumes that may share a subspace, none if too few; the others with the reason."""
     groups, alone = grouped(gradients)
     if sum(len(g) for g in groups) >= fewest:
         volumes = np.sort(np.concatenate(groups))
@@ -151,15 +154,7 @@ def _shared(
             )
         groups, left = grouped(gradients, apart=tuple(apart))
         alone = left | apart
-    if sum(len(g) for g in groups) >= fewest:
-        return groups, alone
-    warnings.warn(
-        f"Fewer than {fewest} volumes share a subspace: {name} falls back on local "
-        "PCA of the whole scan, and learns nothing across directions.",
-        DwiserWarning,
-        stacklevel=5,
-    )
-    return (), dict.fromkeys(range(len(gradients)), "too few volumes share a subspace")
+    return (groups if sum(len(g) for g in groups) >= fewest else ()), alone
 
 
 def inner_slices(
@@ -184,11 +179,7 @@ def inner_slices(
 
 def as_it_is(scan: Scan, name: str) -> Denoised:
     """The scan given back, with a warning: there is no noise in it."""
-    warnings.warn(
-        f"No noise was found in the scan: {name} gives it back as it is.",
-        DwiserWarning,
-        stacklevel=3,
-    )
+    warn_of_no_noise(name)
     mask = object_mask(scan)
     passed = {str(v): "no noise found" for v in range(scan.shape[3])}
     record = {"volumes_denoised": 0, "volumes_passed_through": passed}
