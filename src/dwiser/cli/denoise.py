@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from sys import stderr
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -22,6 +23,7 @@ from dwiser.cli.options import (
     Verbose,
 )
 from dwiser.cli.progress import progress
+from dwiser.errors import InputError
 from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
 
@@ -29,10 +31,24 @@ Saved = Annotated[Path | None, Parameter(negative=())]
 
 
 def denoise(
-    dwi: Annotated[Path, Parameter(help="The series, a 4-D NIfTI image as the scanner gave it.")],
-    out: Annotated[Path, Parameter(help="The denoised series; .json, .bval, .bvec come with it.")],
-    /,
-    *,
+    *files: Annotated[
+        Path,
+        Parameter(
+            help="IN OUT: the series, a 4-D NIfTI image as the scanner gave it, and the denoised "
+            "one; .json, .bval, .bvec come with it. With --outdir: one or more series."
+        ),
+    ],
+    outdir: Annotated[
+        Path | None,
+        Parameter(help="Folder for the results, under the series' own names; several at once."),
+    ] = None,
+    together: Annotated[
+        bool | None,
+        Parameter(
+            negative="--apart",
+            help="Denoise several series as one, or each alone (default: as one if alike).",
+        ),
+    ] = None,
     bval: Bval = None,
     bvec: Bvec = None,
     mask: Mask = None,
@@ -54,19 +70,49 @@ def denoise(
 ) -> int:
     """Denoise a scan; units, geometry and volume order stay the input's."""
     from dwiser.methods.registry import settings_of
-    from dwiser.run import Request, denoise_file
+    from dwiser.run import Request, denoise_file, denoise_series
+    from dwiser.run.series import in_folder, made
 
+    dwi, out = _in_and_out(files, outdir, together)
     request = Request(
         dwi, out, bval, bvec, mask, method, preset, settings_of(settings or []),
         save_noise, save_residual, save_mask, b0_threshold, device, threads, seed, force,
     )  # fmt: skip
     with progress(quiet) as watch:
-        result = denoise_file(request, watch)
-    if not quiet:
-        print(_summary(out, result.record))
-    if verbose:
-        print(json.dumps(result.record, indent=2, default=str, ensure_ascii=False))
+        if outdir is None:
+            records = {out: denoise_file(request, watch).record}
+        else:
+            requests = in_folder(request, files, outdir)
+            with made(outdir):
+                found = denoise_series(
+                    requests, together=together, watch=watch,
+                    told=(lambda line: None) if quiet else (lambda line: print(line, file=stderr)),
+                )  # fmt: skip
+            records = dict(zip((r.out for r in requests), found, strict=True))
+    for path, record in records.items():
+        if not quiet:
+            print(_summary(path, record))
+        if verbose:
+            print(json.dumps(record, indent=2, default=str, ensure_ascii=False))
     return 0
+
+
+def _in_and_out(
+    files: tuple[Path, ...], outdir: Path | None, together: bool | None
+) -> tuple[Path, Path]:
+    """The two names of one denoising; with OUTDIR the second stands for each result's."""
+    if outdir is not None:
+        if not files:
+            raise InputError("There is no series to denoise: name one or more before --outdir.")
+        return files[0], outdir
+    if together is not None:
+        raise InputError("--together and --apart are for several series: give --outdir too.")
+    if len(files) != 2:
+        raise InputError(
+            f"Give a series and the name of the result, not {len(files)} names: several series "
+            "need --outdir."
+        )
+    return files[0], files[1]
 
 
 def _summary(out: Path, record: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -85,8 +85,14 @@ def denoise(
     return result
 
 
-def denoise_file(request: Request, watch: Watch = silent) -> Denoised:
-    """Denoise a file into a set of files; everything that can be refused is, before the work."""
+def denoise_file(
+    request: Request, watch: Watch = silent, work: Callable[[Scan], Denoised] | None = None
+) -> Denoised:
+    """Denoise a file into a set of files; everything that can be refused is, before the work.
+
+    ``work`` takes the place of `denoise`: a scan of a series has its share of what was denoised
+    together.
+    """
     chosen = build(request.method, request.preset, request.settings)
     find_machine(request.device, request.threads)
     extras = (request.save_noise, request.save_residual, request.save_mask)
@@ -97,7 +103,7 @@ def denoise_file(request: Request, watch: Watch = silent) -> Denoised:
         acquisition = carried_over(request.dwi)
     files = find_inputs(*named_inputs(request)).files
     planned(request.out, *extras, inputs=files, force=request.force)
-    result = denoise(
+    result = work(scan) if work is not None else denoise(
         scan, chosen, request.preset,
         device=request.device, threads=request.threads, seed=request.seed, watch=watch,
     )  # fmt: skip
