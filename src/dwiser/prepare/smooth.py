@@ -3,7 +3,7 @@
 import numpy as np
 
 FWHM_OF_SD = float(np.sqrt(8 * np.log(2)))
-WIDEST = 3  # edges of the field: a Gaussian that wide is flat in it, whatever the header says
+WIDEST = 3.0  # edges of the field: a Gaussian that wide is flat in it, whatever the header says
 
 
 def sd_in_voxels(

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,14 @@ def denoise_series(
     about = {"Together": as_one, "Why": why, "Files": names, "VolumesOfEach": counts}
     if one is None:
         return [
-            denoise_file(r, watch, work=lambda scan, r=r: _alone(scan, r, about, watch)).record
+            denoise_file(r, watch, work=partial(_alone, request=r, about=about, watch=watch)).record
             for r in requests
         ]
     whole = _denoised(one, requests[0], watch)
     del one
     records, start = [], 0
     for request, count in zip(requests, counts, strict=True):
-        part = slice(start, start + count)
-        work = lambda scan, part=part: part_of(whole, part, scan, about)  # noqa: E731
+        work = partial(part_of, whole, slice(start, start + count), about)
         records.append(denoise_file(request, watch, work=work).record)
         start += count
     return records
@@ -88,7 +88,7 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
     """
     requests = []
     for file in files:
-        own = {"dwi": file, "out": outdir / file.name}
+        own: dict[str, Any] = {"dwi": file, "out": outdir / file.name}
         for extra in fields(request):
             name = getattr(request, extra.name)
             if extra.name.startswith(IMAGES) and name is not None:
@@ -160,7 +160,7 @@ def _alone(scan: Scan, request: Request, about: dict[str, Any], watch: Watch) ->
     return result
 
 
-def part_of(whole: Denoised, part: slice, scan: Scan, about: dict[str, Any]) -> Denoised:
+def part_of(whole: Denoised, part: slice, about: dict[str, Any], scan: Scan) -> Denoised:
     """One scan's volumes of what was denoised together, with a record of its own.
 
     Volumes in the record are counted from the scan's own first; warnings keep the counting of
