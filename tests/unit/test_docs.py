@@ -30,6 +30,18 @@ def test_the_series_page_says_what_was_measured() -> None:
     ]  # fmt: skip
 
 
+def test_the_explained_code_is_where_it_is_said_to_be() -> None:
+    """`prepare/pairs.py` is a file, and a `name` after it is in that file."""
+    source = HOME / "src" / "dwiser"
+    named = []
+    for page in (DOCS / "explanation").glob("*.md"):
+        named += re.findall(r"`(\w+/\w+\.py)`(?: `(\w+)`)?", page.read_text())
+    assert len(named) > 15
+    for path, name in named:
+        assert (source / path).exists() or (HOME / path).exists(), path
+        assert not name or f"def {name}(" in (source / path).read_text(), name
+
+
 def test_the_index_names_every_page() -> None:
     index = DOCS / "index.md"
     named = {(DOCS / link).resolve() for link in LINK.findall(index.read_text()) if ":" not in link}
