@@ -34,5 +34,6 @@ def test_every_command_and_method_is_there(script) -> None:
     for method, entry in METHODS.items():
         assert f"## {method}\n" in methods
         assert entry.citation in methods
-    assert "- `learned_on` = `60000`: voxels that the weights are learned on" in methods
+    learned_on = METHODS["splitq"].load()().learned_on
+    assert f"- `learned_on` = `{learned_on}`: voxels that the weights are learned on" in methods
     assert "(ours, from tuning phantoms" in methods

@@ -25,6 +25,7 @@ from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
 IMAGES = "save_"  # fields of a request that name further images begin so
+OF_ONE_SCAN = ("bval", "bvec", "noise_map", "phase")  # fields that cannot be meant for several
 OF_VOLUMES = ("volumes_passed_through", "volumes_on_their_own")  # {volume: why} in a record
 
 
@@ -91,7 +92,7 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
         own: dict[str, Any] = {"dwi": file, "out": outdir / file.name}
         for extra in fields(request):
             name = getattr(request, extra.name)
-            if extra.name.startswith(IMAGES) and name is not None:
+            if extra.name.startswith((IMAGES, "report")) and name is not None:
                 if name.name != str(name):
                     raise InputError(
                         f"{name}: with --outdir give a name without folders: it is put after "
@@ -123,10 +124,12 @@ def _check(requests: Sequence[Request]) -> int:
     seen: dict[Path, Path] = {}
     inputs = [request.dwi for request in requests]
     for request in requests:
-        if (request.bval or request.bvec) and len(requests) > 1:
-            raise InputError(
-                "--bval and --bvec belong to one scan: put each table beside its image."
-            )
+        for name in OF_ONE_SCAN if len(requests) > 1 else ():
+            if getattr(request, name, None) is not None:
+                raise InputError(
+                    f"--{name.replace('_', '-')} belongs to one scan: denoise each by itself, "
+                    "or put its table beside it."
+                )
         other = seen.setdefault(request.out.resolve(), request.dwi)
         if other is not request.dwi:
             raise InputError(

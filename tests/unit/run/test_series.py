@@ -128,7 +128,7 @@ def test_what_is_refused_leaves_nothing(tmp_path, halves) -> None:
     save(few.data, tmp_path / "few.nii.gz", few)
     cases = {
         "would have the name of": ([paths[0], *twin], {}),
-        "belong to one scan": (paths, {"bval": tmp_path / "A.bval"}),
+        "belongs to one scan": (paths, {"bval": tmp_path / "A.bval"}),
         "without folders": (paths, {"save_mask": tmp_path / "m.nii.gz"}),
         "needs at least 6": ([paths[0], tmp_path / "few.nii.gz"], {"method": "splitq"}),
         "no such file": ([paths[0], tmp_path / "none.nii.gz"], {}),
