@@ -15,10 +15,11 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
-from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, second_moment
+from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, left_out, second_moment
 from dwiser.scan import Gradients, Scan
 
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
+BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost is noise removed
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
@@ -127,15 +128,29 @@ def ground_of(
     covariance = second_moment(y)
     groups, alone = _shared(covariance, scan.gradients, fewest_shared)
     subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None
-    if subspace is None:
-        groups, alone = (), dict.fromkeys(range(scan.shape[3]), "too few volumes share a subspace")
+    why = _unfit(subspace, covariance, bool(groups), fewest_shared)
+    if why is not None:
+        groups, subspace, alone = (), None, dict.fromkeys(range(scan.shape[3]), why)
         warnings.warn(
-            f"Fewer than {fewest_shared} volumes share a subspace: {name} falls back on local "
-            "PCA of the whole scan, and learns nothing across directions.",
+            f"{why[0].upper()}{why[1:]}: {name} falls back on local PCA of the whole scan, and "
+            "learns nothing across directions.",
             DwiserWarning,
             stacklevel=4,
         )
     return Ground(mask, sigma, channels, y, mean, subspace, groups, alone)
+
+
+def _unfit(
+    subspace: Subspace | None, covariance: Float[np.ndarray, "v v"], grouped: bool, fewest: int
+) -> str | None:
+    """Why nothing can be learned across directions; None if it can."""
+    if not grouped:
+        return f"fewer than {fewest} volumes share a subspace"
+    if subspace is None:
+        return "the volumes share no component"
+    if left_out(subspace, covariance) > BREAK_EVEN:
+        return "the subspace would lose more signal than it removes noise"
+    return None
 
 
 def _shared(

@@ -121,6 +121,17 @@ def fit_subspace(
     return Subspace(volumes, vectors[:, usable[:rank]], signal[usable[:rank]], noise)
 
 
+def left_out(subspace: Subspace, covariance: Float[np.ndarray, "v v"]) -> float:
+    """Mean variance outside the components, over the noise's: 1 if they hold all of the signal.
+
+    ``covariance`` is all volumes'. Above 2 truncation loses more signal than it removes noise.
+    """
+    own = covariance[np.ix_(subspace.volumes, subspace.volumes)]
+    held = np.einsum("mk,mn,nk->", subspace.components, own, subspace.components)
+    rest = len(own) - subspace.rank
+    return float((np.trace(own) - held) / rest / subspace.noise) if rest else 1.0
+
+
 def held_out_rank(
     subspace: Subspace, covariance: Float[np.ndarray, "m m"], groups: Groups, seed: int
 ) -> int:
