@@ -87,7 +87,7 @@ def write(kind: Kind, folder: Path) -> tuple[Path, Path | None, np.ndarray]:
     return path, mask, stored.astype(float) * kind.slope + kind.inter
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=40, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
 @given(kind=KINDS)
 def test_identity(kind: Kind) -> None:
     with TemporaryDirectory() as place, warnings.catch_warnings():

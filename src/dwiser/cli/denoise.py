@@ -1,8 +1,8 @@
 """``dwiser denoise``."""
 
 import json
+import sys
 from pathlib import Path
-from sys import stderr
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -86,7 +86,7 @@ def denoise(
             with made(outdir):
                 found = denoise_series(
                     requests, together=together, watch=watch,
-                    told=(lambda line: None) if quiet else (lambda line: print(line, file=stderr)),
+                    told=(lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr)),
                 )  # fmt: skip
             records = dict(zip((r.out for r in requests), found, strict=True))
     for path, record in records.items():
