@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -26,6 +26,10 @@ from dwiser.cli.progress import progress
 from dwiser.errors import InputError
 from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
+from dwiser.watch import Watch
+
+if TYPE_CHECKING:
+    from dwiser.run import Request
 
 Saved = Annotated[Path | None, Parameter(negative=())]
 
@@ -70,8 +74,7 @@ def denoise(
 ) -> int:
     """Denoise a scan; units, geometry and volume order stay the input's."""
     from dwiser.methods.registry import settings_of
-    from dwiser.run import Request, denoise_file, denoise_series
-    from dwiser.run.series import in_folder, made
+    from dwiser.run import Request, denoise_file
 
     dwi, out = _in_and_out(files, outdir, together)
     request = Request(
@@ -82,19 +85,33 @@ def denoise(
         if outdir is None:
             records = {out: denoise_file(request, watch).record}
         else:
-            requests = in_folder(request, files, outdir)
-            with made(outdir):
-                found = denoise_series(
-                    requests, together=together, watch=watch,
-                    told=(lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr)),
-                )  # fmt: skip
-            records = dict(zip((r.out for r in requests), found, strict=True))
+            records = _series(request, files, outdir, together, quiet, watch)
     for path, record in records.items():
         if not quiet:
             print(_summary(path, record))
         if verbose:
             print(json.dumps(record, indent=2, default=str, ensure_ascii=False))
     return 0
+
+
+def _series(
+    request: "Request",
+    files: tuple[Path, ...],
+    outdir: Path,
+    together: bool | None,
+    quiet: bool,
+    watch: Watch,
+) -> dict[Path, dict[str, Any]]:
+    """The record of each result by its path."""
+    from dwiser.run.series import denoise_series, in_folder, made
+
+    requests = in_folder(request, files, outdir)
+    with made(outdir):
+        found = denoise_series(
+            requests, together=together, watch=watch,
+            told=(lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr)),
+        )  # fmt: skip
+    return dict(zip((r.out for r in requests), found, strict=True))
 
 
 def _in_and_out(
