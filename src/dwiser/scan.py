@@ -105,8 +105,8 @@ class Scan:
     Raises
     ------
     InputError
-        For data that are not 4-D, of one volume, not finite, or all zero, and for a table,
-        mask or σ map that does not fit them.
+        For data that are not 4-D, of one volume, not finite, or all zero, for an affine that
+        gives voxels no size, and for a table, mask or σ map that does not fit them.
     """
 
     data: Float[np.ndarray, "x y z v"]
@@ -134,6 +134,8 @@ class Scan:
         object.__setattr__(self, "data", data.astype(np.float32, copy=False))
         _check_voxels(self.data, self.signed)
         object.__setattr__(self, "affine", np.asarray(self.affine, float))
+        if not all(0 < edge < np.inf for edge in self.voxel_size):
+            raise InputError("The affine gives voxels no size (0 or NaN mm): repair the header.")
         for name in ("mask", "sigma"):
             value = getattr(self, name)
             if value is not None and value.shape != data.shape[:3]:

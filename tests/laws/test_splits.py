@@ -8,7 +8,13 @@ from dwiser.learn.latents import LatentDraw
 from dwiser.methods.registry import build
 from dwiser.methods.splitnet import Splitnet
 from dwiser.prepare.splits import folds, split
-from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, second_moment
+from dwiser.prepare.subspace import (
+    Subspace,
+    fit_subspace,
+    grouped,
+    left_out,
+    second_moment,
+)
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
 
@@ -29,6 +35,14 @@ def made(count: int = 20_000, volumes: int = 24, rank: int = 3) -> tuple[np.ndar
     signal = np.array([400.0, 40.0, 4.0][:rank])
     truth = (rng.standard_normal((count, rank)) * np.sqrt(signal)) @ basis.T
     return truth + rng.standard_normal(truth.shape), truth, basis, signal
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_what_a_subspace_leaves_out_is_told_in_units_of_noise(kept) -> None:
+    y, _, basis, signal = made()
+    space = Subspace(np.arange(24), basis[:, :kept], signal[:kept], 1.0)
+    expected = 1 + signal[kept:].sum() / (24 - kept)
+    np.testing.assert_allclose(left_out(space, second_moment(y)), expected, rtol=0.02)
 
 
 def test_splits_are_stratified_and_disjoint() -> None:

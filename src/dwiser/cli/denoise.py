@@ -1,6 +1,7 @@
 """``dwiser denoise``."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,8 +30,10 @@ from dwiser.cli.options import (
     Verbose,
 )
 from dwiser.cli.progress import progress
+from dwiser.errors import InputError
 from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
+from dwiser.watch import Watch
 
 if TYPE_CHECKING:
     from dwiser.run import Request
@@ -42,10 +45,24 @@ GO_ON = (
 
 
 def denoise(
-    dwi: Annotated[Path, Parameter(help="The series, a 4-D NIfTI image as the scanner gave it.")],
-    out: Annotated[Path, Parameter(help="The denoised series; .json, .bval, .bvec come with it.")],
-    /,
-    *,
+    *files: Annotated[
+        Path,
+        Parameter(
+            help="IN OUT: the series, a 4-D NIfTI image as the scanner gave it, and the denoised "
+            "one; .json, .bval, .bvec come with it. With --outdir: one or more series."
+        ),
+    ],
+    outdir: Annotated[
+        Path | None,
+        Parameter(help="Folder for the results, under the series' own names; several at once."),
+    ] = None,
+    together: Annotated[
+        bool | None,
+        Parameter(
+            negative="--apart",
+            help="Denoise several series as one, or each alone (default: as one if alike).",
+        ),
+    ] = None,
     bval: Bval = None,
     bvec: Bvec = None,
     mask: Mask = None,
@@ -86,6 +103,7 @@ def denoise(
     from dwiser.methods.registry import settings_of
     from dwiser.run import Request, noise_file
 
+    dwi, out = _in_and_out(files, outdir, together)
     request = Request(
         dwi, out, bval, bvec, mask, method, preset, settings_of(settings or []),
         save_noise, save_residual, save_mask, b0_threshold, device, threads, seed, force,
@@ -94,11 +112,19 @@ def denoise(
         checkpoint_every=checkpoint_every, memory=memory,
     )  # fmt: skip
     if noise_only:
+        if outdir is not None:
+            raise InputError("--noise-only is for one series: leave out --outdir.")
         median = noise_file(request)
         if not quiet:
             print(f"{out}: sigma {median:.4g} (median in the mask)")
         return 0
-    return run_and_tell(request, verbose=verbose, quiet=quiet)
+    if outdir is None:
+        return run_and_tell(request, verbose=verbose, quiet=quiet)
+    with progress(quiet) as watch:
+        records = _series(request, files, outdir, together, quiet, watch)
+    for path, record in records.items():
+        _tell(path, record, verbose=verbose, quiet=quiet)
+    return 0
 
 
 def run_and_tell(request: "Request", *, verbose: bool, quiet: bool) -> int:
@@ -112,11 +138,53 @@ def run_and_tell(request: "Request", *, verbose: bool, quiet: bool) -> int:
         if checkpoint_path(request.out).exists():
             raise KeyboardInterrupt(GO_ON) from error
         raise
-    if not quiet:
-        print(_summary(request.out, result.record))
-    if verbose:
-        print(json.dumps(result.record, indent=2, default=str, ensure_ascii=False))
+    _tell(request.out, result.record, verbose=verbose, quiet=quiet)
     return 0
+
+
+def _tell(out: Path, record: dict[str, Any], *, verbose: bool, quiet: bool) -> None:
+    if not quiet:
+        print(_summary(out, record))
+    if verbose:
+        print(json.dumps(record, indent=2, default=str, ensure_ascii=False))
+
+
+def _series(
+    request: "Request",
+    files: tuple[Path, ...],
+    outdir: Path,
+    together: bool | None,
+    quiet: bool,
+    watch: Watch,
+) -> dict[Path, dict[str, Any]]:
+    """The record of each result by its path."""
+    from dwiser.run.series import denoise_series, in_folder, made
+
+    requests = in_folder(request, files, outdir)
+    with made(outdir):
+        found = denoise_series(
+            requests, together=together, watch=watch,
+            told=(lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr)),
+        )  # fmt: skip
+    return dict(zip((r.out for r in requests), found, strict=True))
+
+
+def _in_and_out(
+    files: tuple[Path, ...], outdir: Path | None, together: bool | None
+) -> tuple[Path, Path]:
+    """The two names of one denoising; with OUTDIR the second stands for each result's."""
+    if outdir is not None:
+        if not files:
+            raise InputError("There is no series to denoise: name one or more before --outdir.")
+        return files[0], outdir
+    if together is not None:
+        raise InputError("--together and --apart are for several series: give --outdir too.")
+    if len(files) != 2:
+        raise InputError(
+            f"Give a series and the name of the result, not {len(files)} names: several series "
+            "need --outdir."
+        )
+    return files[0], files[1]
 
 
 def _summary(out: Path, record: dict[str, Any]) -> str:

@@ -1,15 +1,19 @@
 """NIfTI images: read a scan with its geometry, write results with the same one."""
 
+import logging
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
-from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.imageglobals import logger as nibabel_log
 
-from dwiser.errors import InputError
+from dwiser.errors import DwiserWarning, InputError
 from dwiser.io.about import FilePath, about
 from dwiser.io.gradients import read_gradients
 from dwiser.io.names import ending, find_inputs
@@ -119,13 +123,33 @@ def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan
     ending(path)
     stored = np.asarray(data).astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
     kind = nib.Nifti2Image if isinstance(like.header, nib.Nifti2Header) else nib.Nifti1Image
-    image = kind(stored, like.affine, like.header)  # copies the header
+    with _quiet():
+        image = kind(stored, like.affine, like.header)  # copies the header
     header = image.header
     header.set_data_dtype(stored.dtype)
     header["cal_min"] = header["cal_max"] = 0  # a viewer's window for the raw intensities
     if data.ndim == MAP_NDIM:
         header.extensions.clear()  # they may describe volumes that a map does not have
     image.to_filename(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[list[str]]:
+    """What nibabel would print beside our one sentence, kept instead.
+
+    Its own suppressor takes the handler away, and Python then prints all the same.
+    """
+    heard: list[str] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        heard.append(record.getMessage())
+        return False
+
+    nibabel_log.addFilter(keep)
+    try:
+        yield heard
+    finally:
+        nibabel_log.removeFilter(keep)
 
 
 def _open(path: FilePath) -> Any:
@@ -142,13 +166,20 @@ def _open(path: FilePath) -> Any:
         if zipped and not named_so:
             raise InputError("It is gzip-compressed: name it .nii.gz.")
         try:
-            with LoggingOutputSuppressor():  # it would print beside our one sentence
+            with _quiet() as heard:
                 image = nib.load(path)
         except Exception as error:  # nibabel, gzip and zlib each have their own
             raise InputError("It is no NIfTI image, or a damaged one: export it again.") from error
         if not isinstance(image, nib.Nifti1Image):  # NIfTI-2's class is a subclass
             raise InputError("It is not a NIfTI image: convert it to .nii.gz.")
         _check_header(image)
+    mended = [line for line in heard if "; set" in line]  # the rest nibabel leaves as it is
+    if mended:
+        warnings.warn(
+            f"{path}: its header is damaged and is read as mended ({'; '.join(mended)}).",
+            DwiserWarning,
+            stacklevel=3,
+        )
     return image
 
 

@@ -1,11 +1,13 @@
 """The one interface: a scan goes in, a denoised scan and its record come out."""
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import Machine
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
@@ -63,3 +65,22 @@ class Denoiser(Protocol):
     ) -> Denoised:
         """Denoise ``scan``; the same seed gives the same result. ``scan`` is not touched."""
         ...
+
+
+def need_directions(scan: Scan, name: str, least: int) -> None:
+    """Refuse a scan with fewer diffusion-weighted volumes than the method needs."""
+    directions = int((~scan.gradients.is_b0).sum())
+    if directions < least:
+        raise InputError(
+            f"{name} needs at least {least} diffusion-weighted volumes, "
+            f"the scan has {directions}: use a method that works on single volumes."
+        )
+
+
+def warn_of_no_noise(name: str) -> None:
+    """Say that a scan without noise comes back as it is."""
+    warnings.warn(
+        f"No noise was found in the scan: {name} gives it back as it is.",
+        DwiserWarning,
+        stacklevel=4,
+    )

@@ -1,15 +1,13 @@
 """What methods without training share: the mask and σ they work with, and the way back."""
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import Machine
-from dwiser.methods.base import Denoised
+from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.room import own_copy, own_room
@@ -63,20 +61,11 @@ class Classical:
         InputError
             For a scan with fewer directions than the method needs.
         """
-        directions = int((~scan.gradients.is_b0).sum())
-        if directions < self.least_directions:
-            raise InputError(
-                f"{self.name} needs at least {self.least_directions} diffusion-weighted volumes, "
-                f"the scan has {directions}: use a method that works on single volumes."
-            )
+        need_directions(scan, self.name, self.least_directions)
         mask = object_mask(scan)
         ground = Ground(mask, sigma_map(scan, mask))
         if self.divides_by_sigma and not ground.sigma[mask].any():
-            warnings.warn(
-                f"No noise was found in the scan: {self.name} gives it back as it is.",
-                DwiserWarning,
-                stacklevel=2,
-            )
+            warn_of_no_noise(self.name)
             found = Filtered(scan.data, dict.fromkeys(range(scan.shape[3]), "no noise found"))
         else:
             found = self._filter(scan, ground, machine, seed, watch)

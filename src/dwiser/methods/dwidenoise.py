@@ -98,4 +98,6 @@ def _run(command: list[str]) -> None:
 
 
 def _read(path: Path) -> np.ndarray:
-    return np.asarray(nib.load(path).dataobj, dtype=np.float32)
+    """The voxels with x, y, z in our order: MRtrix orders axes of one voxel as it likes."""
+    image = nib.as_closest_canonical(nib.load(path))
+    return np.asarray(image.dataobj, dtype=np.float32)

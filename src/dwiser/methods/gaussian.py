@@ -11,9 +11,9 @@ from dwiser.machine import Machine
 from dwiser.methods.classical import Ground, VolumeByVolume
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
+from dwiser.prepare.smooth import sd_in_voxels
 from dwiser.scan import Scan
 
-FWHM_OF_SD = float(np.sqrt(8 * np.log(2)))
 FWHM = 2.5  # mm
 
 
@@ -31,7 +31,7 @@ class Gaussian(VolumeByVolume):
     def _volume(
         self, image: Float[np.ndarray, "x y z"], scan: Scan, ground: Ground, machine: Machine
     ) -> Float[np.ndarray, "x y z"]:
-        widths = tuple(self.fwhm / FWHM_OF_SD / size for size in scan.voxel_size)
+        widths = sd_in_voxels(self.fwhm, scan.voxel_size, image.shape)
         return blurred(image, ground.mask, widths)
 
 

@@ -12,7 +12,7 @@ from dwiser.learn.budget import Pace, Work, plan_work
 from dwiser.learn.course import Course
 from dwiser.learn.loop import Decay
 from dwiser.machine import Machine
-from dwiser.methods.base import Denoised, Weights
+from dwiser.methods.base import Denoised, Weights, need_directions
 from dwiser.methods.budgets import DEFAULT
 from dwiser.methods.options import option
 from dwiser.prepare.mask import object_mask
@@ -103,12 +103,7 @@ class Learned:
         return self._pace(self._prepare(scan), machine, seed)
 
     def _prepare(self, scan: Scan) -> Ready:
-        directions = int((~scan.gradients.is_b0).sum())
-        if directions < self.least_directions:
-            raise InputError(
-                f"{self.name} needs at least {self.least_directions} diffusion-weighted volumes, "
-                f"the scan has {directions}: use a method that works on single volumes."
-            )
+        need_directions(scan, self.name, self.least_directions)
         mask = object_mask(scan)
         sigma = sigma_map(scan, mask)
         stack = build_stack(

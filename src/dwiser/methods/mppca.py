@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from dwiser.errors import DwiserWarning
+from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import Machine
 from dwiser.methods.classical import TASK, Classical, Filtered, Ground
 from dwiser.methods.options import Presets, option
@@ -53,6 +53,8 @@ class MPPCA(Classical):
         self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
         radius = np.minimum(self.patch_radius, (np.array(scan.shape[:3]) - 1) // 2)
+        if not radius.any():
+            raise InputError("mppca needs at least 3 voxels along one axis: there is no patch.")
         self._warn_of_wide_patches(scan.shape[3], radius)
         most = max(1, int(ground.mask.sum()) // WORTH_A_PROCESS)
         parts = slabs(ground.mask, int(radius[2]), min(machine.threads, most))

@@ -92,9 +92,17 @@ def non_local_mean(
     algorithm: Algorithm,
     threads: int,
 ) -> Float[np.ndarray, "x y z"]:
-    """DIPY's filter inside the mask; ``image`` elsewhere."""
+    """DIPY's filter inside the mask; ``image`` elsewhere.
+
+    On an axis that its search overshoots, a single slice say, DIPY reads memory that is not the
+    image's: short axes are made longer with their last voxels.
+    """
+    least = 2 * (block_radius + patch_radius) + 1
+    short = [(0, max(0, least - n)) for n in image.shape]
+    wide, noise = (np.pad(part, short, mode="edge") for part in (image, sigma.astype(float)))
     filtered = nlmeans(
-        image, sigma.astype(float), mask=mask, patch_radius=patch_radius,
+        wide, noise, mask=np.pad(mask, short), patch_radius=patch_radius,
         block_radius=block_radius, rician=rician, num_threads=threads, method=algorithm,
     )  # fmt: skip
-    return np.where(mask, filtered, image)
+    x, y, z = image.shape
+    return np.where(mask, filtered[:x, :y, :z], image)

@@ -23,6 +23,7 @@ from dwiser.watch import Progress, Watch
 
 VERSIONS = (1, 3)
 FEW_DIRECTIONS = 10  # below it DIPY warns
+LEAST_VOXELS = 20  # DIPY draws the sketch in twentieths of them
 BLOCKS = 5  # DIPY's version 3 fills its output in fifths of the series
 FADNAVIS_2020 = "Fadnavis, Batson, Garyfallidis, NeurIPS 2020 (arXiv 2011.01355)"
 FADNAVIS_2024 = "Fadnavis et al., CVPR 2024 (Patch2Self2); DIPY's version 3"
@@ -86,6 +87,10 @@ class Patch2Self(Classical):
     def _filter(
         self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
+        if self.version == 3 and np.prod(scan.shape[:3]) < LEAST_VOXELS:
+            raise InputError(
+                f"patch2self needs at least {LEAST_VOXELS} voxels for its sketch: set version=1."
+            )
         is_b0 = scan.gradients.is_b0
         directions = int((~is_b0).sum())
         if directions < FEW_DIRECTIONS:

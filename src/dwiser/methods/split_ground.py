@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dwiser.errors import DwiserWarning, InputError
-from dwiser.methods.base import Denoised
+from dwiser.errors import DwiserWarning
+from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
 from dwiser.methods.split_real import channels_of, real_scan
 from dwiser.prepare.apart import standing_apart
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
-from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, second_moment
+from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, left_out, second_moment
 from dwiser.scan import Gradients, Scan
 
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
+BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost is noise removed
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
@@ -115,12 +116,7 @@ def ground_of(
 
     Warns of volumes that stand apart, and where too few share a subspace.
     """
-    directions = int((~scan.gradients.is_b0).sum())
-    if directions < least:
-        raise InputError(
-            f"{name} needs at least {least} diffusion-weighted volumes, "
-            f"the scan has {directions}: use a method that works on single volumes."
-        )
+    need_directions(scan, name, least)
     mask = object_mask(scan)
     found: dict[str, Any] = {}
     if scan.phase is not None:
@@ -135,15 +131,37 @@ def ground_of(
     y -= mean.astype(np.float32)
     y /= sigma[mask][:, None]
     covariance = second_moment(y)
-    groups, alone = _shared(covariance, scan.gradients, fewest_shared, name)
+    groups, alone = _shared(covariance, scan.gradients, fewest_shared)
     subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None
+    why = _unfit(subspace, covariance, bool(groups), fewest_shared)
+    if why is not None:
+        groups, subspace, alone = (), None, dict.fromkeys(range(scan.shape[3]), why)
+        warnings.warn(
+            f"{why[0].upper()}{why[1:]}: {name} falls back on local PCA of the whole scan, and "
+            "learns nothing across directions.",
+            DwiserWarning,
+            stacklevel=4,
+        )
     return Ground(mask, sigma, channels, y, mean, subspace, groups, alone, found)
 
 
+def _unfit(
+    subspace: Subspace | None, covariance: Float[np.ndarray, "v v"], grouped: bool, fewest: int
+) -> str | None:
+    """Why nothing can be learned across directions; None if it can."""
+    if not grouped:
+        return f"fewer than {fewest} volumes share a subspace"
+    if subspace is None:
+        return "the volumes share no component"
+    if left_out(subspace, covariance) > BREAK_EVEN:
+        return "the subspace would lose more signal than it removes noise"
+    return None
+
+
 def _shared(
-    covariance: Float[np.ndarray, "v v"], gradients: Gradients, fewest: int, name: str
+    covariance: Float[np.ndarray, "v v"], gradients: Gradients, fewest: int
 ) -> tuple[Groups, dict[int, str]]:
-    """Groups of volumes that share a subspace, none if too few do; the others with the reason."""
+    """Groups of volumes that may share a subspace, none if too few; the others with the reason."""
     groups, alone = grouped(gradients)
     if sum(len(g) for g in groups) >= fewest:
         volumes = np.sort(np.concatenate(groups))
@@ -156,15 +174,7 @@ def _shared(
             )
         groups, left = grouped(gradients, apart=tuple(apart))
         alone = left | apart
-    if sum(len(g) for g in groups) >= fewest:
-        return groups, alone
-    warnings.warn(
-        f"Fewer than {fewest} volumes share a subspace: {name} falls back on local "
-        "PCA of the whole scan, and learns nothing across directions.",
-        DwiserWarning,
-        stacklevel=5,
-    )
-    return (), dict.fromkeys(range(len(gradients)), "too few volumes share a subspace")
+    return (groups if sum(len(g) for g in groups) >= fewest else ()), alone
 
 
 def inner_slices(
@@ -189,11 +199,7 @@ def inner_slices(
 
 def as_it_is(scan: Scan, name: str) -> Denoised:
     """The scan given back, with a warning: there is no noise in it."""
-    warnings.warn(
-        f"No noise was found in the scan: {name} gives it back as it is.",
-        DwiserWarning,
-        stacklevel=3,
-    )
+    warn_of_no_noise(name)
     mask = object_mask(scan)
     passed = {str(v): "no noise found" for v in range(scan.shape[3])}
     record = {"volumes_denoised": 0, "volumes_passed_through": passed}

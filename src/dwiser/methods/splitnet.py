@@ -14,7 +14,7 @@ from dwiser.learn.course import Course
 from dwiser.learn.latents import LatentDraw
 from dwiser.learn.loop import Decay, train
 from dwiser.machine import Machine
-from dwiser.methods.base import Denoised, Weights
+from dwiser.methods.base import Denoised, Weights, need_directions
 from dwiser.methods.options import Presets, option
 from dwiser.methods.splitnet_presets import LAPTOP, PRESETS
 from dwiser.nets.latent import Expanded, Latent, weight_count
@@ -109,12 +109,7 @@ class Splitnet:
         return self._restored(weights, self._prepare(scan, seed), scan, machine)
 
     def _prepare(self, scan: Scan, seed: int) -> Ground:
-        directions = int((~scan.gradients.is_b0).sum())
-        if directions < self.least_directions:
-            raise InputError(
-                f"{self.name} needs at least {self.least_directions} diffusion-weighted volumes, "
-                f"the scan has {directions}: use a method that works on single volumes."
-            )
+        need_directions(scan, self.name, self.least_directions)
         groups, left = grouped(scan.gradients)
         if not groups:
             raise InputError(f"{self.name} needs a shell with at least 4 volumes, there is none.")
@@ -125,6 +120,8 @@ class Splitnet:
         mean = voxels.mean(0, dtype=np.float64).astype(np.float32)
         moment = second_moment((voxels - mean) / noise[mask][:, None])
         subspace = fit_subspace(moment, len(voxels), groups, seed)
+        if subspace is None:
+            raise InputError(f"{self.name} finds nothing that the volumes share: use splitq.")
         mean = mean[subspace.volumes]
         box = Box.around(mask)
         part = scan.data[box.index].transpose(2, 0, 1, 3)[..., subspace.volumes]

@@ -27,6 +27,8 @@ def standing_apart(
     −P_ij/√(P_ii P_jj) is the correlation of i and j once the others are taken off: that of
     their noise. Of two volumes that share it (copies, averages) the later one is named.
     """
+    if not covariance.any():
+        return {}
     ridge = RIDGE * np.quantile(np.linalg.eigvalsh(covariance), FLOOR_QUANTILE)
     ridge = max(ridge, 1e-9 * float(np.trace(covariance)))
     precision = np.linalg.inv(covariance + ridge * np.eye(len(volumes)))

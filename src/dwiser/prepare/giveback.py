@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from dwiser.prepare.smooth import sd_in_voxels
+
 WINDOW = 5  # voxels on an edge: 124 neighbours, the voxel itself left out
 NEAR = 3  # voxels on an edge of the window of faint means
 FAINT = 3.5  # standard deviations of such a mean; noise exceeds them once in two thousand
@@ -86,7 +88,7 @@ def _smooth(
     values: np.ndarray, mask: Bool[np.ndarray, "x y z"], voxel_size: tuple[float, ...]
 ) -> np.ndarray:
     """A normalised Gaussian mean inside the mask."""
-    widths = [AROUND_MM / 2.3548 / size for size in voxel_size]
+    widths = sd_in_voxels(AROUND_MM, voxel_size, mask.shape)
     image = np.zeros(mask.shape, np.float32)
     image[mask] = values
     total = ndimage.gaussian_filter(image, widths, mode="constant")

@@ -81,7 +81,7 @@ def _summed(
         around = grid.around(chunk, offsets)
         clean, trust = _patches(padded[around], around < len(grid), noise)
         flat = around.reshape(-1)
-        total.index_add_(0, flat, (clean * trust[..., None]).reshape(len(flat), -1))
+        total.index_add_(0, flat, (clean * trust[..., None]).reshape(len(flat), padded.shape[1]))
         weight.index_add_(0, flat, trust.reshape(-1))
     return total, weight
 

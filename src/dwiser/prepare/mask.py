@@ -8,6 +8,7 @@ from scipy import ndimage
 from dwiser.scan import Scan
 
 MARGIN = 2  # voxels of dilation: a mask for denoising errs on the wide side
+FLAT = 1e-5  # of the brightest: values this close to each other have no histogram
 BACKGROUND_SHARE = 0.4  # a "background" brighter than this share of the object is no background
 
 
@@ -22,13 +23,13 @@ def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
     if scan.mask is not None:
         return scan.mask
     dwis = ~scan.gradients.is_b0
-    chosen = np.flatnonzero(dwis) if dwis.any() else np.arange(scan.shape[3])
-    mean = np.zeros(scan.shape[:3])
-    for v in chosen:
-        mean += np.maximum(scan.data[..., v], 0)
-    mean /= len(chosen)
+    mean = _mean(scan, np.flatnonzero(dwis))
+    if not mean.any():  # no DWIs, or empty ones
+        mean = _mean(scan, np.arange(scan.shape[3]))
     alive = mean > 0
     bright = np.sqrt(mean)
+    if np.ptp(bright) <= FLAT * bright.max():
+        return alive
     above = bright > otsu(bright)
     if not above.any() or _no_background(mean, above):
         return alive
@@ -37,6 +38,13 @@ def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
         [ndimage.binary_fill_holes(wide[..., k]) for k in range(wide.shape[2])], axis=2
     )
     return filled & alive
+
+
+def _mean(scan: Scan, volumes: np.ndarray) -> np.ndarray:
+    mean = np.zeros(scan.shape[:3])
+    for v in volumes:
+        mean += np.maximum(scan.data[..., v], 0)
+    return mean / max(1, len(volumes))
 
 
 def _no_background(mean: np.ndarray, above: np.ndarray) -> bool:

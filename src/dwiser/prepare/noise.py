@@ -13,6 +13,7 @@ from scipy import ndimage
 from threadpoolctl import threadpool_limits
 
 from dwiser.prepare.moments import koay
+from dwiser.prepare.smooth import sd_in_voxels
 from dwiser.scan import Scan
 
 RADIUS = 2  # patches of 5³ voxels
@@ -121,7 +122,7 @@ def smooth_map(
     weight, total = np.zeros(mask.shape), np.zeros(mask.shape)
     np.add.at(weight, tuple(centres.T), 1.0)
     np.add.at(total, tuple(centres.T), logs - middle)
-    widths = [SMOOTHING_MM / 2.3548 / size for size in voxel_size]
+    widths = sd_in_voxels(SMOOTHING_MM, voxel_size, mask.shape)
     weight = ndimage.gaussian_filter(weight, widths, mode="constant", truncate=3)
     total = ndimage.gaussian_filter(total, widths, mode="constant", truncate=3)
     floor = 1e-3 * weight.max()

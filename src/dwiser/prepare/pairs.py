@@ -59,6 +59,8 @@ def plan_pairs(
     dwis: list[int] = []
     for shell in shells(gradients):
         alive = [int(v) for v in shell.volumes if v not in dead]
+        if not alive:
+            continue
         if shell.is_b0 and len(alive) < fewest_b0s:
             passed |= dict.fromkeys(alive, f"fewer than {fewest_b0s} b0s")
             continue

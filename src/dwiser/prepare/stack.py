@@ -82,7 +82,8 @@ def build_stack(
     )
     box = Box.around(mask) if crop else Box.whole(scan.shape)
     data, scale = scan.data[box.index], Scale.of(scan.data)
-    prediction = fit_prediction(voxels, dead) if pairing == "predicted" else None
+    predicts = pairing == "predicted" and len(plan.volumes) > 0
+    prediction = fit_prediction(voxels, dead) if predicts else None
     target = np.empty((len(plan.volumes), data.shape[2], *data.shape[:2]), np.float32)
     partner = target if pairing == "itself" else np.empty_like(target)
     pairs = zip(plan.volumes.tolist(), plan.partners.tolist(), strict=True)

@@ -19,6 +19,7 @@ RANK_SHARE = 2  # at most half of the volumes: a split must see more volumes tha
 SPLITS = 24  # held-out splits that choose K
 TIE = 2e-4  # of the noise's variance: losses nearer than this are one, and fewer components win
 LEAST_STRENGTH = 1e-3  # of a coordinate, of 1 where all volumes are seen
+LEAST_NOISE = 1e-4  # of σ²: fewer voxels than volumes leave none, and σ is known all the same
 SIGNAL_FLOOR = 1e-3  # of the noise's variance: weaker components carry no prior
 
 
@@ -96,25 +97,39 @@ def second_moment(y: Float[np.ndarray, "n v"]) -> Float[np.ndarray, "v v"]:
 
 def fit_subspace(
     covariance: Float[np.ndarray, "v v"], voxels: int, groups: Groups, seed: int
-) -> Subspace:
+) -> Subspace | None:
     """The subspace of the grouped volumes; K by the held-out Wiener loss.
 
-    ``covariance`` is all volumes' ``second_moment`` over so many ``voxels``.
+    ``covariance`` is all volumes' ``second_moment`` over so many ``voxels``. None where no
+    component rests on four volumes or more: a handful of voxels, say.
     """
     volumes = np.sort(np.concatenate(groups))
     covariance = covariance[np.ix_(volumes, volumes)]
     eigenvalues, vectors = np.linalg.eigh(covariance)
     eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
     count = len(volumes)
-    noise = min(1.0, float(np.median(eigenvalues[count // 2 :])))
+    noise = float(np.clip(np.median(eigenvalues[count // 2 :]), LEAST_NOISE, 1))
     edge = noise * (1 + np.sqrt(count / voxels)) ** 2
     shared = 1 / (vectors**4).sum(0) >= FEWEST_SHARED
     most = max(1, min(count // RANK_SHARE, int((eigenvalues > edge).sum())))
     usable = np.flatnonzero(shared)[:most]
+    if not len(usable):
+        return None
     signal = np.maximum(eigenvalues - noise, SIGNAL_FLOOR * noise)
     whole = Subspace(volumes, vectors[:, usable], signal[usable], noise)
     rank = held_out_rank(whole, covariance, groups, seed)
     return Subspace(volumes, vectors[:, usable[:rank]], signal[usable[:rank]], noise)
+
+
+def left_out(subspace: Subspace, covariance: Float[np.ndarray, "v v"]) -> float:
+    """Mean variance outside the components, over the noise's: 1 if they hold all of the signal.
+
+    ``covariance`` is all volumes'. Above 2 truncation loses more signal than it removes noise.
+    """
+    own = covariance[np.ix_(subspace.volumes, subspace.volumes)]
+    held = np.einsum("mk,mn,nk->", subspace.components, own, subspace.components)
+    rest = len(own) - subspace.rank
+    return float((np.trace(own) - held) / rest / subspace.noise) if rest else 1.0
 
 
 def held_out_rank(

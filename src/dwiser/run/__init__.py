@@ -5,6 +5,7 @@ from dwiser.run.corridor import denoise, denoise_file, save
 from dwiser.run.demo import demonstrate
 from dwiser.run.noise import noise_file
 from dwiser.run.request import Request
+from dwiser.run.series import denoise_series
 from dwiser.run.survey import Survey, survey
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "demonstrate",
     "denoise",
     "denoise_file",
+    "denoise_series",
     "noise_file",
     "save",
     "survey",

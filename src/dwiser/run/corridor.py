@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -82,8 +82,14 @@ def denoise(
     return result
 
 
-def denoise_file(request: Request, watch: Watch = silent) -> Denoised:
-    """Denoise a file into a set of files; everything that can be refused is, before the work."""
+def denoise_file(
+    request: Request, watch: Watch = silent, work: Callable[[Scan], Denoised] | None = None
+) -> Denoised:
+    """Denoise a file into a set of files; everything that can be refused is, before the work.
+
+    ``work`` takes the place of `denoise`: a scan of a series has its share of what was denoised
+    together.
+    """
     plan = plan_of(request)
     weights = (request.save_weights,)
     places: dict[str, Any] = {"weights": weights, "force": request.force}
@@ -98,7 +104,7 @@ def denoise_file(request: Request, watch: Watch = silent) -> Denoised:
     files = (*find_inputs(*named_inputs(request)).files, *maps_of(request))
     planned(request.out, *request.extras, inputs=[*request.named, *files], **places)
     course = plan.course(files)
-    result = denoise(
+    result = work(scan) if work is not None else denoise(
         scan, plan.method, plan.preset,
         device=request.device, threads=request.threads, seed=request.seed, watch=watch,
         weights=plan.weights, course=course,

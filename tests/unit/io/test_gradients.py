@@ -56,7 +56,9 @@ def test_agrees_with_dipy(files):
     np.testing.assert_allclose(gradients.bvecs, bvecs, atol=1e-15)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
+)
 @given(
     bvals=arrays(float, 5, elements=st.floats(0, 1e5)),
     bvecs=arrays(float, (5, 3), elements=st.floats(-1, 1)),

@@ -1,0 +1,92 @@
+"""Write docs/reference/cli.md and methods.md from the code: its commands, methods and presets.
+
+``python scripts/reference.py [--check]``: ``--check`` writes nothing and ends with 1 if a page is
+stale. Nothing on the two pages is typed by hand.
+"""
+
+import argparse
+import re
+import sys
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any
+
+from dwiser.cli import build_app
+from dwiser.methods.options import describe
+from dwiser.methods.registry import DEFAULT_METHOD, METHODS, Entry
+
+PAGES = Path(__file__).parent.parent / "docs" / "reference"
+MADE = "<!-- made by scripts/reference.py: do not edit -->\n"
+UNDERLINED = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.MULTILINE)  # a section of a docstring
+
+
+def cli_page() -> str:
+    """Every command with its arguments and options, as ``--help`` tells them."""
+    text = build_app().generate_docs(max_heading_level=3)
+    head, rest = text.split("\n", 1)
+    about = (
+        "Exit codes: 0 done; 1 it ran, but something in it failed; 2 bad input or usage, said in "
+        "one sentence, with nothing written; 130 interrupted. `--debug` shows the traceback."
+    )
+    return f"{MADE}{head}\n\n{about}\n{rest.rstrip()}\n"
+
+
+def methods_page() -> str:
+    """Every method: what it is, its citation, what it needs, its docstring and its fields."""
+    lines = [
+        f"{MADE}# Methods",
+        "",
+        f"`dwiser denoise --method NAME`; without it, `{DEFAULT_METHOD}`. A field is set by "
+        "`--set field=value`; `none` where a field may be empty. A preset's value stands with "
+        "where it comes from. [Which one?](../how-to/choose.md)",
+        "",
+    ]
+    for name, entry in METHODS.items():
+        lines += _method(name, entry)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _method(name: str, entry: Entry) -> list[str]:
+    cls = entry.load()
+    told = UNDERLINED.sub(r"**\1**\n", cleandoc(cls.__doc__ or ""))
+    rows = describe(cls, getattr(cls, "presets", {}))
+    fields = [line for row in rows for line in _field(row)] or ["None."]
+    return [
+        f"## {name}", "", f"{entry.line}.", "",
+        f"- source: {entry.citation}", f"- needs: {entry.needs}",
+        f"- presets: {', '.join(f'`{p}`' for p in getattr(cls, 'presets', {}))}", "",
+        told, "", "**Fields**", "", *fields, "",
+    ]  # fmt: skip
+
+
+def _field(row: dict[str, Any]) -> list[str]:
+    lines = [f"- `{row['field']}` = `{_shown(row['default'])}`: {row['help']}"]
+    for preset, value in row["presets"].items():
+        lines.append(f"    - {preset}: `{_shown(value)}` ({row['sources'][preset]})")
+    return lines
+
+
+def _shown(value: Any) -> str:
+    plain = {None: "none", True: "true", False: "false"}
+    return plain[value] if value is None or isinstance(value, bool) else str(value)
+
+
+BUILT = {"cli.md": cli_page, "methods.md": methods_page}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if stale")
+    asked = parser.parse_args()
+    stale = 0
+    for name, build in BUILT.items():
+        path, text = PAGES / name, build()
+        stale |= not path.exists() or path.read_text() != text
+        if not asked.check:
+            path.write_text(text)
+            print(path)
+    return int(asked.check and stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

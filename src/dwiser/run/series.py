@@ -1,0 +1,181 @@
+"""Several scans of one session: denoised together where they are one measurement, else apart."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dwiser.errors import DwiserWarning, InputError
+from dwiser.io import load, planned, stem
+from dwiser.methods.base import Denoised, need_directions
+from dwiser.prepare.shells import shell_table
+from dwiser.run.corridor import denoise, denoise_file, residual_over_sigma
+from dwiser.run.plan import plan_of
+from dwiser.run.request import Request, named_inputs
+from dwiser.run.together import decide, joined, look_at
+from dwiser.scan import Scan
+from dwiser.watch import Watch, silent
+
+IMAGES = "save_"  # fields of a request that name further images begin so
+# fields that cannot be meant for several, or not yet
+OF_ONE_SCAN = (
+    "bval", "bvec", "noise_map", "phase", "save_weights", "warm_start", "resume",
+)  # fmt: skip
+OF_VOLUMES = ("volumes_passed_through", "volumes_on_their_own")  # {volume: why} in a record
+
+
+def denoise_series(
+    requests: Sequence[Request],
+    *,
+    together: bool | None = None,
+    watch: Watch = silent,
+    told: Callable[[str], None] = lambda line: None,
+) -> list[dict[str, Any]]:
+    """Denoise several files, each into a set of its own; what can be refused is, before the work.
+
+    Returns the record of each; the images are in the files.
+
+    Parameters
+    ----------
+    requests : one a file, alike in all but ``dwi`` and ``out``.
+    together : True, False, or None to decide by `dwiser.run.together.decide`.
+    told : gets the decision and its reason in a line.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read or written, and for scans that are forced together on
+        different grids; then nothing is written.
+    """
+    least = _check(requests)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DwiserWarning)  # each is given when its file is denoised
+        scans = [_read(request) for request in requests]
+        names = [request.dwi.name for request in requests]
+        looks = [look_at(scan, name) for scan, name in zip(scans, names, strict=True)]
+        as_one, why = decide(looks, together)
+        for scan in () if as_one else scans:  # refused now, not after the first is denoised
+            need_directions(scan, requests[0].method, least)
+        one = joined(scans) if as_one else None
+    counts = [scan.shape[3] for scan in scans]
+    del scans, looks
+    told(f"{'together' if as_one else 'apart'}: {why}")
+    about = {"Together": as_one, "Why": why, "Files": names, "VolumesOfEach": counts}
+    if one is None:
+        return [
+            denoise_file(r, watch, work=partial(_alone, request=r, about=about, watch=watch)).record
+            for r in requests
+        ]
+    whole = _denoised(one, requests[0], watch)
+    del one
+    records, start = [], 0
+    for request, count in zip(requests, counts, strict=True):
+        work = partial(part_of, whole, slice(start, start + count), about)
+        records.append(denoise_file(request, watch, work=work).record)
+        start += count
+    return records
+
+
+def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Request]:
+    """A request a file, its results in ``outdir`` under the file's own name.
+
+    What else a request saves (``save_noise`` …) is a name that is put after each file's stem:
+    "sigma.nii.gz" becomes "A_sigma.nii.gz".
+    """
+    requests = []
+    for file in files:
+        own: dict[str, Any] = {"dwi": file, "out": outdir / file.name}
+        for extra in fields(request):
+            name = getattr(request, extra.name)
+            if extra.name.startswith((IMAGES, "report")) and name is not None:
+                if name.name != str(name):
+                    raise InputError(
+                        f"{name}: with --outdir give a name without folders: it is put after "
+                        "each scan's own."
+                    )
+                own[extra.name] = outdir / f"{stem(file).name}_{name.name}"
+        requests.append(replace(request, **own))
+    return requests
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """A folder that is made if it is not there, and goes again if nothing comes into it."""
+    new = not folder.exists()
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made a folder: give another name.") from error
+    try:
+        yield
+    finally:
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _check(requests: Sequence[Request]) -> int:
+    """Refuse what is wrong with the names or the method; the directions that it needs."""
+    method = plan_of(requests[0]).method
+    seen: dict[Path, Path] = {}
+    inputs = [request.dwi for request in requests]
+    for request in requests:
+        for name in OF_ONE_SCAN if len(requests) > 1 else ():
+            if getattr(request, name) not in (None, False):
+                raise InputError(
+                    f"--{name.replace('_', '-')} belongs to one scan: denoise each by itself, "
+                    "or put its table beside it."
+                )
+        other = seen.setdefault(request.out.resolve(), request.dwi)
+        if other is not request.dwi:
+            raise InputError(
+                f"{request.dwi}: its result would have the name of {other}'s: "
+                "give it a name of its own, or another --outdir."
+            )
+        planned(request.out, *request.extras, inputs=inputs, force=request.force)
+    return int(getattr(method, "least_directions", 0))
+
+
+def _read(request: Request) -> Scan:
+    return load(*named_inputs(request), b0_threshold=request.b0_threshold)
+
+
+def _denoised(scan: Scan, request: Request, watch: Watch) -> Denoised:
+    return denoise(
+        scan, plan_of(request).method, request.preset,
+        device=request.device, threads=request.threads, seed=request.seed, watch=watch,
+    )  # fmt: skip
+
+
+def _alone(scan: Scan, request: Request, about: dict[str, Any], watch: Watch) -> Denoised:
+    result = _denoised(scan, request, watch)
+    result.record["Series"] = about
+    return result
+
+
+def part_of(whole: Denoised, part: slice, about: dict[str, Any], scan: Scan) -> Denoised:
+    """One scan's volumes of what was denoised together, with a record of its own.
+
+    Volumes in the record are counted from the scan's own first; warnings keep the counting of
+    all volumes together, which ``Series`` tells.
+    """
+    record = dict(whole.record)
+    for key in OF_VOLUMES:
+        if key in record:
+            record[key] = {
+                str(int(v) - part.start): why
+                for v, why in record[key].items()
+                if part.start <= int(v) < part.stop
+            }
+    if "volumes_denoised" in record:
+        passed = len(record.get("volumes_passed_through", {}))
+        record["volumes_denoised"] = part.stop - part.start - passed
+    result = replace(whole, data=whole.data[..., part], record=record)
+    record["Shells"] = shell_table(scan.gradients)
+    record["Warnings"] = list(record["Warnings"])
+    record["Series"] = about | {"Volumes": [part.start, part.stop - 1]}
+    if "ResidualOverSigma" in record:
+        record["ResidualOverSigma"] = residual_over_sigma(scan, result)
+    return result

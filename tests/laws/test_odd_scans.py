@@ -1,0 +1,120 @@
+"""Odd scans end in a sound result: each of these once crashed, or was asked about by users."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dwiser.errors import DwiserError, DwiserWarning
+from dwiser.methods.base import Denoised
+from dwiser.run import denoise
+from dwiser.scan import Gradients, Scan
+
+AFFINE = np.diag([2.0, 2, 2, 1])
+
+
+def scan(
+    shape: tuple[int, ...], *, b0s: tuple[int, ...] = (0, 9), noise: float = 5.0, seed: int = 0,
+    change: Callable[[np.ndarray], None] | None = None,
+) -> Scan:  # fmt: skip
+    """Voxels of 0 to 100, volumes of half to full brightness, Rician noise; then ``change``."""
+    rng, volumes = np.random.default_rng(seed), shape[3]
+    signal = rng.uniform(0, 100, shape[:3])[..., None] * rng.uniform(0.5, 1, volumes)
+    data = np.hypot(signal + noise * rng.normal(size=shape), noise * rng.normal(size=shape))
+    if change is not None:
+        change(data)
+    bvecs = rng.normal(size=(volumes, 3))
+    bvals = np.where(np.isin(np.arange(volumes), b0s), 0.0, 1000.0)
+    table = Gradients(bvals, bvecs / np.linalg.norm(bvecs, axis=1, keepdims=True))
+    return Scan(data.astype(np.float32), AFFINE, table)
+
+
+def setting(index: object, value: float) -> Callable[[np.ndarray], None]:
+    return lambda data: data.__setitem__(index, value)
+
+
+def mostly_zero(data: np.ndarray) -> None:
+    data[np.random.default_rng(1).random(data.shape) < 0.9] = 0
+
+
+def all_alike(data: np.ndarray) -> None:
+    data[:] = data[..., :1]
+
+
+ODD = {
+    "one voxel": lambda: scan((1, 1, 1, 34)),
+    "two voxels": lambda: scan((1, 2, 1, 19)),
+    "one slice": lambda: scan((9, 8, 1, 34)),
+    "one sagittal slice": lambda: scan((1, 8, 9, 34)),
+    "fewer voxels than volumes": lambda: scan((1, 4, 3, 34)),
+    "512 volumes": lambda: scan((6, 5, 2, 512)),
+    "a single b0": lambda: scan((8, 8, 4, 34), b0s=(33,)),
+    "no b0": lambda: scan((8, 8, 4, 34), b0s=()),
+    "constant": lambda: scan((8, 8, 4, 34), change=setting(..., 50)),
+    "constant volumes": lambda: scan((8, 8, 4, 34), noise=0.0, change=setting(np.s_[..., 3:], 7)),
+    "all volumes alike": lambda: scan((8, 8, 4, 34), change=all_alike),
+    "an empty volume": lambda: scan((8, 8, 4, 34), change=setting(np.s_[..., 5], 0)),
+    "a spike of a volume": lambda: scan((8, 8, 4, 34), change=setting(np.s_[..., 5], 1e6)),
+    "empty DWIs": lambda: scan((8, 8, 4, 12), b0s=(0,), change=setting(np.s_[..., 1:], 0)),
+    "mostly zero": lambda: scan((1, 1, 7, 32), change=mostly_zero),
+    "pure noise": lambda: scan((8, 8, 4, 34), change=lambda d: np.copyto(
+        d, np.hypot(*np.random.default_rng(2).normal(0, 5, (2, *d.shape))))),
+    "faint": lambda: replace(s := scan((8, 8, 4, 34)), data=s.data * np.float32(1e-9)),
+    "bright": lambda: replace(s := scan((8, 8, 4, 34)), data=s.data * np.float32(1e30)),
+    "voxels of a micrometre": lambda: replace(
+        scan((8, 8, 4, 34)), affine=np.diag([1e-3, 1e-3, 1e-3, 1])),
+}  # fmt: skip
+METHODS = ("splitq", "subspace", "gaussian", "identity")
+
+
+def sound(result: Denoised, given: Scan) -> None:
+    assert result.data.shape == given.shape
+    assert result.data.dtype == np.float32
+    assert np.isfinite(result.data).all()
+    assert (result.data >= 0).all()
+    np.testing.assert_array_equal(result.data[~result.mask], given.data[~result.mask])
+
+
+@pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_scans(odd, method) -> None:
+    given = ODD[odd]()
+    sound(denoise(given, method, threads=1), given)
+
+
+@pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method",
+    ["mppca", "patch2self", "nlmeans", "ascm", "difusion", "splitnet", "noise2noise",
+     "noisier2noise", "ddm2", "deep_image_prior"],
+)  # fmt: skip
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_scans_in_other_methods(odd, method) -> None:
+    given = ODD[odd]()
+    learned = method not in ("mppca", "patch2self", "nlmeans", "ascm")
+    refusal = None
+    try:
+        result = denoise(given, method, "smoke" if learned else "laptop", threads=1)
+    except DwiserError as error:
+        refusal = str(error)
+    if refusal is None:
+        sound(result, given)
+    else:
+        assert refusal.endswith((".", "?"))
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_units_do_not_matter(factor) -> None:
+    """splitq of a scaled scan is the scaled splitq."""
+    given = scan((8, 8, 4, 34))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DwiserWarning)
+        plain = denoise(given, "splitq", threads=1).data
+        scaled = denoise(
+            replace(given, data=given.data * np.float32(factor)), "splitq", threads=1
+        ).data
+    np.testing.assert_allclose(scaled / factor, plain, rtol=1e-3, atol=0.05)

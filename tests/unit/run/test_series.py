@@ -1,0 +1,140 @@
+"""Scans of one session: as one where they are one measurement, apart where they are not."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dwiser.errors import InputError
+from dwiser.io import load, save
+from dwiser.run import Request, denoise
+from dwiser.run.series import denoise_series, in_folder, made
+from dwiser.run.together import decide, joined, look_at
+from dwiser.scan import Gradients, Scan
+from dwiser.simulate import Simulation
+
+
+def part(scan: Scan, volumes: np.ndarray) -> Scan:
+    table = Gradients(scan.gradients.bvals[volumes], scan.gradients.bvecs[volumes])
+    return replace(scan, data=scan.data[..., volumes].copy(), gradients=table)
+
+
+@pytest.fixture(scope="module")
+def halves(small: Simulation) -> tuple[Scan, Scan]:
+    """Two half-scans of one head, a b0 and half of the directions in each."""
+    b0s, dwis = np.flatnonzero(small.scan.gradients.is_b0), np.arange(small.scan.shape[3])
+    dwis = np.setdiff1d(dwis, b0s)
+    return tuple(part(small.scan, np.r_[b0s[i], dwis[i::2]]) for i in (0, 1))
+
+
+def told(first: Scan, second: Scan, forced: bool | None = None) -> tuple[bool, str]:
+    return decide([look_at(first, "A"), look_at(second, "B")], forced)
+
+
+def moved(affine: np.ndarray) -> np.ndarray:
+    affine = affine.copy()
+    affine[0, 3] += 2
+    return affine
+
+
+CHANGES = {
+    "shape": (lambda s: replace(s, data=s.data[:-1]), "B has shape"),
+    "affine": (lambda s: replace(s, affine=moved(s.affine)), "affine of B is up to 2 off"),
+    "brightness": (lambda s: replace(s, data=s.data * 1.3), "1.3 times as bright"),
+    "place": (lambda s: replace(s, data=np.roll(s.data, 2, 0)), "does not show the object where"),
+    "noise": (
+        lambda s: replace(
+            s, data=np.abs(s.data + np.random.default_rng(0).normal(0, 60, s.shape)).astype("f4")
+        ),
+        "noise of B",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_apart_where_they_differ_with_the_reason(halves, change) -> None:
+    alter, reason = CHANGES[change]
+    as_one, why = told(halves[0], alter(halves[1]))
+    assert not as_one
+    assert reason in why
+
+
+def test_apart_where_nothing_tells_their_scale(halves) -> None:
+    dwis = part(halves[1], np.arange(1, 7))
+    other = replace(dwis, gradients=Gradients(np.full(6, 3000.0), dwis.gradients.bvecs))
+    assert told(dwis, other) == (
+        False, "A and B have no b-value in common to compare them by"
+    )  # fmt: skip
+
+
+def test_together_where_they_are_alike(halves) -> None:
+    assert told(*halves) == (True, "same grid, brightness, place and noise")
+    assert told(*halves, forced=False) == (False, "as asked for")
+    brighter = replace(halves[1], data=halves[1].data * 2)
+    assert told(halves[0], brighter, forced=True) == (True, "as asked for")
+    with pytest.raises(InputError, match="cannot be denoised together: B has shape"):
+        told(halves[0], replace(halves[1], data=halves[1].data[:-1]), forced=True)
+
+
+def written(folder: Path, scans: tuple[Scan, ...]) -> list[Path]:
+    paths = [folder / f"{'AB'[i]}.nii.gz" for i in range(len(scans))]
+    for path, scan in zip(paths, scans, strict=True):
+        save(scan.data, path, scan)
+    return paths
+
+
+@pytest.mark.parametrize("together", [None, False])
+def test_the_files_hold_what_denoising_gives(tmp_path, halves, together) -> None:
+    paths, lines = written(tmp_path, halves), []
+    request = Request(
+        paths[0], tmp_path, method="subspace", threads=1, save_noise=Path("sigma.nii.gz")
+    )
+    with made(tmp_path / "out"):
+        records = denoise_series(
+            in_folder(request, paths, tmp_path / "out"), together=together, told=lines.append
+        )
+    as_one = together is None
+    assert lines == [
+        "together: same grid, brightness, place and noise" if as_one else "apart: as asked for"
+    ]
+    scans = [load(path) for path in paths]
+    if as_one:
+        whole = denoise(joined(scans), "subspace", threads=1).data
+        count = scans[0].shape[3]
+        expected = [whole[..., :count], whole[..., count:]]
+    else:
+        expected = [denoise(scan, "subspace", threads=1).data for scan in scans]
+    for name, scan, data, record in zip("AB", scans, expected, records, strict=True):
+        result = load(tmp_path / "out" / f"{name}.nii.gz")
+        np.testing.assert_allclose(result.data, data, rtol=1e-5)
+        np.testing.assert_array_equal(result.gradients.bvecs, scan.gradients.bvecs)
+        assert load(tmp_path / "out" / f"{name}.nii.gz").shape == scan.shape
+        assert (tmp_path / "out" / f"{name}_sigma.nii.gz").exists()
+        sidecar = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+        assert sidecar["Series"] == record["Series"]
+        assert sidecar["Series"]["Together"] is as_one
+        assert sidecar["Sources"][0].endswith(f"{name}.nii.gz")
+        assert sum(row["volumes"] for row in sidecar["Shells"]) == scan.shape[3]
+        assert sidecar["volumes_denoised"] == scan.shape[3]
+
+
+def test_what_is_refused_leaves_nothing(tmp_path, halves) -> None:
+    paths = written(tmp_path, halves)
+    (tmp_path / "2").mkdir()
+    twin = written(tmp_path / "2", halves[:1])
+    few = part(halves[1], np.arange(4))
+    save(few.data, tmp_path / "few.nii.gz", few)
+    cases = {
+        "would have the name of": ([paths[0], *twin], {}),
+        "belongs to one scan": (paths, {"bval": tmp_path / "A.bval"}),
+        "without folders": (paths, {"save_mask": tmp_path / "m.nii.gz"}),
+        "needs at least 6": ([paths[0], tmp_path / "few.nii.gz"], {"method": "splitq"}),
+        "no such file": ([paths[0], tmp_path / "none.nii.gz"], {}),
+    }
+    for words, (files, more) in cases.items():
+        request = Request(files[0], tmp_path, threads=1, **more)
+        with pytest.raises(InputError, match=words), made(tmp_path / "out"):
+            denoise_series(in_folder(request, files, tmp_path / "out"), together=False)
+        assert not (tmp_path / "out").exists()

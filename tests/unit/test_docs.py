@@ -1,0 +1,62 @@
+"""The documentation holds together: links lead somewhere, every page is in the index."""
+
+import re
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[2]
+DOCS = HOME / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+LINK = re.compile(r"\]\(([^)#\s]+?)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("page", [*PAGES, HOME / "README.md"], ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_the_series_page_says_what_was_measured() -> None:
+    spec = spec_from_file_location("series_page", HOME / "scripts" / "series_page.py")
+    script = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    page = script.PAGE.read_text()
+    assert script.filled(page) == page, "run python scripts/series_page.py"
+    row = {"apart": {"nrmse": 0.1}, "together": {"nrmse": 0.05}, "noisy": {"nrmse": 0.2}}
+    assert [script._cell(row, "nrmse", arm) for arm in script.ARMS] == [
+        "0.2000", "0.1000", "**0.0500**"
+    ]  # fmt: skip
+
+
+def test_the_explained_code_is_where_it_is_said_to_be() -> None:
+    """`prepare/pairs.py` is a file, and a `name` after it is in that file."""
+    source = HOME / "src" / "dwiser"
+    named = []
+    for page in (DOCS / "explanation").glob("*.md"):
+        named += re.findall(r"`(\w+/\w+\.py)`(?: `(\w+)`)?", page.read_text())
+    assert len(named) > 15
+    for path, name in named:
+        assert (source / path).exists() or (HOME / path).exists(), path
+        assert not name or f"def {name}(" in (source / path).read_text(), name
+
+
+def test_the_index_names_every_page() -> None:
+    index = DOCS / "index.md"
+    named = {(DOCS / link).resolve() for link in LINK.findall(index.read_text()) if ":" not in link}
+    decisions = {page for page in PAGES if page.parent.name == "decisions"}
+    assert {page.resolve() for page in PAGES} - decisions - named == {index}
+
+
+def test_the_containers_take_what_is_there() -> None:
+    """Every file that the recipes copy exists, and Docker's ignore file lets it through."""
+    docker = (HOME / "containers" / "Dockerfile").read_text()
+    taken = {
+        w for line in re.findall(r"^COPY (.*) \S+$", docker, re.MULTILINE) for w in line.split()
+    }
+    apptainer = (HOME / "containers" / "dwiser.def").read_text()
+    taken |= set(re.findall(r"^ {4}(\S+) /opt/dwiser/\S+$", apptainer, re.MULTILINE))
+    let_through = set(re.findall(r"^!(\S+)$", (HOME / ".dockerignore").read_text(), re.MULTILINE))
+    assert {"src", "pyproject.toml", "constraints.txt"} <= taken == let_through
+    assert all((HOME / name).exists() for name in taken)
