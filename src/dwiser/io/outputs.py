@@ -14,11 +14,13 @@ from dwiser.io.names import NIFTI_ENDINGS, companion
 Writer: TypeAlias = Callable[[Path], None]
 
 SET_ENDINGS = (".json", ".bval", ".bvec")  # what comes with every image
+PAGE_ENDINGS = (".html", ".htm")
 
 
 def planned(
     out: FilePath,
     *extras: FilePath | None,
+    pages: Iterable[FilePath | None] = (),
     inputs: Iterable[FilePath] = (),
     force: bool = False,
 ) -> tuple[Path, ...]:
@@ -28,24 +30,29 @@ def planned(
     ----------
     out : the image; OUT.json, OUT.bval and OUT.bvec come with it.
     extras : further images at paths of their own; None is passed over.
+    pages : HTML pages that come with it; None is passed over.
     inputs : files that are read and so may not be overwritten, not even with ``force``.
     force : whether files that exist may be replaced.
 
     Returns
     -------
     tuple of Path
-        The companions, the extras, and OUT last.
+        The companions, the pages, the extras, and OUT last.
 
     Raises
     ------
     InputError
-        If a name is not that of a NIfTI image, a folder is missing or may not be written,
-        a file exists, would overwrite an input, or comes twice.
+        If a name is not that of a NIfTI image (of a page: .html), a folder is missing or may
+        not be written, a file exists, would overwrite an input, or comes twice.
     """
+    texts = [Path(path) for path in pages if path is not None]
+    for page in texts:
+        if page.suffix.lower() not in PAGE_ENDINGS:
+            raise InputError(f"{page}: a report is a web page: end its name in .html.")
     images = [Path(path) for path in (*extras, out) if path is not None]
     for image in images:
         companion(image, "")  # refuses a name that is no image's
-    paths = (*(companion(out, extension) for extension in SET_ENDINGS), *images)
+    paths = (*(companion(out, extension) for extension in SET_ENDINGS), *texts, *images)
     check_outputs(paths, inputs, force)
     return paths
 

@@ -23,10 +23,11 @@ def save(
     *,
     record: Mapping[str, Any] | None = None,
     extras: Mapping[Path, Shaped[np.ndarray, "x y z *v"]] | None = None,
+    pages: Mapping[Path, str] | None = None,
     inputs: Iterable[FilePath] = (),
     force: bool = False,
 ) -> None:
-    """Write OUT.nii.gz with OUT.json, OUT.bval, OUT.bvec and ``extras`` as one set.
+    """Write OUT.nii.gz with OUT.json, OUT.bval, OUT.bvec, ``extras`` and ``pages`` as one set.
 
     Parameters
     ----------
@@ -35,6 +36,7 @@ def save(
     scan : the input; its geometry and its gradient table as read are written.
     record : what the sidecar says.
     extras : further images by path: maps (X, Y, Z), masks (bool) or series (X, Y, Z, V).
+    pages : HTML pages by path, each its whole text.
     inputs : files that may not be overwritten, not even with ``force``.
     force : replace files that exist.
 
@@ -43,13 +45,15 @@ def save(
     InputError, DwiserError
         As ``planned`` and ``write_set`` do; then nothing was written.
     """
-    extras = extras or {}
-    json, bval, bvec, *images = planned(out, *extras, inputs=inputs, force=force)
+    extras, pages = extras or {}, pages or {}
+    paths = planned(out, *extras, pages=pages, inputs=inputs, force=force)
+    (json, bval, bvec), images = paths[:3], paths[3 + len(pages) :]
     text = sidecar(record or {})
     writers: dict[Path, Writer] = {
         json: lambda path: _write_text(path, text),
         bval: partial(write_bvals, scan.gradients),
         bvec: partial(write_bvecs, scan.gradients),
+        **{path: partial(_write_text, text=page) for path, page in pages.items()},
     }
     for path, array in zip(images, (*extras.values(), data), strict=True):
         writers[path] = partial(save_volume, array, like=scan)

@@ -1,7 +1,7 @@
 """The learning loop: draw a batch, take a step, tell the watcher."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
@@ -15,6 +15,7 @@ from dwiser.watch import Progress, Watch, silent
 Decay = Literal["constant", "cosine"]
 WARM_UP = 50  # iterations of rising learning rate before a cosine
 SMOOTH = 0.98  # of the running loss that is shown
+CURVE = 50  # points of the training curve that are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +36,13 @@ class Trained:
     """How a training went: iterations done, the running loss (MSE) at its end, pixels seen.
 
     A batch of B targets of H × W counts B·H·W pixels: the unit of work that methods share.
+    ``curve`` is the running loss along the way, by iterations done, evenly spaced.
     """
 
     iterations: int
     loss: float
     pixels: int = 0
+    curve: dict[str, float] = field(default_factory=dict)
 
 
 def rate(iteration: int, iterations: int, peak: float, decay: Decay) -> float:
@@ -74,6 +77,7 @@ def train(
     net.train()
     optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
     running, parts, done, pixels = 0.0, 1, 0, 0
+    every, curve = max(1, iterations // CURVE), {}
     for i in range(iterations):
         for group in optimizer.param_groups:
             group["lr"] = rate(i, iterations, learning_rate, decay)
@@ -89,11 +93,13 @@ def train(
         running = loss if i == 0 else SMOOTH * running + (1 - SMOOTH) * loss
         done = i + 1
         pixels += len(batch.targets) * prod(batch.targets.shape[2:])
+        if done % every == 0 or done == iterations:
+            curve[str(done)] = float(f"{running:.4g}")
         watch(Progress(task, done, iterations, f"loss {running:.3e}"))
         if finished is not None and finished(done):
             break
     net.eval()
-    return Trained(done, running, pixels)
+    return Trained(done, running, pixels, curve)
 
 
 def _step(

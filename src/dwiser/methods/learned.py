@@ -225,6 +225,7 @@ class Networked(Learned):
             "pixels": trained.pixels,
             "evaluations_most": self._most_evaluations,
             "loss": trained.loss,
+            "curve": trained.curve,
             "seconds": round(perf_counter() - begun, 2),
             "parameters": sum(p.numel() for p in net.parameters()),
         }

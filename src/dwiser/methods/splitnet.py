@@ -149,6 +149,7 @@ class Splitnet:
         record = {
             "iterations": trained.iterations,
             "loss": trained.loss,
+            "curve": trained.curve,
             "seconds": round(perf_counter() - begun, 2),
             "parameters": weight_count(ground.subspace.rank, width, self.depth),
             "width": width,

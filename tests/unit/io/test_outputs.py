@@ -201,3 +201,19 @@ def test_save_writes_what_load_reads(small):
     save(scan.data, small.path("o.nii.gz"), scan, force=True)
     np.testing.assert_array_equal(load(small.path("o.nii.gz")).data, scan.data)
     assert not [path for path in small.folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_page_comes_with_the_set(tmp_path, crop):
+    page = tmp_path / "o.html"
+    save(crop.data, tmp_path / "o.nii.gz", crop, pages={page: "<p>σ</p>"})
+    assert page.read_text(encoding="utf-8") == "<p>σ</p>"
+    assert nib.load(tmp_path / "o.nii.gz").shape == crop.shape
+    assert len(list(tmp_path.iterdir())) == 5
+    with pytest.raises(InputError, match="exists already"):
+        save(crop.data, tmp_path / "other.nii.gz", crop, pages={page: "new"})
+    assert page.read_text(encoding="utf-8") == "<p>σ</p>"
+
+
+def test_a_page_has_a_pages_name(tmp_path):
+    with pytest.raises(InputError, match=r"o\.nii\.gz: a report is a web page"):
+        planned(tmp_path / "x.nii.gz", pages=[tmp_path / "o.nii.gz"])

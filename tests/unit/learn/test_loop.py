@@ -39,3 +39,11 @@ def test_it_ends_when_it_is_told_and_says_so() -> None:
     net = fitted(2 * X, None, finished=lambda done: done == 7)
     assert net.trained.iterations == 7
     torch.testing.assert_close(net.by, fitted(2 * X, None, iterations=7).by)
+
+
+def test_the_curve_tells_the_loss_along_the_way() -> None:
+    curve = fitted(3 * X, None).trained.curve
+    done = [int(i) for i in curve]
+    assert done == list(range(3, 151, 3))  # 50 points of 150 iterations
+    loss = list(curve.values())
+    assert loss[0] > 10 * loss[-1] > 0
