@@ -51,6 +51,9 @@ def denoise(
     force: Force = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
+    report: Annotated[
+        Path | None, Parameter(help="Write a report here, one HTML file for any browser.")
+    ] = None,
 ) -> int:
     """Denoise a scan; units, geometry and volume order stay the input's."""
     from dwiser.methods.registry import settings_of
@@ -59,6 +62,7 @@ def denoise(
     request = Request(
         dwi, out, bval, bvec, mask, method, preset, settings_of(settings or []),
         save_noise, save_residual, save_mask, b0_threshold, device, threads, seed, force,
+        report=report,
     )  # fmt: skip
     with progress(quiet) as watch:
         result = denoise_file(request, watch)

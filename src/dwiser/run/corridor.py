@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -23,6 +23,9 @@ from dwiser.prepare.shells import shell_table, shells
 from dwiser.run.memory import peak_memory
 from dwiser.scan import B0_THRESHOLD, Scan
 from dwiser.watch import Watch, silent
+
+NOT_PLAIN = ("dwi", "out", "settings", "force")  # have their own place in the command line
+ALWAYS_SAID = ("method", "preset", "seed")  # a later version may have other defaults
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,20 @@ class Request:
     threads: int | None = None
     seed: int = 0
     force: bool = False
+    report: Path | None = None
+
+    def words(self) -> list[str]:
+        """The command line that asks for this; what is at its default is left out."""
+        told = ["dwiser", "denoise", str(self.dwi), str(self.out)]
+        plain = {f.name: f.default for f in fields(self) if f.name not in NOT_PLAIN}
+        for name, default in plain.items():
+            value = getattr(self, name)
+            if value != default or name in ALWAYS_SAID:
+                told.append(f"--{name.replace('_', '-')}")
+                told += [] if value is True else [str(value)]
+        for setting, value in self.settings.items():
+            told += ["--set", f"{setting}={value}"]
+        return [*told, "--force"] if self.force else told
 
 
 def denoise(
@@ -91,12 +108,13 @@ def denoise_file(request: Request, watch: Watch = silent) -> Denoised:
     find_machine(request.device, request.threads)
     extras = (request.save_noise, request.save_residual, request.save_mask)
     named = [f for f in (request.dwi, request.bval, request.bvec, request.mask) if f is not None]
-    planned(request.out, *extras, inputs=named, force=request.force)
+    pages = [request.report]
+    planned(request.out, *extras, pages=pages, inputs=named, force=request.force)
     with _recorded() as heard:
         scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
         acquisition = carried_over(request.dwi)
     files = find_inputs(*named_inputs(request)).files
-    planned(request.out, *extras, inputs=files, force=request.force)
+    planned(request.out, *extras, pages=pages, inputs=files, force=request.force)
     result = denoise(
         scan, chosen, request.preset,
         device=request.device, threads=request.threads, seed=request.seed, watch=watch,
@@ -107,11 +125,33 @@ def denoise_file(request: Request, watch: Watch = silent) -> Denoised:
     residual = None if request.save_residual is None else scan.data - result.data
     maps = dict(zip(extras, (result.sigma, residual, result.mask), strict=True))
     wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
+    drawn, failure = _reported(request, scan, result)
     save_set(
         result.data, request.out, scan,
-        record=result.record, extras=wanted, inputs=files, force=request.force,
+        record=result.record, extras=wanted, pages=drawn, inputs=files, force=request.force,
     )  # fmt: skip
+    if failure is not None:
+        raise DwiserError(
+            f"{request.report}: the report could not be made ({failure}), but {request.out} and "
+            "what belongs to it were written: report this."
+        ) from failure
     return result
+
+
+def _reported(
+    request: Request, scan: Scan, result: Denoised
+) -> tuple[dict[Path, str], Exception | None]:
+    """The report, where one is asked for; a result that took hours is not lost by it."""
+    if request.report is None:
+        return {}, None
+    from dwiser.run.reporting import repeat_command, report
+
+    try:
+        command = repeat_command(request.words(), result.record)
+        text = report(scan, result, name=str(request.dwi), command=command, seed=request.seed)
+    except Exception as error:
+        return {}, error
+    return {request.report: text}, None
 
 
 def named_inputs(request: Request) -> tuple[Path, Path | None, Path | None, Path | None]:
