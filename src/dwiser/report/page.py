@@ -55,7 +55,7 @@ def page(material: Material) -> str:
         axis_colours=AXIS_COLOURS,
         still=still(material),
         fflate=bundled("fflate.umd.js"),
-        niivue=packed(bundled("niivue.umd.js").encode()),
+        niivue=_viewer(),
         licences=bundled("LICENCES.txt"),
     )
 
@@ -69,6 +69,11 @@ def _template() -> Any:
     )  # fmt: skip
     room.filters["listed"] = words.listed
     return room.get_template("page.html")
+
+
+@cache
+def _viewer() -> str:
+    return packed(bundled("niivue.umd.js").encode())
 
 
 def bundled(name: str) -> str:

@@ -16,8 +16,8 @@ from dwiser.report.voxels import RESIDUAL, Scale, nifti, packed, signal_scale
 from dwiser.report.words import group_words
 from dwiser.scan import Gradients
 
-MOST_VOLUMES = 8.2e6  # characters of the three-dimensional images; with the rest below 15 MB
-MOST_STRIPS = 3.2e6  # characters of the strips through all volumes
+MOST_VOLUMES = 8_200_000  # characters of the three-dimensional images; with the rest below 15 MB
+MOST_STRIPS = 3_200_000  # characters of the strips through all volumes
 MOST_TRIES = 4
 
 
@@ -75,7 +75,7 @@ def payload(material: Material) -> Payload:
     return Payload(volumes.spec | {"strips": strips.spec}, volumes.blobs | strips.blobs)
 
 
-def within(most: float, build: Callable[[int], Payload]) -> Payload:
+def within(most: int, build: Callable[[int], Payload]) -> Payload:
     """``build(step)`` with the smallest step found at which it is short enough."""
     step = 1
     for _ in range(MOST_TRIES):
@@ -100,7 +100,7 @@ def _volumes(material: Material, shown: Shown) -> Payload:
     if material.fa_raw is not None and material.fa_denoised is not None:
         for kind, colours in (("noisy", material.fa_raw), ("denoised", material.fa_denoised)):
             levels = (shown.colours(colours) / FA_WHITE).clip(0, 1) * 255
-            blobs[f"fa-{kind}"] = nifti(levels.astype(np.uint8), shown, Scale(1), None)
+            blobs[f"fa-{kind}"] = nifti(levels.astype(np.uint8), shown, Scale(1.0), None)
         spec["fa"] = {"noisy": "fa-noisy", "denoised": "fa-denoised"}
     for name, label, values in _maps(material):
         scale = Scale(max(float(values.max()), 1e-6) / 255)

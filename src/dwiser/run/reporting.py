@@ -87,7 +87,7 @@ def apart(scan: Scan, result: Denoised) -> dict[int, str]:
         return {}
     at = tuple(places.T)
     y = scan.data[at][:, volumes] / result.sigma[at][:, None]
-    return standing_apart(y - y.mean(0), volumes, groups)
+    return standing_apart(np.cov(y.T.astype(float)), volumes, groups)
 
 
 def repeat_command(words: list[str], record: Mapping[str, Any]) -> str:
