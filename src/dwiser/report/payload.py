@@ -151,11 +151,8 @@ def _maps(material: Material) -> Iterator[tuple[str, str, np.ndarray]]:
     if result.sigma is not None and (result.sigma > 0).any():
         yield "sigma", f"σ, the noise's sd ({unit})", result.sigma.astype(np.float32)
     if result.uncertainty is not None:
-        values, what = np.asarray(result.uncertainty, np.float32), "the result's"
-        if values.ndim == 4:
-            dwis = values[..., ~material.scan.gradients.is_b0]
-            values, what = np.sqrt(np.square(dwis).mean(-1)), "a denoised DWI's (RMS over DWIs)"
-        yield "uncertainty", f"uncertainty, sd of {what} error ({unit})", values
+        label = f"uncertainty, sd of the result's error ({unit})"
+        yield "uncertainty", label, result.uncertainty.astype(np.float32)
 
 
 def _strips(material: Material, shown: Shown, every: int) -> Payload:

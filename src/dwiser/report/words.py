@@ -112,7 +112,7 @@ def _volumes(record: Mapping[str, Any], count: int) -> Iterator[str]:
 
 def _uncertain(result: Denoised) -> Iterator[str]:
     if result.uncertainty is None:
-        yield "This method gave no uncertainty map."
+        yield "No uncertainty map was asked for, or the method has none."
 
 
 def by_reason(volumes: Mapping[str, str]) -> dict[str, list[int]]:
