@@ -108,7 +108,7 @@ def shell_rows(material: Material) -> list[dict[str, Any]]:
     scan, result, rows = material.scan, material.result, []
     for group in volume_groups(scan.gradients, pooled=False):
         row: dict[str, Any] = {"b": round(float(scan.gradients.bvals[group.volumes].mean()))}
-        row |= {"volumes": len(group.volumes), "which": words.listed(list(group.volumes))}
+        row |= {"volumes": len(group.volumes), "which": words.listed(group.volumes.tolist())}
         row |= {"snr": None, "mean": None, "sd": None}
         if result.mask is not None and result.sigma is not None:
             inside = result.mask & (result.sigma > 0)
