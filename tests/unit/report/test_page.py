@@ -58,15 +58,14 @@ def test_hostile_text_stays_text(html: str, tree: Tree) -> None:
     assert HOSTILE.rpartition("/")[2] in tree.text("h1")
     assert HOSTILE in tree.text("dd")
     assert HOSTILE in tree.text("li")
-    assert tree.text("pre").count(HOSTILE) >= 2  # the command and the record
+    assert HOSTILE in tree.text("pre")  # the command
+    assert json.dumps(HOSTILE)[1:-1] in tree.text("pre")  # the record
 
 
-def test_hostile_text_stays_text_in_scripts(material: Material, html: str) -> None:
-    """What a name could do inside JSON: close the script, or open a comment that hides its end."""
+def test_what_scripts_read_cannot_close_them(html: str) -> None:
     spec = re.search(r'id="spec">(.*?)</script>', html, re.S).group(1)
     assert "<" not in spec
     assert json.loads(spec)["contrasts"][0]["label"] == "b0"
-    assert material.name in HOSTILE or "in/" in material.name
 
 
 def test_the_page_asks_the_network_for_nothing(html: str, tree: Tree) -> None:

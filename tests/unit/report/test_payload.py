@@ -40,7 +40,7 @@ def test_every_voxel_keeps_its_place_in_the_world(affine: np.ndarray, step: int)
     mask = np.zeros(shape, bool)
     mask[4:6, 4:8, 5:9] = True
     shown = Shown.of(mask, affine).thinned(step)
-    found = image(nifti(Scale(1).levels(shown.cut(values)), shown, Scale(1), (0, 250)))
+    found = image(nifti(Scale(1.0).levels(shown.cut(values)), shown, Scale(1.0), (0.0, 250.0)))
     assert nib.aff2axcodes(found.affine) == ("R", "A", "S")
     np.testing.assert_allclose(found.header.get_zooms()[:3], shown.size)
     back = np.linalg.inv(affine) @ found.affine
