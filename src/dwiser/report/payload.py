@@ -16,8 +16,8 @@ from dwiser.report.voxels import RESIDUAL, Scale, nifti, packed, signal_scale
 from dwiser.report.words import group_words
 from dwiser.scan import Gradients
 
-MOST_VOLUMES = 8_200_000  # characters of the three-dimensional images; with the rest below 15 MB
-MOST_STRIPS = 3_200_000  # characters of the strips through all volumes
+MOST_VOLUMES = 7_600_000  # characters of the three-dimensional images; with the rest below 15 MB
+MOST_STRIPS = 4_400_000  # characters of the strips through all volumes
 MOST_TRIES = 4
 
 
