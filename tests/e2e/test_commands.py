@@ -79,6 +79,7 @@ def test_the_demo_leaves_its_files(tmp_path: Path, dwiser) -> None:
             assert nib.load(place / f"{name}.nii.gz").shape[:3] == (68, 64, 20)
         assert json.loads((place / "denoised.json").read_text())["Method"] == method
         assert (place / "montage.png").read_bytes()[:4] == b"\x89PNG"
+        assert "<!doctype html>" in (place / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "demo" / "side_by_side.png").read_bytes()[:4] == b"\x89PNG"
 
 

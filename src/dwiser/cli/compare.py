@@ -80,8 +80,8 @@ def compare(
     """Run several methods on one scan; table, JSON, TSV and a montage. 1 if a method failed."""
     from dwiser.errors import InputError
     from dwiser.run.comparison import compare_files
-    from dwiser.run.corridor import Request
     from dwiser.run.references import References
+    from dwiser.run.request import Request
     from dwiser.run.rescan import Rescan
     from dwiser.run.trial import TrialPlan
     from dwiser.run.variants import parse_variants

@@ -22,7 +22,7 @@ def demo(
 ) -> int:
     """Denoise the packaged real scan by splitq and by Di-Fusion, and draw them side by side.
 
-    Each leaves image, σ map, residual, mask, montage and sidecar in a folder of its own;
+    Each leaves report, image, σ map, residual, mask, montage and sidecar in a folder of its own;
     --set changes Di-Fusion.
     """
     from dwiser.methods.registry import settings_of

@@ -98,6 +98,9 @@ def denoise(
     force: Force = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
+    report: Annotated[
+        Path | None, Parameter(help="Write a report here, one HTML file for any browser.")
+    ] = None,
 ) -> int:
     """Denoise a scan; units, geometry and volume order stay the input's."""
     from dwiser.methods.registry import settings_of
@@ -109,7 +112,7 @@ def denoise(
         save_noise, save_residual, save_mask, b0_threshold, device, threads, seed, force,
         noise_map=noise_map, phase=phase, save_uncertainty=save_uncertainty,
         save_weights=save_weights, warm_start=warm_start, resume=resume,
-        checkpoint_every=checkpoint_every, memory=memory,
+        checkpoint_every=checkpoint_every, memory=memory, report=report,
     )  # fmt: skip
     if noise_only:
         if outdir is not None:

@@ -13,7 +13,7 @@ from dwiser.evaluate.fidelity import errors, fidelity
 from dwiser.evaluate.groups import tissue_masks, volume_groups
 from dwiser.evaluate.local import spots
 from dwiser.evaluate.records import Absent, CannotMeasure, Metric, Row, rows_of
-from dwiser.evaluate.residual import energy, moments, residual, whiteness
+from dwiser.evaluate.residual import Residual, energy, moments, residual, whiteness
 from dwiser.evaluate.snr import Snr, background_noise, corpus_callosum, local_noise, region_snr
 from dwiser.evaluate.tensor import (
     RANGES,
@@ -165,10 +165,14 @@ def _local_snr(denoised: np.ndarray, region: np.ndarray, mask: np.ndarray) -> Sn
     return region_snr(denoised, region, mask, local_noise(denoised, region))
 
 
-def residual_findings(given: Given) -> Findings:
-    """Every test of the residual that the verdict looks at."""
+def residual_of(given: Given) -> Residual:
+    """What was removed, in units of the noise."""
     coils = background_coils(given.raw, given.mask)
-    found = residual(given.raw.data, given.denoised, given.mask, given.sigma, coils)
+    return residual(given.raw.data, given.denoised, given.mask, given.sigma, coils)
+
+
+def residual_findings(given: Given, found: Residual) -> Findings:
+    """Every test of the residual that the verdict looks at."""
     gradients = given.raw.gradients
     groups = volume_groups(gradients, pooled=False)
     standard = {g.name: found.standard[:, g.volumes] for g in groups}

@@ -146,7 +146,7 @@ def _measure(given: Given, crossing: bool) -> tuple[list[Row], Verdict | None]:
     if given.bundle is not None:
         rows += collect("bundle", sections.bundle_rows(given))
     try:
-        found = sections.residual_findings(given)
+        found = sections.residual_findings(given, sections.residual_of(given))
     except CannotMeasure as why:
         return [*rows, Absent("residual", ALL, str(why))], None
     return rows + list(sections.residual_rows(found)), judge(found)

@@ -8,6 +8,8 @@ from dwiser.prepare.splits import Groups
 RIDGE = 1e-3  # of the median noise floor: keeps a duplicated volume's covariance invertible
 FLOOR_QUANTILE = 0.25
 UNTOLD = 3.0  # times its group's median variance given the others
+COPIED = "shares its noise with volume"
+STRANGE = "the other volumes do not tell it: dropped out or moved?"
 SAME = 0.7  # partial correlation of two volumes, the rest given; 1 for copies, small otherwise
 
 
@@ -37,11 +39,11 @@ def standing_apart(
     np.fill_diagonal(shared, 0)
     found: dict[int, str] = {}
     for i, j in np.argwhere(np.triu(shared) > SAME):
-        found[int(volumes[j])] = f"shares its noise with volume {volumes[i]}: a copy or an average"
+        found[int(volumes[j])] = f"{COPIED} {volumes[i]}: a copy or an average"
     for group in groups:
         here = np.isin(volumes, group)
         usual = float(np.median(untold[here]))
         for v, own in zip(volumes[here], untold[here], strict=True):
             if own > UNTOLD * usual:
-                found.setdefault(int(v), "the other volumes do not tell it: dropped out or moved?")
+                found.setdefault(int(v), STRANGE)
     return found

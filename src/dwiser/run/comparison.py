@@ -21,8 +21,8 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.report.figures import middle_dwi, save_montage
 from dwiser.report.side_by_side import side_by_side
-from dwiser.run.corridor import Request, named_inputs
 from dwiser.run.references import References
+from dwiser.run.request import Request, named_inputs
 from dwiser.run.scoreboard import Compared, against_the_first, table
 from dwiser.run.trial import TrialPlan, noisy_trial, tried
 from dwiser.run.variants import Variant

@@ -92,7 +92,7 @@ def denoise_file(
     """
     plan = plan_of(request)
     weights = (request.save_weights,)
-    places: dict[str, Any] = {"weights": weights, "force": request.force}
+    places: dict[str, Any] = {"weights": weights, "pages": [request.report], "force": request.force}
     planned(request.out, *request.extras, inputs=request.named, **places)
     with recorded() as heard:
         scan = load(
@@ -116,11 +116,17 @@ def denoise_file(
     found = (result.sigma, residual, result.mask, result.uncertainty)
     maps = dict(zip(request.extras, found, strict=True))
     wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
+    drawn, failure = _reported(request, scan, result)
     save_set(
-        result.data, request.out, scan, record=result.record, extras=wanted,
+        result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
         weights=plan.to_keep(result, scan, course), inputs=files, force=request.force,
     )  # fmt: skip
     checkpoint_path(request.out).unlink(missing_ok=True)
+    if failure is not None:
+        raise DwiserError(
+            f"{request.report}: the report could not be made ({failure}), but {request.out} and "
+            "what belongs to it were written: report this."
+        ) from failure
     return result
 
 
@@ -130,6 +136,22 @@ def _difference(scan: Scan, result: Denoised) -> np.ndarray:
     for v in range(scan.shape[3]):
         residual[..., v] -= result.data[..., v]
     return residual
+
+
+def _reported(
+    request: Request, scan: Scan, result: Denoised
+) -> tuple[dict[Path, str], Exception | None]:
+    """The report, where one is asked for; a result that took hours is not lost by it."""
+    if request.report is None:
+        return {}, None
+    from dwiser.run.reporting import repeat_command, report
+
+    try:
+        command = repeat_command(request.words(), result.record)
+        text = report(scan, result, name=str(request.dwi), command=command, seed=request.seed)
+    except Exception as error:
+        return {}, error
+    return {request.report: text}, None
 
 
 def save(denoised: Denoised, out: str | Path, scan: Scan, *, force: bool = False) -> None:

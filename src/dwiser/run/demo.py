@@ -12,7 +12,8 @@ from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.report.figures import middle_dwi, montage, save_montage
 from dwiser.report.side_by_side import side_by_side
 from dwiser.report.tensor import colour_fa
-from dwiser.run.corridor import Request, denoise_file
+from dwiser.run.corridor import denoise_file
+from dwiser.run.request import Request
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
@@ -49,11 +50,12 @@ def demonstrate(
             sample.dwi, out, sample.bval, sample.bvec,
             method=method, preset=preset, settings=settings if method == "difusion" else {},
             save_noise=maps[0], save_residual=maps[1], save_mask=maps[2],
-            device=device, threads=threads, seed=seed, force=True,
+            device=device, threads=threads, seed=seed, force=True, report=place / "report.html",
         )  # fmt: skip
         found[method] = denoise_file(request, watch)
         draw(scan, found[method], place / "montage.png", f"packaged scan, {method}")
-        written += [out, out.with_name("denoised.json"), *maps, place / "montage.png"]
+        written += [place / "report.html", out, out.with_name("denoised.json"), *maps]
+        written.append(place / "montage.png")
     save_montage(folder / "side_by_side.png", compared(scan, found))
     return [*written, folder / "side_by_side.png"]
 

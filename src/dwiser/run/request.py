@@ -1,11 +1,15 @@
 """One denoising as a user asks for it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
 from dwiser.run.checkpoint import EVERY
 from dwiser.scan import B0_THRESHOLD
+
+NOT_PLAIN = ("dwi", "out", "settings", "force", "weights")  # have places of their own in a command
+ALWAYS_SAID = ("method", "preset", "seed")  # a later version may have other defaults
+NOT_APPLIED = ("method", "preset")  # weights know them
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Request:
     resume: bool = False
     checkpoint_every: float = EVERY
     memory: str | None = None
+    report: Path | None = None
 
     @property
     def extras(self) -> tuple[Path | None, ...]:
@@ -49,6 +54,21 @@ class Request:
         beside = (self.bval, self.bvec, self.mask, self.noise_map, self.phase)
         some = (self.dwi, *beside, self.weights, self.warm_start)
         return tuple(path for path in some if path is not None)
+
+    def words(self) -> list[str]:
+        """The command line that asks for this; what is at its default is left out."""
+        kept, series = self.weights, [str(self.dwi), str(self.out)]
+        start = ["denoise"] if kept is None else ["apply", str(kept)]
+        told, left = ["dwiser", *start, *series], () if kept is None else NOT_APPLIED
+        plain = {f.name: f.default for f in fields(self) if f.name not in (*NOT_PLAIN, *left)}
+        for name, default in plain.items():
+            value = getattr(self, name)
+            if value != default or name in ALWAYS_SAID:
+                told.append(f"--{name.replace('_', '-')}")
+                told += [] if value is True else [str(value)]
+        for setting, value in self.settings.items():
+            told += ["--set", f"{setting}={value}"]
+        return [*told, "--force"] if self.force else told
 
 
 def named_inputs(request: Request) -> tuple[Path, Path | None, Path | None, Path | None]:

@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import rice
 
 from dwiser.errors import InputError
-from dwiser.evaluate.sections import Given, residual_findings
+from dwiser.evaluate.sections import Given, residual_findings, residual_of
 from dwiser.evaluate.suite import evaluate
 from dwiser.evaluate.verdict import Verdict, judge
 from dwiser.scan import Scan
@@ -14,7 +14,8 @@ from dwiser.simulate import Simulation, phantom
 
 
 def verdict(denoised: np.ndarray, scan: Scan) -> Verdict:
-    return judge(residual_findings(Given(denoised, scan, scan.mask, scan.sigma)))
+    given = Given(denoised, scan, scan.mask, scan.sigma)
+    return judge(residual_findings(given, residual_of(given)))
 
 
 def failed(found: Verdict) -> set[str]:

@@ -1,0 +1,104 @@
+"""A denoising measured and drawn: what ``--report`` writes."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dwiser.evaluate.distribution import distribution, repeating
+from dwiser.evaluate.groups import volume_groups
+from dwiser.evaluate.records import CannotMeasure
+from dwiser.evaluate.sections import Given, residual_findings, residual_of
+from dwiser.evaluate.verdict import judge
+from dwiser.methods.base import Denoised
+from dwiser.prepare.apart import COPIED, STRANGE, standing_apart
+from dwiser.prepare.subspace import grouped
+from dwiser.report.material import Judged, Material
+from dwiser.report.page import page
+from dwiser.report.tensor import colour_fa
+from dwiser.scan import Scan
+
+FEWEST_TOLD = 12  # volumes in shells of four: fewer cannot tell which of them stands apart
+MOST_VOXELS = 200_000  # that volumes are compared on
+
+
+def report(scan: Scan, result: Denoised, *, name: str, command: str, seed: int = 0) -> str:
+    """The report as HTML; the verdict goes into the result's record too."""
+    material = measured(scan, result, name=name, command=command, seed=seed)
+    if material.judged is not None:
+        verdict = material.judged.verdict
+        result.record["Verdict"] = {
+            "Level": verdict.level,
+            "Reasons": [f"{r.level}: {r.words}" for r in verdict.reasons],
+            "Notes": list(verdict.notes),
+        }
+    return page(material)
+
+
+def measured(scan: Scan, result: Denoised, *, name: str, command: str, seed: int = 0) -> Material:
+    """Everything that the report shows; what cannot be had is there with its reason."""
+    found: dict[str, Any] = {}
+    absent: dict[str, str] = {}
+    try:
+        found |= _residual(scan, result, seed)
+    except CannotMeasure as why:
+        absent["residual"] = str(why)
+    try:
+        assert result.mask is not None
+        before, after = (
+            colour_fa(data, scan.gradients, result.mask) for data in (scan.data, result.data)
+        )
+        found |= {"fa_raw": before, "fa_denoised": after}
+    except CannotMeasure as why:
+        absent["fa"] = str(why)
+    return Material(name, scan, result, command, apart=apart(scan, result), absent=absent, **found)
+
+
+def _residual(scan: Scan, result: Denoised, seed: int) -> dict[str, Any]:
+    if result.sigma is None or result.mask is None:
+        raise CannotMeasure("the method gave no σ map")
+    given = Given(result.data, scan, result.mask, result.sigma, seed=seed)
+    left = residual_of(given)
+    findings = residual_findings(given, left)
+    by_group = {
+        group.name: left.standard[:, group.volumes]
+        for group in volume_groups(scan.gradients, pooled=False)
+    }
+    return {
+        "judged": Judged(findings, judge(findings)),
+        "repeating": {name: repeating(z, left.mask) for name, z in by_group.items()},
+        "distributions": {name: distribution(z, seed=seed) for name, z in by_group.items()},
+    }
+
+
+def apart(scan: Scan, result: Denoised) -> dict[int, str]:
+    """Volumes that dropped out, moved or repeat another: as the method found, else looked for."""
+    own = result.record.get("volumes_on_their_own")
+    if own is not None:
+        return {int(v): why for v, why in own.items() if why.startswith((COPIED, STRANGE))}
+    groups, _ = grouped(scan.gradients)
+    volumes = np.sort(np.concatenate([np.zeros(0, int), *groups]))
+    if len(volumes) < FEWEST_TOLD or result.sigma is None or result.mask is None:
+        return {}
+    inside = result.mask & (result.sigma > 0)
+    places = np.argwhere(inside)[:: max(1, int(inside.sum()) // MOST_VOXELS)]
+    if len(places) <= len(volumes):
+        return {}
+    at = tuple(places.T)
+    y = scan.data[at][:, volumes] / result.sigma[at][:, None]
+    return standing_apart(np.cov(y.T.astype(float)), volumes, groups)
+
+
+def repeat_command(words: list[str], record: Mapping[str, Any]) -> str:
+    """A command line as a shell takes it; a bound in minutes becomes the work it came to."""
+    training = record.get("training") or {}
+    exact: list[str] = []
+    for word in words:
+        if word.startswith("minutes=") and "iterations" in training:
+            exact.append(f"iterations={training['iterations']}")
+            if "evaluations" in (record.get("Parameters") or {}):
+                exact += ["--set", f"evaluations={training['evaluations_most']}"]
+        else:
+            exact.append(word)
+    return shlex.join(exact)

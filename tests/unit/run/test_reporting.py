@@ -1,0 +1,95 @@
+"""What the report is told: the command to repeat it, the volumes apart, a failure that is kept."""
+
+import shlex
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dwiser
+from dwiser.cli import build_app
+from dwiser.errors import DwiserError
+from dwiser.methods.base import Denoised
+from dwiser.methods.registry import settings_of
+from dwiser.run import reporting
+from dwiser.run.corridor import denoise_file
+from dwiser.run.reporting import apart, measured, repeat_command
+from dwiser.run.request import Request
+from dwiser.scan import Scan
+from dwiser.simulate import Simulation
+
+EVERYTHING = Request(
+    Path("a b.nii.gz"), Path("out's.nii"), bval=Path("x.bval"), bvec=Path("y.bvec"),
+    mask=Path("m.nii"), method="difusion", preset="smoke",
+    settings={"iterations": "7", "stop": "never"}, save_noise=Path("n.nii"),
+    save_residual=Path("r.nii"), save_mask=Path("k.nii"), b0_threshold=20.0, device="cpu",
+    threads=2, seed=5, force=True, report=Path("out.html"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("request_", [EVERYTHING, Request(Path("a.nii.gz"), Path("b.nii.gz"))])
+def test_the_command_line_asks_for_the_same_again(request_: Request) -> None:
+    words = shlex.split(repeat_command(request_.words(), {}))
+    assert words[0] == "dwiser"
+    _, bound, _ = build_app().parse_args(words[1:], exit_on_error=False)
+    asked = dict(bound.arguments)
+    settings = settings_of(asked.pop("settings", None) or [])
+    known = {f.name: asked[f.name] for f in fields(Request) if f.name in asked}
+    assert Request(**known, settings=settings) == request_
+
+
+def test_a_bound_in_minutes_becomes_the_work_it_came_to() -> None:
+    asked = replace(EVERYTHING, settings={"minutes": "3"})
+    record = {
+        "training": {"iterations": 812, "evaluations_most": 9},
+        "Parameters": {"evaluations": None},
+    }
+    told = repeat_command(asked.words(), record)
+    assert "--set iterations=812 --set evaluations=9" in told
+    assert "minutes" not in told
+
+
+def test_a_copied_volume_is_listed_whatever_the_method(small: Simulation) -> None:
+    data = small.scan.data.copy()
+    data[..., 9] = data[..., 5]
+    scan = replace(small.scan, data=data)
+    result = dwiser.denoise(scan, "gaussian", threads=1)
+    assert list(apart(scan, result)) == [9]
+    assert "volume 5" in apart(scan, result)[9]
+    named = replace(result, record={"volumes_on_their_own": {"0": "fewer than 4 b0s"}})
+    assert apart(scan, named) == {}
+
+
+def test_what_cannot_be_had_is_absent_with_its_reason(small: Simulation) -> None:
+    scan = small.scan
+    bare = Denoised(scan.data.copy(), None, None, None, {}, small.mask)
+    found = measured(scan, bare, name="x", command="y")
+    assert found.judged is None
+    assert "σ map" in found.absent["residual"]
+    assert "No verdict" in reporting.page(found)
+    without = np.zeros(scan.shape[:3], np.float32)
+    none = measured(scan, replace(bare, sigma=without), name="x", command="y")
+    assert "σ is zero" in none.absent["residual"]
+    assert "no noise was found" in reporting.page(none)
+
+
+def test_a_report_that_fails_loses_no_result(
+    crop: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dwiser.io import save_volume, write_bvals, write_bvecs
+
+    save_volume(crop.data, tmp_path / "dwi.nii.gz", like=crop)
+    write_bvals(crop.gradients, tmp_path / "dwi.bval")
+    write_bvecs(crop.gradients, tmp_path / "dwi.bvec")
+
+    def broken(*_: object, **__: object) -> str:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(reporting, "report", broken)
+    out, page = tmp_path / "out.nii.gz", tmp_path / "out.html"
+    with pytest.raises(DwiserError, match=r"out\.html: the report could not be made") as caught:
+        denoise_file(Request(tmp_path / "dwi.nii.gz", out, method="identity", report=page))
+    assert caught.value.exit_code == 1
+    assert out.exists()
+    assert not page.exists()
