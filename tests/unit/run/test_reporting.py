@@ -24,17 +24,26 @@ EVERYTHING = Request(
     mask=Path("m.nii"), method="difusion", preset="smoke",
     settings={"iterations": "7", "stop": "never"}, save_noise=Path("n.nii"),
     save_residual=Path("r.nii"), save_mask=Path("k.nii"), b0_threshold=20.0, device="cpu",
-    threads=2, seed=5, force=True, report=Path("out.html"),
+    threads=2, seed=5, force=True, report=Path("out.html"), noise_map=Path("s.nii"),
+    phase=Path("p.nii"), save_uncertainty=Path("u.nii"), save_weights=Path("w.safetensors"),
+    warm_start=Path("v.safetensors"), resume=True, checkpoint_every=5.0, memory="2GiB",
 )  # fmt: skip
+APPLIED = Request(
+    Path("a.nii.gz"), Path("b.nii.gz"), weights=Path("w.safetensors"), memory="2GiB", seed=3
+)
 
 
-@pytest.mark.parametrize("request_", [EVERYTHING, Request(Path("a.nii.gz"), Path("b.nii.gz"))])
+@pytest.mark.parametrize(
+    "request_", [EVERYTHING, APPLIED, Request(Path("a.nii.gz"), Path("b.nii.gz"))]
+)
 def test_the_command_line_asks_for_the_same_again(request_: Request) -> None:
     words = shlex.split(repeat_command(request_.words(), {}))
     assert words[0] == "dwiser"
     _, bound, _ = build_app().parse_args(words[1:], exit_on_error=False)
     asked = dict(bound.arguments)
     settings = settings_of(asked.pop("settings", None) or [])
+    if "files" in asked:
+        asked["dwi"], asked["out"] = asked.pop("files")
     known = {f.name: asked[f.name] for f in fields(Request) if f.name in asked}
     assert Request(**known, settings=settings) == request_
 
