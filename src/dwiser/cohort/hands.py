@@ -1,0 +1,141 @@
+"""Who denoises: the workers of a Dask scheduler."""
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+from distributed import Client, KilledWorker, Worker, WorkerPlugin, get_worker
+
+from dwiser.cohort.here import broken
+from dwiser.cohort.job import Job
+from dwiser.cohort.outcome import Outcome
+from dwiser.cohort.worker import denoise_scan
+from dwiser.errors import DwiserError
+
+Work = Callable[[Job], Outcome]
+
+ONE = "scan"  # the worker's resource that a scan takes: one at a time in each process
+GPU = "GPU"
+COUNT_EVERY = 1.0  # seconds
+SCALE_EVERY = 60.0  # seconds between two looks for workers that died and did not come back
+PATIENCE = 600.0  # seconds without a scheduler after which the run is given up
+NO_MEMORY = "memory budget"  # in the log of a nanny that killed its worker for its memory
+
+
+class OneScanEach(WorkerPlugin):
+    """Makes a worker take one scan at a time, with all its threads, and hold what that needs.
+
+    Dask's worker would pause for good where a process keeps memory that it has no more use for,
+    and spill results, of which there are none; so both are off. Its nanny still kills it near
+    its limit.
+    """
+
+    name = "dwiser"
+
+    async def setup(self, worker: Worker) -> None:
+        memory = worker.memory_manager
+        memory.memory_target_fraction = False
+        memory.memory_spill_fraction = False
+        memory.memory_pause_fraction = False
+        await worker.set_resources(**{ONE: 1})
+
+
+def on_worker(job: Job, work: Work = denoise_scan) -> Outcome:
+    """``denoise_scan`` in a Dask worker, with the worker's threads unless the user named some."""
+    worker = get_worker()
+    if job.asked.threads is None:
+        job = replace(job, asked=replace(job.asked, threads=worker.state.nthreads))
+    return replace(work(job), worker=worker.address)
+
+
+class Workers:
+    """The workers of a scheduler; a task is lost with it, and handed out again by the engine."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        retries: int,
+        gpu: bool = False,
+        scale: Callable[[], None] = lambda: None,
+        work: Work = denoise_scan,
+    ) -> None:
+        self.client, self.retries, self.scale, self.work = client, retries, scale, work
+        self.resources = {ONE: 1} | ({GPU: 1} if gpu else {})
+        self.known, self.counted = 0, -COUNT_EVERY
+        self.scaled = self.seen = monotonic()
+        client.register_plugin(OneScanEach())
+
+    def free(self) -> int:
+        now = monotonic()
+        if now - self.counted >= COUNT_EVERY:
+            self.known, self.counted = self._count(), now
+        return self.known
+
+    def _count(self) -> int:
+        """The workers that are there; 0 while the scheduler is away."""
+        if self.client.status != "running":
+            return 0
+        try:
+            there = len(self.client.nthreads())
+        except (OSError, TimeoutError):
+            return 0
+        self.seen = monotonic()
+        return there
+
+    def submit(self, job: Job) -> Any:
+        return self.client.submit(
+            on_worker, job, self.work,
+            key=f"{job.name}-{uuid4().hex[:8]}", pure=False,
+            retries=self.retries, resources=self.resources,
+        )  # fmt: skip
+
+    def outcome(self, future: Any, job: Job) -> Outcome:
+        if future.status in ("cancelled", "lost"):
+            return Outcome(job.name, "lost", "its scheduler went away")
+        try:
+            outcome: Outcome = future.result(timeout=PATIENCE)
+            return outcome
+        except KilledWorker as error:
+            return Outcome(job.name, "failed", self._killed(job, error))
+        except CancelledError:
+            return Outcome(job.name, "lost", "its scheduler went away")
+        except Exception as error:
+            return broken(job, error)
+        finally:
+            future.release()
+
+    def _killed(self, job: Job, error: KilledWorker) -> str:
+        times = error.allowed_failures + 1
+        words = f"{job.scan.dwi}: {times} workers were killed while at work on it"
+        if self._for_memory():
+            return (
+                f"{words}, the last for want of memory: give each worker more (--memory, or "
+                "'memory' in jobqueue.yaml), or use fewer workers."
+            )
+        return (
+            f"{words}: for want of memory, if nobody else killed them; give each worker more "
+            "(--memory, or 'memory' in jobqueue.yaml), or see the workers' own logs."
+        )
+
+    def _for_memory(self) -> bool:
+        """Whether a nanny that is still there says that it killed its worker for its memory."""
+        with contextlib.suppress(Exception):
+            logs = self.client.get_worker_logs(nanny=True)
+            return any(NO_MEMORY in line for log in logs.values() for _, line in log)
+        return False
+
+    def tend(self) -> None:
+        now = monotonic()
+        if now - self.seen > PATIENCE:
+            raise DwiserError(
+                f"The scheduler went away and was not back for {PATIENCE / 60:.0f} minutes: what "
+                "is done is kept; start one and run the same command again."
+            )
+        if now - self.scaled >= SCALE_EVERY:
+            self.scaled = now
+            self.scale()
