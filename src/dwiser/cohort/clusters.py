@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from logging import CRITICAL
 from pathlib import Path
@@ -19,7 +19,13 @@ from dwiser.machine import usable_cores
 
 LOCAL, SLURM = "local", "slurm"
 CONNECT = 30.0  # seconds to find a scheduler
+SETTINGS = {
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.worker.daemon": False,  # a daemon may have no children, and mppca does
+    "distributed.scheduler.worker-ttl": "15 minutes",  # a scan may keep its worker from talking
+}
 MIB = 1024**2
+NO_DAEMON = "export DASK_DISTRIBUTED__WORKER__DAEMON=False"  # as SETTINGS has it here
 
 
 @dataclass(frozen=True)
@@ -46,22 +52,17 @@ def opened(wanted: Wanted, told: Callable[[str], None] = lambda line: None) -> I
     InputError
         Where no scheduler answers, Slurm is not set up, or the workers have another dwiser.
     """
-    settings = {
-        "distributed.scheduler.allowed-failures": wanted.retries,
-        "distributed.scheduler.work-stealing": True,
-        "distributed.worker.memory.terminate": 0.95,
-    }
-    with dask.config.set(settings):
+    with dask.config.set(SETTINGS | {"distributed.scheduler.allowed-failures": wanted.retries}):
         cluster, scale, words = _cluster(wanted)
         try:
             told(words)
-            client = _client(cluster if cluster is not None else wanted.cluster)
-            try:
-                _same_version(client)
-                gpu = wanted.device == "cuda"
-                yield Workers(client, retries=wanted.retries, gpu=gpu, scale=scale)
-            finally:
-                client.close()
+            where = wanted.cluster if cluster is None else cluster
+            gpu = wanted.device == "cuda"
+            with closing(
+                Workers(lambda: _client(where), retries=wanted.retries, gpu=gpu, scale=scale)
+            ) as workers:
+                _same_version(workers.client)
+                yield workers
         finally:
             if cluster is not None:
                 cluster.close()
@@ -132,8 +133,9 @@ def _slurm(wanted: Wanted) -> tuple[Any, Callable[[], None], str]:
     from dask_jobqueue import SLURMCluster
 
     count = wanted.workers or 1
+    prologue = dask.config.get("jobqueue.slurm.job-script-prologue", None) or []
     try:
-        cluster = SLURMCluster()
+        cluster = SLURMCluster(job_script_prologue=[*prologue, NO_DAEMON])
     except ValueError as error:
         raise InputError(
             f"Slurm is not set up for Dask ({' '.join(str(error).split())}): write 'cores' and "

@@ -8,12 +8,12 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-from distributed import Client, KilledWorker, Worker, WorkerPlugin, get_worker
+from distributed import Client, KilledWorker, Scheduler, Worker, WorkerPlugin, get_worker
 
+from dwiser.cohort import ledger
 from dwiser.cohort.here import broken
 from dwiser.cohort.job import Job
 from dwiser.cohort.outcome import Outcome
-from dwiser.cohort.worker import denoise_scan
 from dwiser.errors import DwiserError
 
 Work = Callable[[Job], Outcome]
@@ -44,31 +44,47 @@ class OneScanEach(WorkerPlugin):
         await worker.set_resources(**{ONE: 1})
 
 
-def on_worker(job: Job, work: Work = denoise_scan) -> Outcome:
-    """``denoise_scan`` in a Dask worker, with the worker's threads unless the user named some."""
-    worker = get_worker()
+def on_worker(job: Job, work: Work | None) -> Outcome:
+    """``denoise_scan`` in a Dask worker, with the worker's threads unless the user named some.
+
+    It is imported here: whoever hands scans out needs neither torch nor the methods.
+    """
+    from dwiser.cohort.worker import denoise_scan
+
+    work, worker = work or denoise_scan, get_worker()
     if job.asked.threads is None:
         job = replace(job, asked=replace(job.asked, threads=worker.state.nthreads))
     return replace(work(job), worker=worker.address)
 
 
+def _resources(dask_scheduler: Scheduler) -> list[dict[str, float]]:
+    return [dict(worker.resources) for worker in dask_scheduler.workers.values()]
+
+
 class Workers:
-    """The workers of a scheduler; a task is lost with it, and handed out again by the engine."""
+    """The workers of a scheduler; a task is lost with it, and handed out again by the engine.
+
+    ``connect`` gives a client, and another one when the first has given its scheduler up.
+    """
 
     def __init__(
         self,
-        client: Client,
+        connect: Callable[[], Client],
         *,
         retries: int,
         gpu: bool = False,
         scale: Callable[[], None] = lambda: None,
-        work: Work = denoise_scan,
+        work: Work | None = None,
     ) -> None:
-        self.client, self.retries, self.scale, self.work = client, retries, scale, work
+        self.connect, self.client = connect, connect()
+        self.retries, self.scale, self.work = retries, scale, work
         self.resources = {ONE: 1} | ({GPU: 1} if gpu else {})
         self.known, self.counted = 0, -COUNT_EVERY
         self.scaled = self.seen = monotonic()
-        client.register_plugin(OneScanEach())
+        self.client.register_plugin(OneScanEach())
+
+    def close(self) -> None:
+        self.client.close()
 
     def free(self) -> int:
         now = monotonic()
@@ -77,15 +93,22 @@ class Workers:
         return self.known
 
     def _count(self) -> int:
-        """The workers that are there; 0 while the scheduler is away."""
-        if self.client.status != "running":
-            return 0
+        """The workers that are there; 0 while the scheduler is away.
+
+        A scheduler that came back, and workers that are new to it, know nothing of our plugin.
+        """
         try:
-            there = len(self.client.nthreads())
-        except (OSError, TimeoutError):
+            if self.client.status == "closed":
+                self.client = self.connect()
+            if self.client.status != "running":
+                return 0
+            there = self.client.run_on_scheduler(_resources)
+            if any(ONE not in resources for resources in there):
+                self.client.register_plugin(OneScanEach())
+        except (DwiserError, OSError, TimeoutError, CancelledError):
             return 0
         self.seen = monotonic()
-        return there
+        return sum(all(kind in some for kind in self.resources) for some in there)
 
     def submit(self, job: Job) -> Any:
         return self.client.submit(
@@ -110,9 +133,11 @@ class Workers:
             future.release()
 
     def _killed(self, job: Job, error: KilledWorker) -> str:
+        with contextlib.suppress(DwiserError, OSError):
+            ledger.sweep(job)
         times = error.allowed_failures + 1
         words = f"{job.scan.dwi}: {times} workers were killed while at work on it"
-        if self._for_memory():
+        if self._for_memory(getattr(error.last_worker, "address", str(error.last_worker))):
             return (
                 f"{words}, the last for want of memory: give each worker more (--memory, or "
                 "'memory' in jobqueue.yaml), or use fewer workers."
@@ -122,11 +147,12 @@ class Workers:
             "(--memory, or 'memory' in jobqueue.yaml), or see the workers' own logs."
         )
 
-    def _for_memory(self) -> bool:
-        """Whether a nanny that is still there says that it killed its worker for its memory."""
+    def _for_memory(self, worker: str) -> bool:
+        """Whether a nanny that is still there says that it killed this worker for its memory."""
         with contextlib.suppress(Exception):
             logs = self.client.get_worker_logs(nanny=True)
-            return any(NO_MEMORY in line for log in logs.values() for _, line in log)
+            lines = [line for log in logs.values() for _, line in log]
+            return any(NO_MEMORY in line and worker in line for line in lines)
         return False
 
     def tend(self) -> None:

@@ -6,7 +6,6 @@ from concurrent.futures import Future
 
 from dwiser.cohort.job import Job
 from dwiser.cohort.outcome import Outcome
-from dwiser.cohort.worker import denoise_scan
 from dwiser.watch import Watch, silent
 
 
@@ -20,6 +19,8 @@ class ThisProcess:
         return 1
 
     def submit(self, job: Job) -> Future[Outcome]:
+        from dwiser.cohort.worker import denoise_scan
+
         future: Future[Outcome] = Future()
         try:
             future.set_result(denoise_scan(job, self.watch))
@@ -37,6 +38,10 @@ class ThisProcess:
 
 def broken(job: Job, error: BaseException) -> Outcome:
     """Something that should not have happened; the traceback goes to a log."""
+    if isinstance(error, OSError):
+        reason = error.strerror or type(error).__name__
+        words = f"{error.filename or job.out}: it could not be read or written ({reason})."
+        return Outcome(job.name, "failed", words)
     where = job.out / "logs" / f"{job.name}.txt"
     words = " ".join(str(error).split())
     reason = f"{job.scan.dwi}: something inside dwiser broke ({type(error).__name__}: {words})"

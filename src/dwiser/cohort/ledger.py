@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,6 +117,12 @@ def fingerprints(job: Job) -> dict[str, Any]:
 def workshop(job: Job) -> Path:
     """Where this scan's files are made before they are given their names."""
     return job.out / HIDDEN / "work" / job.name
+
+
+def sweep(job: Job) -> None:
+    """Remove what a killed worker left of this scan; Held where another is at work on it."""
+    with held(job.out, job.name):
+        shutil.rmtree(workshop(job), ignore_errors=True)
 
 
 @contextmanager

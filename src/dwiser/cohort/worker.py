@@ -1,5 +1,6 @@
 """Denoise one scan of a dataset: the function that every worker runs, and ``dwiser bids`` too."""
 
+import errno
 import json
 import shutil
 import warnings
@@ -7,9 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from zlib import crc32
 
 from dwiser.cohort import ledger
 from dwiser.cohort.findings import draw, look
+from dwiser.cohort.here import broken
 from dwiser.cohort.job import Job
 from dwiser.cohort.outcome import Outcome
 from dwiser.cohort.pages import write_subject
@@ -22,6 +25,9 @@ from dwiser.run.corridor import Request, denoise_file
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
+CLEAR, PEAK = Path("/proc/self/clear_refs"), "5"  # the kernel's mark of peak memory begins anew
+# Errors that trying again does not mend; a network's hiccup may be another.
+FINAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 SPARE = 1.5  # of the space that the outputs are expected to take
 PAGE_SECONDS = 60.0  # to wait for another who writes the page of the same subject
 DENOISED = "Denoised diffusion series, in the units, geometry and order of the input"
@@ -50,6 +56,10 @@ def denoise_scan(job: Job, watch: Watch = silent) -> Outcome:
         return Outcome(job.name, "held", str(other))
     except DwiserError as error:
         return Outcome(job.name, "failed", str(error), perf_counter() - begun)
+    except OSError as error:
+        if error.errno not in FINAL:
+            raise
+        return broken(job, error)
     except MemoryError:
         words = f"{job.scan.dwi}: there was not enough memory: give each worker more."
         return Outcome(job.name, "failed", words, perf_counter() - begun)
@@ -57,6 +67,8 @@ def denoise_scan(job: Job, watch: Watch = silent) -> Outcome:
 
 def _made(job: Job, watch: Watch) -> Denoised:
     _there(job)
+    with suppress(OSError):  # Linux; else the peak would be that of all scans so far
+        CLEAR.write_text(PEAK)
     shop, scratch = ledger.workshop(job), _scratch(job)
     for folder in {shop, scratch}:
         shutil.rmtree(folder, ignore_errors=True)  # what one that was killed left behind
@@ -67,13 +79,9 @@ def _made(job: Job, watch: Watch) -> Denoised:
         if scratch != shop:
             shutil.copytree(scratch, shop)
         publish(job, shop)
-        with ledger.held(job.out, f"sub-{job.scan.subject}", seconds=PAGE_SECONDS):
+        with ledger.held(job.out, f"page_sub-{job.scan.subject}", seconds=PAGE_SECONDS):
             write_subject(job)
         return result
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        where = error.filename or job.out
-        raise DwiserError(f"{where}: it could not be written ({reason}).") from error
     finally:
         for folder in {shop, scratch}:
             shutil.rmtree(folder, ignore_errors=True)
@@ -89,7 +97,10 @@ def _there(job: Job) -> None:
 
 
 def _scratch(job: Job) -> Path:
-    return job.work / job.name if job.work else ledger.workshop(job)
+    if job.work is None:
+        return ledger.workshop(job)
+    key = crc32(str(job.out).encode())  # another cohort may work in the same folder
+    return job.work / f"{job.name}-{key:08x}"
 
 
 def _enough_space(job: Job) -> None:
@@ -110,11 +121,23 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
     here = {kind: scratch / path.name for kind, path in job.images.items()}
     before = ledger.fingerprints(job)
     request = Request(
-        job.scan.dwi, here["denoised"], job.scan.bval, job.scan.bvec, job.mask,
-        asked.method, asked.preset, asked.settings,
-        here["sigma"], here.get("residual"), here["mask"],
-        asked.b0_threshold, asked.device, asked.threads, asked.seed, force=True,
-    )  # fmt: skip
+        job.scan.dwi,
+        here["denoised"],
+        bval=job.scan.bval,
+        bvec=job.scan.bvec,
+        mask=job.mask,
+        method=asked.method,
+        preset=asked.preset,
+        settings=asked.settings,
+        save_noise=here["sigma"],
+        save_residual=here.get("residual"),
+        save_mask=here["mask"],
+        b0_threshold=asked.b0_threshold,
+        device=asked.device,
+        threads=asked.threads,
+        seed=asked.seed,
+        force=True,
+    )
 
     def seen(scan: Scan, result: Denoised) -> None:
         result.record.update(look(scan, result))
@@ -122,7 +145,7 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # each is in the sidecar
-        result = denoise_file(request, watch, seen)
+        result = denoise_file(request, watch, seen=seen)
     if ledger.fingerprints(job) != before:
         raise InputError(f"{job.scan.dwi}: it changed while it was read: run it again.")
     _describe(job, here, before)

@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-# Long enough to be killed in the middle of it: some seconds a scan.
-SLOW = ("--method", "difusion", "--preset", "smoke", "--set", "iterations=300")
-COMMON = ("--threads", "1", "--device", "cpu", "--skip-bids-validation")
+QUICK = ("--method", "gaussian", "--threads", "1", "--device", "cpu", "--skip-bids-validation")
 PATIENCE = 300  # seconds
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -42,12 +41,10 @@ def processes() -> Iterator[Start]:
 
 @pytest.fixture
 def cohort(processes: Start) -> Start:
-    """Starts ``dwiser cohort ROOT OUT participant`` with words; slow scans by default."""
+    """Starts ``dwiser cohort ROOT OUT participant`` with words."""
 
-    def start(root: Path, out: Path, *words: object, method=SLOW, **options):
-        return processes(
-            "dwiser", "cohort", root, out, "participant", *method, *COMMON, *words, **options
-        )
+    def start(root: Path, out: Path, *words: object, **options):
+        return processes("dwiser", "cohort", root, out, "participant", *QUICK, *words, **options)
 
     return start
 
@@ -66,6 +63,31 @@ def until(happened: Callable[[], object], what: str) -> object:
             return found
         time.sleep(0.05)
     raise AssertionError(f"{what} did not happen")
+
+
+class Stop:
+    """A subject whose scans stop when all is written and nothing has its name yet.
+
+    The sidecar that they inherit is a pipe: whoever reads it waits for a writer.
+    """
+
+    def __init__(self, root: Path, subject: str) -> None:
+        self.pipe = root / subject / f"{subject}_dwi.json"
+        os.mkfifo(self.pipe)
+
+    def lift(self) -> None:
+        """For all that come after; who waits goes on waiting."""
+        self.pipe.unlink()
+
+    def answer(self) -> None:
+        """Lets those go on that wait."""
+        self.pipe.write_text("{}")
+
+
+def written(out: Path, name: str) -> bool:
+    """Whether all of a scan's files are there, in the folder of those without a name."""
+    image = out / f".dwiser/work/{name}/{name}_desc-denoised_dwi.nii.gz"
+    return image.exists() and name in at_work(out)
 
 
 def at_work(out: Path) -> dict[str, int]:
@@ -89,12 +111,9 @@ def free_port() -> int:
 def tools():
     """The functions above, by name: tests cannot import from here."""
 
-    class Tools:
-        pass
-
-    kit = Tools()
-    kit.ended, kit.until, kit.at_work, kit.free_port = ended, until, at_work, free_port  # type: ignore[attr-defined]
-    return kit
+    return SimpleNamespace(
+        ended=ended, until=until, at_work=at_work, written=written, free_port=free_port, Stop=Stop
+    )
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ def test_what_a_killed_worker_left_is_swept_and_the_old_output_stays_until_the_n
         outcome = denoise_scan(again)
     assert seen == [[]]
     assert outcome.status == "failed"
-    assert "somewhere: it could not be written (No space left on device)" in outcome.reason
+    assert "somewhere: it could not be read or written (No space left on device)" in outcome.reason
     assert done.image.read_bytes() == before
     assert not shop.exists()
     assert ledger.state(done).done
