@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-from distributed import Client, KilledWorker, Scheduler, Worker, WorkerPlugin, get_worker
+from distributed import Client, KilledWorker, Worker, WorkerPlugin, get_worker
 
 from dwiser.cohort import ledger
 from dwiser.cohort.here import broken
@@ -57,10 +57,6 @@ def on_worker(job: Job, work: Work | None) -> Outcome:
     return replace(work(job), worker=worker.address)
 
 
-def _resources(dask_scheduler: Scheduler) -> list[dict[str, float]]:
-    return [dict(worker.resources) for worker in dask_scheduler.workers.values()]
-
-
 class Workers:
     """The workers of a scheduler; a task is lost with it, and handed out again by the engine.
 
@@ -102,7 +98,9 @@ class Workers:
                 self.client = self.connect()
             if self.client.status != "running":
                 return 0
-            there = self.client.run_on_scheduler(_resources)
+            there = self.client.run_on_scheduler(
+                lambda dask_scheduler: [dict(w.resources) for w in dask_scheduler.workers.values()]
+            )  # a lambda travels whole: the scheduler itself needs no dwiser
             if any(ONE not in resources for resources in there):
                 self.client.register_plugin(OneScanEach())
         except (DwiserError, OSError, TimeoutError, CancelledError):
