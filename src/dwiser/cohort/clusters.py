@@ -1,7 +1,7 @@
 """Open the workers that a user asked for: on this machine, on Slurm, or at an address."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from logging import CRITICAL
@@ -13,7 +13,7 @@ from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
 from dwiser import __version__
-from dwiser.cohort.hands import GPU, Workers
+from dwiser.cohort.hands import GPU, ONE, Workers
 from dwiser.errors import InputError
 from dwiser.machine import usable_cores
 
@@ -92,6 +92,7 @@ def _local(wanted: Wanted) -> tuple[Any, str]:
     cluster = LocalCluster(
         n_workers=count, threads_per_worker=threads, memory_limit=memory, processes=True,
         dashboard_address=None, local_directory=_scratch(wanted), silence_logs=CRITICAL,
+        resources={ONE: 1},
     )  # fmt: skip
     return cluster, (
         f"{count} workers on this machine, {threads} threads and {memory / 1024**3:.1f} GiB each"
@@ -103,7 +104,7 @@ def _on_gpus(wanted: Wanted, gpus: list[str]) -> tuple[Any, str]:
     used = gpus[: wanted.workers] if wanted.workers else gpus
     threads = wanted.threads or max(1, usable_cores() // len(used))
     memory = wanted.memory or MEMORY_LIMIT // len(used)
-    options = {"nthreads": threads, "memory_limit": memory, "resources": {GPU: 1}}
+    options = {"nthreads": threads, "memory_limit": memory, "resources": {GPU: 1, ONE: 1}}
     options |= {"local_directory": _scratch(wanted), "dashboard": False}
     specs = {
         number: {
@@ -134,8 +135,11 @@ def _slurm(wanted: Wanted) -> tuple[Any, Callable[[], None], str]:
 
     count = wanted.workers or 1
     prologue = dask.config.get("jobqueue.slurm.job-script-prologue", None) or []
+    words = dask.config.get("jobqueue.slurm.worker-extra-args", None) or []
     try:
-        cluster = SLURMCluster(job_script_prologue=[*prologue, NO_DAEMON])
+        cluster = SLURMCluster(
+            job_script_prologue=[*prologue, NO_DAEMON], worker_extra_args=_with_resource(words)
+        )
     except ValueError as error:
         raise InputError(
             f"Slurm is not set up for Dask ({' '.join(str(error).split())}): write 'cores' and "
@@ -147,6 +151,16 @@ def _slurm(wanted: Wanted) -> tuple[Any, Callable[[], None], str]:
         cluster.scale(count)
 
     return cluster, again, f"{count} workers asked of Slurm"
+
+
+def _with_resource(words: Sequence[str]) -> list[str]:
+    """A worker's own options with our resource among those that they name."""
+    some = list(words)
+    if "--resources" in some[:-1]:
+        place = some.index("--resources") + 1
+        some[place] = f"{some[place]},{ONE}=1"
+        return some
+    return [*some, "--resources", f"{ONE}=1"]
 
 
 def _scratch(wanted: Wanted) -> str | None:

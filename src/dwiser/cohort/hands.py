@@ -1,6 +1,7 @@
 """Who denoises: the workers of a Dask scheduler."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import replace
@@ -22,6 +23,7 @@ ONE = "scan"  # the worker's resource that a scan takes: one at a time in each p
 GPU = "GPU"
 COUNT_EVERY = 1.0  # seconds
 SCALE_EVERY = 60.0  # seconds between two looks for workers that died and did not come back
+STRANDED = 10.0  # seconds without a worker, while there are some, that Dask gets for itself
 PATIENCE = 600.0  # seconds without a scheduler after which the run is given up
 NO_MEMORY = "memory budget"  # in the log of a nanny that killed its worker for its memory
 
@@ -77,6 +79,9 @@ class Workers:
         self.resources = {ONE: 1} | ({GPU: 1} if gpu else {})
         self.known, self.counted = 0, -COUNT_EVERY
         self.scaled = self.seen = monotonic()
+        self.flying: dict[str, Any] = {}
+        self.since: dict[str, float] = {}  # when a task was first seen without a worker
+        self.stranded: Counter[str] = Counter()
         self.client.register_plugin(OneScanEach())
 
     def close(self) -> None:
@@ -109,14 +114,19 @@ class Workers:
         return sum(all(kind in some for kind in self.resources) for some in there)
 
     def submit(self, job: Job) -> Any:
-        return self.client.submit(
+        key = f"{job.name}-{uuid4().hex[:8]}"
+        future = self.client.submit(
             on_worker, job, self.work,
-            key=f"{job.name}-{uuid4().hex[:8]}", pure=False,
-            retries=self.retries, resources=self.resources,
+            key=key, pure=False, retries=self.retries, resources=self.resources,
         )  # fmt: skip
+        self.flying[key] = future
+        return future
 
     def outcome(self, future: Any, job: Job) -> Outcome:
+        self.flying.pop(future.key, None)
         if future.status in ("cancelled", "lost"):
+            if self.stranded[job.name] > self.retries:
+                return Outcome(job.name, "failed", self._died(job, self.stranded[job.name]))
             return Outcome(job.name, "lost", "its scheduler went away")
         try:
             outcome: Outcome = future.result(timeout=PATIENCE)
@@ -131,18 +141,19 @@ class Workers:
             future.release()
 
     def _killed(self, job: Job, error: KilledWorker) -> str:
+        worker = getattr(error.last_worker, "address", str(error.last_worker))
+        return self._died(job, error.allowed_failures + 1, self._for_memory(worker))
+
+    def _died(self, job: Job, times: int, for_memory: bool = False) -> str:
         with contextlib.suppress(DwiserError, OSError):
             ledger.sweep(job)
-        times = error.allowed_failures + 1
         words = f"{job.scan.dwi}: {times} workers were killed while at work on it"
-        if self._for_memory(getattr(error.last_worker, "address", str(error.last_worker))):
-            return (
-                f"{words}, the last for want of memory: give each worker more (--memory, or "
-                "'memory' in jobqueue.yaml), or use fewer workers."
-            )
+        more = "give each worker more (--memory, or 'memory' in jobqueue.yaml)"
+        if for_memory:
+            return f"{words}, the last for want of memory: {more}, or use fewer workers."
         return (
-            f"{words}: for want of memory, if nobody else killed them; give each worker more "
-            "(--memory, or 'memory' in jobqueue.yaml), or see the workers' own logs."
+            f"{words}: for want of memory, if nobody else killed them; {more}, or see the "
+            "workers' own logs."
         )
 
     def _for_memory(self, worker: str) -> bool:
@@ -163,3 +174,21 @@ class Workers:
         if now - self.scaled >= SCALE_EVERY:
             self.scaled = now
             self.scale()
+        if self.flying and self.known:
+            self._rescue()
+
+    def _rescue(self) -> None:
+        """Call back what Dask gave up on: a scan whose only worker died.
+
+        The scheduler looks for a new worker when one joins, which then has no resource of ours
+        yet where the user started it; so the scan would wait for ever.
+        """
+        with contextlib.suppress(OSError, TimeoutError, CancelledError):
+            waiting = self.client.run_on_scheduler(
+                lambda dask_scheduler: [task.key for task in dask_scheduler.unrunnable]
+            )
+            now = monotonic()
+            self.since = {k: self.since.get(k, now) for k in set(waiting) & set(self.flying)}
+            for key in [k for k, since in self.since.items() if now - since > STRANDED]:
+                self.stranded[key.rpartition("-")[0]] += 1
+                self.flying[key].cancel()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -80,20 +81,23 @@ def _row(job: Job, outcome: Outcome | None) -> Row:
         return Row(job, STATUS[outcome.status], outcome.reason)
     if record is None:
         return Row(job, "not begun")
-    verdict, seconds = record.get("Verdict") or {}, record.get("WallTimeSeconds")
-    x, y, z, v = record.get("Shape", (0, 0, 0, 0))
-    reasons = [r["words"] for r in verdict.get("reasons", ())]
+    verdict, seconds = record.get("Verdict") or {}, _number(record.get("WallTimeSeconds"))
+    size = math.prod(record.get("Shape") or (0,))
     return Row(
         job,
         "done",
-        "; ".join(reasons),
+        "; ".join(reason["words"] for reason in verdict.get("reasons", ())),
         verdict.get("level"),
-        record.get("SigmaMedian"),
-        next(iter(s["snr"] for s in record.get("SNR", ())), None),
+        _number(record.get("SigmaMedian")),
+        next((_number(shell["snr"]) for shell in record.get("SNR", ())), None),
         seconds,
-        record.get("PeakMemoryMiB"),
-        seconds / (x * y * z * v) if seconds and x * y * z * v else None,
+        _number(record.get("PeakMemoryMiB")),
+        seconds / size if seconds and size else None,
     )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _compared(found: list[Row]) -> list[Row]:

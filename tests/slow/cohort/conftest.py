@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 QUICK = ("--method", "gaussian", "--threads", "1", "--device", "cpu", "--skip-bids-validation")
-PATIENCE = 300  # seconds
+PATIENCE = 600  # seconds
 
 Start = Callable[..., subprocess.Popen[str]]
 

@@ -30,7 +30,7 @@ def job(out: Path, number: int, sigma: float, level: str = "PASS", words: str = 
 @pytest.fixture
 def cohort(tmp_path: Path) -> list[Job]:
     out = tmp_path / "out"
-    some = [job(out, n, 30 + n % 5) for n in range(10)]
+    some = [job(out, n, 30.0 + n % 5) for n in range(10)]
     return [*some, job(out, 10, 90.0), job(out, 11, 31.0, "FAIL"), job(out, 12, 31.0, "WARN")]
 
 
