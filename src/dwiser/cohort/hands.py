@@ -25,7 +25,7 @@ COUNT_EVERY = 1.0  # seconds
 SCALE_EVERY = 60.0  # seconds between two looks for workers that died and did not come back
 STRANDED = 10.0  # seconds without a worker, while there are some, that Dask gets for itself
 PATIENCE = 600.0  # seconds without a scheduler after which the run is given up
-NO_MEMORY = "memory budget"  # in the log of a nanny that killed its worker for its memory
+OUT_OF_MEMORY = "worker-restart-memory"  # the topic of a nanny that ends its worker for that
 
 
 class OneScanEach(WorkerPlugin):
@@ -157,11 +157,10 @@ class Workers:
         )
 
     def _for_memory(self, worker: str) -> bool:
-        """Whether a nanny that is still there says that it killed this worker for its memory."""
+        """Whether a nanny has told the scheduler that it ended this worker for its memory."""
         with contextlib.suppress(Exception):
-            logs = self.client.get_worker_logs(nanny=True)
-            lines = [line for log in logs.values() for _, line in log]
-            return any(NO_MEMORY in line and worker in line for line in lines)
+            events = self.client.get_events(OUT_OF_MEMORY)
+            return any(event.get("worker") == worker for _, event in events)
         return False
 
     def tend(self) -> None:

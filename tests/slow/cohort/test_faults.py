@@ -128,7 +128,7 @@ def test_a_scan_that_needs_more_memory_than_its_worker_has_is_listed_with_a_sent
     words = ("--workers", 1, "--memory", "650MiB", "--retries", 0)
     code, told = tools.ended(cohort(root, out, *words))
     assert code == 1, told
-    assert "for want of memory: give each worker more" in told
+    assert "the last for want of memory: give each worker more" in told, told
     assert "1 scans failed: sub-00_run-1." in told
     whole(out, {"sub-01_run-1"})
 
