@@ -107,6 +107,7 @@ def test_a_bad_scan_is_named_and_the_others_are_done(bids, tmp_path: Path, capsy
         (("raw", "out", "participant", "--method", "spliq"), "did you mean 'splitq'?"),
         (("raw", "out", "participant", "--participant-label", "7"), "Unknown participant '7'"),
         (("raw", "out", "participant", "--seed", "-1"), "must not be negative"),
+        (("raw", "out", "participant", "--save-uncertainty"), "gaussian gives no uncertainty"),
         (("raw", "out", "group"), "group"),
         (("raw", "other", "participant"), "another program's dataset"),
     ],

@@ -76,6 +76,9 @@ class Cohort:
     save_residual: Annotated[
         bool, Parameter(help="Also write what was removed, input − output.", negative=())
     ] = False
+    save_uncertainty: Annotated[
+        bool, Parameter(help="Also write the sd of the result's error.", negative=())
+    ] = False
     b0_threshold: B0Threshold = B0_THRESHOLD
     device: Device = "auto"
     threads: Annotated[
@@ -106,10 +109,18 @@ class Cohort:
         if self.masks is not None and not self.masks.is_dir():
             raise InputError(f"{self.masks}: there is no such folder: check --masks.")
         return Asked(
-            self.method, self.preset, settings_of(self.settings or []), self.seed,
-            self.b0_threshold, self.save_residual, self.masks and self.masks.absolute(),
-            self.device, self.threads, self.force,
-        )  # fmt: skip
+            method=self.method,
+            preset=self.preset,
+            settings=settings_of(self.settings or []),
+            seed=self.seed,
+            b0_threshold=self.b0_threshold,
+            save_residual=self.save_residual,
+            save_uncertainty=self.save_uncertainty,
+            masks=self.masks and self.masks.absolute(),
+            device=self.device,
+            threads=self.threads,
+            force=self.force,
+        )
 
 
 DEFAULTS = Cohort()

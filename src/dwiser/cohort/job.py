@@ -10,6 +10,7 @@ from dwiser import __version__
 from dwiser.io.bids import BidsScan
 from dwiser.io.sidecar import sidecar
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
+from dwiser.run.given import with_uncertainty
 from dwiser.scan import B0_THRESHOLD
 
 HIDDEN = ".dwiser"  # in the output folder: locks, and the files being written
@@ -25,6 +26,7 @@ class Asked:
     seed: int = 0
     b0_threshold: float = B0_THRESHOLD
     save_residual: bool = False
+    save_uncertainty: bool = False
     masks: Path | None = None
     device: str = "auto"
     threads: int | None = None
@@ -37,9 +39,11 @@ class Asked:
         Raises
         ------
         InputError
-            For an unknown method, preset or setting.
+            For an unknown method, preset or setting, or an uncertainty that the method lacks.
         """
         method = build(self.method, self.preset, self.settings)
+        if self.save_uncertainty:
+            method = with_uncertainty(method)
         values = {
             "Method": getattr(method, "name", self.method),
             "Parameters": asdict(method),  # type: ignore[call-overload]
@@ -113,8 +117,9 @@ class Job:
         paths = {
             "sigma": derived("sigma", "dwimap", ".nii.gz"),
             "mask": derived("brain", "mask", ".nii.gz"),
-            "residual": derived("residual", "dwi", ".nii.gz"),
         }
-        if not self.asked.save_residual:
-            del paths["residual"]
+        if self.asked.save_residual:
+            paths["residual"] = derived("residual", "dwi", ".nii.gz")
+        if self.asked.save_uncertainty:
+            paths["uncertainty"] = derived("uncertainty", "dwimap", ".nii.gz")
         return {kind: self.out / path for kind, path in paths.items()} | {"denoised": self.image}

@@ -35,6 +35,7 @@ MAPS = {
     "sigma": "Standard deviation of the noise in the input, in the input's units",
     "mask": "Voxels that were denoised; outside them the series is the input's",
     "residual": "Input minus denoised series",
+    "uncertainty": "Standard deviation of the denoised series' error, in the input's units",
 }
 
 
@@ -132,6 +133,7 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
         save_noise=here["sigma"],
         save_residual=here.get("residual"),
         save_mask=here["mask"],
+        save_uncertainty=here.get("uncertainty"),
         b0_threshold=asked.b0_threshold,
         device=asked.device,
         threads=asked.threads,
