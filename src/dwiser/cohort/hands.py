@@ -105,7 +105,7 @@ class Workers:
                 return 0
             there = self.client.run_on_scheduler(
                 lambda dask_scheduler: [dict(w.resources) for w in dask_scheduler.workers.values()]
-            )  # a lambda travels whole: the scheduler itself needs no dwiser
+            )
             if any(ONE not in resources for resources in there):
                 self.client.register_plugin(OneScanEach())
         except (DwiserError, OSError, TimeoutError, CancelledError):

@@ -10,7 +10,6 @@ from dwiser import __version__
 from dwiser.io.bids import BidsScan
 from dwiser.io.sidecar import sidecar
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
-from dwiser.run.given import with_uncertainty
 from dwiser.scan import B0_THRESHOLD
 
 HIDDEN = ".dwiser"  # in the output folder: locks, and the files being written
@@ -43,6 +42,8 @@ class Asked:
         """
         method = build(self.method, self.preset, self.settings)
         if self.save_uncertainty:
+            from dwiser.run.given import with_uncertainty  # here: the scheduler reads jobs too
+
             method = with_uncertainty(method)
         values = {
             "Method": getattr(method, "name", self.method),
