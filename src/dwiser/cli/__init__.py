@@ -22,6 +22,8 @@ COMMANDS = {
     "simulate": "Make a scan whose truth is known, with noise of known σ.",
     "evaluate": "Measure a denoised scan: against the truth, and without one; with a verdict.",
     "compare": "Run several methods on one scan, side by side.",
+    "bids": "Denoise every diffusion series of a BIDS dataset, one after another.",
+    "cohort": "The same, many scans at once: on this machine, on Slurm, on a Dask cluster.",
     "demo": "Denoise the packaged real scan and draw it.",
 }
 

@@ -76,6 +76,13 @@ def load(
         )
 
 
+def read_shape(dwi: FilePath) -> tuple[int, ...]:
+    """(X, Y, Z, V) of a series, from its header alone; InputError as with ``load``."""
+    image = _open(dwi)
+    with about(dwi):
+        return _shape(image, SERIES_NDIM)
+
+
 def read_on_grid(
     path: FilePath, like: Scan, what: str, *, series: bool = False
 ) -> Float32[np.ndarray, "x y z *v"]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -82,13 +82,21 @@ def denoise(
     return result
 
 
+Seen: TypeAlias = Callable[[Scan, Denoised], None]
+
+
 def denoise_file(
-    request: Request, watch: Watch = silent, work: Callable[[Scan], Denoised] | None = None
+    request: Request,
+    watch: Watch = silent,
+    work: Callable[[Scan], Denoised] | None = None,
+    *,
+    seen: Seen = lambda scan, result: None,
 ) -> Denoised:
     """Denoise a file into a set of files; everything that can be refused is, before the work.
 
     ``work`` takes the place of `denoise`: a scan of a series has its share of what was denoised
-    together.
+    together. ``seen`` gets the scan and the result before they are written; what it puts into
+    the result's record is written too.
     """
     plan = plan_of(request)
     weights = (request.save_weights,)
@@ -116,6 +124,7 @@ def denoise_file(
     found = (result.sigma, residual, result.mask, result.uncertainty)
     maps = dict(zip(request.extras, found, strict=True))
     wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
+    seen(scan, result)
     drawn, failure = _reported(request, scan, result)
     save_set(
         result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,

@@ -1,0 +1,245 @@
+"""What a cohort costs beside the denoising: ``benchmarks/results/cohort_*.json``.
+
+    python benchmarks/cohort.py throughput   # 1, 2 and 4 workers on one dataset
+    python benchmarks/cohort.py overhead     # what a scan takes beside its method
+    python benchmarks/cohort.py simulated    # 10 000 scans whose work is to do nothing
+
+Each needs a few hundred MB of disk for a while, in --folder or the system's temporary one.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from record import save
+
+from dwiser.cohort import pages, worker
+from dwiser.cohort.clusters import Wanted, opened
+from dwiser.cohort.engine import carry_out
+from dwiser.cohort.here import ThisProcess
+from dwiser.cohort.job import Asked, Job
+from dwiser.cohort.outcome import Outcome
+from dwiser.cohort.plan import plan
+from dwiser.io import save_volume, write_bvals, write_bvecs
+from dwiser.simulate import phantom
+
+SHAPE, DIRECTIONS, B0S, SEED = (40, 44, 16), 32, 4, 101
+TINY, FEW = (10, 11, 5), 6
+SCANS = 8  # two rounds of the four workers
+PEOPLE = 10_000
+MIB = 1024**2
+
+
+def dataset(root: Path, shape: tuple[int, int, int], directions: int, b0s: int, count: int) -> Path:
+    """A BIDS dataset of ``count`` copies of one phantom."""
+    made = phantom(shape, shells=((1000.0, directions),), n_b0=b0s, snr=20.0, seed=SEED).scan
+    root.mkdir(parents=True)
+    described = {"Name": "phantoms", "BIDSVersion": "1.10.0"}
+    (root / "dataset_description.json").write_text(json.dumps(described))
+    for number in range(count):
+        head = root / f"sub-{number:05d}/dwi/sub-{number:05d}_dwi"
+        head.parent.mkdir(parents=True)
+        save_volume(made.data, head.with_name(f"{head.name}.nii.gz"), like=made)
+        write_bvals(made.gradients, head.with_name(f"{head.name}.bval"))
+        write_bvecs(made.gradients, head.with_name(f"{head.name}.bvec"))
+    return root
+
+
+def jobs_of(root: Path, out: Path, asked: Asked) -> list[Job]:
+    found = [step.job for step in plan(root, out, asked).to_do]
+    pages.begin(root, out)
+    return found
+
+
+def cpu_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, kinds))
+
+
+def throughput(folder: Path) -> dict[str, Any]:
+    """Scans a minute with workers that are warm: each has done one scan before."""
+    root = dataset(folder / "raw", SHAPE, DIRECTIONS, B0S, SCANS)
+    rows = []
+    for workers in (1, 2, 4):
+        asked = Asked(threads=1, device="cpu")
+        warm = jobs_of(root, folder / f"warm{workers}", asked)[:workers]
+        jobs = jobs_of(root, folder / f"out{workers}", asked)
+        wanted = Wanted(workers=workers, threads=1, device="cpu", scans=len(jobs))
+        spent = cpu_seconds()
+        with opened(wanted) as hands:
+            carry_out(warm, hands)
+            begun = time.perf_counter()
+            tally = carry_out(jobs, hands)
+            wall = time.perf_counter() - begun
+        assert tally.count("done") == len(jobs)
+        mean = statistics.mean(o.seconds for o in tally.outcomes.values())
+        rows.append({
+            "workers": workers,
+            "wall_seconds": round(wall, 1),
+            "scans_per_minute": round(60 * len(jobs) / wall, 2),
+            "seconds_a_scan": round(mean, 2),
+            "cpu_seconds_with_start": round(cpu_seconds() - spent, 1),
+        })  # fmt: skip
+        print(rows[-1])
+    return {"scan": described(SHAPE, DIRECTIONS + B0S), "scans": SCANS, "rows": rows}
+
+
+def overhead(folder: Path) -> dict[str, Any]:
+    """Of every scan but the first: what it takes beside its method, and what of."""
+    root = dataset(folder / "raw", SHAPE, DIRECTIONS, B0S, 6)
+    jobs = jobs_of(root, folder / "out", Asked("gaussian", threads=1, device="cpu"))
+    carry_out(jobs[:1], ThisProcess())  # imports
+    took: dict[str, list[float]] = {"look": [], "draw": []}
+    for name, times in took.items():
+        setattr(worker, name, timed(getattr(worker, name), times))
+    cpu = time.process_time()
+    tally = carry_out(jobs[1:], ThisProcess())
+    cpu = (time.process_time() - cpu) / len(jobs[1:])
+    assert tally.count("done") == len(jobs[1:])
+    beside = [o.seconds - o.denoising for o in tally.outcomes.values()]
+    parts = {name: statistics.median(times) for name, times in took.items()}
+    with opened(Wanted(workers=1, threads=1, device="cpu")) as hands:
+        hands.work = nothing
+        some = [replace(job, out=folder / "none") for job in jobs] * 50
+        named = [replace(job, scan=replace(job.scan, name=f"{n}")) for n, job in enumerate(some)]
+        begun, client = time.perf_counter(), time.process_time()
+        carry_out(named, hands)
+        trip = (time.perf_counter() - begun) / len(named)
+        client = (time.process_time() - client) / len(named)
+    found = {
+        "scan": described(SHAPE, DIRECTIONS + B0S),
+        "verdict_seconds": round(parts["look"], 2),
+        "figure_seconds": round(parts["draw"], 2),
+        "rest_seconds": round(statistics.median(beside) - sum(parts.values()), 2),
+        "rest": "load, hash, write, rename, page",
+        "cpu_seconds_with_method": round(cpu, 2),
+        "dask_round_trip_seconds": round(trip, 4),
+        "dask_round_trip_cpu_seconds_of_client_and_scheduler": round(client, 4),
+    }
+    print(found)
+    return found
+
+
+def timed(function: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
+    def called(*some: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return function(*some)
+        finally:
+            times.append(time.perf_counter() - begun)
+
+    return called
+
+
+def nothing(job: Job) -> Outcome:
+    return Outcome(job.name, "done", seconds=0.0)
+
+
+@contextmanager
+def scheduler() -> Iterator[tuple[str, int]]:
+    """A scheduler with two workers, in processes of their own; its address and process."""
+    file = Path(tempfile.mkdtemp()) / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    dask = (sys.executable, "-m")
+    head = (*dask, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")
+    one = subprocess.Popen([*head, "--no-dashboard", "--scheduler-file", str(file)], **quiet)
+    tail = ("--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--scheduler-file", str(file))
+    two = subprocess.Popen([*dask, "distributed.cli.dask_worker", *tail], **quiet)
+    try:
+        while not file.exists():
+            time.sleep(0.1)
+        yield json.loads(file.read_text())["address"], one.pid
+    finally:
+        for process in (two, one):
+            process.terminate()
+            process.wait()
+
+
+def resident_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("no VmRSS")
+
+
+def cpu_of(pid: int) -> float:
+    """Processor seconds of another process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def simulated(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
+    """The machinery alone: find, plan, hand out and take back ten thousand scans."""
+    root, out = folder / "raw", folder / "out"
+    for number in range(people):
+        place = root / f"sub-{number:05d}/dwi"
+        place.mkdir(parents=True)
+        for ending in ("nii.gz", "bval", "bvec"):
+            (place / f"sub-{number:05d}_dwi.{ending}").touch()
+    begun = time.perf_counter()
+    jobs = jobs_of(root, out, Asked(threads=1, device="cpu"))
+    planning = time.perf_counter() - begun
+    with scheduler() as (address, pid), opened(Wanted(address)) as hands:
+        hands.work = nothing
+        while hands.free() < 2:
+            time.sleep(0.1)
+        before, rows = resident_mib(pid), []
+        spent = time.process_time(), cpu_of(pid)
+        for first in range(0, people, 1000):
+            begun = time.perf_counter()
+            tally = carry_out(jobs[first : first + 1000], hands)
+            assert tally.count("done") == 1000
+            took = time.perf_counter() - begun
+            rows.append({"after": first + 1000, "seconds": round(took, 2),
+                         "scheduler_mib": round(resident_mib(pid), 1)})  # fmt: skip
+            print(rows[-1])
+        client, there = time.process_time() - spent[0], cpu_of(pid) - spent[1]
+    return {
+        "scans": people,
+        "workers": 2,
+        "plan_seconds": round(planning, 1),
+        "scheduler_mib_before": round(before, 1),
+        "client_peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "client_cpu_seconds_per_thousand": round(1000 * client / people, 2),
+        "scheduler_cpu_seconds_per_thousand": round(1000 * there / people, 2),
+        "thousands": rows,
+    }
+
+
+def described(shape: tuple[int, int, int], volumes: int) -> str:
+    return " × ".join(map(str, (*shape, volumes)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("throughput", "overhead", "simulated"))
+    parser.add_argument("--folder", type=Path, help="for the datasets; removed afterwards")
+    parser.add_argument("--scans", type=int, default=PEOPLE, help="simulated, in thousands")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.folder) as home:
+        measure: dict[str, Any] = {
+            "throughput": throughput,
+            "overhead": overhead,
+            "simulated": partial(simulated, people=args.scans),
+        }
+        load = os.getloadavg()[0]
+        figures = measure[args.what](Path(home))
+    figures["load_before"] = round(load, 1)  # of other programs: a shared machine is slower
+    print(save(f"cohort_{args.what}", SEED, figures))
+
+
+if __name__ == "__main__":
+    main()

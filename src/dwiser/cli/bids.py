@@ -1,0 +1,30 @@
+"""``dwiser bids``: a BIDS App, one scan after another in this process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dwiser.cli.cohort_options import DEFAULTS, BidsDir, Cohort, Level, OutDir, carried_out
+
+if TYPE_CHECKING:
+    from dwiser.cohort.engine import Hands
+    from dwiser.cohort.plan import Plan
+
+
+def bids(
+    bids_dir: BidsDir,
+    out: OutDir,
+    analysis_level: Level,
+    /,
+    *,
+    options: Cohort = DEFAULTS,
+) -> int:
+    """Denoise every diffusion series of a BIDS dataset, one after another; skips what is done."""
+
+    @contextmanager
+    def here(plan: "Plan") -> Iterator["Hands"]:
+        from dwiser.cohort.here import ThisProcess
+
+        yield ThisProcess()
+
+    return carried_out(bids_dir, out, options, here)

@@ -1,0 +1,170 @@
+"""The options that ``dwiser bids`` and ``dwiser cohort`` share, and what is done with them."""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from dwiser.cli.options import B0Threshold, Device, Force, Method, Preset, Quiet, Settings, Verbose
+from dwiser.methods.registry import DEFAULT_METHOD
+from dwiser.scan import B0_THRESHOLD
+
+if TYPE_CHECKING:
+    from dwiser.cohort.engine import Hands
+    from dwiser.cohort.job import Asked
+    from dwiser.cohort.plan import Plan
+
+BidsDir = Annotated[Path, Parameter(help="The dataset, a folder with sub-* in it.")]
+OutDir = Annotated[Path, Parameter(help="The folder for the denoised dataset.")]
+Level = Annotated[Literal["participant"], Parameter(help="What to analyse: participant.")]
+MaxFailures = Annotated[
+    int | None, Parameter(help="Begin no new scan once so many have failed (default: go on).")
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """What both commands take."""
+
+    participant_label: Annotated[
+        list[str] | None,
+        Parameter(
+            name=["--participant-label", "--participant_label"],
+            help="Only these participants, with or without 'sub-'; several after one another.",
+            consume_multiple=True,
+            negative_iterable=(),
+        ),
+    ] = None
+    session_label: Annotated[
+        list[str] | None,
+        Parameter(
+            name=["--session-label", "--session_label"],
+            help="Only these sessions, with or without 'ses-'.",
+            consume_multiple=True,
+            negative_iterable=(),
+        ),
+    ] = None
+    work_dir: Annotated[
+        Path | None,
+        Parameter(
+            name=["--work-dir", "-w"],
+            help="For files in the making, say a fast local disk (default: inside OUT).",
+        ),
+    ] = None
+    skip_bids_validation: Annotated[
+        bool,
+        Parameter(
+            name=["--skip-bids-validation", "--skip_bids_validation"],
+            help="Take the dataset as it is.",
+            negative=(),
+        ),
+    ] = False
+    dry_run: Annotated[bool, Parameter(help="Print the plan and do nothing.", negative=())] = False
+    max_failures: MaxFailures = None
+    method: Method = DEFAULT_METHOD
+    preset: Preset = "laptop"
+    settings: Settings = None
+    masks: Annotated[
+        Path | None,
+        Parameter(help="A BIDS derivative whose sub-*/…_desc-brain_mask.nii.gz are the masks."),
+    ] = None
+    save_residual: Annotated[
+        bool, Parameter(help="Also write what was removed, input − output.", negative=())
+    ] = False
+    save_uncertainty: Annotated[
+        bool, Parameter(help="Also write the sd of the result's error.", negative=())
+    ] = False
+    b0_threshold: B0Threshold = B0_THRESHOLD
+    device: Device = "auto"
+    threads: Annotated[
+        int | None,
+        Parameter(
+            name=["--threads", "--n-procs", "--n_procs"],
+            help="CPU threads of a scan (default: all that its process may use).",
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        Parameter(
+            name=["--seed", "--random-seed", "--random_seed"],
+            help="Of everything random; the same seed, the same result.",
+        ),
+    ] = 0
+    force: Force = False
+    verbose: Verbose = False
+    quiet: Quiet = False
+
+    def asked(self) -> "Asked":
+        from dwiser.cohort.job import Asked
+        from dwiser.errors import InputError
+        from dwiser.methods.registry import settings_of
+
+        if self.seed < 0:
+            raise InputError(f"--seed must not be negative: {self.seed} is.")
+        if self.masks is not None and not self.masks.is_dir():
+            raise InputError(f"{self.masks}: there is no such folder: check --masks.")
+        return Asked(
+            method=self.method,
+            preset=self.preset,
+            settings=settings_of(self.settings or []),
+            seed=self.seed,
+            b0_threshold=self.b0_threshold,
+            save_residual=self.save_residual,
+            save_uncertainty=self.save_uncertainty,
+            masks=self.masks and self.masks.absolute(),
+            device=self.device,
+            threads=self.threads,
+            force=self.force,
+        )
+
+
+DEFAULTS = Cohort()
+
+Open = Callable[["Plan"], AbstractContextManager["Hands"]]
+
+
+def carried_out(bids_dir: Path, out: Path, options: Cohort, open_hands: Open) -> int:
+    """Plan, tell the plan, do it, write the summary. Returns the exit code."""
+    from dwiser.cli.board import board, told_plan, told_result
+    from dwiser.cohort import pages, summary
+    from dwiser.cohort.engine import carry_out
+    from dwiser.cohort.plan import plan
+    from dwiser.cohort.validate import check_dataset
+
+    root, out = bids_dir.absolute(), out.absolute()
+    asked = options.asked()
+    planned = plan(
+        root, out, asked,
+        subjects=options.participant_label or (), sessions=options.session_label or (),
+        work=options.work_dir and options.work_dir.absolute(),
+    )  # fmt: skip
+    remark = None if options.skip_bids_validation else check_dataset(root)
+    if not options.quiet or options.dry_run:
+        told_plan(planned, options.verbose or options.dry_run, remark)
+    if options.dry_run:
+        return 0
+    pages.begin(root, out)
+    jobs = [step.job for step in planned.steps]
+    outcomes, interrupted = {}, False
+    if planned.to_do:
+        with board(options.quiet) as told, open_hands(planned) as hands:
+            tally = carry_out(
+                [step.job for step in planned.to_do], hands, told,
+                max_failures=options.max_failures,
+            )  # fmt: skip
+        outcomes, interrupted = tally.outcomes, tally.interrupted
+    rows = summary.rows(jobs, outcomes)
+    pages.write_summary(out, rows, f"dwiser: {root.name}")
+    failed = [row for row in rows if row.status == "failed"]
+    told_result(rows, out, options.quiet, interrupted)
+    if interrupted:
+        return 130
+    if failed:
+        names = ", ".join(row.job.name for row in failed)
+        print(f"dwiser: {len(failed)} scans failed: {names}.", file=sys.stderr)
+    return int(any(row.status != "done" for row in rows))

@@ -1,0 +1,72 @@
+"""What a scan may take, before it is denoised: from scans that are done, else from a benchmark."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+# Of a process that has done nothing but load dwiser and torch and a scan of 2 million values.
+BASE_MIB = 400.0
+
+# (s of one core, MiB beyond the base) per million values, a value being a voxel in a volume:
+# benchmarks/results/all_methods_phantom.json, 65 × 78 × 66 × 70 values, one thread of AMD EPYC.
+# Methods that train are not here: their time depends on iterations, not on the scan's size.
+MEASURED = {
+    "identity": (0.17, 5.8),
+    "gaussian": (0.22, 9.6),
+    "nlmeans": (0.87, 10.6),
+    "ascm": (8.4, 13.7),
+    "mppca": (4.6, 21.1),
+    "patch2self": (0.54, 28.7),
+    "subspace": (0.20, 10.5),
+    "dwidenoise": (2.0, 13.1),
+    "splitq": (0.68, 26.9),
+}
+MILLION = 1e6
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of wall time and MiB, each None where nobody knows; ``source`` in words."""
+
+    seconds: float | None
+    mib: float | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Cost per million values, beyond ``BASE_MIB``."""
+
+    seconds: float | None
+    mib: float | None
+    source: str
+
+    def of(self, values: int | None) -> Cost:
+        """The cost of a scan of so many values; unknown for one whose header cannot be read."""
+        if values is None:
+            return Cost(None, None, self.source)
+        size = values / MILLION
+        seconds = None if self.seconds is None else self.seconds * size
+        return Cost(seconds, None if self.mib is None else BASE_MIB + self.mib * size, self.source)
+
+
+def rate(method: str, records: Iterable[dict[str, Any]]) -> Rate:
+    """From the sidecars of scans that this method denoised; without any, from the benchmark."""
+    seen = [found for record in records if (found := _seen(method, record)) is not None]
+    if seen:
+        times, mib = zip(*seen, strict=True)
+        return Rate(median(times), max(mib), f"from {len(seen)} done here")
+    if method in MEASURED:
+        return Rate(*MEASURED[method], "from a benchmark, one core")
+    return Rate(None, None, "not known before a first scan is done")
+
+
+def _seen(method: str, record: dict[str, Any]) -> tuple[float, float] | None:
+    shape, seconds = record.get("Shape"), record.get("WallTimeSeconds")
+    mib = record.get("PeakMemoryMiB")
+    if record.get("Method") != method or not (shape and seconds and mib):
+        return None
+    x, y, z, v = shape
+    size = x * y * z * v / MILLION
+    return seconds / size, max(0.0, mib - BASE_MIB) / size

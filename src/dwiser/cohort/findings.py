@@ -1,0 +1,56 @@
+"""What a cohort's tables say of a scan: σ, SNR and verdict, found while both series are here."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dwiser.evaluate.records import CannotMeasure
+from dwiser.evaluate.sections import Given, residual_findings, residual_of
+from dwiser.evaluate.verdict import judge
+from dwiser.methods.base import Denoised
+from dwiser.prepare.shells import shells
+from dwiser.run import demo
+from dwiser.scan import Scan
+
+
+def look(scan: Scan, result: Denoised) -> dict[str, Any]:
+    """The sidecar's fields ``Shape``, ``SNR`` (of the raw scan, by shell) and ``Verdict``."""
+    found: dict[str, Any] = {"Shape": scan.shape, "SNR": [], "Verdict": None}
+    if result.mask is None or result.sigma is None or not (result.sigma[result.mask] > 0).any():
+        return found
+    return found | {"SNR": _snr(scan, result), "Verdict": _verdict(scan, result)}
+
+
+def _snr(scan: Scan, result: Denoised) -> list[dict[str, float]]:
+    """By shell the median over the mask of (mean signal)/σ, as ``dwiser info`` has it."""
+    assert result.mask is not None
+    assert result.sigma is not None
+    inside = result.mask & (result.sigma > 0)
+    sigma = result.sigma[inside]
+    return [
+        {
+            "bval": round(shell.bval, 1),
+            "snr": float(np.median(scan.data[..., shell.volumes].mean(-1)[inside] / sigma)),
+        }
+        for shell in shells(scan.gradients)
+    ]
+
+
+def _verdict(scan: Scan, result: Denoised) -> dict[str, Any] | None:
+    assert result.mask is not None
+    assert result.sigma is not None
+    try:
+        given = Given(result.data, scan, result.mask, result.sigma)
+        return asdict(judge(residual_findings(given, residual_of(given))))
+    except CannotMeasure as why:
+        return {"level": None, "reasons": [], "notes": [str(why)]}
+
+
+def draw(scan: Scan, result: Denoised, path: Path, title: str) -> None:
+    """Noisy, denoised, residual and both colour FAs; an empty file where there is no mask."""
+    if result.mask is None or result.sigma is None:
+        path.touch()
+        return
+    demo.draw(scan, result, path, title)

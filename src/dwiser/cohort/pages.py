@@ -1,0 +1,119 @@
+"""The HTML pages of a cohort, and the files that make its folder a BIDS dataset."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from dwiser import __version__
+from dwiser.cohort import ledger, summary
+from dwiser.cohort.job import HIDDEN, Job
+from dwiser.errors import DwiserError, InputError
+from dwiser.io.bids import dataset_description, read_object
+from dwiser.io.sidecar import sidecar
+
+DESCRIPTION = "dataset_description.json"
+IGNORED = f"""# What BIDS's schema has no name for, written by dwiser.
+*.html
+cohort.tsv
+logs/
+{HIDDEN}/
+figures
+*_dwimap.nii.gz
+*_dwimap.json
+# gradient tables of derivatives
+*_dwi.bval
+*_dwi.bvec
+"""
+README = """Diffusion series denoised by dwiser.
+
+*_desc-denoised_dwi.nii.gz   the series, in the units and geometry of the input; its .json says how
+*_desc-sigma_dwimap.nii.gz   standard deviation of the noise
+*_desc-brain_mask.nii.gz     voxels that were denoised; the rest is the input's
+*_desc-residual_dwi.nii.gz   input minus denoised, if it was asked for
+sub-*.html, cohort.html      what to look at; cohort.tsv is a table of all scans
+"""
+
+
+def page(name: str, **values: Any) -> str:
+    """A template of this package, filled in; every value is escaped."""
+    loader = PackageLoader("dwiser.cohort", "templates")
+    return Environment(loader=loader, autoescape=select_autoescape()).get_template(name).render(
+        version=__version__, **values
+    )  # fmt: skip
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file under another name, then give it its own; DwiserError where that fails."""
+    temporary = path.with_name(f".{path.name}-{uuid4().hex[:8]}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        reason = error.strerror or type(error).__name__
+        raise DwiserError(f"{path}: it could not be written ({reason}).") from error
+
+
+def begin(root: Path, out: Path) -> None:
+    """Make the output folder a BIDS derivative, if it is not one yet.
+
+    Raises
+    ------
+    InputError
+        Where the folder cannot be made, or holds something that is not dwiser's.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: it cannot be made a folder: choose another.") from error
+    described = out / DESCRIPTION
+    if described.exists():
+        made_by = read_object(described).get("GeneratedBy") or [{}]
+        if not any(by.get("Name") == "dwiser" for by in made_by):
+            raise InputError(f"{out}: it holds another program's dataset: choose another folder.")
+    raw = read_object(root / DESCRIPTION) if (root / DESCRIPTION).exists() else {}
+    told = dataset_description(raw, __version__, _link(root, out))
+    replace_text(described, sidecar(told))
+    replace_text(out / ".bidsignore", IGNORED)
+    if not (out / "README").exists():
+        replace_text(out / "README", README)
+
+
+def _link(root: Path, out: Path) -> str:
+    """Relative where the output lies inside the dataset, so that both can be moved."""
+    here, there = out.resolve(), root.resolve()
+    return os.path.relpath(there, here) if there in here.parents else there.as_uri()
+
+
+def write_summary(out: Path, found: Sequence[summary.Row], title: str) -> None:
+    """``cohort.tsv`` and ``cohort.html``."""
+    replace_text(out / "cohort.tsv", summary.tsv(found))
+    counts = {
+        status: sum(row.status == status for row in found)
+        for status in dict.fromkeys(row.status for row in found)
+    }
+    verdicts = {
+        level: sum(row.verdict == level for row in found) for level in ("PASS", "WARN", "FAIL")
+    }
+    text = page("cohort.html", title=title, rows=found, counts=counts, verdicts=verdicts)
+    replace_text(out / "cohort.html", text)
+
+
+def write_subject(job: Job) -> None:
+    """``sub-X.html``, anew from the sidecars of all of the subject's series that are done."""
+    scans = [
+        {
+            "name": of.name,
+            "record": record,
+            "figure": of.figure.relative_to(job.out).as_posix(),
+            "sidecar": of.sidecar.relative_to(job.out).as_posix(),
+        }
+        for of in ledger.made_in(job.out / f"sub-{job.scan.subject}", job)
+        if (record := ledger.record_of(of)) is not None
+    ]
+    title = f"sub-{job.scan.subject}"
+    replace_text(job.page, page("subject.html", title=title, scans=scans))

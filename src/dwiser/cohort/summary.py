@@ -1,0 +1,146 @@
+"""What came of a cohort: a row a scan, those that stand apart first."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from dwiser.cohort import ledger
+from dwiser.cohort.job import Job
+from dwiser.cohort.outcome import Outcome
+
+OUTLIER = 3.5  # robust z-scores (Iglewicz & Hoaglin 1993)
+MAD_TO_SD = 0.6745
+ENOUGH = 8  # scans without which nobody stands apart
+STATUS = {"done": "done", "kept": "done", "failed": "failed", "left": "not begun"}
+COLUMNS = (
+    "participant_id", "session_id", "scan", "status", "verdict", "sigma", "snr_b0", "seconds",
+    "memory_mib", "stands_apart", "reason", "report",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scan; numbers are None where there are none. ``score`` is its largest robust z."""
+
+    job: Job
+    status: str
+    reason: str = ""
+    verdict: str | None = None
+    sigma: float | None = None
+    snr: float | None = None
+    seconds: float | None = None
+    memory: float | None = None
+    pace: float | None = None
+    apart: tuple[str, ...] = ()
+    score: float = 0.0
+
+    @property
+    def rank(self) -> int:
+        """0 for what failed, 1 for what stands apart or is judged FAIL, 2 for WARN, else 3."""
+        if self.status != "done":
+            return 0
+        if self.apart or self.verdict == "FAIL":
+            return 1
+        return 2 if self.verdict == "WARN" else 3
+
+    def cells(self) -> dict[str, Any]:
+        """By column, None where nothing is known."""
+        session = self.job.scan.session
+        values = (
+            f"sub-{self.job.scan.subject}",
+            None if session is None else f"ses-{session}",
+            self.job.name, self.status, self.verdict, self.sigma, self.snr, self.seconds,
+            self.memory, ", ".join(self.apart) or None, self.reason or None,
+            self.job.page.name if self.status == "done" else None,
+        )  # fmt: skip
+        return dict(zip(COLUMNS, values, strict=True))
+
+
+def rows(jobs: Sequence[Job], outcomes: Mapping[str, Outcome]) -> list[Row]:
+    """Every scan of the plan, and what else is done in its folder.
+
+    From the sidecars and, where a scan failed, from this run's outcome.
+    """
+    known = {job.name for job in jobs}
+    homes = jobs[0].out.glob("sub-*") if jobs else ()
+    others = [job for home in homes for job in ledger.made_in(home, jobs[0])]
+    every = [*jobs, *(job for job in others if job.name not in known)]
+    return sorted(
+        _compared([_row(job, outcomes.get(job.name)) for job in every]),
+        key=lambda row: (row.rank, -row.score, row.job.name),
+    )
+
+
+def _row(job: Job, outcome: Outcome | None) -> Row:
+    record = ledger.record_of(job) if job.image.exists() else None
+    if outcome is not None and outcome.status in ("failed", "left"):
+        return Row(job, STATUS[outcome.status], outcome.reason)
+    if record is None:
+        return Row(job, "not begun")
+    verdict, seconds = record.get("Verdict") or {}, _number(record.get("WallTimeSeconds"))
+    size = math.prod(record.get("Shape") or (0,))
+    return Row(
+        job,
+        "done",
+        "; ".join(reason["words"] for reason in verdict.get("reasons", ())),
+        verdict.get("level"),
+        _number(record.get("SigmaMedian")),
+        next((_number(shell["snr"]) for shell in record.get("SNR", ())), None),
+        seconds,
+        _number(record.get("PeakMemoryMiB")),
+        seconds / size if seconds and size else None,
+    )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _compared(found: list[Row]) -> list[Row]:
+    """The same rows, each with what sets it apart from the others."""
+    apart: dict[str, list[tuple[str, float]]] = {row.job.name: [] for row in found}
+    for field, words in (("sigma", "sigma"), ("snr", "SNR"), ("pace", "time")):
+        known = [row for row in found if getattr(row, field) is not None]
+        values = [getattr(row, field) for row in known]
+        for row, z in zip(known, robust_z(values), strict=True):
+            if abs(z) > OUTLIER:
+                apart[row.job.name].append((f"{words} {'high' if z > 0 else 'low'}", abs(z)))
+    return [
+        replace(
+            row,
+            apart=tuple(words for words, _ in apart[row.job.name]),
+            score=max((z for _, z in apart[row.job.name]), default=0.0),
+        )
+        for row in found
+    ]
+
+
+def robust_z(values: Sequence[float]) -> list[float]:
+    """0.6745 (x − median)/MAD; zeros for fewer than eight values, or where most are the same."""
+    if len(values) < ENOUGH:
+        return [0.0] * len(values)
+    middle = median(values)
+    spread = median(abs(value - middle) for value in values)
+    if spread == 0:
+        return [0.0] * len(values)
+    return [MAD_TO_SD * (value - middle) / spread for value in values]
+
+
+def tsv(found: Sequence[Row]) -> str:
+    """A line a scan under ``COLUMNS``; "n/a" as BIDS wants it."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in found:
+        writer.writerow([_cell(value) for value in row.cells().values()])
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "n/a"
+    return f"{value:.5g}" if isinstance(value, float) else " ".join(str(value).split())

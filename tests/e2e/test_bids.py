@@ -1,0 +1,151 @@
+"""``dwiser bids``: a dataset in, a derivative out; what is done is not done again."""
+
+import json
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from dwiser.cli import main
+
+QUICK = ("--threads", "1", "--device", "cpu", "--skip-bids-validation")
+
+
+def bids_app(*words: object) -> int:
+    method = () if "--method" in words else ("--method", "gaussian")
+    return main(["bids", *map(str, words), *method, *QUICK])
+
+
+def files(out: Path) -> set[str]:
+    every = (p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())
+    return {name for name in every if not name.startswith(".dwiser/")}
+
+
+def of(name: str, *, residual: bool = False) -> set[str]:
+    sub, *_ = name.split("_")
+    ses = [part for part in name.split("_") if part.startswith("ses-")]
+    home = "/".join([sub, *ses, "dwi", name])
+    made = {f"{home}_desc-denoised_dwi.{e}" for e in ("nii.gz", "json", "bval", "bvec")}
+    made |= {f"{home}_desc-sigma_dwimap.{e}" for e in ("nii.gz", "json")}
+    made |= {f"{home}_desc-brain_mask.{e}" for e in ("nii.gz", "json")}
+    if residual:
+        made |= {f"{home}_desc-residual_dwi.{e}" for e in ("nii.gz", "json", "bval", "bvec")}
+    return made | {f"{sub}/figures/{name}_desc-denoised_dwi.png", f"{sub}.html"}
+
+
+DATASET = {"dataset_description.json", ".bidsignore", "README", "cohort.tsv", "cohort.html"}
+
+
+def test_the_derivative_is_whole_and_says_what_it_was_made_of(bids, tmp_path: Path, capsys) -> None:
+    root, out = (
+        bids(tmp_path, "sub-01/ses-a run-1", "sub-01/ses-a run-2", "sub-02"),
+        tmp_path / "out",
+    )
+    assert bids_app(root, out, "participant", "--save-residual", "--seed", 3) == 0
+    names = ("sub-01_ses-a_run-1", "sub-01_ses-a_run-2", "sub-02")
+    wanted = DATASET.union(*(of(name, residual=True) for name in names))
+    assert files(out) == wanted
+    told = json.loads((out / "sub-02/dwi/sub-02_desc-denoised_dwi.json").read_text())
+    assert told["EchoTime"] == 0.09  # inherited from the dataset's own dwi.json
+    assert told["Sources"][0] == "bids:raw:sub-02/dwi/sub-02_dwi.nii.gz"
+    assert told["SkullStripped"] is False
+    assert (told["Method"], told["Seed"]) == ("gaussian", 3)
+    assert told["Verdict"]["level"] in ("PASS", "WARN", "FAIL")
+    assert told["SNR"][0]["snr"] > 5
+    raw = nib.load(root / "sub-02/dwi/sub-02_dwi.nii.gz")
+    clean = nib.load(out / "sub-02/dwi/sub-02_desc-denoised_dwi.nii.gz")
+    left = nib.load(out / "sub-02/dwi/sub-02_desc-residual_dwi.nii.gz")
+    np.testing.assert_array_equal(raw.affine, clean.affine)
+    difference = np.asarray(raw.dataobj) - np.asarray(clean.dataobj)
+    np.testing.assert_allclose(np.asarray(left.dataobj), difference, atol=1e-3)
+    described = json.loads((out / "dataset_description.json").read_text())
+    assert described["DatasetType"] == "derivative"
+    page = (out / "sub-01.html").read_text()
+    assert page.count("<section") == 2
+    assert 'src="sub-01/figures/sub-01_ses-a_run-2_desc-denoised_dwi.png"' in page
+    assert "3 of 3 scans done" in capsys.readouterr().out
+
+
+def test_a_second_run_does_only_what_is_new_or_changed(bids, tmp_path: Path, capsys) -> None:
+    root, out = bids(tmp_path, "sub-01", "sub-02"), tmp_path / "out"
+    assert bids_app(root, out, "participant", "--participant-label", "sub-01", "-q") == 0
+    image = out / "sub-01/dwi/sub-01_desc-denoised_dwi.nii.gz"
+    first = image.stat().st_mtime_ns
+    assert bids_app(root, out, "participant", "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert "to do        1: 1 new" in told
+    assert not (out / "sub-02").exists()
+    assert bids_app(root, out, "participant", "-q") == 0
+    assert image.stat().st_mtime_ns == first
+    assert "sub-02" in (out / "cohort.tsv").read_text()
+    assert bids_app(root, out, "participant", "--random-seed", 2) == 0
+    assert "2 Seed was 0, is 2" in capsys.readouterr().out
+    assert image.stat().st_mtime_ns != first
+
+
+def test_a_bad_scan_is_named_and_the_others_are_done(bids, tmp_path: Path, capsys) -> None:
+    root, out = bids(tmp_path, "sub-01", "sub-02", "sub-03", "sub-04"), tmp_path / "out"
+    (root / "sub-01/dwi/sub-01_dwi.nii.gz").write_bytes(b"not an image")
+    (root / "sub-02/dwi/sub-02_dwi.bvec").unlink()
+    assert bids_app(root, out, "participant") == 1
+    told = capsys.readouterr().err
+    assert "2 scans failed: sub-01, sub-02." in told
+    assert "there are no b-vectors" in told
+    assert "Traceback" not in told
+    assert files(out) == DATASET | of("sub-03") | of("sub-04")
+    rows = (out / "cohort.tsv").read_text().splitlines()
+    assert [row.split("\t")[3] for row in rows[1:]] == ["failed", "failed", "done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("raw", "raw", "participant"), "this is the input dataset"),
+        (("nowhere", "out", "participant"), "there is no such folder"),
+        (("raw", "out", "participant", "--method", "spliq"), "did you mean 'splitq'?"),
+        (("raw", "out", "participant", "--participant-label", "7"), "Unknown participant '7'"),
+        (("raw", "out", "participant", "--seed", "-1"), "must not be negative"),
+        (("raw", "out", "participant", "--save-uncertainty"), "gaussian gives no uncertainty"),
+        (("raw", "out", "group"), "group"),
+        (("raw", "other", "participant"), "another program's dataset"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(
+    bids, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, words: tuple, sentence: str
+) -> None:
+    bids(tmp_path, "sub-01")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "dataset_description.json").write_text('{"GeneratedBy": [{"Name": "fMRIPrep"}]}')
+    monkeypatch.chdir(tmp_path)
+    assert bids_app(*words) == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_come_from_a_derivative_by_the_series_name(bids, tmp_path: Path) -> None:
+    root, out = bids(tmp_path, "sub-01"), tmp_path / "out"
+    raw = nib.load(root / "sub-01/dwi/sub-01_dwi.nii.gz")
+    mask = np.zeros(raw.shape[:3], np.uint8)
+    mask[3:7, 3:7, 1:4] = 1
+    home = tmp_path / "masks/sub-01/dwi"
+    home.mkdir(parents=True)
+    nib.save(nib.Nifti1Image(mask, raw.affine), home / "sub-01_desc-brain_mask.nii.gz")
+    assert bids_app(root, out, "participant", "--masks", tmp_path / "masks", "-q") == 0
+    clean = nib.load(out / "sub-01/dwi/sub-01_desc-denoised_dwi.nii.gz")
+    same = np.asarray(clean.dataobj) == np.asarray(raw.dataobj)
+    assert same[mask == 0].all()
+    assert same[mask == 1].mean() < 0.1
+    assert bids_app(root, out, "participant", "--dry-run") == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_refused(bids, tmp_path: Path, capsys) -> None:
+    root, out = bids(tmp_path, "sub-01"), tmp_path / "out"
+    out.mkdir(mode=0o500)
+    assert bids_app(root, out, "participant") == 2
+    assert "may not be written" in capsys.readouterr().err

@@ -1,0 +1,100 @@
+"""BIDS names: which series there are, what speaks for them, what ours are called."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dwiser.errors import InputError
+from dwiser.io.bids import dataset_description, entities, find_scans, inherited_fields
+
+
+def put(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+
+
+def test_the_series_of_all_sessions_are_found_and_nothing_else_is(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "sub-02/ses-b/dwi/sub-02_ses-b_run-2_dwi.nii.gz",
+        "sub-02/ses-b/dwi/sub-02_ses-b_run-1_dwi.nii",
+        "sub-01/dwi/sub-01_dwi.nii.gz",
+        "sub-01/dwi/sub-01_part-mag_dwi.nii.gz",
+        "sub-01/dwi/sub-01_part-phase_dwi.nii.gz",
+        "sub-01/dwi/sub-01_sbref.nii.gz",
+        "sub-01/dwi/sub-01_ADC.nii.gz",
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "derivatives/other/sub-01/dwi/sub-01_desc-x_dwi.nii.gz",
+    )
+    assert [scan.name for scan in find_scans(tmp_path)] == [
+        "sub-01",
+        "sub-01_part-mag",
+        "sub-02_ses-b_run-1",
+        "sub-02_ses-b_run-2",
+    ]
+    last = find_scans(tmp_path)[-1]
+    assert (last.subject, last.session) == ("02", "b")
+    assert last.entities == {"sub": "02", "ses": "b", "run": "2"}
+    named = last.derived("denoised", "dwi", ".nii.gz")
+    assert named == Path("sub-02/ses-b/dwi/sub-02_ses-b_run-2_desc-denoised_dwi.nii.gz")
+
+
+def test_labels_choose_with_or_without_their_key(tmp_path: Path) -> None:
+    put(tmp_path, *(f"sub-{s}/ses-{t}/dwi/sub-{s}_ses-{t}_dwi.nii.gz" for s in "12" for t in "ab"))
+    assert [s.name for s in find_scans(tmp_path, ["sub-2"], ["ses-a"])] == ["sub-2_ses-a"]
+    assert [s.name for s in find_scans(tmp_path, ["2", "1"], ["b"])] == [
+        "sub-1_ses-b",
+        "sub-2_ses-b",
+    ]
+    with pytest.raises(InputError, match=r"Unknown participant '12'"):
+        find_scans(tmp_path, ["12"])
+    with pytest.raises(InputError, match="session 'z'"):
+        find_scans(tmp_path, sessions=["a", "z"])
+
+
+def test_a_dataset_without_a_series_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz")
+    with pytest.raises(InputError, match="no diffusion series"):
+        find_scans(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        find_scans(tmp_path / "nowhere")
+
+
+def test_gradients_and_fields_are_inherited_from_above_the_nearest_first(tmp_path: Path) -> None:
+    place = "sub-1/ses-a/dwi/sub-1_ses-a_acq-x_run-1_dwi"
+    put(tmp_path, f"{place}.nii.gz", "dwi.bval", "dwi.bvec", "acq-y_dwi.bvec", "acq-x_dwi.bval")
+    put(tmp_path, "sub-1/sub-1_dwi.bvec", "sub-2/sub-2_dwi.bvec")
+    (scan,) = find_scans(tmp_path)
+    assert scan.bval == tmp_path / "acq-x_dwi.bval"  # the more specific of two in one folder
+    assert scan.bvec == tmp_path / "sub-1/sub-1_dwi.bvec"  # the nearer of two folders
+    (tmp_path / "dwi.json").write_text('{"EchoTime": 1, "FlipAngle": 90}')
+    (tmp_path / "sub-1/sub-1_dwi.json").write_text('{"EchoTime": 2}')
+    (tmp_path / f"{place}.json").write_text('{"EchoTime": 3}')  # its own: read elsewhere
+    assert inherited_fields(tmp_path, scan) == {"EchoTime": 2, "FlipAngle": 90}
+    (tmp_path / "dwi.json").write_text("[")
+    with pytest.raises(InputError, match=r"dwi\.json: it is not a readable JSON object"):
+        inherited_fields(tmp_path, scan)
+
+
+def test_without_gradient_files_there_are_none(tmp_path: Path) -> None:
+    put(tmp_path, "sub-1/dwi/sub-1_dwi.nii.gz", "sub-1/dwi/sub-1_run-2_dwi.bval")
+    (scan,) = find_scans(tmp_path)
+    assert (scan.bval, scan.bvec) == (None, None)
+
+
+def test_a_derivative_says_what_it_was_made_of() -> None:
+    raw = {"Name": "study", "License": "CC0", "DatasetDOI": "doi:1", "Authors": ["A"]}
+    told = dataset_description(raw, "9.9", "../..")
+    assert told["DatasetType"] == "derivative"
+    assert told["GeneratedBy"][0]["Name"] == "dwiser"
+    assert told["GeneratedBy"][0]["Version"] == "9.9"
+    assert told["SourceDatasets"] == [{"URL": "../..", "DOI": "doi:1"}]
+    assert (told["License"], told["Authors"]) == ("CC0", ["A"])
+    assert json.dumps(told)
+
+
+def test_parts_of_a_name_without_a_hyphen_are_no_entities() -> None:
+    assert entities("sub-1_dwi") == {"sub": "1"}
