@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test test-slow lint bench bench-setup clean
+.PHONY: demo test test-slow lint bench bench-setup reproduce reproduce-here clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -33,6 +33,16 @@ bench-setup: .venv/installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/peers.py --case nc-chi --snr 20
+
+# The page of the poster's results, from the records in docs/results; the records anew: one by one
+# by `python -m reproduce.NAME here`, or all of them.
+reproduce: .venv/installed
+	$(BIN)/python -m reproduce.page
+
+RESULTS := table1 table2 figure2 figure4 figure5 figure6 figure7 snr_cnr limitations
+reproduce-here: .venv/installed
+	for name in $(RESULTS); do $(BIN)/python -m reproduce.$$name here || exit 1; done
+	$(MAKE) reproduce
 
 clean:
 	rm -rf .venv demo build dist

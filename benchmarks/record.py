@@ -27,10 +27,9 @@ def machine_kind() -> dict[str, Any]:
     return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
 
 
-def save(name: str, seed: int, figures: dict[str, Any]) -> Path:
-    """Write ``benchmarks/results/NAME.json``; returns its path."""
-    record = {
-        "benchmark": name,
+def stamp(seed: int) -> dict[str, Any]:
+    """Date, seed, kind of machine and versions: what every recorded result carries."""
+    return {
         "date": datetime.now(UTC).date().isoformat(),
         "seed": seed,
         "machine": machine_kind(),
@@ -41,8 +40,12 @@ def save(name: str, seed: int, figures: dict[str, Any]) -> Path:
             "scipy": scipy.__version__,
             "torch": torch.__version__,
         },
-        **figures,
     }
+
+
+def save(name: str, seed: int, figures: dict[str, Any]) -> Path:
+    """Write ``benchmarks/results/NAME.json``; returns its path."""
+    record = {"benchmark": name, **stamp(seed), **figures}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(record, indent=2) + "\n")

@@ -11,8 +11,9 @@ from dipy.tracking.fbcmeasures import FBCMeasures
 from dipy.tracking.stopping_criterion import ThresholdStoppingCriterion
 from dipy.tracking.streamline import transform_streamlines
 from dipy.tracking.tracker import probabilistic_tracking
-from dipy.tracking.utils import seeds_from_mask, target
+from dipy.tracking.utils import near_roi, seeds_from_mask, target
 from jaxtyping import Bool, Float
+from scipy.ndimage import binary_dilation
 
 from dwiser.evaluate.csd import csd_volumes, single_fibre_response
 from dwiser.evaluate.records import CannotMeasure, measured
@@ -28,6 +29,8 @@ SHORTEST = 10  # points; FBC is not defined on shorter streamlines
 LONGEST_MM = 200.0
 MOST = 1000  # streamlines: FBC takes time with their square
 SEEDS_PER_VOXEL = (2, 2, 2)
+STAYS = 0.9  # of a streamline's points: it stays in its bundle
+NEAR = 0.9  # voxels from an end's voxel centre; half a voxel's diagonal
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,47 @@ class Coherency:
     q1: float = measured("")
     median: float = measured("")
     q3: float = measured("")
+
+
+@dataclass(frozen=True)
+class Validity:
+    """Streamlines of a known bundle: valid ones end in both of its ends and stay inside it.
+
+    invalid: all others; share: valid over all. Source: the idea of the Tractometer
+    (Côté et al. 2013), for one bundle.
+    """
+
+    valid: int = measured("")
+    invalid: int = measured("")
+    share: float = measured("")
+
+
+def validity(
+    streamlines: list[np.ndarray],
+    affine: Float[np.ndarray, "4 4"],
+    inside: Bool[np.ndarray, "x y z"],
+    ends: tuple[Bool[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]],
+) -> Validity:
+    """Which streamlines (points in mm) run from one end of the bundle to the other inside it.
+
+    "Inside" is the bundle's mask made one voxel wider, for at least 90 % of the points; an end
+    counts if any point comes within half a voxel's diagonal of it.
+    """
+    if not streamlines:
+        raise CannotMeasure("there is no streamline to judge")
+    wide = binary_dilation(inside)
+    lines = list(transform_streamlines(streamlines, np.linalg.inv(affine)))
+    held = np.array([_share_inside(line, wide) >= STAYS for line in lines])
+    reached = [np.asarray(near_roi(lines, np.eye(4), end, tol=NEAR, mode="any")) for end in ends]
+    valid = int((held & reached[0] & reached[1]).sum())
+    return Validity(valid, len(lines) - valid, valid / len(lines))
+
+
+def _share_inside(line: np.ndarray, mask: np.ndarray) -> float:
+    """Share of a streamline's points, in voxel units, that lie in the mask."""
+    at = np.rint(line).astype(int)
+    within = ((at >= 0) & (at < mask.shape)).all(1)
+    return float(mask[tuple(at[within].T)].sum() / len(at))
 
 
 def bundle(

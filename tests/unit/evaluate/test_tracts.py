@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.tracts import bundle, coherency
+from dwiser.evaluate.tracts import bundle, coherency, validity
 
 
 def test_one_streamline_has_no_coherency():
@@ -33,3 +33,20 @@ def test_tracking_repeats_with_the_seed(head):
     a, b = (bundle(head.truth, gradients, head.mask, affine, start, seed=2) for _ in range(2))
     assert len(a) == len(b)
     assert all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+def test_valid_streamlines_run_inside_from_end_to_end() -> None:
+    inside = np.zeros((9, 21, 9), bool)
+    inside[3:6, 1:20, 3:6] = True
+    start, end = inside.copy(), inside.copy()
+    start[:, 4:], end[:, :17] = False, False
+    y = np.linspace(1, 19, 60)
+    straight = np.stack([np.full(60, 4.0), y, np.full(60, 4.0)], 1)
+    short = straight[:30]
+    stray = straight + np.array([1, 0, 0]) * np.clip(y - 8, 0, 3)[:, None]
+    affine = np.diag([-2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = 5, -7, 1
+    lines = [line @ affine[:3, :3].T + affine[:3, 3] for line in (straight, short, stray)]
+    found = validity(lines, affine, inside, (start, end))
+    assert (found.valid, found.invalid) == (1, 2)
+    assert found.share == pytest.approx(1 / 3)

@@ -1,0 +1,53 @@
+"""The systems that are compared: the poster's names, and what stands for each of them here."""
+
+from dataclasses import dataclass
+from time import process_time
+
+import numpy as np
+
+from dwiser.methods.learned import Networked
+from dwiser.methods.registry import build
+from dwiser.run import denoise
+from dwiser.run.variants import parse_variants
+from dwiser.scan import Scan
+from reproduce.protocol import Run
+
+# What the poster compared → our method, with its publication's settings where it learns nothing.
+POSTER = {
+    "Noisy": "identity",
+    "ASCM": "ascm:preset=paper",
+    "MPPCA": "mppca:preset=paper",
+    "Nr2N": "noisier2noise",
+    "P2S": "patch2self:preset=paper",
+    "DDM2": "ddm2",
+    "Di-Fusion": "difusion:pairing=adjacent",
+}
+# Beside it: Di-Fusion with the predicted pair (the preset's own), and the default method.
+OURS = {"Di-Fusion, predicted pair": "difusion:pairing=predicted", "splitq": "splitq"}
+ALL = POSTER | OURS
+DIFUSION, PREDICTED, SPLITQ, NOISY = "Di-Fusion", "Di-Fusion, predicted pair", "splitq", "Noisy"
+BLUR = {"Gaussian blur": "gaussian"}
+DIP = {"DIP": "deep_image_prior"}
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A denoised series, the processor's seconds it took, and the record of what was done."""
+
+    data: np.ndarray
+    cpu_seconds: float
+    record: dict[str, object]
+
+
+def denoised(words: str, scan: Scan, run: Run, seed: int) -> Result:
+    """A scan denoised by the method that ``words`` name, learned at the run's budget."""
+    learned = issubclass(type(build(words.split(":")[0])), Networked)
+    own = learned or words.startswith("deep_image_prior")
+    (variant,) = parse_variants(words, run.setting.preset if own else "laptop")
+    settings = dict(variant.settings)
+    if own and run.setting.iterations is not None:
+        settings.setdefault("iterations", str(run.setting.iterations))
+    method = build(variant.method, variant.preset, settings)
+    began = process_time()
+    result = denoise(scan, method, variant.preset, threads=run.threads, seed=seed)
+    return Result(result.data, round(process_time() - began, 2), result.record)

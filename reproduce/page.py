@@ -1,0 +1,133 @@
+"""The page of results, from the records alone: ``python -m reproduce.page [--check]``.
+
+Writes ``docs/results/index.md``; ``--check`` writes nothing and ends with 1 if the page is stale.
+No number on the page is typed by hand.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+from reproduce.claims import Claim, Told, listed, table
+from reproduce.poster import poster
+from reproduce.protocol import RESULTS, Experiment, Record
+
+NAMES = (
+    "table1", "table2", "figure2", "figure4", "figure5", "figure6", "figure7", "snr_cnr",
+    "limitations",
+)  # fmt: skip
+VERDICTS = "confirmed", "partly", "not confirmed", "cannot be judged"
+
+
+def experiments() -> Iterator[Experiment]:
+    """Every experiment, in the poster's order."""
+    for name in NAMES:
+        found: Experiment = import_module(f"reproduce.{name}").EXPERIMENT
+        yield found
+
+
+def record_of(name: str, folder: Path) -> Record | None:
+    """An experiment's record in a folder; None where it was not run."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        return None
+    record: Record = json.loads(path.read_text())
+    return record
+
+
+def page(folder: Path = RESULTS) -> str:
+    """The whole page in Markdown."""
+    every = list(experiments())
+    records = {e.name: record_of(e.name, folder) for e in every}
+    told = {e.name: e.tell(r) for e in every if (r := records[e.name]) is not None}
+    claims = [claim for one in told.values() for claim in one.claims]
+    lines = [*_head(records), *_summary(claims, [e for e in every if records[e.name] is None])]
+    for experiment in every:
+        lines += _section(experiment, records[experiment.name], told.get(experiment.name))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _head(records: dict[str, Record | None]) -> list[str]:
+    run = [r for r in records.values() if r is not None]
+    budgets = sorted({_budget(r) for r in run if r["size"]["preset"] != "paper"})
+    lines = [
+        "# The poster's results, run again",
+        "",
+        "<!-- Written by `make reproduce` from the records beside it: do not edit. -->",
+        "",
+        f"What the {poster()['source']} claims, measured again. Each section is one script of "
+        "`reproduce/`; its record (`NAME.json`) holds every number, the versions, the seed and "
+        "the kind of machine. Verdicts and sentences follow from the records by rule.",
+        "",
+    ]
+    if budgets:
+        most = f"{poster()['difusion']['iterations']:,}".replace(",", " ")
+        lines += [
+            f"**Read this first.** What stands here was run small: learned methods with "
+            f"{listed(budgets)}, on small phantoms; the poster's Di-Fusion learns for {most} "
+            "iterations, with a larger network. \"Not confirmed\" means: not seen at this size. It "
+            "does not refute the claim at the poster's, and \"confirmed\" does not prove it there. "
+            "`python -m reproduce.NAME full` runs each at the poster's size.",
+            "",
+        ]  # fmt: skip
+    return lines
+
+
+def _budget(record: Record) -> str:
+    size = record["size"]
+    return f"{size['iterations'] or 'all'} iterations of the preset `{size['preset']}`"
+
+
+def _summary(claims: list[Claim], missing: list[Experiment]) -> list[str]:
+    counts = Counter(claim.verdict for claim in claims)
+    told = listed([f"{counts[v]} {v}" for v in VERDICTS if counts[v]])
+    lines = ["## In short", "", f"Of {len(claims)} claims: {told}.", ""]
+    lines += table(
+        ["the poster's claim", "verdict", "what we found"],
+        [[c.poster, f"**{c.verdict}**", c.ours] for c in claims],
+    )
+    if missing:
+        names = listed([f"{e.title} (`{e.name}`)" for e in missing])
+        lines += [f"Not run here: {names}.", ""]
+    return lines
+
+
+def _section(experiment: Experiment, record: Record | None, told: Told | None) -> list[str]:
+    lines = [f"## {experiment.title}", ""]
+    if record is None or told is None:
+        return [*lines, f"Not run here: `python -m reproduce.{experiment.name} full`.", ""]
+    if experiment.draw is not None:
+        lines += [f"![{experiment.title}]({experiment.name}.png)", ""]
+    return [*lines, *told.lines, _origin(experiment, record), ""]
+
+
+def _origin(experiment: Experiment, record: Record) -> str:
+    size, machine = record["size"], record["machine"]
+    shape = "×".join(map(str, size["shape"]))
+    return (
+        f"*`python -m reproduce.{experiment.name} {record['setting']}`: phantoms of {shape} voxels "
+        f"(seeds from {record['seed']}), {_budget(record)}; {record['cpu_seconds']:.0f} s of "
+        f"{record['threads']} thread of {machine['cpu']}"
+        f"{', ' + machine['gpu'] if machine['gpu'] else ''}, dwiser "
+        f"{record['versions']['dwiser']}, {record['date']}.*"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m reproduce.page", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if stale")
+    asked = parser.parse_args()
+    place, text = RESULTS / "index.md", page()
+    if asked.check:
+        return int(not place.exists() or place.read_text() != text)
+    place.write_text(text)
+    print(place)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Where figures 4 and 5 look: the centrum semiovale, and a bundle with its two ends."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dwiser.errors import InputError
+from dwiser.evaluate.tensor import TensorMaps
+from dwiser.seeds import stream
+from dwiser.simulate import Simulation
+from dwiser.simulate.fibres import bundles
+from dwiser.simulate.shapes import Frame
+
+WHITE, SECOND = 0.8, 0.25  # share of white matter, and of the second fibre population in it
+WHITE_MD = 1e-3  # mm²/s: above it there is fluid in the voxel
+WHITE_FA = 0.2
+ABOVE_MM = 8.0, 25.0  # over the callosum's top
+SIDE_MM = 10.0, 35.0  # from its middle
+END = 0.15  # of a bundle's length: what counts as one of its ends
+HELD = 0.5  # of a voxel: it belongs to the bundle
+
+
+def crossing(phantom: Simulation, affine: np.ndarray) -> np.ndarray:
+    """A phantom's white matter in which two bundles cross: what the centrum semiovale is."""
+    pure = phantom.tissues["wm"] > WHITE
+    return phantom.mask & pure & (phantom.shares[..., 1] > SECOND)
+
+
+def centrum_semiovale(maps: TensorMaps, callosum: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """White matter 8 to 25 mm over the callosum's top and 10 to 35 mm to the sides of it.
+
+    Raises
+    ------
+    InputError
+        Where the field of view holds no such voxel.
+    """
+    axes = [int(np.abs(affine[i, :3]).argmax()) for i in (0, 2)]  # voxel axes of x and z
+    grid = np.moveaxis(np.indices(callosum.shape), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
+    inside = grid[callosum]
+    rise, side = grid[..., 2] - inside[:, 2].max(), np.abs(grid[..., 0] - inside[:, 0].mean())
+    white = (maps.fa > WHITE_FA) & (maps.md < WHITE_MD) & (maps.md > 0)
+    place = (rise > ABOVE_MM[0]) & (rise < ABOVE_MM[1])
+    found = white & place & (side > SIDE_MM[0]) & (side < SIDE_MM[1])
+    if len(set(axes)) < 2 or not found.any():
+        raise InputError("The scan does not reach the centrum semiovale: give more slices.")
+    return np.asarray(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Tract:
+    """A phantom's bundle: its voxels, and the voxels of its two ends."""
+
+    inside: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int], seed: int, name: str, axis: int = 1) -> "Tract":
+        """A bundle by its name ("inferior L"); its ends are those along ``axis``."""
+        found = {b.name: b for b in bundles(Frame(shape), stream(seed, "bundles"))}
+        inside = found[name].occupancy > HELD
+        along = np.indices(shape)[axis]
+        low, high = np.quantile(along[inside], (END, 1 - END))
+        return cls(inside, inside & (along <= low), inside & (along >= high))
