@@ -44,7 +44,7 @@ def measure(run: Run) -> Record:
     truth = fit_tensor(phantom.truth, scan.gradients, mask)
     regions = {
         CALLOSUM: corpus_callosum(truth, mask, scan.affine),
-        CENTRUM: crossing(phantom, scan.affine),
+        CENTRUM: crossing(phantom),
     }
     dwis, rows = ~scan.gradients.is_b0, []
     for label in run.setting["methods"]:

@@ -38,10 +38,10 @@ FACTORS = {"x' in place of x in the fusion": "Fusion with x",
 PANELS = {"nrmse": "NRMSE of the DWIs", "fa_rmse": "RMSE of FA",
           "r2": "R², DTI (the poster's)", "r2_raw": "R², DTI, raw"}  # fmt: skip
 MARGIN = 0.01  # of the error: less is a tie
-SMOKE = Setting((20, 24, 3), 24, 4, 20.0, "smoke", 3, 1)
+SMOKE = Setting((16, 20, 3), 15, 4, 20.0, "smoke", 3, 1)
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting((40, 48, 3), 24, 4, iterations=200, seeds=1),
+    "here": Setting((28, 34, 3), 20, 4, iterations=200, seeds=1),
     "full": FULL,
 }
 

@@ -26,10 +26,10 @@ PANELS = {
 }
 CONSISTENT = 0.02  # R² may vary by this much among the Tc that are called consistent
 SAME_ERROR = 0.1  # and the true error by this share
-SMOKE = Setting((20, 24, 3), 24, 4, 20.0, "smoke", 3, 1, {"tc": (100, 999)})
+SMOKE = Setting((16, 20, 3), 15, 4, 20.0, "smoke", 3, 1, {"tc": (100, 999)})
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting((40, 48, 3), 24, 4, iterations=200, seeds=1, more={"tc": FEW}),
+    "here": Setting((28, 34, 3), 20, 4, iterations=200, seeds=1, more={"tc": FEW}),
     "full": replace(FULL, more={"tc": TCS}),
 }
 

@@ -29,7 +29,7 @@ WEAK = 2.0  # σ: DWIs' true signal below this is at the floor
 SPOT = 1.0  # voxels, sd: a false lesion is a few voxels wide
 COVERED = 2.0  # sd of the spread over trainings
 NEW, LOST, SMEARED, BIASED = 1.05, 0.5, 0.02, 0.1  # ratio, share kept, slope, σ: what counts
-SMOKE = Setting((20, 24, 4), 12, 3, 20.0, "smoke", 2, 2, {"methods": (DIFUSION, SPLITQ)})
+SMOKE = Setting((26, 30, 5), 10, 2, 20.0, "smoke", 2, 2, {"methods": (DIFUSION, SPLITQ)})
 SETTINGS = {
     "smoke": SMOKE,
     "here": Setting((32, 40, 5), 20, 4, iterations=200, more={"methods": METHODS}),

@@ -20,7 +20,7 @@ END = 0.15  # of a bundle's length: what counts as one of its ends
 HELD = 0.5  # of a voxel: it belongs to the bundle
 
 
-def crossing(phantom: Simulation, affine: np.ndarray) -> np.ndarray:
+def crossing(phantom: Simulation) -> np.ndarray:
     """A phantom's white matter in which two bundles cross: what the centrum semiovale is."""
     pure = phantom.tissues["wm"] > WHITE
     return phantom.mask & pure & (phantom.shares[..., 1] > SECOND)
@@ -34,14 +34,13 @@ def centrum_semiovale(maps: TensorMaps, callosum: np.ndarray, affine: np.ndarray
     InputError
         Where the field of view holds no such voxel.
     """
-    axes = [int(np.abs(affine[i, :3]).argmax()) for i in (0, 2)]  # voxel axes of x and z
     grid = np.moveaxis(np.indices(callosum.shape), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
     inside = grid[callosum]
     rise, side = grid[..., 2] - inside[:, 2].max(), np.abs(grid[..., 0] - inside[:, 0].mean())
     white = (maps.fa > WHITE_FA) & (maps.md < WHITE_MD) & (maps.md > 0)
     place = (rise > ABOVE_MM[0]) & (rise < ABOVE_MM[1])
     found = white & place & (side > SIDE_MM[0]) & (side < SIDE_MM[1])
-    if len(set(axes)) < 2 or not found.any():
+    if not found.any():
         raise InputError("The scan does not reach the centrum semiovale: give more slices.")
     return np.asarray(found)
 

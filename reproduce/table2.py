@@ -27,11 +27,11 @@ METHODS = {name: POSTER[name] for name in ("P2S", "Nr2N", "DDM2", DIFUSION)} | {
 LEARNED = "Nr2N", "DDM2", DIFUSION, PREDICTED
 KINDS = "psnr", "ssim", "psnr_fixed", "ssim_fixed"
 B = 1000.0  # any shell: the table only says that the draws are one group
-SMOKE = Setting((16, 18, 3), preset="smoke", iterations=3, seeds=2,
-                more={"draws": 30, "subjects": 1})  # fmt: skip
+SMOKE = Setting((16, 18, 3), preset="smoke", iterations=2, seeds=2,
+                more={"draws": 12, "subjects": 1})  # fmt: skip
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting((32, 40, 3), iterations=200, more={"draws": 32, "subjects": 1}),
+    "here": Setting((24, 30, 3), iterations=150, more={"draws": 32, "subjects": 1}),
     "full": replace(FULL, shape=(128, 128, 18), more={"draws": 64, "subjects": 4}),
 }
 
