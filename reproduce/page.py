@@ -53,7 +53,8 @@ def page(folder: Path = RESULTS) -> str:
 
 def _head(records: dict[str, Record | None]) -> list[str]:
     run = [r for r in records.values() if r is not None]
-    budgets = sorted({_budget(r) for r in run if r["size"]["preset"] != "paper"})
+    small = [r for r in run if r["size"]["preset"] != "paper"]
+    budgets = sorted({_budget(r) for r in small})
     lines = [
         "# The poster's results, run again",
         "",
@@ -65,15 +66,18 @@ def _head(records: dict[str, Record | None]) -> list[str]:
         "",
     ]
     if budgets:
-        most = f"{poster()['difusion']['iterations']:,}".replace(",", " ")
+        theirs = poster()["difusion"]["iterations"]
+        most = f"{theirs:,}".replace(",", " ")
+        share = max(r["size"]["iterations"] or theirs for r in small) / theirs
         lines += [
             f"**Read this first.** What stands here was run small: learned methods with "
             f"{listed(budgets)}, on small phantoms; the poster's Di-Fusion learns for {most} "
-            "iterations, with a larger network. \"Not confirmed\" means: not seen at this size. It "
-            "does not refute the claim at the poster's, and \"confirmed\" does not prove it there. "
-            "`python -m reproduce.NAME full` runs each at the poster's size.",
+            f"iterations ({share:.1%} of them at most here), with a larger network. "
+            "'Not confirmed' means: not seen at this size. It does not refute the claim at the "
+            "poster's, and 'confirmed' does not prove it there. `python -m reproduce.NAME full` "
+            "runs each at the poster's size.",
             "",
-        ]  # fmt: skip
+        ]
     return lines
 
 
@@ -99,7 +103,7 @@ def _summary(claims: list[Claim], missing: list[Experiment]) -> list[str]:
 def _section(experiment: Experiment, record: Record | None, told: Told | None) -> list[str]:
     lines = [f"## {experiment.title}", ""]
     if record is None or told is None:
-        return [*lines, f"Not run here: `python -m reproduce.{experiment.name} full`.", ""]
+        return [*lines, f"Not run here: `python -m reproduce.{experiment.name} here`.", ""]
     if experiment.draw is not None:
         lines += [f"![{experiment.title}]({experiment.name}.png)", ""]
     return [*lines, *told.lines, _origin(experiment, record), ""]
