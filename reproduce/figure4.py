@@ -2,7 +2,7 @@
 
 ``python -m reproduce.figure4 here``. Probabilistic CSD tracking (30°, step 0.5 mm), kernel D33 = 1,
 D44 = 0.02, t = 1, RFBC > 0.125: the poster's. Their bundle is the optic radiation; here it is a
-phantom's "inferior" bundle, which runs as low and as far back, and its true course is known: so
+phantom's arcuate bundle, as bent and as crossed by others, and its true course is known: so
 streamlines are also valid or invalid. "Noisy_filtering" is the noisy scan's coherent ones.
 """
 
@@ -25,7 +25,7 @@ from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
 from reproduce.regions import Tract
 from reproduce.style import canvas, dot, titled
 
-BUNDLE = "inferior L"
+BUNDLE = "arcuate L"
 TRUTH, FILTERED = "truth", "Noisy_filtering"
 METHODS = {name: words for name, words in (ALL | DIP).items() if name != "MPPCA"}
 AROUND, BROAD = 4, 3  # voxels around the bundle that are denoised, and that are tracked in
@@ -100,6 +100,9 @@ def tell(record: Record) -> Told:
         told = str(printed.get(name, "–"))
         cells.append([name, f"{row['found']}", told, f"{row['coherent']}", f"{row['median']:.3f}",
                       f"{row['valid']}", f"{row['invalid']}"])  # fmt: skip
+    if NOISY in found:
+        kept = str(found[NOISY]["coherent"])
+        cells.append([FILTERED, kept, str(printed[FILTERED]), kept, "–", "–", "–"])
     heads = ["", "streamlines", "poster's", "coherent", "median RFBC", "valid", "invalid"]
     lost = [f"{r['method']}: {r['why']}." for r in record["rows"] if "why" in r]
     lines = [

@@ -65,7 +65,7 @@ def test_pure_noise_has_no_structure(made) -> None:
 
 
 def test_a_bundles_ends_lie_in_it_and_apart() -> None:
-    tract = Tract.of((26, 30, 26), 7, "inferior L")
+    tract = Tract.of((26, 30, 26), 7, "arcuate L")
     assert tract.inside[tract.start].all()
     assert tract.inside[tract.end].all()
     assert not (tract.start & tract.end).any()
