@@ -32,11 +32,11 @@ DIP = {"DIP": "deep_image_prior"}
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A denoised series, the processor's seconds it took, and the record of what was done."""
+    """A denoised series, the processor's seconds it took, the sd of its error if it tells one."""
 
     data: np.ndarray
     cpu_seconds: float
-    record: dict[str, object]
+    uncertainty: np.ndarray | None
 
 
 def denoised(words: str, scan: Scan, run: Run, seed: int) -> Result:
@@ -50,4 +50,4 @@ def denoised(words: str, scan: Scan, run: Run, seed: int) -> Result:
     method = build(variant.method, variant.preset, settings)
     began = process_time()
     result = denoise(scan, method, variant.preset, threads=run.threads, seed=seed)
-    return Result(result.data, round(process_time() - began, 2), result.record)
+    return Result(result.data, round(process_time() - began, 2), result.uncertainty)

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from dwiser.evaluate.edges import lesion_contrast
 from dwiser.simulate import Simulation
-from reproduce.arms import ALL, DIFUSION, PREDICTED, SPLITQ, denoised
+from reproduce.arms import ALL, DIFUSION, PREDICTED, SPLITQ, Result, denoised
 from reproduce.artefacts import KINDS, corrupted, pure_noise, slope
 from reproduce.claims import Claim, Told, qualified, table, verdict
 from reproduce.data import made, nrmse
@@ -23,6 +23,8 @@ from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
 from reproduce.style import canvas, dot, titled
 
 METHODS = "Noisy", "MPPCA", "P2S", DIFUSION, PREDICTED, SPLITQ
+UNSURE = DIFUSION, PREDICTED, SPLITQ  # whose uncertainty is compared with the error
+TOLD = {SPLITQ: "splitq:uncertainty=true"}
 FLOORS = {"Rician": {"noise": "rician"}, "nc-χ, 4 coils": {"noise": "nc-chi", "coils": 4}}
 FLOOR_SNR = 6.0
 WEAK = 2.0  # σ: DWIs' true signal below this is at the floor
@@ -43,14 +45,14 @@ def measure(run: Run) -> Record:
     rows = []
     for label in run.setting["methods"]:
         row: dict[str, Any] = {"method": label}
-        base = denoised(ALL[label], phantom.scan, run, run.seed)
+        base = denoised(TOLD.get(label, ALL[label]), phantom.scan, run, run.seed)
         row |= {"cpu_seconds": base.cpu_seconds, **lesions(base.data, phantom)}
         row |= structure(label, phantom, run) | faults(label, base.data, phantom, run)
         for name, at_floor in scans.items():
             data = denoised(ALL[label], at_floor.scan, run, run.seed).data
             row[f"bias, {name}"] = floor_bias(data, at_floor)
-        if label in (DIFUSION, PREDICTED):
-            row |= uncertainty(label, base.data, phantom, run)
+        if label in UNSURE:
+            row |= uncertainty(label, base, phantom, run)
         rows.append(row)
         run.say(label)
     volumes = int(phantom.mask.sum()) * phantom.scan.shape[3]
@@ -109,16 +111,20 @@ def floor_bias(data: np.ndarray, phantom: Simulation) -> float:
     return float(((data - phantom.truth) / sigma)[weak].mean())
 
 
-def uncertainty(label: str, first: np.ndarray, phantom: Simulation, run: Run) -> dict[str, float]:
-    """The sd over trainings as an uncertainty: coverage of ±2 sd, correlation with the error."""
-    again = [
-        denoised(ALL[label], phantom.scan, run, run.seed + i).data
-        for i in range(1, run.setting.seeds)
-    ]
-    dwis = ~phantom.scan.gradients.is_b0
-    draws = np.stack([first, *again])[..., dwis]
-    error = np.abs(draws.mean(0) - phantom.truth[..., dwis])[phantom.mask]
-    sd = draws.std(0, ddof=1)[phantom.mask]
+def uncertainty(label: str, first: Result, phantom: Simulation, run: Run) -> dict[str, float]:
+    """Coverage of ±2 sd and the correlation with the error, voxel by voxel of the DWIs.
+
+    The sd is the method's own map, or the spread over trainings where there is none.
+    """
+    dwis, mask = ~phantom.scan.gradients.is_b0, phantom.mask
+    if first.uncertainty is not None:
+        mean, sd = first.data[..., dwis], first.uncertainty[mask][:, None]
+    else:
+        more = range(run.seed + 1, run.seed + run.setting.seeds)
+        again = [denoised(ALL[label], phantom.scan, run, seed).data for seed in more]
+        draws = np.stack([first.data, *again])[..., dwis]
+        mean, sd = draws.mean(0), draws.std(0, ddof=1)[mask]
+    error = np.abs(mean - phantom.truth[..., dwis])[mask]
     by_voxel = np.sqrt((sd**2).mean(1)), np.sqrt((error**2).mean(1))
     return {
         "coverage": float((error <= COVERED * sd).mean()),
@@ -179,6 +185,13 @@ def tell(record: Record) -> Told:
         f"{WEAK:g} σ, at b0 SNR {FLOOR_SNR:g}.",
         "",
     ]
+    if "coverage" in rows.get(SPLITQ, {}):
+        own = rows[SPLITQ]
+        lines += [
+            f"The uncertainty map of `splitq` is {own['sd_over_error']:.2f} of its error; ±2 sd "
+            f"cover {own['coverage']:.0%}, correlation {own['correlation']:.2f}.",
+            "",
+        ]
     claims = []
     for name in (n for n in (DIFUSION, PREDICTED) if n in rows):
         claims += _claims(name, rows[name], rows.get(SPLITQ, rows[name]))
