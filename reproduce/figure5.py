@@ -26,6 +26,7 @@ from reproduce.style import canvas, dot, legend, titled
 METHODS = {name: ALL[name] for name in (NOISY, "MPPCA", "P2S", DIFUSION, PREDICTED, SPLITQ)} | BLUR
 CALLOSUM, CENTRUM = "corpus callosum", "centrum semiovale"
 TARGETS = {"raw": "against the raw volumes", "denoised": "against the denoised (the poster's)"}
+ROOM = 0.45  # of the axis, over the points
 SHOWN = NOISY, DIFUSION, PREDICTED, SPLITQ  # in the scatter plots
 SMOKE = Setting((40, 48, 16), 24, 2, preset="smoke", iterations=2,
                 more={"crop": None, "voxels": 8, "methods": (NOISY, DIFUSION)})  # fmt: skip
@@ -100,10 +101,12 @@ def draw(record: Record) -> Figure:
                     continue
                 name = f"{method}: R² {row[f'r2_{target}']:.2f}"
                 ax.plot(row[values], row["predicted"], label=name, alpha=0.75, **dot(i))
-            low, high = ax.get_xlim()
-            ax.axline(((low + high) / 2,) * 2, slope=1, color="0.7", linewidth=0.8, zorder=0)
+            low, high = (f(*ax.get_xlim(), *ax.get_ylim()) for f in (min, max))
+            high += ROOM * (high - low)  # for the legend
+            ax.set(xlim=(low, high), ylim=(low, high))
+            ax.axline((low, low), slope=1, color="0.7", linewidth=0.8, zorder=0)
             titled(ax, f"{region}, {model.upper()}", f"measured, {target}", "predicted")
-            legend(ax)
+            legend(ax, loc="upper left")
     return figure
 
 

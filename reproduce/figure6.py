@@ -17,7 +17,7 @@ from dwiser.run import denoise
 from reproduce.claims import Claim, Told, qualified, table
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
 from reproduce.scores import PAIRS, Bench
-from reproduce.style import canvas, dot, legend, titled
+from reproduce.style import canvas, dot, legend_below, titled
 
 BASE, SINGLE, CONTROL, NOISY = "Di-Fusion (base)", "single pass", "Noise2Noise", "noisy scan"
 TRAININGS: dict[str, dict[str, Any]] = {  # each differs from the base in one factor
@@ -102,7 +102,7 @@ def draw(record: Record) -> Figure:
         ax.set_yticks(places, arms if ax is axes[0] else [], fontsize=8)
         ax.grid(axis="y", color="0.9", linewidth=0.6)
         ax.set_xlim(left=0)
-    legend(axes[-1], loc="upper center", bbox_to_anchor=(0.5, -0.12))
+    legend_below(figure, axes[-1], len(PAIRS) + 1)
     return figure
 
 

@@ -14,7 +14,7 @@ from reproduce.claims import Claim, Told, qualified, table
 from reproduce.poster import poster
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
 from reproduce.scores import PAIRS, Bench
-from reproduce.style import canvas, legend, line, titled
+from reproduce.style import canvas, legend_below, line, titled
 
 TCS = 100, 200, 300, 400, 500, 600, 700, 800, 900, 999
 FEW = 100, 300, 400, 500, 700, 999
@@ -82,7 +82,7 @@ def draw(record: Record) -> Figure:
         ax.axvline(poster()["figure7"]["consistent_below"], color="0.8", linewidth=0.8, zorder=0)
         titled(ax, title, "Tc", "R²" if score != "nrmse" else "NRMSE")
         ax.set_ylim(bottom=0)
-    legend(axes[-1])
+    legend_below(figure, axes[-1], len(PANELS))
     return figure
 
 

@@ -44,3 +44,11 @@ def titled(ax: Axes, title: str, x: str, y: str) -> None:
 
 def legend(ax: Axes, **more: object) -> None:
     ax.legend(**({"fontsize": 7.5, "frameon": False} | more))
+
+
+def legend_below(figure: Figure, ax: Axes, columns: int) -> None:
+    """One legend for all panels, under them."""
+    handles, names = ax.get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside lower center", ncols=columns, fontsize=8, frameon=False
+    )
