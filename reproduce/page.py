@@ -64,6 +64,12 @@ def _head(records: dict[str, Record | None]) -> list[str]:
         "`reproduce/`; its record (`NAME.json`) holds every number, the versions, the seed and "
         "the kind of machine. Verdicts and sentences follow from the records by rule.",
         "",
+        "`python -m reproduce.NAME SETTING [--data PATH]` measures one anew, in the repository's "
+        "folder. SETTING is `smoke` (seconds), `here` (minutes) or `full` (the poster's size). "
+        "PATH is the poster's own data: Stanford HARDI as NIfTI with its .bval and .bvec, or a "
+        "folder of M4Raw's .h5 files for Table 2; without it phantoms stand for them, and the "
+        "real scan of the folder that DWISER_DATA names. `make reproduce` writes this page.",
+        "",
     ]
     if budgets:
         theirs = poster()["difusion"]["iterations"]
@@ -74,8 +80,7 @@ def _head(records: dict[str, Record | None]) -> list[str]:
             f"{listed(budgets)}, on small phantoms; the poster's Di-Fusion learns for {most} "
             f"iterations ({share:.1%} of them at most here), with a larger network. "
             "'Not confirmed' means: not seen at this size. It does not refute the claim at the "
-            "poster's, and 'confirmed' does not prove it there. `python -m reproduce.NAME full` "
-            "runs each at the poster's size.",
+            "poster's, and 'confirmed' does not prove it there.",
             "",
         ]
     return lines
