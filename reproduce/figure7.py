@@ -97,6 +97,7 @@ def tell(record: Record) -> Told:
         noisy = sum(row["nrmse"] for row in quiet) / len(quiet)
         early, off = ([found[tc] for tc in found if tc < limit] for found in (r2, error))
         wide = max(early) - min(early)
+        own = [v for tc, v in series(record, pairing, SINGLE, "r2").items() if tc < limit]
         share = max(off) / min(off) - 1
         lost = sum(e > noisy for e in error.values())
         worse = sum(error[tc] > alone[tc] for tc in error)
@@ -109,7 +110,8 @@ def tell(record: Record) -> Told:
                 f"Among Tc < {limit} the poster's R² varies by {wide:.3f} (up to {CONSISTENT} "
                 f"counts as consistent), the true error by {share:.0%} "
                 f"({'consistent too' if share <= SAME_ERROR else 'not consistent'}: up to "
-                f"{SAME_ERROR:.0%}). Beyond, R² is at least "
+                f"{SAME_ERROR:.0%}). A single pass's R² varies by "
+                f"{max(own) - min(own):.3f}. Beyond, the walk's R² is at least "
                 f"{min((r2[tc] for tc in r2 if tc >= limit), default=float('nan')):.3f}. The walk "
                 f"errs more than its own single pass at {worse} of {len(error)} values of Tc, "
                 f"and more than the noisy scan at {lost}.",

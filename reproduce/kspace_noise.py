@@ -17,6 +17,7 @@ from dwiser.simulate.kspace import coil_sensitivities, noisy_coils, root_sum_of_
 
 LOWEST, HIGHEST = 1e-4, 10.0  # σ in units of the image's maximum: what bisection searches
 HALVINGS = 24
+TINY = 1e-12  # of a squared range: no PSNR is infinite
 SSIM_WINDOW = 7  # pixels; scikit-image's default
 
 
@@ -74,7 +75,7 @@ def calibrated(subjects: list[Subject], psnr: float, count: int, seed: int) -> f
         middle = (low + high) / 2
         sigma = float(np.exp(middle))
         found = [
-            poster_metric(s.draws(sigma, count, seed + i), s.truth)[0]
+            mean_psnr(unit_range(s.draws(sigma, count, seed + i)), unit_range(s.truth))
             for i, s in enumerate(subjects)
         ]
         low, high = (middle, high) if np.mean(found) > psnr else (low, middle)
@@ -98,10 +99,17 @@ def poster_metric(images: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
 
 def by_slice(images: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """Mean PSNR (dB) and SSIM over slices and draws at the range 1: the fixed-scale metric."""
-    psnr, ssim = [], []
-    for z in range(truth.shape[2]):
-        for i in range(images.shape[3]):
-            a, t = images[:, :, z, i], truth[:, :, z]
-            psnr.append(-10 * np.log10(max(float(np.mean((a - t) ** 2)), 1e-12)))
-            ssim.append(structural_similarity(t, a, data_range=1.0, win_size=SSIM_WINDOW))
-    return float(np.mean(psnr)), float(np.mean(ssim))
+    ssim = [
+        structural_similarity(
+            truth[:, :, z], images[:, :, z, i], data_range=1.0, win_size=SSIM_WINDOW
+        )
+        for z in range(truth.shape[2])
+        for i in range(images.shape[3])
+    ]
+    return mean_psnr(images, truth), float(np.mean(ssim))
+
+
+def mean_psnr(images: np.ndarray, truth: np.ndarray) -> float:
+    """Mean PSNR (dB) over slices and draws at the range 1."""
+    mse = ((images - truth[..., None]).astype(float) ** 2).mean((0, 1))
+    return float(np.mean(-10 * np.log10(np.maximum(mse, TINY))))
