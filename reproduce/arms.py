@@ -5,7 +5,7 @@ from time import process_time
 
 import numpy as np
 
-from dwiser.methods.learned import Networked
+from dwiser.methods.learned import Learned
 from dwiser.methods.registry import build
 from dwiser.run import denoise
 from dwiser.run.variants import parse_variants
@@ -41,11 +41,10 @@ class Result:
 
 def denoised(words: str, scan: Scan, run: Run, seed: int) -> Result:
     """A scan denoised by the method that ``words`` name, learned at the run's budget."""
-    learned = issubclass(type(build(words.split(":")[0])), Networked)
-    own = learned or words.startswith("deep_image_prior")
-    (variant,) = parse_variants(words, run.setting.preset if own else "laptop")
+    learned = isinstance(build(words.split(":")[0]), Learned)
+    (variant,) = parse_variants(words, run.setting.preset if learned else "laptop")
     settings = dict(variant.settings)
-    if own and run.setting.iterations is not None:
+    if learned and run.setting.iterations is not None:
         settings.setdefault("iterations", str(run.setting.iterations))
     method = build(variant.method, variant.preset, settings)
     began = process_time()
