@@ -28,6 +28,7 @@ from reproduce.style import canvas, dot, titled
 BUNDLE = "arcuate L"
 TRUTH, FILTERED = "truth", "Noisy_filtering"
 METHODS = {name: words for name, words in (ALL | DIP).items() if name != "MPPCA"}
+OF_INTEREST = DIFUSION, PREDICTED, SPLITQ
 AROUND, BROAD = 4, 3  # voxels around the bundle that are denoised, and that are tracked in
 SMOKE = Setting((26, 30, 26), 15, 2, preset="smoke", iterations=2,
                 more={"methods": (NOISY,)})  # fmt: skip
@@ -113,16 +114,25 @@ def tell(record: Record) -> Told:
         *lost,
         "",
     ]
-    return Told(_claims(found), lines)
+    none = [r["method"] for r in record["rows"] if "why" in r and r["method"] in OF_INTEREST]
+    lost_all = [
+        Claim(
+            f"Figure 4: fewer streamlines at a high coherency ({name})",
+            verdict(False),
+            "No streamline runs through the bundle: there is nothing to be coherent.",
+        )
+        for name in none
+    ]
+    return Told(lost_all + _claims(found), lines)
 
 
 def _claims(found: dict[str, dict[str, Any]]) -> list[Claim]:
-    if NOISY not in found or DIFUSION not in found:
+    if NOISY not in found:
         return []
     noisy, claims = found[NOISY], []
     share = {m: r["valid"] / (r["valid"] + r["invalid"]) for m, r in found.items()}
     best = sorted((m for m in share if m != TRUTH), key=lambda m: -share[m])
-    for name in (n for n in (DIFUSION, PREDICTED, SPLITQ) if n in found):
+    for name in (n for n in OF_INTEREST if n in found):
         row = found[name]
         fewer, denser = row["found"] < noisy["found"], row["median"] >= noisy["median"]
         claims.append(
