@@ -103,7 +103,8 @@ def peers(told: Told) -> str:
     """Errors, times and memory, method by method, for each noise level."""
     text = ""
     for name, rows in told["phantoms"].items():
-        columns = [c for c in rows["splitq"] if any(r.get(c) is not None for r in rows.values())]
+        named = dict.fromkeys(c for r in rows.values() for c in r)
+        columns = [c for c in named if any(r.get(c) is not None for r in rows.values())]
         cells = ([f"`{m}`", *(_figure(r.get(c)) for c in columns)] for m, r in rows.items())
         text += f"\n{name}:\n\n" + table(["method", *columns], cells)
     return text.lstrip()

@@ -3,7 +3,11 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
+from typing import get_type_hints
 
 import nibabel as nib
 import numpy as np
@@ -24,14 +28,19 @@ def test_a_bare_dwiser_prints_the_help(dwiser) -> None:
 def test_every_option_has_help(command: str, dwiser) -> None:
     done = dwiser(command, "--help")
     assert done.returncode == 0
-    from importlib import import_module
-    from inspect import signature
-    from typing import get_type_hints
-
     function = getattr(import_module(f"dwiser.cli.{command}"), command)
-    hints = get_type_hints(function, include_extras=True)
-    for name in signature(function).parameters:
-        assert any(getattr(m, "help", None) for m in hints[name].__metadata__), name
+    for name, hint in options_of(signature(function).parameters, function):
+        assert any(getattr(m, "help", None) for m in hint.__metadata__), name
+
+
+def options_of(names, owner):
+    """Each option and its annotation; those that commands share stand in a dataclass."""
+    hints = get_type_hints(owner, include_extras=True)
+    for name in names:
+        if is_dataclass(hints[name]):
+            yield from options_of([f.name for f in fields(hints[name])], hints[name])
+        else:
+            yield name, hints[name]
 
 
 def test_the_version_is_the_packages(dwiser) -> None:
