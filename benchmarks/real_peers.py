@@ -69,7 +69,7 @@ def scores(label: str, scan: Scan, seed: int) -> tuple[dict[str, HeldOut], dict[
         result = denoise(kept, build(name, settings=settings_of(words)), threads=1, seed=seed)
         data = result.data
         removed = result.record.get("noise_floor") == "removed"
-        floor = background_coils(kept, scan.mask) if removed else None
+        floor = result.record["coils"] if removed else None
     took = {"wall_s": perf_counter() - begun, "cpu_s": process_time() - worked}
     raw, noise = scan.data[scan.mask][:, held], scan.sigma[scan.mask]
     found = {}

@@ -20,13 +20,13 @@ from time import process_time
 from typing import Any
 
 import numpy as np
+from real_peers import slab
 from record import save
 
 from dwiser.errors import DwiserWarning
 from dwiser.evaluate.edges import edge_blur
 from dwiser.evaluate.heldout import held_out_score, leave_out, predict_dti, predict_sh
 from dwiser.evaluate.tensor import angular_error, fit_tensor, pick
-from dwiser.io import load
 from dwiser.machine import find_machine, limited
 from dwiser.methods.difusion import Difusion
 from dwiser.methods.registry import build
@@ -82,11 +82,7 @@ def made_real(seed: int) -> Case:
     source = os.environ.get("DWISER_DATA")
     if source is None:
         raise SystemExit("Set DWISER_DATA to the folder that holds the real scans.")
-    found = next((Path(source) / REAL).glob("*.nii*"))
-    stem = found.name.split(".nii")[0]
-    whole = load(found, found.with_name(f"{stem}.bval"), found.with_name(f"{stem}.bvec"))
-    first = (whole.shape[2] - SLICES) // 2
-    part = replace(whole, data=whole.data[:, :, first : first + SLICES].copy())
+    part = slab(Path(source) / REAL, SLICES)
     mask = object_mask(part)
     sigma = sigma_map(part, mask)
     held = leave_out(part.gradients, HELD_OUT, seed)

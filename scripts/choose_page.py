@@ -5,13 +5,14 @@
 No number on the page is typed by hand.
 """
 
-import argparse
 import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from pages import write_or_check
 
 HOME = Path(__file__).parent.parent
 PAGE, RESULTS = HOME / "docs" / "how-to" / "choose.md", HOME / "benchmarks" / "results"
@@ -116,16 +117,7 @@ def filled(page: str, results: Path = RESULTS) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if stale")
-    asked = parser.parse_args()
-    before = PAGE.read_text()
-    after = filled(before)
-    if asked.check:
-        return int(before != after)
-    PAGE.write_text(after)
-    print(PAGE)
-    return 0
+    return write_or_check(__doc__, {PAGE: lambda: filled(PAGE.read_text())})
 
 
 if __name__ == "__main__":

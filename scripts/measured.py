@@ -5,19 +5,24 @@
 page is stale. No number of these tables is typed by hand.
 """
 
-import argparse
 import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from pages import write_or_check
 
 HOME = Path(__file__).parent.parent
 RESULTS = HOME / "benchmarks" / "results"
 PAGES = tuple(HOME / "docs" / "explanation" / f"{name}.md" for name in ("splitq", "difusion"))
 BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Told = dict[str, Any]
+SIZES = (
+    "grid", "volumes", "voxels in the mask", "CPU s", "peak MiB", "float32 scan, MiB", "ratio"
+)  # fmt: skip
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -56,17 +61,8 @@ def splits(told: Told) -> str:
 
 
 def scaling(told: Told) -> str:
-    heads = [
-        "grid",
-        "volumes",
-        "voxels in the mask",
-        "CPU s",
-        "peak MiB",
-        "float32 scan, MiB",
-        "ratio",
-    ]
     both = [*told["voxels"], *told["volumes"]]
-    text = table(heads, [_size(r) for r in both])
+    text = table(SIZES, [_size(r) for r in both])
     return text + (
         f"\nCPU seconds grow with the voxels to the power {told['slope_against_voxels']:g}, with "
         f"the volumes to the power {told['slope_against_volumes']:g}.\n"
@@ -74,16 +70,7 @@ def scaling(told: Told) -> str:
 
 
 def scaling_large(told: Told) -> str:
-    heads = [
-        "grid",
-        "volumes",
-        "voxels in the mask",
-        "CPU s",
-        "peak MiB",
-        "float32 scan, MiB",
-        "ratio",
-    ]
-    return table(heads, [_size(told)])
+    return table(SIZES, [_size(told)])
 
 
 def _size(r: Told) -> list[object]:
@@ -170,17 +157,11 @@ def filled(page: str, results: Path = RESULTS) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if stale")
-    asked = parser.parse_args()
-    stale = False
-    for page in PAGES:
-        before = page.read_text()
-        after = filled(before)
-        stale = stale or before != after
-        if not asked.check:
-            page.write_text(after)
-    return int(asked.check and stale)
+    return write_or_check(__doc__, {p: partial(_anew, p) for p in PAGES})
+
+
+def _anew(page: Path) -> str:
+    return filled(page.read_text())
 
 
 if __name__ == "__main__":

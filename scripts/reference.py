@@ -4,12 +4,13 @@
 stale. Nothing on the two pages is typed by hand.
 """
 
-import argparse
 import re
 import sys
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
+
+from pages import write_or_check
 
 from dwiser.cli import build_app
 from dwiser.methods.options import describe
@@ -75,17 +76,7 @@ BUILT = {"cli.md": cli_page, "methods.md": methods_page}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if stale")
-    asked = parser.parse_args()
-    stale = 0
-    for name, build in BUILT.items():
-        path, text = PAGES / name, build()
-        stale |= not path.exists() or path.read_text() != text
-        if not asked.check:
-            path.write_text(text)
-            print(path)
-    return int(asked.check and stale)
+    return write_or_check(__doc__, {PAGES / name: build for name, build in BUILT.items()})
 
 
 if __name__ == "__main__":

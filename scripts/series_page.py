@@ -4,12 +4,13 @@
 is stale. No number of the table is typed by hand.
 """
 
-import argparse
 import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
+
+from pages import write_or_check
 
 HOME = Path(__file__).parent.parent
 PAGE = HOME / "docs" / "how-to" / "series.md"
@@ -54,16 +55,7 @@ def filled(page: str, results: Path = RESULTS) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if stale")
-    asked = parser.parse_args()
-    before = PAGE.read_text()
-    after = filled(before)
-    if asked.check:
-        return int(before != after)
-    PAGE.write_text(after)
-    print(PAGE)
-    return 0
+    return write_or_check(__doc__, {PAGE: lambda: filled(PAGE.read_text())})
 
 
 if __name__ == "__main__":
