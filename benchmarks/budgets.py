@@ -1,9 +1,9 @@
 """Error against work: methods that train, given more and more CPU seconds, and splitq's one point.
 
 ``python benchmarks/budgets.py [--methods difusion,splitnet] [--budgets 30,60,120,240,480]``: 22
-slices of a phantom at b0 SNR 20, one thread. A budget is turned into iterations by the pace of a
-short training; the CPU seconds that were then used are recorded, so that other work on the machine
-changes nothing.
+slices of a phantom at b0 SNR 20, one thread. A budget is turned into iterations by the pace of the
+training before, the first by that of two short ones; the CPU seconds that were then used are
+recorded, so that other work on the machine changes nothing.
 """
 
 import argparse
@@ -60,20 +60,22 @@ def main() -> None:
     made, rows = slab(asked.snr, asked.seed), []
     about = {"b0_snr": asked.snr, "shape": list(made.scan.shape)}
 
-    def told(method: str, budget: float | None, iterations: int | None) -> None:
+    def told(method: str, budget: float | None, iterations: int | None) -> float:
         settings = {} if iterations is None else {"iterations": iterations}
         data, seconds = worked(made, method, **settings)
         row = {"method": method, "budget_s": budget, "iterations": iterations}
         rows.append(row | {"cpu_s": round(seconds, 1), **errors(made, data)})
         print(rows[-1], flush=True)
         print(save("budgets", asked.seed, about | {"rows": rows}), flush=True)
+        return seconds
 
     told("splitq", None, None)
     for method in asked.methods.split(","):
         once, twice = (worked(made, method, iterations=n)[1] for n in (TRIAL, 2 * TRIAL))
-        pace, rest = max(1e-4, (twice - once) / TRIAL), 2 * once - twice
+        pace, rest = max(1e-4, (twice - once) / TRIAL), max(0.0, 2 * once - twice)
         for budget in map(float, asked.budgets.split(",")):
-            told(method, budget, max(1, int((budget - max(0.0, rest)) / pace)))
+            iterations = max(1, int((budget - rest) / pace))
+            pace = max(1e-4, (told(method, budget, iterations) - rest) / iterations)
 
 
 if __name__ == "__main__":
