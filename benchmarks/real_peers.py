@@ -33,7 +33,7 @@ from dwiser.evaluate.heldout import (
 from dwiser.evaluate.tensor import pick
 from dwiser.io import load
 from dwiser.methods.registry import build, settings_of
-from dwiser.prepare.coils import background_coils
+from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.moments import expected_magnitude
 from dwiser.prepare.noise import sigma_map
@@ -108,7 +108,7 @@ def main() -> None:
     for name in asked.scans.split(","):
         part = slab(Path(source) / name, SLICES[name])
         mask = object_mask(part)
-        coils = background_coils(part, mask)
+        coils = effective_coils(part, mask)
         scan = replace(part, mask=mask, sigma=sigma_map(part, mask, coils=coils))
         score, ours = partial(scores, scan=scan, seed=asked.seed), None
         tables[name] = {"shape": list(scan.shape), "voxels": int(mask.sum()), "rows": {}}

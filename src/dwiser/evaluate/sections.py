@@ -25,7 +25,7 @@ from dwiser.evaluate.tensor import (
 )
 from dwiser.evaluate.tracts import Coherency, bundle, coherency
 from dwiser.evaluate.verdict import Findings
-from dwiser.prepare.coils import background_coils
+from dwiser.prepare.coils import effective_coils
 from dwiser.scan import Scan
 
 ALL = "all"
@@ -167,7 +167,7 @@ def _local_snr(denoised: np.ndarray, region: np.ndarray, mask: np.ndarray) -> Sn
 
 def residual_of(given: Given) -> Residual:
     """What was removed, in units of the noise."""
-    coils = background_coils(given.raw, given.mask)
+    coils = effective_coils(given.raw, given.mask)
     return residual(given.raw.data, given.denoised, given.mask, given.sigma, coils)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser.errors import DwiserWarning
-from dwiser.prepare.coils import background_coils
+from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.moments import NONE
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.phase import real_part
@@ -46,4 +46,4 @@ def channels_of(scan: Scan, mask: Bool[np.ndarray, "x y z"], given: float | None
     """Channels behind the magnitude: none for a real part, those given, or the background's."""
     if scan.signed:
         return NONE
-    return background_coils(scan, mask) if given is None else given
+    return effective_coils(scan, mask) if given is None else given

@@ -1,14 +1,16 @@
-"""How many channels a magnitude was combined from, read off its background.
+"""How many channels a magnitude was combined from, read off where there is no signal.
 
-Where there is no signal, (sd/mean)² over the volumes is 0.273 for one channel and falls as the
-channels add up, whatever σ is (Aja-Fernández & Tristán-Vega 2012, 10.1016/j.mri.2012.02.014).
+There (sd/mean)² over the volumes is 0.273 for one channel and falls as the channels add up,
+whatever σ is (Aja-Fernández & Tristán-Vega 2012, 10.1016/j.mri.2012.02.014).
 """
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from dwiser.prepare.moments import magnitude_moments
+from dwiser.prepare.noise import sigma_map
+from dwiser.prepare.shells import shells
 from dwiser.scan import Scan
 
 ASIDE = 2  # voxels between the mask and what counts as background
@@ -19,27 +21,79 @@ QUARTILES = 1.93  # interquartile range over the median of (sd/mean)² from V vo
 TOLERANCE = 1.5  # of that range: ghosts and smoothed backgrounds spread wider
 ONE = 1.2  # an estimate below this is one channel
 HIGHEST = 64.0
+DARKEST = 0.005  # of the object's voxels: fluid, whose signal is gone at a high b
+NEAR_FLOOR = 0.65  # variance over σ²: 0.43 to 0.5 without signal, 1 with much
+FEWEST_DARK = 50  # voxels
+HIGH_B = 1500.0  # s/mm²: free water's signal is 1 % of its b0's
+ROUNDS = 2  # of σ and channels in turn
 _COILS = np.geomspace(0.5, HIGHEST, 300)
 
 
-def background_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"]) -> float:
-    """The effective number of channels; 1 where the background does not tell.
+def effective_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"]) -> float:
+    """The number of channels that the noise behaves like; 1 where nothing tells.
 
-    It does not when the scanner zeroed it, or when ghosts or filters are in it: (sd/mean)²
-    then spreads wider from voxel to voxel than that of noise.
+    The background tells, unless the scanner zeroed it or ghosts or filters are in it. Else what
+    is darkest in the object at a high b-value does, if its variance is that of noise alone.
     """
-    volumes = scan.shape[3]
     outside = ~ndimage.binary_dilation(mask, iterations=ASIDE)
     outside &= (scan.data > 0).all(-1)
-    if volumes < FEWEST_VOLUMES or outside.sum() < FEWEST:
-        return 1.0
-    places = np.flatnonzero(outside)
+    if outside.sum() >= FEWEST:
+        return noise_channels(some_voxels(scan, outside)) or 1.0
+    return _fluid_coils(scan, mask) or 1.0
+
+
+def _fluid_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"]) -> float | None:
+    """From the moments of the object's darkest voxels; other volumes chose them."""
+    top = shells(scan.gradients)[-1]
+    chosen_by, used = top.volumes[::2], top.volumes[1::2]
+    alive = mask & (scan.data > 0).all(-1)
+    dark = round(DARKEST * int(alive.sum()))
+    if top.bval < HIGH_B or len(used) < FEWEST_VOLUMES or dark < FEWEST_DARK:
+        return None
+    mean, found = scan.data[alive][:, chosen_by].mean(1), 1.0
+    for _ in range(ROUNDS):
+        sigma = sigma_map(scan, mask, coils=found)[alive]
+        if not (sigma > 0).all():
+            return None
+        darkest = np.argpartition(mean / sigma, dark)[:dark]
+        values = scan.data[alive][darkest][:, used] / sigma[darkest].astype(float)[:, None]
+        variance = float(values.var(1, ddof=1).mean())
+        if variance > NEAR_FLOOR:
+            return None
+        found = max(1.0, moment_channels(variance, float(np.square(values).mean())))
+    return 1.0 if found < ONE else round(found, 2)
+
+
+def moment_channels(variance: float, square: float) -> float:
+    """The channels n whose magnitudes have this variance and mean square, at σ = 1.
+
+    The mean square is 2n + θ², whatever the signal θ; of the pairs (n, θ) that give it, the one
+    whose variance is nearest.
+    """
+    coils = _COILS[square >= 2 * _COILS]
+    if not len(coils):
+        return float(_COILS[0])
+    theta = np.sqrt(square - 2 * coils)
+    law = [magnitude_moments(theta[k : k + 1], float(n))[1].item() for k, n in enumerate(coils)]
+    return float(coils[np.abs(np.array(law) - variance).argmin()])
+
+
+def some_voxels(scan: Scan, where: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "n v"]:
+    """At most ``MOST`` of these voxels, all volumes."""
+    places = np.flatnonzero(where)
     places = places[:: max(1, len(places) // MOST)]
-    noise = scan.data.reshape(-1, volumes)[places].astype(float)
-    ratio = noise.var(1, ddof=1) / noise.mean(1) ** 2
+    return scan.data.reshape(-1, scan.shape[3])[places].astype(float)
+
+
+def noise_channels(values: Float[np.ndarray, "n v"]) -> float | None:
+    """The channels behind n voxels' magnitudes; None if there is more than noise in them."""
+    volumes = values.shape[1]
+    if volumes < FEWEST_VOLUMES:
+        return None
+    ratio = values.var(1, ddof=1) / values.mean(1) ** 2
     low, middle, high = np.percentile(ratio, [25, 50, 75])
     if (high - low) / middle > TOLERANCE * QUARTILES / np.sqrt(volumes):
-        return 1.0
+        return None
     found = float(np.interp(-middle, -floor_ratio(_COILS), _COILS))
     return 1.0 if found < ONE else round(found, 2)
 

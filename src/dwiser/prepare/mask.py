@@ -5,11 +5,14 @@ from dipy.segment.threshold import otsu
 from jaxtyping import Bool
 from scipy import ndimage
 
+from dwiser.prepare.coils import FEWEST, noise_channels, some_voxels
 from dwiser.scan import Scan
 
 MARGIN = 2  # voxels of dilation: a mask for denoising errs on the wide side
 FLAT = 1e-5  # of the brightest: values this close to each other have no histogram
 BACKGROUND_SHARE = 0.4  # a "background" brighter than this share of the object is no background
+MOST_CHANNELS = 32.0  # behind a background: beyond, (sd/mean)² is that of tissue at an SNR of 8
+STEADY = 1.5  # variance between neighbours' means over what noise alone gives
 
 
 def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
@@ -17,8 +20,9 @@ def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
 
     The mean over the DWIs (over all volumes, if there are none) is thresholded on the
     square-root scale, holes are filled and specks dropped. Where Otsu finds no background
-    (a crop from inside the object) the whole field is taken. Voxels that the scanner has
-    set to zero in every volume are left out.
+    (a crop from inside the object) the whole field is taken; a bright one counts if there is
+    noise in it and nothing else. Voxels that the scanner has set to zero in every volume are
+    left out.
     """
     if scan.mask is not None:
         return scan.mask
@@ -31,7 +35,10 @@ def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
     if np.ptp(bright) <= FLAT * bright.max():
         return alive
     above = bright > otsu(bright)
-    if not above.any() or _no_background(mean, above):
+    if not above.any() or above.all():
+        return alive
+    bright_behind = mean[~above].mean() > BACKGROUND_SHARE * mean[above].mean()
+    if bright_behind and not _only_noise(scan, alive & ~above, mean):
         return alive
     wide = ndimage.binary_dilation(_main_parts(above), iterations=MARGIN)
     filled = np.stack(
@@ -47,9 +54,23 @@ def _mean(scan: Scan, volumes: np.ndarray) -> np.ndarray:
     return mean / max(1, len(volumes))
 
 
-def _no_background(mean: np.ndarray, above: np.ndarray) -> bool:
-    below = ~above
-    return not below.any() or bool(mean[below].mean() > BACKGROUND_SHARE * mean[above].mean())
+def _only_noise(scan: Scan, where: Bool[np.ndarray, "x y z"], mean: np.ndarray) -> bool:
+    """Whether a magnitude's noise is all that there is: its law, and nothing from place to place.
+
+    Anatomy may have the law of many channels' noise, but its mean differs between neighbours.
+    """
+    where = ndimage.binary_erosion(where, iterations=MARGIN, border_value=1)
+    if where.sum() < FEWEST:
+        return False
+    values = some_voxels(scan, where)
+    channels = noise_channels(values)
+    if channels is None or channels > MOST_CHANNELS:
+        return False
+    volumes = np.flatnonzero(~scan.gradients.is_b0)
+    volumes = volumes if len(volumes) else np.arange(scan.shape[3])
+    expected = values[:, volumes].var(1, ddof=1).mean() / len(volumes)
+    pairs = where[:-1] & where[1:]
+    return bool(np.square(np.diff(mean, axis=0)[pairs]).mean() / 2 < STEADY * expected)
 
 
 def _main_parts(above: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import find_inputs, load, planned_images, save_volume, write_set
 from dwiser.machine import find_machine, limited
 from dwiser.methods.registry import build
-from dwiser.prepare.coils import background_coils
+from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.run.request import Request, named_inputs
@@ -41,7 +41,7 @@ def noise_file(request: Request) -> float:
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
     with limited(find_machine("cpu", request.threads)):
         mask = object_mask(scan)
-        coils = getattr(chosen, "coils", None) or background_coils(scan, mask)
+        coils = getattr(chosen, "coils", None) or effective_coils(scan, mask)
         sigma = sigma_map(scan, mask, coils=coils)
     if not sigma.any():
         warnings.warn("No noise was found in the scan: σ is 0.", DwiserWarning, stacklevel=2)

@@ -1,11 +1,12 @@
-"""The number of channels, read off a background of noise and of nothing else."""
+"""The number of channels, read off a background or fluid of noise and of nothing else."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from dwiser.prepare.coils import background_coils
+from dwiser.prepare.coils import effective_coils, moment_channels
+from dwiser.prepare.moments import magnitude_moments
 from dwiser.scan import Scan
 from dwiser.simulate import phantom
 
@@ -15,13 +16,31 @@ def test_channels_are_counted(noise: str, coils: int) -> None:
     s = phantom(
         shape=(36, 40, 12), shells=((1000.0, 20),), n_b0=2, noise=noise, coils=coils, seed=4
     )
-    assert background_coils(s.scan, s.mask) == pytest.approx(coils, rel=0.05)
+    assert effective_coils(s.scan, s.mask) == pytest.approx(coils, rel=0.05)
 
 
-def test_a_zeroed_background_and_ghosts_do_not_tell() -> None:
+@pytest.mark.parametrize(("noise", "coils"), [("rician", 1), ("nc-chi", 4)])
+def test_fluid_at_a_high_b_tells_where_the_background_is_zeroed(noise: str, coils: int) -> None:
+    s = phantom(
+        shape=(48, 56, 24), shells=((1000.0, 12), (2000.0, 20)), n_b0=2, noise=noise, coils=coils,
+        seed=6,
+    )  # fmt: skip
+    zeroed = replace(s.scan, data=s.scan.data * s.mask[..., None])
+    assert effective_coils(zeroed, s.mask) == pytest.approx(coils, rel=0.1)
+
+
+def test_a_zeroed_background_at_a_low_b_and_ghosts_do_not_tell() -> None:
     s = phantom(shape=(36, 40, 12), shells=((1000.0, 20),), n_b0=2, noise="nc-chi", coils=4, seed=4)
     zeroed = replace(s.scan, data=s.scan.data * s.mask[..., None])
-    assert background_coils(zeroed, s.mask) == 1.0
+    assert effective_coils(zeroed, s.mask) == 1.0
     ghost = s.scan.data + 0.2 * np.roll(s.truth, 18, axis=1)
     ghosted = Scan(ghost.astype(np.float32), s.scan.affine, s.scan.gradients)
-    assert background_coils(ghosted, s.mask) == 1.0
+    assert effective_coils(ghosted, s.mask) == 1.0
+
+
+@pytest.mark.parametrize(("coils", "theta"), [(1, 0.0), (1, 1.0), (4, 0.5), (8, 1.0)])
+def test_variance_and_mean_square_tell_channels_and_signal_apart(coils: int, theta: float) -> None:
+    mean, variance = magnitude_moments(np.array(theta), coils)
+    square = float(mean**2 + variance)
+    assert square == pytest.approx(2 * coils + theta**2)
+    assert moment_channels(float(variance), square) == pytest.approx(coils, rel=0.03)

@@ -1,5 +1,7 @@
 """Shells, mask, scale, box and stack: what goes in comes out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -76,6 +78,19 @@ def test_the_otsu_mask_covers_the_object_and_leaves_the_background() -> None:
     mask = object_mask(s.scan)
     assert mask[s.mask].mean() > 0.97
     assert mask[~s.mask].mean() < 0.35
+
+
+@pytest.mark.parametrize(("snr", "coils"), [(5, 1), (10, 4)])
+def test_a_noise_floor_that_is_bright_is_background_all_the_same(snr: float, coils: int) -> None:
+    s = phantom(
+        shape=(40, 44, 20), shells=((1000.0, 16),), n_b0=2, snr=snr, noise="nc-chi", coils=coils,
+        seed=2,
+    )  # fmt: skip
+    mask = object_mask(s.scan)
+    assert mask[s.mask].mean() > 0.95
+    assert mask[~s.mask].mean() < 0.35
+    inside = replace(s.scan, data=s.scan.data[12:-12, 12:-12, 4:-4].copy())
+    assert object_mask(inside).all()  # tissue as noisy as that is none
 
 
 def test_a_crop_without_background_is_taken_whole() -> None:
