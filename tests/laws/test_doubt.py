@@ -7,6 +7,7 @@ import pytest
 
 from dwiser.machine import Machine
 from dwiser.methods.registry import build
+from dwiser.methods.split_doubt import signal_sd
 from dwiser.prepare.doubt import STEP, UNSEEN, Errors, posterior_variance, signs
 from dwiser.prepare.moments import expected_magnitude, signal_posterior, true_signal
 from dwiser.seeds import stream
@@ -23,14 +24,34 @@ def test_a_probe_finds_the_posterior_variance(signal: float) -> None:
     b = np.stack([signs(stream(0, "probe", v), len(y)) for v in range(30)], 1)
     kept = signal / (1 + signal)
     change = (kept * (y + STEP * b) - kept * y) / STEP
-    np.testing.assert_allclose(
-        posterior_variance(change, b, MASK), UNSEEN**2 * kept, rtol=1e-3
-    )  # fmt: skip
+    removed = np.full(len(y), (1 - kept) ** 2, np.float32)
+    found = posterior_variance(change, b, removed, MASK)
+    np.testing.assert_allclose(found, UNSEEN**2 * kept, rtol=1e-3)
 
 
 def test_an_estimate_that_shrinks_nothing_is_as_unsure_as_the_noise() -> None:
     b = np.stack([signs(stream(1, "probe", v), MASK.size) for v in range(4)], 1)
-    np.testing.assert_allclose(posterior_variance(b, b, MASK), UNSEEN**2, rtol=1e-3)
+    removed = np.zeros(len(b), np.float32)
+    np.testing.assert_allclose(posterior_variance(b, b, removed, MASK), UNSEEN**2, rtol=1e-3)
+
+
+def test_signal_that_went_with_the_noise_counts_where_it_went() -> None:
+    """Half of the noise is removed everywhere, and in a corner 0.4 of its variance as signal."""
+    b = np.stack([signs(stream(3, "probe", v), MASK.size) for v in range(30)], 1)
+    change = np.float32(0.5) * b
+    removed = np.full(MASK.shape, 0.25, np.float32)
+    removed[:8, :8, :8] += 0.4
+    found = posterior_variance(change, b, removed.ravel(), MASK).reshape(MASK.shape)
+    assert found[2:6, 2:6, 2:6].mean() == pytest.approx(UNSEEN**2 * 0.5 + 0.4, rel=0.1)
+    assert found[12:, 12:, 12:].mean() == pytest.approx(UNSEEN**2 * 0.5, rel=0.01)
+
+
+def test_where_no_signal_may_explain_a_mean_the_interval_reaches_down_to_none() -> None:
+    mean, sigma = np.array([1.3, 1.5, 2.5]), np.ones(3)  # Rice's floor is 1.2533
+    given = true_signal(mean, sigma, 0.15)
+    sd = signal_sd(mean, given, sigma, np.full(3, 0.15), 1.0)
+    assert (given[:2] <= 2 * sd[:2] + 1e-6).all()
+    assert given[2] > 2 * sd[2]
 
 
 def test_what_was_given_back_brings_its_noise() -> None:

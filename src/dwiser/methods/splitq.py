@@ -1,24 +1,25 @@
 """splitq: local estimates in the scan's own subspace, weighted across disjoint directions."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from dwiser.errors import InputError
 from dwiser.learn.stacking import NAMES, LocalEstimates, Stacking, plain_weights
 from dwiser.machine import Machine, give_memory_back
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.options import Presets, option
+from dwiser.methods.split_doubt import estimate_variance, signal_sd
 from dwiser.methods.split_ground import Ground, as_it_is, ground_of, inner_slices
 from dwiser.methods.splitq_presets import LAPTOP, PRESETS
-from dwiser.prepare.doubt import STEP, Errors, posterior_variance, signs
+from dwiser.prepare.doubt import Errors
 from dwiser.prepare.giveback import given_back, mean_back
 from dwiser.prepare.grid import Grid
-from dwiser.prepare.moments import signal_posterior, true_signal
+from dwiser.prepare.moments import true_signal
 from dwiser.prepare.splits import folds
 from dwiser.scan import Scan
 from dwiser.seeds import stream
@@ -162,7 +163,8 @@ class Splitq:
         if self.uncertainty:
             watch(Progress(TASK, self.folds, self.folds + 1, "uncertainty"))
             dwi = np.flatnonzero(~scan.gradients.is_b0)
-            variance = self._variance(found, dwi, weights, ground, machine, seed)
+            clean = partial(self._clean, weights.state["stacking"], machine=machine)
+            variance = estimate_variance(clean, found, dwi, ground, seed)
         share = self._return(found, ground, scan) if self.give_back else None
         returned = 0.0 if share is None else round(float(share.mean()), 5)
         errors = None if variance is None else Errors(variance, share)
@@ -191,29 +193,7 @@ class Splitq:
         """The error's sd in the data's units, where the estimate's is ``spread`` σ."""
         if self.floor == "kept":
             return spread * sigma
-        given = self._signal(values, sigma, ground)
-        likely, sd = signal_posterior(values, sigma, spread, ground.coils)
-        return np.hypot(sd, given - likely)
-
-    def _variance(
-        self,
-        found: Float[np.ndarray, "n v"],
-        volumes: Int[np.ndarray, "m"],
-        weights: Weights,
-        ground: Ground,
-        machine: Machine,
-        seed: int,
-    ) -> Float[np.ndarray, "n"]:
-        """Expected squared error of ``volumes`` in σ²: denoised once more, with a probe added."""
-        probe = np.stack(
-            [signs(stream(seed, "probe", v), len(found)) for v in range(found.shape[1])], 1
-        )
-        noise, step = np.float32(ground.noise**0.5), np.float32(STEP * ground.noise**0.5)
-        probed = replace(ground, y=ground.y + step * probe)
-        change = self._clean(weights.state["stacking"], probed, machine) - found
-        change /= step
-        change, probe = change[:, volumes], probe[:, volumes]
-        return np.float32(noise**2) * posterior_variance(change, probe, ground.mask)
+        return signal_sd(values, self._signal(values, sigma, ground), sigma, spread, ground.coils)
 
     def _return(
         self, found: Float[np.ndarray, "n v"], ground: Ground, scan: Scan

@@ -28,6 +28,7 @@ def signs(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n"]:
 def posterior_variance(
     change: Float[np.ndarray, "n v"],
     probe: Float[np.ndarray, "n v"],
+    removed: Float[np.ndarray, "n"],
     mask: Bool[np.ndarray, "x y z"],
 ) -> Float[np.ndarray, "n"]:
     """Expected squared error over the noise's variance, a typical volume's, at a mask's voxels.
@@ -35,11 +36,20 @@ def posterior_variance(
     Parameters
     ----------
     change : (n, V), x̂(y + hb) − x̂(y), over h. probe : b, both in units of the noise's sd.
+    removed : (n,) mean square over the volumes of y − x̂, over the noise's variance.
+
+    Notes
+    -----
+    Noise alone leaves 1 − 2·follows + passes of its variance in y − x̂. Where more is left than
+    is usual in the mask (σ is known to a few per cent only), signal went with it.
     """
     follows = np.einsum("nv,nv->n", probe, change) / change.shape[1]
     passes = np.einsum("nv,nv->n", change, change) / change.shape[1]
-    larger = np.maximum(_local_mean(follows, mask), _local_mean(passes, mask))
-    return np.float32(UNSEEN**2) * larger
+    follows, passes, removed = (_local_mean(m, mask) for m in (follows, passes, removed))
+    over = removed - (1 - 2 * follows + passes)
+    chance = np.sqrt(2 / (WINDOW**mask.ndim * change.shape[1]))  # the sd of a variance
+    lost = np.maximum(over - np.median(over) - chance, 0)
+    return np.float32(UNSEEN**2) * np.maximum(follows, passes) + lost
 
 
 @dataclass(eq=False)

@@ -41,6 +41,11 @@ def magnitude_moments(
     return mean, variance
 
 
+def magnitude_floor(coils: float | int = 1) -> float:
+    """Mean at σ = 1 of a magnitude without signal: 1.253 for one channel."""
+    return float(magnitude_moments(np.zeros(1), coils)[0][0])
+
+
 @dataclass(frozen=True, eq=False)
 class _Law:
     """The moments on a grid of θ, to interpolate in."""

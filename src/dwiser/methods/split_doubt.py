@@ -1,0 +1,57 @@
+"""How far splitq's result may be off: the estimate's variance, and what the floor makes of it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dwiser.methods.split_ground import Ground
+from dwiser.prepare.doubt import STEP, posterior_variance, signs
+from dwiser.prepare.moments import magnitude_floor, signal_posterior
+from dwiser.seeds import stream
+
+REACH = 2.0  # sd: the interval that is to hold the truth
+
+
+def estimate_variance(
+    clean: Callable[[Ground], Float[np.ndarray, "n v"]],
+    found: Float[np.ndarray, "n v"],
+    volumes: Int[np.ndarray, "m"],
+    ground: Ground,
+    seed: int,
+) -> Float[np.ndarray, "n"]:
+    """Expected squared error of ``volumes`` in σ²: denoised once more, with a probe added.
+
+    ``found`` is what ``clean`` makes of the ground itself.
+    """
+    probe = np.stack(
+        [signs(stream(seed, "probe", v), len(found)) for v in range(found.shape[1])], 1
+    )
+    noise, step = np.float32(ground.noise), np.float32(STEP * ground.noise**0.5)
+    change = clean(replace(ground, y=ground.y + step * probe)) - found
+    change /= step
+    removed = np.zeros(len(found), np.float32)
+    for v in volumes:
+        removed += np.square(ground.y[:, v] - found[:, v])
+    removed /= noise * len(volumes)
+    variance = posterior_variance(change[:, volumes], probe[:, volumes], removed, ground.mask)
+    return noise * variance
+
+
+def signal_sd(
+    values: Float[np.ndarray, "n"],
+    given: Float[np.ndarray, "n"],
+    sigma: Float[np.ndarray, "n"],
+    spread: Float[np.ndarray, "n"],
+    coils: float,
+) -> Float[np.ndarray, "n"]:
+    """The sd of the signal's error, in the data's units, where the floor was taken off.
+
+    ``values`` are magnitudes' means, unsure by ``spread`` σ, ``given`` the signals taken for
+    them. A mean that no signal at all may explain has an interval that reaches down to 0.
+    """
+    likely, sd = signal_posterior(values, sigma, spread, coils)
+    sd = np.hypot(sd, given - likely)
+    nothing = values / sigma - magnitude_floor(coils) < REACH * spread
+    return np.where(nothing, np.maximum(sd, given / REACH), sd)
