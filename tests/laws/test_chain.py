@@ -159,6 +159,20 @@ def test_with_a_gaussian_denoiser_every_step_list_gives_the_posterior_mean(steps
     torch.testing.assert_close(walked(steps, start), expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("steps", STEP_LISTS, ids=lambda s: f"{len(s)}-steps")
+def test_channels_of_any_unit_obey_the_law_alike(steps) -> None:
+    """Images of K channels far beyond [−1, 1], not clipped."""
+    start = 40 * start_of("channels")[None]
+
+    def mean(x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        return 40 * gaussian_mean(x[0] / 40, level.expand(x.shape[1]))[None]
+
+    unturned = torch.zeros(1, len(steps), dtype=torch.long)
+    got = walked(steps, start, mean, clip=False, draws=unturned)
+    expected = mean(start, start.new_full((1,), float(S.level(301))))
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-9)
+
+
 def released(schedule: Schedule, x0: torch.Tensor, xt: torch.Tensor, t: int, r: int):
     """A ten-step ᾱ mixed with a one-step β, as reported of the released program."""
     bar_t, bar_r, beta = schedule.alpha_bar(t), schedule.alpha_bar(r), schedule.beta[t]

@@ -51,15 +51,15 @@ def fuse(target: A, neighbour: A, own: A, other: A, fusion: Fusion = "target") -
 
 
 def mess(
-    difference: Float[np.ndarray, "h w"],
+    difference: Float[np.ndarray, "h w *k"],
     rng: np.random.Generator,
     where: np.ndarray | None = None,
-) -> Float[np.ndarray, "h w"]:
+) -> Float[np.ndarray, "h w *k"]:
     """Di- (Eq. 8): the mean-free difference x − x', its pixels in one random order.
 
     Parameters
     ----------
-    difference : (H, W), x − x'.
+    difference : (H, W), x − x'; (H, W, K): K channels, all in the same order.
     where : (H, W) bool or None. Given, only these pixels are centred, drawn from and
         given to; the pixels outside are filled from them too, with repeats, so that a
         slice cropped to the object carries noise everywhere.
@@ -69,9 +69,9 @@ def mess(
     Without ``where`` the result has the histogram of the centred difference, exactly.
     """
     if where is None or not where.any():
-        centred = difference - difference.mean()
-        return rng.permutation(centred.ravel()).reshape(difference.shape).astype(difference.dtype)
-    inside = difference[where] - difference[where].mean()
+        pixels = difference.reshape(-1, *difference.shape[2:])
+        return rng.permutation(pixels - pixels.mean(0)).reshape(difference.shape)
+    inside = difference[where] - difference[where].mean(0)
     out = np.empty_like(difference)
     out[where] = rng.permutation(inside)
     out[~where] = rng.choice(inside, size=int((~where).sum()))

@@ -1,5 +1,7 @@
 """Run-Walk sampling with adaptive termination, over batches of slices.
 
+A slice is an image (H, W) or K channels of one (K, H, W).
+
 F is any callable (x_t, level) → x_out: a network, or a formula in the tests.
 """
 
@@ -17,7 +19,12 @@ from dwiser.chain.walk import Steps, jumps
 
 F = Callable[[Tensor, Tensor], Tensor]
 Drawn = Callable[[Tensor, int], Tensor]  # (which slices, evaluation) → standard noise
-FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # none, vertical, horizontal, both
+FLIPS: tuple[tuple[int, ...], ...] = (
+    (),
+    (-2,),
+    (-1,),
+    (-2, -1),
+)  # none, vertical, horizontal, both
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,17 +33,17 @@ class Sampled:
 
     Parameters
     ----------
-    image : (B, H, W), the last x_out of each slice.
+    image : (B, …, H, W), the last x_out of each slice.
     evaluations : (B,), how many evaluations each slice took.
     distance : (B,), the stop rule's last measure; 0 where there was no rule.
     """
 
-    image: Float[Tensor, "b h w"]
+    image: Float[Tensor, "b *k h w"]
     evaluations: Int[Tensor, "b"]
     distance: Float[Tensor, "b"]
 
 
-def four_flips(f: F, x: Float[Tensor, "b h w"], level: Float[Tensor, "b"]) -> Tensor:
+def four_flips(f: F, x: Float[Tensor, "b *k h w"], level: Float[Tensor, "b"]) -> Tensor:
     """Mean of F over the four flips, evaluated as one stacked batch."""
     stacked = torch.cat([x.flip(dims) for dims in FLIPS])
     parts = f(stacked, level.repeat(len(FLIPS))).chunk(len(FLIPS))
@@ -44,7 +51,7 @@ def four_flips(f: F, x: Float[Tensor, "b h w"], level: Float[Tensor, "b"]) -> Te
 
 
 def drawn_flip(
-    f: F, x: Float[Tensor, "b h w"], level: Float[Tensor, "b"], draw: Int[Tensor, "b"]
+    f: F, x: Float[Tensor, "b *k h w"], level: Float[Tensor, "b"], draw: Int[Tensor, "b"]
 ) -> Tensor:
     """F under one flip for each slice, ``draw`` in 0…3 saying which."""
     return _flipped(f(_flipped(x, draw), level), draw)
@@ -61,14 +68,15 @@ def _flipped(x: Tensor, draw: Tensor) -> Tensor:
 
 def sample(
     f: F,
-    start: Float[Tensor, "b h w"],
-    target: Float[Tensor, "b h w"],
-    sigma: Float[Tensor, "b h w"],
+    start: Float[Tensor, "b *k h w"],
+    target: Float[Tensor, "b *k h w"],
+    sigma: Float[Tensor, "b *k h w"],
     *,
     schedule: Schedule,
     steps: Steps,
     stop: Stop | None = None,
-    draws: Int[Tensor, "b k"] | None = None,
+    draws: Int[Tensor, "b e"] | None = None,
+    clip: bool = True,
     posterior: Callable[..., Tensor] = jump,
     noise: Drawn | None = None,
 ) -> Sampled:
@@ -77,14 +85,15 @@ def sample(
     Parameters
     ----------
     f : (x_t, level) → x_out, both in [−1, 1] units; levels are √ᾱ_t.
-    start : (B, H, W), x_t at the first step.
-    target : (B, H, W), the noisy slices x that the stop rule compares with.
-    sigma : (B, H, W), the noise's sd in [−1, 1] units, 0 outside the mask.
+    start : (B, …, H, W), x_t at the first step.
+    target : like ``start``, the noisy slices x that the stop rule compares with.
+    sigma : like ``start``, the noise's sd in [−1, 1] units, 0 outside the mask.
     steps : the steps to visit, going down.
     stop : a rule, or None to visit every step.
-    draws : (B, K) flips 0…3, one an evaluation; None averages all four.
+    draws : (B, E) flips 0…3, one an evaluation; None averages all four.
+    clip : hold x_out in [−1, 1]; without it the unit is the caller's.
     posterior : the jump; another one only to show why it must be the exact one.
-    noise : (places (b,) in the batch, evaluation) → (b, H, W) standard noise of the
+    noise : (places (b,) in the batch, evaluation) → (b, …, H, W) standard noise of the
         stochastic posterior; None takes the posterior mean alone (η = 0).
 
     Notes
@@ -103,7 +112,7 @@ def sample(
             if draws is None
             else drawn_flip(f, state, level, draws[active, k])
         )
-        out = out.clamp(-1, 1)
+        out = out.clamp(-1, 1) if clip else out
         image[active], evaluations[active] = out, k + 1
         if r >= 0:
             state = posterior(schedule, out, state, t, r)

@@ -3,12 +3,13 @@
 from itertools import pairwise
 
 Steps = tuple[int, ...]
+START, TURN, STRIDE = 300, 50, 10  # Tc, Tr and p of the paper, section 4
 
 
-def run_walk(start: int, turn: int, stride: int) -> Steps:
+def run_walk(start: int = START, turn: int = TURN, stride: int = STRIDE) -> Steps:
     """Run from ``start`` to ``turn`` by ``stride``, then walk every step to 0.
 
-    The paper's (300, 50, 10) visits 300, 290, …, 60, 50, 49, …, 0: 76 evaluations.
+    The paper's (300, 50, 10), the default, visits 300, 290, …, 60, 50, 49, …, 0: 76 evaluations.
     """
     return (*range(start, turn, -stride), *range(turn, -1, -1))
 

@@ -7,22 +7,22 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from torch import Tensor
 
+from dwiser.chain.sample import F
+from dwiser.chain.walk import Steps, run_walk
 from dwiser.errors import InputError
 from dwiser.learn.budget import Pace, measure, plan_work
 from dwiser.learn.course import Course
+from dwiser.learn.latent_chain import ChainDraw, LatentWalk
 from dwiser.learn.latents import LatentDraw
 from dwiser.learn.loop import Decay, train
 from dwiser.machine import Machine
 from dwiser.methods.base import Denoised, Weights, need_directions
+from dwiser.methods.latent_ground import Ground, ground_of
 from dwiser.methods.options import Presets, option
 from dwiser.methods.splitnet_presets import LAPTOP, PRESETS
 from dwiser.nets.latent import Expanded, Latent, weight_count
-from dwiser.prepare.box import Box
-from dwiser.prepare.mask import object_mask
-from dwiser.prepare.noise import sigma_map
-from dwiser.prepare.splits import Groups
-from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, second_moment
 from dwiser.room import own_copy
 from dwiser.scan import Scan
 from dwiser.seeds import stream
@@ -32,24 +32,6 @@ WEIGHTS_PER_SAMPLE = 50  # N·V/p at least: fewer weights than this cannot learn
 NARROWEST = 8
 
 
-@dataclass(frozen=True, eq=False)
-class Ground:
-    """The scan in the mask's box: y (Z, H, W, M), its subspace and what stays out of it.
-
-    ``mean`` (M,) of the subspace's volumes over the mask, in the data's units.
-    """
-
-    mask: Bool[np.ndarray, "x y z"]
-    sigma: Float[np.ndarray, "x y z"]
-    box: Box
-    y: Float[np.ndarray, "s h w m"]
-    inside: Bool[np.ndarray, "s h w"]
-    mean: Float[np.ndarray, "m"]
-    subspace: Subspace
-    groups: Groups
-    left: dict[int, str]
-
-
 @dataclass(frozen=True)
 class Splitnet:
     """One pass of a small network over K latent channels denoises all volumes at once.
@@ -57,6 +39,9 @@ class Splitnet:
     The volumes are split at random into A and B: the network sees the posterior latent of A
     and must predict the raw volumes of B, whose noise it never saw. At the end it runs once
     on the latent of all volumes.
+
+    With ``chain`` the input is a state of Di-Fusion's chain: x' and x are the latents of two
+    disjoint sets, the loss is on a third, and the latent of all volumes walks down.
     """
 
     name: ClassVar[str] = "splitnet"
@@ -76,6 +61,21 @@ class Splitnet:
     depth: int = option(LAPTOP["depth"].value, "3x3 convolutions of the network", least=2)
     learning_rate: float = option(LAPTOP["learning_rate"].value, "Adam's learning rate", least=0)
     decay: Decay = option(LAPTOP["decay"].value, "learning rate over the training")
+    chain: bool = option(
+        LAPTOP["chain"].value, "learn along Di-Fusion's chain and walk down it, not a single pass"
+    )
+    evaluations: int | None = option(
+        None, "with chain=yes: most evaluations of a slice; none: all of Run-Walk", least=1
+    )
+
+    def __post_init__(self) -> None:
+        if self.evaluations is not None and not self.chain:
+            raise InputError("evaluations of splitnet count along its chain: set chain=yes too.")
+
+    @property
+    def steps(self) -> Steps:
+        """The chain's steps that are visited: Run-Walk, cut off after ``evaluations``."""
+        return run_walk()[: self.evaluations]
 
     def denoise(
         self,
@@ -95,7 +95,7 @@ class Splitnet:
         ground = self._prepare(scan, seed)
         method = self._budgeted(ground, machine, seed, begun, course)
         weights = method._learn(ground, machine, seed, watch, course)
-        return method._restored(weights, ground, scan, machine)
+        return method._restored(weights, ground, scan, machine, seed)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
         """Learn from the scan alone."""
@@ -106,29 +106,11 @@ class Splitnet:
     ) -> Denoised:
         """Run weights learned before on the scan they were learned from."""
         watch(Progress("denoising", 0, 1))
-        return self._restored(weights, self._prepare(scan, seed), scan, machine)
+        return self._restored(weights, self._prepare(scan, seed), scan, machine, seed)
 
     def _prepare(self, scan: Scan, seed: int) -> Ground:
         need_directions(scan, self.name, self.least_directions)
-        groups, left = grouped(scan.gradients)
-        if not groups:
-            raise InputError(f"{self.name} needs a shell with at least 4 volumes, there is none.")
-        mask = object_mask(scan)
-        sigma = sigma_map(scan, mask)
-        noise = np.maximum(sigma, 1e-6 * float(scan.data.max()))
-        voxels = scan.data[mask]
-        mean = voxels.mean(0, dtype=np.float64).astype(np.float32)
-        moment = second_moment((voxels - mean) / noise[mask][:, None])
-        subspace = fit_subspace(moment, len(voxels), groups, seed)
-        if subspace is None:
-            raise InputError(f"{self.name} finds nothing that the volumes share: use splitq.")
-        mean = mean[subspace.volumes]
-        box = Box.around(mask)
-        part = scan.data[box.index].transpose(2, 0, 1, 3)[..., subspace.volumes]
-        y = (part - mean) / noise[box.index].transpose(2, 0, 1)[..., None]
-        inside = np.ascontiguousarray(mask[box.index].transpose(2, 0, 1))
-        y *= inside[..., None]
-        return Ground(mask, sigma, box, y, inside, mean, subspace, groups, left)
+        return ground_of(scan, seed, self.name)
 
     def _network(self, ground: Ground, seed: int) -> tuple[Expanded, int]:
         """A fresh network, no larger than the scan can teach without being learned by heart."""
@@ -142,7 +124,8 @@ class Splitnet:
         return net.to(memory_format=torch.channels_last), width  # type: ignore[call-overload]
 
     def _draw(self, ground: Ground, machine: Machine, seed: int) -> LatentDraw:
-        return LatentDraw(
+        kind = ChainDraw if self.chain else LatentDraw
+        return kind(
             ground.y, ground.inside, ground.subspace, ground.groups, seed, self.batch,
             self.patch, machine.device,
         )  # fmt: skip
@@ -167,27 +150,24 @@ class Splitnet:
         }
         return Weights({k: v.cpu() for k, v in net.latent.state_dict().items()}, record)
 
-    def _restored(self, weights: Weights, ground: Ground, scan: Scan, machine: Machine) -> Denoised:
+    def _restored(
+        self, weights: Weights, ground: Ground, scan: Scan, machine: Machine, seed: int
+    ) -> Denoised:
         subspace, sigma = ground.subspace, ground.sigma[ground.box.index].transpose(2, 0, 1)
         net = Latent(subspace.rank, weights.record["width"], self.depth)
         net.load_state_dict(weights.state)
         net = net.to(machine.device).eval()
-        matrix, level = subspace.latent(np.ones(len(subspace.volumes), bool))
-        told = torch.from_numpy(level.astype(np.float32))[None].to(machine.device)
         data = own_copy(scan.data)
         view = data[ground.box.index]
         for s in range(len(ground.y)):
-            z = (ground.y[s] @ matrix.T.astype(np.float32)).transpose(2, 0, 1)
-            with torch.inference_mode():
-                out = (
-                    net(torch.from_numpy(z[None].copy()).to(machine.device), told)[0].cpu().numpy()
-                )
-            y = out.transpose(1, 2, 0) @ subspace.components.T.astype(np.float32)
+            out = self._found(net, ground, s, machine, seed)
+            y = out @ subspace.components.T.astype(np.float32)
             clean = ground.mean + sigma[s][..., None] * y
             for i, volume in enumerate(subspace.volumes):
                 np.copyto(view[:, :, s, volume], clean[..., i].clip(0), where=ground.inside[s])
         record = {
             "training": weights.record,
+            "evaluations": len(self.steps) if self.chain else 1,
             "rank": subspace.rank,
             "component_snr": [round(float(d), 2) for d in subspace.signal / subspace.noise],
             "noise_over_sigma": round(subspace.noise**0.5, 4),
@@ -195,6 +175,21 @@ class Splitnet:
             "volumes_passed_through": {str(v): why for v, why in ground.left.items()},
         }
         return Denoised(data, ground.sigma, None, weights, record, ground.mask)
+
+    def _found(
+        self, net: Latent, ground: Ground, s: int, machine: Machine, seed: int
+    ) -> Float[np.ndarray, "h w k"]:
+        """The coordinates of slice s: one pass from the latent of all volumes, or a walk."""
+        subspace, y, inside = ground.subspace, ground.y[s], ground.inside[s]
+        matrix, level = subspace.latent(np.ones(len(subspace.volumes), bool))
+        f = _told(net, level, inside, machine.device)
+        with torch.inference_mode():
+            if self.chain:
+                walk = LatentWalk(subspace, self.steps, seed, device=machine.device)
+                return walk.slice(f, y, inside, s + (ground.box.z.start or 0))
+            z = (y @ matrix.T.astype(np.float32)).transpose(2, 0, 1)[None]
+            z = torch.from_numpy(z.copy()).to(machine.device)
+            return f(z, torch.ones_like(z[:, 0, 0, 0]))[0].cpu().numpy().transpose(1, 2, 0)
 
     def _budgeted(
         self, ground: Ground, machine: Machine, seed: int, begun: float, course: Course
@@ -204,8 +199,33 @@ class Splitnet:
         if not course.counted:
             net, _ = self._network(ground, seed)
             draw = self._draw(ground, machine, seed)
-            pace: Pace = measure(net.to(machine.device), draw, lambda: 0.0)
+            pace: Pace = measure(
+                net.to(machine.device), draw, lambda: self._evaluation(net, ground, machine, seed)
+            )
             left = self.minutes * 60 - (perf_counter() - begun)
-            iterations = plan_work(left, pace, 1).iterations
-            course.counted = {"minutes": None, "iterations": iterations}
+            work = plan_work(left, pace, len(self.steps) if self.chain else 1)
+            course.counted = {"minutes": None, "iterations": work.iterations}
+            if self.chain:
+                course.counted["evaluations"] = work.evaluations
         return replace(self, **course.counted)
+
+    def _evaluation(self, net: Expanded, ground: Ground, machine: Machine, seed: int) -> float:
+        """Seconds of one evaluation of all slices."""
+        one = replace(self, evaluations=1 if self.chain else None)
+        begun = perf_counter()
+        one._found(net.latent, ground, len(ground.y) // 2, machine, seed)
+        return (perf_counter() - begun) * len(ground.y)
+
+
+def _told(
+    net: Latent, level: Float[np.ndarray, "k"], inside: Bool[np.ndarray, "h w"], device: str
+) -> F:
+    """(x_t, s) → x_out: the network sees x_t/s, whose error has sd level/s; 0 off the mask."""
+    sd = torch.from_numpy(level.astype(np.float32))[None].to(device)
+    here = torch.from_numpy(inside.astype(np.float32)).to(device)
+
+    def f(x: Tensor, s: Tensor) -> Tensor:
+        out: Tensor = net(x / s[:, None, None, None], sd / s[:, None])
+        return out * here
+
+    return f

@@ -23,6 +23,20 @@ def split(
     return ~np.isin(volumes, held)
 
 
+def in_three(
+    groups: Groups, volumes: Int[np.ndarray, "m"], rng: np.random.Generator
+) -> tuple[Bool[np.ndarray, "m"], Bool[np.ndarray, "m"]]:
+    """Two disjoint sets of ``volumes`` that are seen; the third, held out, is neither.
+
+    What ``split`` holds out is the third; what it shows is split once more by the same rule,
+    the larger part first.
+    """
+    seen = split(groups, volumes, rng)
+    left = tuple(np.intersect1d(group, volumes[seen]) for group in groups)
+    first = split(left, volumes, rng) & seen
+    return first, seen & ~first
+
+
 def folds(
     groups: Groups, volumes: Int[np.ndarray, "m"], count: int, rng: np.random.Generator
 ) -> list[Bool[np.ndarray, "m"]]:

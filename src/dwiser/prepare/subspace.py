@@ -51,9 +51,34 @@ class Subspace:
         z_A = (W_AᵀW_A/ν + diag(1/s))⁻¹ W_Aᵀ y_A/ν, with ν the noise and s the signal; the
         prior keeps it finite however few volumes are chosen. Columns not chosen are 0.
         """
+        matrix, spread = self.posterior(chosen)
+        return matrix, np.sqrt(np.diag(spread))
+
+    def posterior(
+        self, chosen: Bool[np.ndarray, "m"]
+    ) -> tuple[Float[np.ndarray, "k m"], Float[np.ndarray, "k k"]]:
+        """``latent``'s matrix, and the covariance of z's error: the inverse above."""
         w = np.where(chosen[:, None], self.components, 0.0)
         spread = np.linalg.inv(w.T @ w / self.noise + np.diag(1 / self.signal))
-        return spread @ w.T / self.noise, np.sqrt(np.diag(spread))
+        return spread @ w.T / self.noise, spread
+
+    def noise_alone(
+        self, chosen: Bool[np.ndarray, "m"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "m k"]:
+        """How y of the chosen volumes becomes K channels of what no component explains.
+
+        y @ matrix has no signal; its noise has variance 1 in each channel, and is white
+        where twice as many volumes as components are chosen. The residual's directions are
+        mixed at random. All is 0 where there are no more volumes than components.
+        """
+        at = np.flatnonzero(chosen)
+        rest = np.linalg.qr(self.components[at], mode="complete")[0][:, self.rank :]
+        matrix = np.zeros(self.components.shape)
+        if rest.shape[1]:
+            directions = rng.standard_normal((max(rest.shape[1], self.rank), self.rank))
+            mixing = np.linalg.qr(directions)[0][: rest.shape[1]]
+            matrix[at] = rest @ (mixing / np.linalg.norm(mixing, axis=0)) / self.noise**0.5
+        return matrix
 
     def coordinates(
         self, chosen: Bool[np.ndarray, "m"]
