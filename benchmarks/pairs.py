@@ -6,20 +6,15 @@ iterations. ``python benchmarks/pairs.py [--snr 20] [--seed 301] [--iterations N
 
 import argparse
 import warnings
-from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 from record import save
+from slabs import Slab, phantom_slab
 
 import dwiser
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.tensor import angular_error, fit_tensor
 from dwiser.prepare.pairs import fit_prediction
-from dwiser.scan import Scan
-from dwiser.simulate import phantom
-
-SLAB = slice(22, 44)
 
 
 def main() -> None:
@@ -30,42 +25,29 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None)
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
-    whole = phantom(snr=asked.snr, seed=asked.seed)
-    scan = replace(whole.scan, data=whole.scan.data[:, :, SLAB].copy())
-    truth, mask = whole.truth[:, :, SLAB], whole.mask[:, :, SLAB]
-    rows = [scored("noisy", scan.data, scan, truth, mask, 0.0)]
+    made = phantom_slab(asked.snr, asked.seed)
+    scan, mask = made.scan, made.mask
+    rows = [scored("noisy", scan.data, made, 0.0)]
     begun = perf_counter()
     linear = scan.data.copy()
     prediction = fit_prediction(scan.data[mask])
     for v in range(scan.shape[3]):
         linear[mask, v] = prediction.of(scan.data[mask], v)
-    rows.append(
-        scored("linear prediction alone", linear, scan, truth, mask, perf_counter() - begun)
-    )
+    rows.append(scored("linear prediction alone", linear, made, perf_counter() - begun))
     settings = {} if asked.iterations is None else {"iterations": asked.iterations}
     for pairing in ("adjacent", "angular", "predicted"):
         result = dwiser.denoise(scan, seed=0, pairing=pairing, threads=asked.threads, **settings)
-        row = scored(pairing, result.data, scan, truth, mask, result.record["WallTimeSeconds"])
+        row = scored(pairing, result.data, made, result.record["WallTimeSeconds"])
         rows.append(row | {"mean_evaluations": result.record["sampling"]["mean_evaluations"]})
         print(rows[-1], flush=True)
     figures = {"b0_snr": asked.snr, "shape": scan.shape, "rows": rows, "settings": settings}
     print(save(f"pairs_snr{asked.snr:g}", asked.seed, figures))
 
 
-def scored(
-    name: str, data: np.ndarray, scan: Scan, truth: np.ndarray, mask: np.ndarray, seconds: float
-) -> dict[str, object]:
-    """NRMSE of the DWIs, RMSE of FA, median angle of V1 in degrees."""
-    dwis = ~scan.gradients.is_b0
-    error, signal = (data - truth)[mask][:, dwis], truth[mask][:, dwis]
-    ours, true = (fit_tensor(d, scan.gradients, mask) for d in (data, truth))
-    row = {
-        "pair": name,
-        "nrmse": round(float(np.sqrt(np.mean(error**2) / np.mean(signal**2))), 4),
-        "fa_rmse": round(float(np.sqrt(np.mean((ours.fa - true.fa)[mask] ** 2))), 4),
-        "v1_degrees": round(angular_error(ours.v1, true.v1, true.fa, mask).median, 2),
-        "seconds": round(seconds, 1),
-    }
+def scored(name: str, data: np.ndarray, made: Slab, seconds: float) -> dict[str, object]:
+    """A row of the table, printed."""
+    found = {key: round(value, 4) for key, value in made.scores(data).items()}
+    row = {"pair": name, **found, "seconds": round(seconds, 1)}
     print(row, flush=True)
     return row
 

@@ -1,10 +1,11 @@
 """The control: is a walk of many evaluations better than one? Same weights, more and more steps.
 
-``python benchmarks/steps.py phantom|real [--arms …]``: Di-Fusion with each pairing, trained with
-Fusion or the neighbour alone and with Di- or Gaussian noise (the laptop preset otherwise), then
-sampled with 1, 2, 4 and 12 evaluations from the same weights, and all 76 of Run-Walk where
-``--all-of`` names the arm; "as stopped" is the preset's own rule. Error and sharpness both. Arms
-that the record holds already, of the same scan and the same training, are kept.
+``python benchmarks/steps.py phantom|real [--method …]``: walks of 1, 2, 4 and 12 evaluations from
+the same weights, and all 76 of Run-Walk. ``difusion`` with each pairing, trained with Fusion or the
+neighbour alone and with Di- or Gaussian noise (the laptop preset otherwise; all 76 only where
+``--all-of`` names the arm; "as stopped" is the preset's own rule); ``splitnet`` along its chain,
+beside the single pass it is by default. Error and sharpness both. Arms that the record holds
+already, of the same scan and the same training, are kept.
 
 ``phantom``: 22 slices of a head of known truth. ``real``: 22 slices of sherbrooke_1p8mm in the
 folder that DWISER_DATA names, 5 directions held out raw.
@@ -17,7 +18,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from operator import itemgetter
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -25,18 +25,19 @@ from typing import Any
 import numpy as np
 from real_peers import slab
 from record import RESULTS, save
+from slabs import phantom_slab
 
 from dwiser.errors import DwiserWarning
 from dwiser.evaluate.edges import edge_blur
 from dwiser.evaluate.heldout import held_out_score, leave_out, predict_dti, predict_sh
-from dwiser.evaluate.tensor import angular_error, fit_tensor, pick
+from dwiser.evaluate.tensor import pick
 from dwiser.machine import find_machine, limited
 from dwiser.methods.difusion import Difusion
 from dwiser.methods.registry import build
+from dwiser.methods.splitnet import Splitnet
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.scan import Scan
-from dwiser.simulate import phantom
 
 PAIRINGS, FUSIONS, NOISES = (
     ("predicted", "angular", "adjacent"),
@@ -44,7 +45,8 @@ PAIRINGS, FUSIONS, NOISES = (
     ("shuffled", "gaussian"),
 )
 EVALUATIONS = (1, 2, 4, 12)
-SLAB, REAL, SLICES, HELD_OUT = slice(22, 44), "sherbrooke_1p8mm", 22, 5
+REAL, SLICES, HELD_OUT = "sherbrooke_1p8mm", 22, 5
+Row = dict[str, Any]
 Score = Callable[[np.ndarray], dict[str, float]]
 
 
@@ -58,23 +60,23 @@ class Case:
     about: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Arm:
+    """What is trained, what it is called in the table, and the ways that its weights are used."""
+
+    about: dict[str, str]
+    method: Any
+    ends: dict[str, Any]
+
+
 def made_phantom(seed: int, snr: float) -> Case:
     """The slab of a phantom: NRMSE, FA, V1 and the width of the edges against the truth."""
-    whole = phantom(snr=snr, seed=seed)
-    scan = replace(whole.scan, data=whole.scan.data[:, :, SLAB].copy())
-    truth, mask = whole.truth[:, :, SLAB], whole.mask[:, :, SLAB]
-    dwis = ~scan.gradients.is_b0
-    true = fit_tensor(truth, scan.gradients, mask)
+    made = phantom_slab(snr, seed)
+    scan, dwis = made.scan, ~made.scan.gradients.is_b0
 
     def score(data: np.ndarray) -> dict[str, float]:
-        error, signal = (data - truth)[mask][:, dwis], truth[mask][:, dwis]
-        ours = fit_tensor(data, scan.gradients, mask)
-        return {
-            "nrmse": float(np.sqrt(np.mean(error**2) / np.mean(signal**2))),
-            "fa_rmse": float(np.sqrt(np.mean((ours.fa - true.fa)[mask] ** 2))),
-            "v1_degrees": angular_error(ours.v1, true.v1, true.fa, mask).median,
-            "edge_mm": edge_blur(data[..., dwis], truth[..., dwis], mask, scan.voxel_size).fwhm,
-        }
+        blur = edge_blur(data[..., dwis], made.truth[..., dwis], made.mask, scan.voxel_size)
+        return {**made.scores(data), "edge_mm": blur.fwhm}
 
     about = {"name": "phantom", "shape": list(scan.shape), "b0_snr": snr, "seed": seed}
     return Case(scan, score, score(scan.data), about)
@@ -109,68 +111,87 @@ def made_real(seed: int) -> Case:
     return Case(scan, score, score(scan.data), about)
 
 
-def walked(
-    method: Difusion, case: Case, seed: int, counts: tuple[int | None, ...]
-) -> Iterator[dict[str, Any]]:
-    """One training, then the same weights down walks of ``counts`` evaluations (None: 76)."""
+def difusion_arms(asked: argparse.Namespace) -> Iterator[Arm]:
+    """Each pairing, Fusion or not, Di- or not; walks without a stop rule, then the preset's own."""
+    for fusion, noise, pairing in product(FUSIONS, NOISES, asked.pairings.split(",")):
+        about = {"pairing": pairing, "fusion": fusion, "noise": noise}
+        method = build("difusion", "laptop", about | {"iterations": asked.iterations or 3000})
+        assert isinstance(method, Difusion)
+        last: tuple[None, ...] = (None,) if f"{fusion}/{noise}" in asked.all_of.split(",") else ()
+        ends = {
+            str(n or "all"): replace(method, stop="never", evaluations=n)
+            for n in (*EVALUATIONS, *last)
+        }
+        yield Arm(about, method, ends | {"as stopped": method})
+
+
+def splitnet_arms(asked: argparse.Namespace) -> Iterator[Arm]:
+    """The chain of three disjoint sets, and the single pass trained as one."""
+    settings = {"iterations": asked.iterations} if asked.iterations else {}
+    plain = build("splitnet", "laptop", settings)
+    assert isinstance(plain, Splitnet)
+    method = replace(plain, chain=True)
+    about = {"pairing": "disjoint", "fusion": "target", "noise": "shuffled"}
+    counts = (*EVALUATIONS, None)
+    yield Arm(about, method, {str(n or "all"): replace(method, evaluations=n) for n in counts})
+    yield Arm({"pairing": "disjoint", "fusion": "none", "noise": "none"}, plain, {"1": plain})
+
+
+def walked(arm: Arm, case: Case, seed: int) -> Iterator[Row]:
+    """One training, then the same weights to each of the arm's ends."""
     machine = find_machine("cpu", 1)
     with limited(machine):
         begun = process_time()
-        weights = method.fit(case.scan, machine=machine, seed=seed)
+        weights = arm.method.fit(case.scan, machine=machine, seed=seed)
         trained = process_time() - begun
-        ends = [(str(n or "all"), replace(method, stop="never", evaluations=n)) for n in counts]
-        for name, end in [*ends, ("as stopped", method)]:
+        for name, end in arm.ends.items():
             begun = process_time()
             result = end.apply(weights, case.scan, machine=machine, seed=seed)
+            sampling = result.record.get("sampling", {})
+            mean = sampling.get("mean_evaluations", result.record.get("evaluations"))
+            seconds = round(process_time() - begun, 1)
             yield {
-                "pairing": method.pairing, "fusion": method.fusion, "noise": method.noise,
-                "evaluations": name,
-                "mean_evaluations": result.record["sampling"]["mean_evaluations"],
+                **arm.about, "evaluations": name, "mean_evaluations": mean,
                 **{k: round(float(v), 5) for k, v in case.score(result.data).items()},
-                "training_cpu_seconds": round(trained, 1),
-                "sampling_cpu_seconds": round(process_time() - begun, 1),
+                "training_cpu_seconds": round(trained, 1), "sampling_cpu_seconds": seconds,
             }  # fmt: skip
 
 
-def kept(name: str, figures: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the record ``name`` whole arms of which are there, if its ``figures`` agree."""
+def kept(name: str, figures: dict[str, Any]) -> list[Row]:
+    """The rows of the record ``name``, if its ``figures`` agree."""
     path = RESULTS / f"{name}.json"
-    if not path.exists():
-        return []
-    old: dict[str, Any] = json.loads(path.read_text())
-    if {**old, **figures} != old:
-        return []
-    arm = itemgetter("pairing", "fusion", "noise")
-    whole = {arm(row) for row in old["rows"] if row.get("evaluations") == "as stopped"}
-    return [row for row in old["rows"] if row["pairing"] == "noisy" or arm(row) in whole]
+    old: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return old["rows"] if old and {**old, **figures} == old else []
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scan", choices=["phantom", "real"])
+    parser.add_argument("--method", choices=ARMS, default="difusion")
     parser.add_argument("--snr", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=302, help="of the phantom, or of the split")
     parser.add_argument("--pairings", default=",".join(PAIRINGS))
     parser.add_argument("--all-of", default="target/shuffled", help="arms walked to the end")
-    parser.add_argument("--iterations", type=int, default=3000)
+    parser.add_argument("--iterations", type=int, help="of the training; the preset's if not given")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
     case = made_phantom(asked.seed, asked.snr) if asked.scan == "phantom" else made_real(asked.seed)
-    figures: dict[str, Any] = {"scan": case.about, "iterations": asked.iterations}
-    rows = kept(f"steps_{asked.scan}", figures) or [{"pairing": "noisy", **case.noisy}]
-    figures["rows"] = rows
-    for fusion, noise, pairing in product(FUSIONS, NOISES, asked.pairings.split(",")):
-        settings = {"pairing": pairing, "fusion": fusion, "noise": noise}
-        method = build("difusion", "laptop", settings | {"iterations": str(asked.iterations)})
-        assert isinstance(method, Difusion)
-        if any({**row, **settings} == row for row in rows):
+    arms = list(ARMS[asked.method](asked))
+    figures: dict[str, Any] = {"scan": case.about, "iterations": arms[0].method.iterations}
+    name = f"steps_{asked.scan}" + ("" if asked.method == "difusion" else f"_{asked.method}")
+    rows = kept(name, figures) or [{"pairing": "noisy", **case.noisy}]
+    for arm in arms:
+        done = [row for row in rows if {**row, **arm.about} == row]
+        if {row["evaluations"] for row in done} >= set(arm.ends):
             continue
-        last: tuple[None, ...] = (None,) if f"{fusion}/{noise}" in asked.all_of.split(",") else ()
-        for row in walked(method, case, 0, (*EVALUATIONS, *last)):
+        rows = [row for row in rows if row not in done]
+        for row in walked(arm, case, 0):
             rows.append(row)
             print(row, flush=True)
-            save(f"steps_{asked.scan}", asked.seed, figures)
+            save(name, asked.seed, figures | {"rows": rows})
 
+
+ARMS = {"difusion": difusion_arms, "splitnet": splitnet_arms}
 
 if __name__ == "__main__":
     main()
