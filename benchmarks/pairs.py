@@ -36,7 +36,9 @@ def main() -> None:
     rows.append(scored("linear prediction alone", linear, made, perf_counter() - begun))
     settings = {} if asked.iterations is None else {"iterations": asked.iterations}
     for pairing in ("adjacent", "angular", "predicted"):
-        result = dwiser.denoise(scan, seed=0, pairing=pairing, threads=asked.threads, **settings)
+        result = dwiser.denoise(
+            scan, "difusion", seed=0, pairing=pairing, threads=asked.threads, **settings
+        )
         row = scored(pairing, result.data, made, result.record["WallTimeSeconds"])
         rows.append(row | {"mean_evaluations": result.record["sampling"]["mean_evaluations"]})
         print(rows[-1], flush=True)

@@ -133,10 +133,35 @@ def steps(told: Told) -> str:
     )  # fmt: skip
 
 
+def budgets(told: Told) -> str:
+    """Errors against CPU seconds, and where a method that trains passes one that does not."""
+    rows, scores = told["rows"], {"nrmse": "NRMSE", "fa_rmse": "FA", "v1_degrees": "V1"}
+    shown = {s: name for s, name in scores.items() if any(s in r for r in rows)}
+    cells = (
+        [f"`{r['method']}`", r["iterations"], r["cpu_s"], *(_figure(r.get(s)) for s in shown)]
+        for r in rows
+    )
+    text = table(["method", "iterations", "CPU s", *shown.values()], cells)
+    trained = dict.fromkeys(r["method"] for r in rows if r["budget_s"] is not None)
+    return text + "".join(_passes(rows, method) for method in trained)
+
+
+def _passes(rows: list[Told], method: str) -> str:
+    """One line: from how many CPU seconds on the DWIs' error is below each point's."""
+    own = sorted((r for r in rows if r["method"] == method), key=lambda r: r["cpu_s"])
+    said = []
+    for point in (r for r in rows if r["budget_s"] is None):
+        below = [r["cpu_s"] for r in own if r["nrmse"] < point["nrmse"]]
+        when = f"from {below[0]:.0f} s on" if below else f"not in {own[-1]['cpu_s']:.0f} s"
+        said.append(f"`{point['method']}` {when}")
+    return f"\n`{method}` errs less in the DWIs than {', '.join(said)}.\n"
+
+
 FILLED: dict[str, Callable[[Told], str]] = {
     "coverage": coverage, "splits": splits, "scaling_splitq": scaling,
     "scaling_splitq_large": scaling_large, "peers_rician": peers, "peers_nc-chi": peers,
     "real_peers": real_peers, "steps_phantom": steps, "steps_real": steps,
+    "steps_phantom_splitnet": steps, "steps_real_splitnet": steps, "budgets": budgets,
 }  # fmt: skip
 
 

@@ -157,6 +157,14 @@ def test_pure_noise_stays_without_structure(machine) -> None:
         assert rest.std() < 0.25 * noise.std()
 
 
+@pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+def test_minutes_buy_iterations_and_evaluations(machine, small) -> None:
+    method = build("splitnet", "smoke", {"minutes": 0.01, "chain": True})
+    record = method.denoise(small.scan, machine=machine, seed=0).record
+    assert 1 <= record["evaluations"] <= 76
+    assert record["training"]["iterations"] < 1000
+
+
 def test_evaluations_are_the_chains() -> None:
     with pytest.raises(InputError, match="chain=yes"):
         build("splitnet", "smoke", {"evaluations": 3})

@@ -4,6 +4,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from budgets_figure import PICTURE, digest, drawn_from, figure, recorded
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "measured.py"
 
@@ -33,3 +34,31 @@ def test_what_was_not_measured_is_said_to_be_so(script, tmp_path) -> None:
     assert script.filled(page, tmp_path) == (
         "a\n<!-- measured: coverage -->\n*Not measured yet.*\n<!-- end -->\nb\n"
     )
+
+
+def test_the_picture_of_budgets_is_of_the_recorded_rows() -> None:
+    assert drawn_from(PICTURE) == digest(recorded()), "run python scripts/budgets_figure.py"
+
+
+def test_the_picture_draws_a_line_for_what_trains_and_a_point_for_what_does_not() -> None:
+    def row(method: str, seconds: float, error: float) -> dict:
+        return {"method": method, "cpu_s": seconds, "nrmse": error, "fa_rmse": error}
+
+    rows = [row("noisy", 0, 0.1), row("peer", 9, 0.04), row("net", 60, 0.03), row("net", 30, 0.05)]
+    for panel in figure(rows).axes:
+        peer, net, noisy = panel.lines
+        assert (list(peer.get_xdata()), peer.get_linestyle()) == ([9], "None")
+        assert (list(net.get_xdata()), list(net.get_ydata())) == ([30, 60], [0.05, 0.03])
+        assert set(noisy.get_ydata()) == {0.1}
+        assert panel.get_xscale() == "log"
+
+
+def test_it_is_said_from_how_much_work_on_a_network_passes_a_peer(script) -> None:
+    rows = [
+        {"method": "peer", "budget_s": None, "iterations": None, "cpu_s": 9.0, "nrmse": 0.04},
+        {"method": "ours", "budget_s": None, "iterations": None, "cpu_s": 8.0, "nrmse": 0.02},
+        {"method": "net", "budget_s": 30.0, "iterations": 10, "cpu_s": 31.0, "nrmse": 0.05},
+        {"method": "net", "budget_s": 60.0, "iterations": 20, "cpu_s": 62.0, "nrmse": 0.03},
+    ]
+    said = script.budgets({"rows": rows}).splitlines()[-1]
+    assert said == "`net` errs less in the DWIs than `peer` from 62 s on, `ours` not in 62 s."
