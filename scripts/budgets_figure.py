@@ -17,7 +17,7 @@ from PIL import Image
 HOME = Path(__file__).parent.parent
 PICTURE = HOME / "docs" / "budgets.png"
 RESULTS = HOME / "benchmarks" / "results" / "budgets.json"
-TICKS = (10, 30, 60, 120, 240, 480)
+TICKS = (3, 10, 30, 60, 120, 240, 480)
 SCORES = {"nrmse": "NRMSE of the DWIs", "fa_rmse": "RMSE of FA"}
 MARK = "Rows"  # the key of the digest in the picture's text
 Rows = list[dict[str, Any]]
@@ -59,7 +59,7 @@ def figure(rows: Rows) -> Figure:
         ax.set_xticks([], minor=True)
         ax.set_ylim(bottom=0)
         titled(ax, name, "CPU seconds, all of a run", "")
-    legend_below(drawn, panels[0], 5)
+    legend_below(drawn, panels[0], len(methods) + 1)
     return drawn
 
 

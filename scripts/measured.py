@@ -122,15 +122,25 @@ def steps(told: Told) -> str:
     """Errors and sharpness against the number of evaluations from the same weights."""
     rows = told["rows"]
     scores = [k for k in rows[0] if k != "pairing"]
-    heads = ["pair", "fusion", "noise", "evaluations", *scores]
-    return table(
-        heads,
-        [
-            [r["pairing"], *(r.get(k) for k in ("fusion", "noise", "evaluations")),
-             *(f"{r[s]:.4g}" for s in scores)]
-            for r in rows
-        ],
-    )  # fmt: skip
+    arm = ("pairing", "fusion", "noise")
+    cells = (
+        [*(r.get(k) for k in (*arm, "evaluations")), *(f"{r[s]:.4g}" for s in scores)] for r in rows
+    )
+    text = table(["pair", "fusion", "noise", "evaluations", *scores], cells)
+    arms = dict.fromkeys(tuple(r[k] for k in arm) for r in rows if "evaluations" in r)
+    for one in arms:
+        own = {r["evaluations"]: r for r in rows if tuple(r.get(k) for k in arm) == one}
+        walks = [n for n in own if n not in ("1", "as stopped")]
+        if "1" in own and walks:
+            ends = (f"{s} {_changes(own, walks, s)}" for s in (scores[0], scores[-1]))
+            text += f"\n{', '.join(one)}, against one evaluation: {'; '.join(ends)}.\n"
+    return text
+
+
+def _changes(own: dict[str, Told], walks: Sequence[str], score: str) -> str:
+    """How much a score changes from one evaluation to each longer walk."""
+    first = own["1"][score]
+    return ", ".join(f"{own[n][score] / first - 1:+.1%} ({n})" for n in walks)
 
 
 def budgets(told: Told) -> str:

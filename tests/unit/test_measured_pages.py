@@ -62,3 +62,15 @@ def test_it_is_said_from_how_much_work_on_a_network_passes_a_peer(script) -> Non
     ]
     said = script.budgets({"rows": rows}).splitlines()[-1]
     assert said == "`net` errs less in the DWIs than `peer` from 62 s on, `ours` not in 62 s."
+
+
+def test_it_is_said_what_a_longer_walk_changes(script) -> None:
+    arm = {"pairing": "p", "fusion": "f", "noise": "n"}
+    rows = [
+        {"pairing": "noisy", "nrmse": 0.1, "edge_mm": 0.0},
+        {**arm, "evaluations": "1", "nrmse": 0.04, "edge_mm": 2.0},
+        {**arm, "evaluations": "all", "nrmse": 0.05, "edge_mm": 1.9},
+        {**arm, "evaluations": "as stopped", "nrmse": 0.04, "edge_mm": 2.0},
+    ]
+    said = script.steps({"rows": rows}).splitlines()[-1]
+    assert said == ("p, f, n, against one evaluation: nrmse +25.0% (all); edge_mm -5.0% (all).")
