@@ -123,24 +123,26 @@ def steps(told: Told) -> str:
     rows = told["rows"]
     scores = [k for k in rows[0] if k != "pairing"]
     arm = ("pairing", "fusion", "noise")
-    cells = (
+    lines = (
         [*(r.get(k) for k in (*arm, "evaluations")), *(f"{r[s]:.4g}" for s in scores)] for r in rows
     )
-    text = table(["pair", "fusion", "noise", "evaluations", *scores], cells)
-    arms = dict.fromkeys(tuple(r[k] for k in arm) for r in rows if "evaluations" in r)
+    text = table([*arm, "evaluations", *scores], lines)
+    arms = list(dict.fromkeys(tuple(r[k] for k in arm) for r in rows if "evaluations" in r))
+    walks = dict.fromkeys(r["evaluations"] for r in rows if "evaluations" in r)
+    walks = [n for n in walks if n not in ("1", "as stopped")]
+    changes = []
     for one in arms:
         own = {r["evaluations"]: r for r in rows if tuple(r.get(k) for k in arm) == one}
-        walks = [n for n in own if n not in ("1", "as stopped")]
-        if "1" in own and walks:
-            ends = (f"{s} {_changes(own, walks, s)}" for s in (scores[0], scores[-1]))
-            text += f"\n{', '.join(one)}, against one evaluation: {'; '.join(ends)}.\n"
-    return text
+        if len(own) > 1:
+            cells = [_change(own, n, s) for s in (scores[0], scores[-1]) for n in walks]
+            changes.append([*one, *cells])
+    heads = [f"{s}, {n}" for s in (scores[0], scores[-1]) for n in walks]
+    return f"{text}\nAgainst one evaluation:\n\n{table([*arm, *heads], changes)}"
 
 
-def _changes(own: dict[str, Told], walks: Sequence[str], score: str) -> str:
-    """How much a score changes from one evaluation to each longer walk."""
-    first = own["1"][score]
-    return ", ".join(f"{own[n][score] / first - 1:+.1%} ({n})" for n in walks)
+def _change(own: dict[str, Told], walk: str, score: str) -> str | None:
+    """How much a score changes from one evaluation to a longer walk."""
+    return f"{own[walk][score] / own['1'][score] - 1:+.1%}" if walk in own else None
 
 
 def budgets(told: Told) -> str:

@@ -71,6 +71,11 @@ def test_it_is_said_what_a_longer_walk_changes(script) -> None:
         {**arm, "evaluations": "1", "nrmse": 0.04, "edge_mm": 2.0},
         {**arm, "evaluations": "all", "nrmse": 0.05, "edge_mm": 1.9},
         {**arm, "evaluations": "as stopped", "nrmse": 0.04, "edge_mm": 2.0},
+        {**arm, "noise": "no", "evaluations": "1", "nrmse": 0.03, "edge_mm": 2.0},
     ]
-    said = script.steps({"rows": rows}).splitlines()[-1]
-    assert said == ("p, f, n, against one evaluation: nrmse +25.0% (all); edge_mm -5.0% (all).")
+    said = script.steps({"rows": rows}).split("Against one evaluation:\n\n")[1]
+    assert said.splitlines() == [
+        "| pairing | fusion | noise | nrmse, all | edge_mm, all |",
+        "|---|---|---|---|---|",
+        "| p | f | n | +25.0% | -5.0% |",
+    ]
