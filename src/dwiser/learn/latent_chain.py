@@ -46,7 +46,7 @@ class ChainDraw(LatentDraw):
         own, other = (float(w) for w in fusion_weights(self.schedule, t))
         a, b = in_three(self.groups, self.subspace.volumes, rng)
         (of_a, spread_a), (of_b, spread_b) = (self.subspace.posterior(v) for v in (a, b))
-        fused = y @ fuse(of_b, of_a, own, other).T.astype(np.float32)
+        fused = y @ np.asarray(fuse(of_b, of_a, own, other), np.float32).T
         xi = shuffled_noise(self.subspace, y, inside, a | b, spread_a, rng)
         shared = spread_a / self.subspace.signal @ spread_b
         error = own**2 * spread_b + other**2 * spread_a + own * other * (shared + shared.T)
@@ -87,7 +87,7 @@ class LatentWalk:
         kept = self.subspace.signal / (self.subspace.signal + self.subspace.noise)
         shrunk = torch.from_numpy(kept.astype(np.float32))[:, None, None].to(self.device)
         s = float(self.schedule.level(self.steps[0] + 1))
-        state = forward(y @ matrix.T.astype(np.float32), xi, s).astype(np.float32)
+        state = np.asarray(forward(y @ matrix.T.astype(np.float32), xi, s), np.float32)
         start = torch.from_numpy(state.transpose(2, 0, 1)[None].copy()).to(self.device)
         unturned = torch.zeros(1, len(self.steps), dtype=torch.long, device=self.device)
         done = sample(
