@@ -51,7 +51,8 @@ class ChainDraw(LatentDraw):
         shared = spread_a / self.subspace.signal @ spread_b
         error = own**2 * spread_b + other**2 * spread_a + own * other * (shared + shared.T)
         error += (1 - s**2) / s**2 * spread_a
-        return Seen(forward(fused, xi, s) / s, np.sqrt(np.diag(error)), a | b)
+        state = np.asarray(forward(fused, xi, s), np.float32)
+        return Seen(state / np.float32(s), np.sqrt(np.diag(error)), a | b)
 
 
 @dataclass(frozen=True, eq=False)
