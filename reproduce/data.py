@@ -11,6 +11,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.evaluate.tensor import pick
 from dwiser.io import load
 from dwiser.scan import Scan
+from dwiser.seeds import stream
 from dwiser.simulate import Simulation, phantom
 from reproduce.protocol import Run
 
@@ -54,6 +55,14 @@ def real(run: Run) -> tuple[Scan | None, str]:
         scan = Scan(scan.data[middle].copy(), affine, scan.gradients)
         name += f", its middle {'×'.join(map(str, sides))} voxels"
     return scan, name
+
+
+def dealt(scan: Scan, count: int, seed: int) -> tuple[Scan, Scan]:
+    """Some of the directions, drawn at random, and the others; each with every b0."""
+    b0s, dwis = (np.flatnonzero(g) for g in (scan.gradients.is_b0, ~scan.gradients.is_b0))
+    drawn = stream(seed, "subset").permutation(dwis)
+    some, others = (np.sort(np.concatenate([b0s, part])) for part in (drawn[:count], drawn[count:]))
+    return volumes_of(scan, some), volumes_of(scan, others)
 
 
 def volumes_of(scan: Scan, volumes: np.ndarray) -> Scan:

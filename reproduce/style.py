@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 COLOURS = "#0072B2", "#D55E00", "#000000", "#56B4E9", "#CC79A7", "#E69F00", "#7F7F7F", "#5D3A9B"
 MARKERS = "o", "s", "^", "D", "v", "P", "X", "*"
 LINES = "-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2))
-PANEL = 3.4  # inches
+PANEL = 3.4  # inches: two side by side fill a page's width
+NARROW = 2.3  # three side by side do
 FONT = {"font.size": 9}
 
 
