@@ -9,6 +9,8 @@ MARKERS = "o", "s", "^", "D", "v", "P", "X", "*"
 LINES = "-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2))
 PANEL = 3.4  # inches: two side by side fill a page's width
 NARROW = 2.3  # three side by side do
+WIDTH = 7.3  # of a printed page
+COLUMNS = 5  # small pictures side by side on it
 FONT = {"font.size": 9}
 
 
