@@ -119,7 +119,7 @@ def drawn(record: Mapping[str, Any], titles: Mapping[str, str]) -> Figure:
                 shown = _map(axes[2 * down + j, across], read(row[name]), places[source], norm)
                 axes[2 * down + j, across].set_title(told, fontsize=7.5, pad=2)
         bar = part.colorbar(shown, ax=axes, shrink=0.6, pad=0.01, aspect=30)
-        bar.set_label("streamlines in a voxel (most along the view)", fontsize=8)
+        bar.set_label("streamlines in a voxel", fontsize=8)
         bar.ax.tick_params(labelsize=7.5)
     return figure
 

@@ -17,7 +17,7 @@ from dwiser.evaluate.tensor import RANGES, TensorMaps, fit_tensor, map_fidelity
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
 from reproduce.arms import ALL, DIFUSION, NOISY, PREDICTED, SPLITQ, denoised
-from reproduce.claims import Claim, Told, judged, spread, table, verdict
+from reproduce.claims import AGREES, Claim, Told, judged, spread, table, verdict
 from reproduce.data import dealt, made, real
 from reproduce.poster import poster
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
@@ -168,7 +168,6 @@ def _claims(record: Record, sources: list[str], printed: dict[str, Any]) -> list
     return claims
 
 
-AGREES = 0.8  # rank correlation of two orders of seven: one in fifty by chance
 EXPERIMENT = Experiment(
     "table1", "Table 1: maps of the tensor, every method", SETTINGS, measure, tell
 )
