@@ -63,31 +63,45 @@ class Course:
 
 
 def tracked(label: str, data: np.ndarray, course: Course, seed: int) -> dict[str, Any]:
-    """Streamlines that start, arrive, are valid where the bundle is known; coherency; density.
+    """Streamlines that start and arrive, their coherency and their density."""
+    row: dict[str, Any] = {"method": label}
+    try:
+        lines = bundle(
+            data, course.scan.gradients, course.near, course.scan.affine, course.start, seed=seed
+        )
+    except CannotMeasure as why:
+        return row | judged([], course) | {"why": str(why)}
+    row |= judged(lines, course)
+    try:
+        return row | vars(coherency(arrived(lines, course), course.scan.affine, seed=seed))
+    except CannotMeasure as why:
+        return row | {"why": str(why)}
+
+
+def judged(lines: list[np.ndarray], course: Course) -> dict[str, Any]:
+    """How many start, arrive, are valid where the bundle is known; density maps.
 
     The maps are of what is kept (valid; of an unknown bundle: arrived) and of all others.
     """
-    affine, table = course.scan.affine, course.scan.gradients
-    row: dict[str, Any] = {"method": label}
-    try:
-        lines = bundle(data, table, course.near, affine, course.start, seed=seed)
-    except CannotMeasure as why:
-        nothing = course.density([])
-        return row | {"started": 0, "found": 0, "valid": 0, "invalid": 0, "why": str(why),
-                      KEPT: nothing, LOST: nothing}  # fmt: skip
-    arrived = np.all([reaches(lines, affine, end) for end in course.ends], axis=0)
-    kept = arrived
+    through = held = _reaching(lines, course)
+    row: dict[str, Any] = {"started": len(lines), "found": int(through.sum())}
     if len(course.ends) == 1:
-        kept = is_valid(lines, affine, course.inside, (course.start, course.ends[0]))
-        row |= {"valid": int(kept.sum()), "invalid": int((~kept).sum())}
-    row |= {"started": len(lines), "found": int(arrived.sum())}
-    for name, chosen in ((KEPT, kept), (LOST, ~kept)):
-        row[name] = course.density([x for x, held in zip(lines, chosen, strict=True) if held])
-    try:
-        through = [x for x, held in zip(lines, arrived, strict=True) if held]
-        return row | vars(coherency(through, affine, seed=seed))
-    except CannotMeasure as why:
-        return row | {"why": str(why)}
+        ends = course.start, course.ends[0]
+        held = is_valid(lines, course.scan.affine, course.inside, ends) if lines else through
+        row |= {"valid": int(held.sum()), "invalid": int((~held).sum())}
+    for name, chosen in ((KEPT, held), (LOST, ~held)):
+        row[name] = course.density([x for x, yes in zip(lines, chosen, strict=True) if yes])
+    return row
+
+
+def arrived(lines: list[np.ndarray], course: Course) -> list[np.ndarray]:
+    return [x for x, yes in zip(lines, _reaching(lines, course), strict=True) if yes]
+
+
+def _reaching(lines: list[np.ndarray], course: Course) -> np.ndarray:
+    if not lines:
+        return np.zeros(0, bool)
+    return np.all([reaches(lines, course.scan.affine, end) for end in course.ends], axis=0)
 
 
 def written(grid: np.ndarray) -> list[str]:
