@@ -35,7 +35,7 @@ SMOKE = Setting((40, 48, 16), 24, 2, preset="smoke", iterations=2,
 SETTINGS = {
     "smoke": SMOKE,
     "here": Setting((40, 48, 16), 24, 4, iterations=200, seeds=1,
-                    more={"crop": (60, 20, 34), "voxels": 100, "methods": tuple(METHODS)}),
+                    more={"crop": (52, 16, 30), "voxels": 100, "methods": tuple(METHODS)}),
     "full": replace(FULL, seeds=1, more={"crop": (0, 0, 0), "voxels": VOXELS,
                                          "methods": tuple(METHODS)}),
 }  # fmt: skip
