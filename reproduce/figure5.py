@@ -110,7 +110,7 @@ def draw(record: Record) -> Figure:
         for i, (ax, row) in enumerate(zip(mine, rows, strict=True)):
             for j, (target, values) in enumerate((("raw", "raw"), ("denoised", "measured"))):
                 name = f"measured: {target}"
-                ax.plot(row[values], row["predicted"], label=name, alpha=0.75, **FACES[j], **dot(j))
+                ax.plot(row[values], row["predicted"], label=name, alpha=0.75, **dot(j) | FACES[j])
             ax.set(xlim=(low - room, high + room), ylim=(low - room, high + room))
             ax.axline((low, low), slope=1, color="0.7", linewidth=0.8, zorder=0)
             told = f"R² {row['voxel_r2_raw']:.2f} raw, {row['voxel_r2_denoised']:.2f} den."
