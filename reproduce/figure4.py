@@ -37,7 +37,7 @@ SMOKE = Setting((26, 30, 26), 15, 2, preset="smoke", iterations=2,
 SETTINGS = {
     "smoke": SMOKE,
     "here": Setting((40, 48, 40), 28, 4, iterations=200, seeds=1,
-                    more={"methods": tuple(METHODS), "crop": (44, 10, 24)}),
+                    more={"methods": tuple(METHODS), "crop": (44, 8, 22)}),
     "full": replace(FULL, seeds=1, more={"methods": tuple(METHODS), "crop": (0, 0, 0)}),
 }  # fmt: skip
 

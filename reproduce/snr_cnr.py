@@ -40,7 +40,7 @@ SETTINGS = {
         4,
         iterations=200,
         seeds=1,
-        more={"crop": (48, 20, 20), "methods": tuple(METHODS)},
+        more={"crop": (40, 16, 16), "methods": tuple(METHODS)},
     ),
     "full": replace(FULL, seeds=1, more={"crop": (0, 0, 0), "methods": tuple(METHODS)}),
 }
