@@ -20,7 +20,8 @@ from reproduce.style import NARROW, canvas, legend_below, line, titled
 TCS = 100, 200, 300, 400, 500, 600, 700, 800, 900, 999
 FEW = 100, 300, 400, 500, 700, 999
 WALK, SINGLE, NOISY = "walk", "single pass", "noisy"
-SCORES = {"r2": "R², denoised (the poster's)", "r2_raw": "R², raw", "nrmse": "NRMSE, truth"}
+SCORES = {"r2": "R², denoised (the poster's)", "r2_raw": "R², raw", "nrmse": "true error"}
+AXES = {"r2": "R²", "r2_raw": "R²", "nrmse": "NRMSE"}
 PANELS = ((PHANTOM, "r2"), (PHANTOM, "r2_raw"), (PHANTOM, "nrmse"), (REAL, "r2"),
           (REAL, "r2_raw"))  # fmt: skip
 CONSISTENT = 0.02  # R² may vary by this much among the Tc that are called consistent
@@ -97,7 +98,7 @@ def draw(record: Record) -> Figure:
         level = noisy(record, score, source)
         ax.axhline(level, label="noisy scan", color="0.5", linewidth=1.2, linestyle=(0, (1, 1)))
         ax.axvline(poster()["figure7"]["consistent_below"], color="0.8", linewidth=0.8, zorder=0)
-        titled(ax, f"{SOURCES[source]}: {SCORES[score]}", "Tc", score.split("_")[0].upper())
+        titled(ax, f"{SOURCES[source]}:\n{SCORES[score]}", "Tc", AXES[score])
         ax.set_ylim(bottom=0)
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
