@@ -13,15 +13,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
-from dwiser.evaluate.edges import lesion_contrast
 from dwiser.simulate import Simulation
 from reproduce.arms import ALL, DIFUSION, PREDICTED, SPLITQ, Result, denoised
 from reproduce.artefacts import KINDS, corrupted, pure_noise, slope
 from reproduce.claims import Claim, Told, qualified, table, verdict
-from reproduce.data import made, nrmse
+from reproduce.data import made
 from reproduce.floor import FLOOR_SNR, FLOORS, MASKED, WEAK, asked, at_floor, background, bias
+from reproduce.lesions import View, drawn, kept
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
-from reproduce.style import NARROW, canvas, dot, titled
+from reproduce.style import WIDTH, dot, plain, titled
 
 METHODS = "Noisy", "MPPCA", "P2S", DIFUSION, PREDICTED, SPLITQ
 UNSURE = DIFUSION, PREDICTED, SPLITQ  # whose uncertainty is compared with the error
@@ -39,12 +39,13 @@ SETTINGS = {
 
 def measure(run: Run) -> Record:
     phantom = made(run, run.seed, lesions=True)
-    floors = at_floor(run)
+    floors, view = at_floor(run), View.of(phantom)
     rows = []
     for label in run.setting["methods"]:
         row: dict[str, Any] = {"method": label}
         base = denoised(TOLD.get(label, ALL[label]), phantom.scan, run, run.seed)
-        row |= {"cpu_seconds": base.cpu_seconds, **lesions(base.data, phantom)}
+        row |= {"cpu_seconds": base.cpu_seconds, **kept(base.data, phantom)}
+        row["picture"] = view.of_data(base.data)
         row |= structure(label, phantom, run) | faults(label, base.data, phantom, run)
         for name, low in floors.items():
             for told, scan in asked(low).items():
@@ -55,19 +56,8 @@ def measure(run: Run) -> Record:
         rows.append(row)
         run.say(label)
     around = {name: background(low) for name, low in floors.items()}
-    return {"rows": rows, "lesions": int(phantom.lesions.max()), "background": around}
-
-
-def lesions(data: np.ndarray, phantom: Simulation) -> dict[str, float]:
-    """Error of the DWIs, and the share of their contrast that lesions keep: mean and least."""
-    told = phantom.record["lesions"]
-    found = lesion_contrast(
-        data, phantom.truth, phantom.lesions, phantom.mask,
-        {x["label"]: x["volumes"] for x in told}, {x["label"]: x["change"] for x in told},
-    )  # fmt: skip
-    kept = [lesion.kept for lesion in found]
-    error = nrmse(data, phantom.truth, phantom.mask, ~phantom.scan.gradients.is_b0)
-    return {"nrmse": error, "kept_mean": float(np.mean(kept)), "kept_least": min(kept)}
+    return {"rows": rows, "lesions": int(phantom.lesions.max()), "background": around,
+            "view": view.told(phantom)}  # fmt: skip
 
 
 def structure(label: str, phantom: Simulation, run: Run) -> dict[str, float]:
@@ -132,11 +122,14 @@ PANELS = {
 }
 IDEAL = {"kept_mean": 1.0, "motion_smeared": 0.0}
 MOST_SPOT = 1.0
+PICTURES, PANELS_HIGH = 1.6, 3.8  # inches: a row of slices, two of panels
 
 
 def draw(record: Record) -> Figure:
-    figure, axes = canvas(3, 2, panel=NARROW)
-    rows = record["rows"]
+    figure = Figure((WIDTH, PICTURES + PANELS_HIGH), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(PICTURES, PANELS_HIGH))
+    drawn(record, above)
+    rows, axes = record["rows"], below.subplots(2, 3).flat
     places = np.arange(len(rows))[::-1]
     for number, (ax, (key, title)) in enumerate(zip(axes, PANELS.items(), strict=True)):
         for i, (row, place) in enumerate(zip(rows, places, strict=True)):
@@ -145,6 +138,7 @@ def draw(record: Record) -> Figure:
         ideal = MOST_SPOT if key == "spot_ratio" else ideal
         if ideal is not None:
             ax.axvline(ideal, color="0.6", linewidth=0.9, linestyle="--")
+        plain(ax)
         titled(ax, title, "", "")
         ax.title.set_fontsize(8.5)
         ax.set_yticks(places, [r["method"] for r in rows] if number % 3 == 0 else [], fontsize=8)
@@ -192,12 +186,14 @@ def tell(record: Record) -> Told:
         for name, found in record["background"].items()
     ]
     lines += [
-        f"{record['lesions']} lesions. Kept: 1 all of it, 0 none. Smeared: RMS over the other "
-        f"DWIs of the slope on the fault. The sd is `splitq`'s own map, for Di-Fusion the spread "
-        f"over {record['size']['seeds']} trainings; 95 % of the errors should lie within ±2 sd. "
-        f"Bias: mean error where the true DWI is below {WEAK:g} σ, at b0 SNR {FLOOR_SNR:g}. The "
-        "channels of a magnitude are read off the background: where the noise is so strong that "
-        "the mask that is found takes the whole field, none is left, and a method that corrects "
+        f"{record['lesions']} lesions, {record['view']['rare']} of which one direction alone "
+        "shows: the picture is of such a direction. Kept: 1 all of it, 0 none. Smeared: RMS over "
+        "the other DWIs of the slope on the fault. The sd is `splitq`'s own map, for Di-Fusion "
+        f"the spread over {record['size']['seeds']} trainings; 95 % of the errors should lie "
+        f"within ±2 sd. Bias: mean error where the true DWI is below {WEAK:g} σ, at b0 SNR "
+        f"{FLOOR_SNR:g}. The channels of a magnitude are read off the background: where the "
+        "noise is so strong that the mask that is found takes the whole field, none is left, and "
+        "a method that corrects "
         f"the floor cannot but take it for Rician. {'; '.join(around)}.",
         "",
     ]

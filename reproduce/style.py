@@ -19,11 +19,16 @@ def canvas(columns: int, rows: int = 1, panel: float = PANEL) -> tuple[Figure, l
     figure = Figure((panel * columns + 0.4, panel * 0.86 * rows + 0.3), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(labelsize=8)
-        ax.xaxis.label.set_size(9)
-        ax.yaxis.label.set_size(9)
+        plain(ax)
     return figure, list(axes.flat)
+
+
+def plain(ax: Axes) -> None:
+    """Two spines and the sizes of the text."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=8)
+    ax.xaxis.label.set_size(9)
+    ax.yaxis.label.set_size(9)
 
 
 def line(number: int, *, marks: bool = True) -> dict[str, object]:
