@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dwiser.simulate import phantom
-from reproduce import density, figure7, floor
+from reproduce import density, figure7, floor, lesions
 from reproduce.artefacts import corrupted, pure_noise, slope
 from reproduce.data import crop, cut, dealt
 from reproduce.drift import Observer
@@ -131,6 +131,22 @@ def test_a_given_mask_lets_the_background_tell_its_channels() -> None:
     told = floor.background(floor.at_floor(Run(size, 7))["nc-χ, 4 coils"])
     assert told[floor.MASKED]["channels"] == pytest.approx(4, rel=0.15)
     assert told[""]["voxels"] < told[floor.MASKED]["voxels"]
+
+
+def test_the_view_is_of_a_lesion_that_one_direction_alone_shows() -> None:
+    made = phantom((26, 30, 5), shells=((1000.0, 10),), n_b0=2, seed=7, lesions=True)
+    view = lesions.View.of(made)
+    rare = [x for x in made.record["lesions"] if x["kind"] == "direction"]
+    assert view.volume in rare[0]["volumes"]
+    told = view.told(made)
+    assert told["rare"] == len(rare) == 2
+    outline = density.read(told["outline"]) > 0
+    assert outline[made.lesions[:, :, view.z] == rare[0]["label"]].all()
+    assert not outline[made.lesions[:, :, view.z] == 0].any()
+    twice = density.read(view.of_data(2 * made.truth))
+    shown = density.read(told["truth"])
+    assert twice.max() == shown.max() == density.SHADES, "one window: brighter is whiter"
+    assert (twice >= shown).all()
 
 
 def test_a_bundles_ends_lie_in_it_and_apart() -> None:
