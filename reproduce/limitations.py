@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
+from dwiser.prepare.coils import FEWEST
 from dwiser.simulate import Simulation
 from reproduce.arms import ALL, DIFUSION, PREDICTED, SPLITQ, Result, denoised
 from reproduce.artefacts import KINDS, corrupted, pure_noise, slope
@@ -191,10 +192,8 @@ def tell(record: Record) -> Told:
         "the other DWIs of the slope on the fault. The sd is `splitq`'s own map, for Di-Fusion "
         f"the spread over {record['size']['seeds']} trainings; 95 % of the errors should lie "
         f"within ±2 sd. Bias: mean error where the true DWI is below {WEAK:g} σ, at b0 SNR "
-        f"{FLOOR_SNR:g}. The channels of a magnitude are read off the background: where the "
-        "noise is so strong that the mask that is found takes the whole field, none is left, and "
-        "a method that corrects "
-        f"the floor cannot but take it for Rician. {'; '.join(around)}.",
+        f"{FLOOR_SNR:g}. The channels of a magnitude are read off the background ({FEWEST} "
+        f"voxels of it or more). {'; '.join(around)}.",
         "",
     ]
     claims = []
