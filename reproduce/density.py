@@ -20,6 +20,7 @@ from reproduce.style import COLUMNS, WIDTH
 
 KEPT, LOST = "kept", "lost"
 SHADES = 255  # of the grey behind a map
+PICTURE, CAPTION = 1.27, 0.31  # inches: a picture's width, the two lines over it
 GREY, MAP = "Greys_r", "viridis"
 OUTLINE = "#D55E00"
 FACES = {0: ("P", "A"), 1: ("L", "R")}  # what lies left and right, looking along an axis
@@ -117,8 +118,12 @@ def drawn(record: Mapping[str, Any], titles: Mapping[str, str]) -> Figure:
     """A column a method, what is kept over what is lost, at one window for each scan."""
     places = record["places"]
     groups = {s: [r for r in record["rows"] if r["source"] == s] for s in places}
-    heights = [2 * -(-len(rows) // COLUMNS) for rows in groups.values()]
-    figure = Figure((WIDTH, 1.15 * sum(heights) + 0.4 * len(groups)), layout="constrained")
+    heights = []
+    for source, rows in groups.items():
+        wide, high = read(places[source]["outline"]).shape
+        picture = PICTURE * high / wide + CAPTION
+        heights.append(2 * -(-len(rows) // COLUMNS) * picture + CAPTION)
+    figure = Figure((WIDTH, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, (source, rows) in zip(parts, groups.items(), strict=True):
         part.suptitle(titles[source], fontsize=9.5, x=0.01, ha="left")
@@ -143,7 +148,8 @@ def _captions(row: Mapping[str, Any]) -> dict[str, str]:
         kept, lost = f"{row['valid']} valid", f"{row['invalid']} invalid"
     else:
         kept, lost = f"{row['found']} arrive", f"{row['started'] - row['found']} do not"
-    return {KEPT: f"{row['method']}\n{kept}", LOST: lost}
+    name = row["method"].replace(", predicted", ",\npredicted")
+    return {KEPT: f"{name}\n{kept}", LOST: lost}
 
 
 def _map(ax: Axes, counts: np.ndarray, place: Mapping[str, Any], norm: LogNorm) -> Any:

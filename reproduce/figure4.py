@@ -115,6 +115,12 @@ def tell(record: Record) -> Told:
         "no merit: a blur that takes the crossing fibres away keeps streamlines in the bundle.",
         "",
     ]
+    lines += [
+        "Pictures: streamlines in each voxel, the most along the view, on one logarithmic scale for "
+        "each scan; above what is valid (arrives), below all others; outlined in orange the true "
+        "bundle (the seeds). The left of the picture is the subject's left.",
+        "",
+    ]
     return Told(claims, lines)
 
 
