@@ -116,9 +116,9 @@ def tell(record: Record) -> Told:
         "",
     ]
     lines += [
-        "Pictures: streamlines in each voxel, the most along the view, on one logarithmic scale for "
-        "each scan; above what is valid (arrives), below all others; outlined in orange the true "
-        "bundle (the seeds). The left of the picture is the subject's left.",
+        "Pictures: streamlines in each voxel, the most along the view, on one logarithmic scale "
+        "for each scan; above what is valid (arrives), below all others; outlined in orange "
+        "the true bundle (the seeds). The left of the picture is the subject's left.",
         "",
     ]
     return Told(claims, lines)

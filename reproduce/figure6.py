@@ -45,7 +45,7 @@ MARGIN = 0.01  # of the error: less is a tie
 SMOKE = Setting((16, 20, 3), 15, 4, 20.0, "smoke", 3, 1, {"crop": None})
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting((28, 34, 3), 20, 4, iterations=200, seeds=1, more={"crop": (28, 34, 3)}),
+    "here": Setting((28, 34, 3), 20, 4, iterations=200, seeds=1, more={"crop": (28, 34, 2)}),
     "full": replace(FULL, more={"crop": (0, 0, 0)}),
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from dwiser.prepare.coils import ASIDE, background_coils
+from dwiser.prepare.coils import ASIDE, effective_coils
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
 from dwiser.simulate import Simulation
@@ -44,6 +44,6 @@ def background(phantom: Simulation) -> dict[str, Any]:
     masks = {"": object_mask(phantom.scan), MASKED: phantom.mask}
     return {
         told: {"voxels": int((~binary_dilation(mask, iterations=ASIDE)).sum()),
-               "channels": background_coils(phantom.scan, mask)}
+               "channels": effective_coils(phantom.scan, mask)}
         for told, mask in masks.items()
     }  # fmt: skip
