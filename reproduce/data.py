@@ -11,6 +11,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.evaluate.tensor import pick
 from dwiser.io import load
 from dwiser.scan import Scan
+from dwiser.seeds import stream
 from dwiser.simulate import Simulation, phantom
 from reproduce.protocol import Run
 
@@ -31,6 +32,18 @@ def real(run: Run) -> tuple[Scan | None, str]:
     The setting's ``crop`` is how many voxels along each axis; 0 takes all of it, no
     crop no scan. Without a scan: None, and why.
     """
+    scan, name = whole(run)
+    if scan is None:
+        return None, name
+    part = crop(scan, run.setting["crop"], np.array(scan.shape[:3]) // 2)
+    if cut_shape(part) == scan.shape[:3]:
+        return scan, name
+    sides = "×".join(map(str, cut_shape(part)))
+    return cut(scan, part), f"{name}, its middle {sides} voxels"
+
+
+def whole(run: Run) -> tuple[Scan | None, str]:
+    """All of the poster's scan or of the one at hand, and which it is; or None, and why."""
     if run.setting["crop"] is None:
         return None, "none is taken at this size"
     path = run.data
@@ -44,16 +57,36 @@ def real(run: Run) -> tuple[Scan | None, str]:
         name = f"{path.name} (given by --data)"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)
-        scan = load(path)
-    sides = [min(c or n, n) for c, n in zip(run.setting["crop"], scan.shape, strict=False)]
-    if tuple(sides) != scan.shape[:3]:
-        first = [(n - side) // 2 for n, side in zip(scan.shape, sides, strict=False)]
-        middle = tuple(slice(f, f + side) for f, side in zip(first, sides, strict=True))
-        affine = scan.affine.copy()
-        affine[:3, 3] += affine[:3, :3] @ np.array(first)
-        scan = Scan(scan.data[middle].copy(), affine, scan.gradients)
-        name += f", its middle {'×'.join(map(str, sides))} voxels"
-    return scan, name
+        return load(path), name
+
+
+def crop(scan: Scan, sides: tuple[int, ...], centre: np.ndarray) -> tuple[slice, ...]:
+    """A box of so many voxels around a voxel, pushed into the scan; 0 takes all of an axis."""
+    part = []
+    for side, n, middle in zip(sides, scan.shape, centre, strict=False):
+        length = min(side or n, n)
+        first = min(max(0, int(middle) - length // 2), n - length)
+        part.append(slice(first, first + length))
+    return tuple(part)
+
+
+def cut_shape(part: tuple[slice, ...]) -> tuple[int, ...]:
+    return tuple(p.stop - p.start for p in part)
+
+
+def cut(scan: Scan, part: tuple[slice, ...]) -> Scan:
+    """A box of a scan, where it was in space."""
+    affine = scan.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ np.array([p.start for p in part])
+    return Scan(scan.data[part].copy(), affine, scan.gradients)
+
+
+def dealt(scan: Scan, count: int, seed: int) -> tuple[Scan, Scan]:
+    """Some of the directions, drawn at random, and the others; each with every b0."""
+    b0s, dwis = (np.flatnonzero(g) for g in (scan.gradients.is_b0, ~scan.gradients.is_b0))
+    drawn = stream(seed, "subset").permutation(dwis)
+    some, others = (np.sort(np.concatenate([b0s, part])) for part in (drawn[:count], drawn[count:]))
+    return volumes_of(scan, some), volumes_of(scan, others)
 
 
 def volumes_of(scan: Scan, volumes: np.ndarray) -> Scan:

@@ -20,7 +20,7 @@ from reproduce.claims import Claim, Told, table, verdict
 from reproduce.drift import watched
 from reproduce.poster import poster
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
-from reproduce.scores import PAIRS, Bench
+from reproduce.scores import PAIRS, Known
 from reproduce.style import canvas, legend, line, titled
 
 FUSIONS = {"target": "with Fusion", "neighbour": "x' only"}
@@ -38,7 +38,7 @@ SETTINGS = {
 
 
 def measure(run: Run) -> Record:
-    bench = Bench.of(run, run.seed)
+    bench = Known.of(run, run.seed)
     noisy = bench.errors(bench.made.scan.data)["nrmse"]
     found: Record = {"noisy_nrmse": noisy, "drift": drift(bench), "diversity": []}
     found |= {"thresholds": [], "paces": []}
@@ -53,7 +53,7 @@ def measure(run: Run) -> Record:
     return found
 
 
-def drift(bench: Bench) -> list[dict[str, Any]]:
+def drift(bench: Known) -> list[dict[str, Any]]:
     """Slopes of the error at every step, with Fusion and with x' in both places."""
     rows = []
     for fusion in FUSIONS:
@@ -64,7 +64,7 @@ def drift(bench: Bench) -> list[dict[str, Any]]:
     return rows
 
 
-def diversity(bench: Bench, method: Difusion, trained: list[Weights]) -> list[dict[str, Any]]:
+def diversity(bench: Known, method: Difusion, trained: list[Weights]) -> list[dict[str, Any]]:
     """The sd of results over trainings, over the truth's RMS: latter steps, then all."""
     rows, dwis = [], ~bench.made.scan.gradients.is_b0
     everything = replace(method, latter=ALL_STEPS)
@@ -77,7 +77,7 @@ def diversity(bench: Bench, method: Difusion, trained: list[Weights]) -> list[di
     return rows
 
 
-def swept(bench: Bench, method: Difusion, weights: Weights) -> list[dict[str, Any]]:
+def swept(bench: Known, method: Difusion, weights: Weights) -> list[dict[str, Any]]:
     """Eq. 13's threshold: mean evaluations, share stopped at the first, true error."""
     rows = []
     for threshold in bench.run.setting["thresholds"]:
@@ -89,7 +89,7 @@ def swept(bench: Bench, method: Difusion, weights: Weights) -> list[dict[str, An
     return rows
 
 
-def paces(bench: Bench, method: Difusion, weights: Weights) -> list[dict[str, Any]]:
+def paces(bench: Known, method: Difusion, weights: Weights) -> list[dict[str, Any]]:
     """Walking every step, Run-Walk, and a single pass: processor's seconds and error."""
     turn = poster()["difusion"]["latter"]
     ways = {"walk": {"turn": turn}, "Run-Walk": {}, "single pass": {"evaluations": 1}}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-from reproduce.claims import Claim, Told, listed, table
+from reproduce.claims import Told, listed, table
 from reproduce.poster import poster
 from reproduce.protocol import RESULTS, Experiment, Record
 
@@ -44,8 +44,7 @@ def page(folder: Path = RESULTS) -> str:
     every = list(experiments())
     records = {e.name: record_of(e.name, folder) for e in every}
     told = {e.name: e.tell(r) for e in every if (r := records[e.name]) is not None}
-    claims = [claim for one in told.values() for claim in one.claims]
-    lines = [*_head(records), *_summary(claims, [e for e in every if records[e.name] is None])]
+    lines = [*_head(records), *_summary(told, [e for e in every if records[e.name] is None])]
     for experiment in every:
         lines += _section(experiment, records[experiment.name], told.get(experiment.name))
     return "\n".join(lines).rstrip() + "\n"
@@ -54,7 +53,6 @@ def page(folder: Path = RESULTS) -> str:
 def _head(records: dict[str, Record | None]) -> list[str]:
     run = [r for r in records.values() if r is not None]
     small = [r for r in run if r["size"]["preset"] != "paper"]
-    budgets = sorted({_budget(r) for r in small})
     lines = [
         "# The poster's results, run again",
         "",
@@ -67,38 +65,58 @@ def _head(records: dict[str, Record | None]) -> list[str]:
         "`python -m reproduce.NAME SETTING [--data PATH]` measures one anew, in the repository's "
         "folder. SETTING is `smoke` (seconds), `here` (minutes) or `full` (the poster's size). "
         "PATH is the poster's own data: Stanford HARDI as NIfTI with its .bval and .bvec, or a "
-        "folder of M4Raw's .h5 files for Table 2; without it phantoms stand for them, and the "
-        "real scan of the folder that DWISER_DATA names. `make reproduce` writes this page.",
+        "folder of M4Raw's .h5 files for Table 2. Without it phantoms of known truth stand for "
+        "them, and the real scan of the folder that DWISER_DATA names. `make reproduce` writes "
+        "this page.",
         "",
     ]
-    if budgets:
+    if small:
         theirs = poster()["difusion"]["iterations"]
-        most = f"{theirs:,}".replace(",", " ")
-        share = max(r["size"]["iterations"] or theirs for r in small) / theirs
+        counts = sorted(r["size"]["iterations"] or theirs for r in small)
+        least, most = counts[0], counts[-1]
+        told = f"{least}" if least == most else f"{least} to {most}"
         lines += [
-            f"**Read this first.** What stands here was run small: learned methods with "
-            f"{listed(budgets)}, on small phantoms; the poster's Di-Fusion learns for {most} "
-            f"iterations ({share:.1%} of them at most here), with a larger network. "
-            "'Not confirmed' means: not seen at this size. It does not refute the claim at the "
-            "poster's, and 'confirmed' does not prove it there.",
+            f"**Read this first.** What stands here was run small: learned methods with {told} "
+            f"iterations of the preset {listed(sorted({_preset(r) for r in small}))}, on small "
+            f"phantoms and a small part of a real scan. The poster's Di-Fusion learns for "
+            f"{f'{theirs:,}'.replace(',', ' ')} iterations ({most / theirs:.1%} of them at most "
+            "here), with a larger network. 'Not confirmed' means: not seen at this size. It does "
+            "not refute the claim at the poster's, and 'confirmed' does not prove it there.",
             "",
         ]
     return lines
 
 
+def _preset(record: Record) -> str:
+    return f"`{record['size']['preset']}`"
+
+
 def _budget(record: Record) -> str:
-    size = record["size"]
-    return f"{size['iterations'] or 'all'} iterations of the preset `{size['preset']}`"
+    return f"{record['size']['iterations'] or 'all'} iterations of the preset {_preset(record)}"
 
 
-def _summary(claims: list[Claim], missing: list[Experiment]) -> list[str]:
+def _summary(told: dict[str, Told], missing: list[Experiment]) -> list[str]:
+    """The claims by verdict; what was found stands in their sections."""
+    claims = [claim for one in told.values() for claim in one.claims]
     counts = Counter(claim.verdict for claim in claims)
-    told = listed([f"{counts[v]} {v}" for v in VERDICTS if counts[v]])
-    lines = ["## In short", "", f"Of {len(claims)} claims: {told}.", ""]
-    lines += table(
-        ["the poster's claim", "verdict", "what we found"],
-        [[c.poster, f"**{c.verdict}**", c.ours] for c in claims],
-    )
+    counted = listed([f"{counts[v]} {v}" for v in VERDICTS if counts[v]])
+    lines = [
+        "## In short",
+        "",
+        f"Of {len(claims)} claims, each on its data and with its pair: {counted}.",
+        "",
+    ]
+    if claims:
+        lines += [
+            "*The paper's pair* is what the poster describes: the volume before stands for x'. "
+            "*The predicted pair* is ours: all of Di-Fusion, but x' is predicted from all other "
+            "volumes. `splitq` is this project's own method.",
+            "",
+        ]
+    for verdict in (v for v in VERDICTS if counts[v]):
+        lines += [f"**{verdict.capitalize()}**", ""]
+        lines += [f"- {claim.poster}" for claim in claims if claim.verdict == verdict]
+        lines += [""]
     if missing:
         names = listed([f"{e.title} (`{e.name}`)" for e in missing])
         lines += [f"Not run here: {names}.", ""]
@@ -109,6 +127,10 @@ def _section(experiment: Experiment, record: Record | None, told: Told | None) -
     lines = [f"## {experiment.title}", ""]
     if record is None or told is None:
         return [*lines, f"Not run here: `python -m reproduce.{experiment.name} here`.", ""]
+    lines += table(
+        ["the poster's claim", "verdict", "what we found"],
+        [[c.poster, f"**{c.verdict}**", c.ours] for c in told.claims],
+    )
     if experiment.draw is not None:
         lines += [f"![{experiment.title}]({experiment.name}.png)", ""]
     return [*lines, *told.lines, _origin(experiment, record), ""]

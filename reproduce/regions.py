@@ -1,15 +1,21 @@
-"""Where figures 4 and 5 look: the centrum semiovale, and a bundle with its two ends."""
+"""Where figures 4, 5 and the SNR table look: callosum, centrum semiovale, a bundle's two ends."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from dwiser.errors import InputError
-from dwiser.evaluate.tensor import TensorMaps
+from dwiser.evaluate.records import CannotMeasure
+from dwiser.evaluate.snr import corpus_callosum
+from dwiser.evaluate.tensor import TensorMaps, fit_tensor
+from dwiser.prepare.mask import object_mask
+from dwiser.scan import Scan
 from dwiser.seeds import stream
 from dwiser.simulate import Simulation
 from dwiser.simulate.fibres import bundles
 from dwiser.simulate.shapes import Frame
+from reproduce.data import crop, cut, dealt, whole
+from reproduce.protocol import Run
 
 WHITE, SECOND = 0.8, 0.25  # share of white matter, and of the second fibre population in it
 WHITE_MD = 1e-3  # mm²/s: above it there is fluid in the voxel
@@ -43,6 +49,37 @@ def centrum_semiovale(maps: TensorMaps, callosum: np.ndarray, affine: np.ndarray
     if not found.any():
         raise InputError("The scan does not reach the centrum semiovale: give more slices.")
     return np.asarray(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Callosum:
+    """A real scan around its corpus callosum, some of its directions, and its raw tensor maps.
+
+    Callosum and maps are of all directions, so that no choice of them moves the region.
+    """
+
+    scan: Scan
+    inside: np.ndarray
+    maps: TensorMaps
+
+    @classmethod
+    def of(cls, run: Run) -> "tuple[Callosum | None, str]":
+        """``crop`` voxels around the callosum, and of which scan; or None, and why."""
+        scan, name = whole(run)
+        if scan is None:
+            return None, name
+        mask = object_mask(scan)
+        maps = fit_tensor(scan.data, scan.gradients, mask, method="OLS")
+        try:
+            found = corpus_callosum(maps, mask, scan.affine)
+        except CannotMeasure as why:
+            return None, f"{name}: {why}"
+        part = crop(scan, run.setting["crop"], np.argwhere(found).mean(0).round().astype(int))
+        own, _ = dealt(cut(scan, part), run.setting.directions, run.seed)
+        near = TensorMaps(**{k: v[part] for k, v in vars(maps).items()})
+        sides = "×".join(str(n) for n in own.shape[:3])
+        told = f"{(~own.gradients.is_b0).sum()} of its directions"
+        return cls(own, found[part], near), f"{name}, {sides} voxels around its callosum, {told}"
 
 
 @dataclass(frozen=True, eq=False)

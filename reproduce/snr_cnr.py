@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from dwiser.evaluate.edges import edge_blur
 from dwiser.evaluate.records import CannotMeasure
@@ -18,20 +19,28 @@ from dwiser.evaluate.tensor import fit_tensor
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
 from reproduce.arms import ALL, BLUR, DIFUSION, NOISY, PREDICTED, denoised
-from reproduce.claims import Claim, Told, listed, table, verdict
-from reproduce.data import made, nrmse, real
+from reproduce.claims import AGREES, Claim, Told, listed, table, verdict
+from reproduce.data import made, nrmse
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
+from reproduce.regions import Callosum
+from reproduce.scores import PHANTOM, REAL, SOURCES
 
 METHODS = ALL | {f"{name}, {words} mm": f"gaussian:fwhm={words}" for name in BLUR
                  for words in ("2.5", "6")}  # fmt: skip
 FEW = NOISY, DIFUSION, *(name for name in METHODS if name not in ALL)
+FAR = 1.5  # times the least error: an image that no one would call good
 NOISES = {"background": "background", "local": "between neighbours"}
 SMOKE = Setting((40, 48, 16), 6, 2, preset="smoke", iterations=2,
                 more={"crop": None, "methods": FEW})  # fmt: skip
 SETTINGS = {
     "smoke": SMOKE,
     "here": Setting(
-        (40, 48, 16), 20, 4, iterations=200, seeds=1, more={"crop": None, "methods": tuple(METHODS)}
+        (40, 48, 16),
+        20,
+        4,
+        iterations=200,
+        seeds=1,
+        more={"crop": (40, 16, 16), "methods": tuple(METHODS)},
     ),
     "full": replace(FULL, seeds=1, more={"crop": (0, 0, 0), "methods": tuple(METHODS)}),
 }
@@ -46,32 +55,29 @@ def measure(run: Run) -> Record:
     rows: list[dict[str, Any]] = []
     for label in run.setting["methods"]:
         data = denoised(METHODS[label], whole, run, run.seed).data
-        row = {"source": "phantom", "method": label, **ratios(data, scan, region, mask)}
+        row = {"source": PHANTOM, "method": label, **ratios(data, scan, region, mask)}
         row["nrmse"] = nrmse(data, phantom.truth, mask, dwis)
         size = scan.voxel_size
         row["edge_mm"] = edge_blur(data[..., dwis], phantom.truth[..., dwis], mask, size).fwhm
         rows.append(row)
         run.say(label)
-    found, name = real(run)
-    return {"voxels": int(region.sum()), "rows": rows + on_real(run, found), "real_scan": name}
+    found, name = Callosum.of(run)
+    voxels = {PHANTOM: int(region.sum())}
+    if found is not None:
+        voxels[REAL] = int(found.inside.sum())
+        rows += on_real(run, found)
+    return {"voxels": voxels, "rows": rows, "real_scan": name}
 
 
-def on_real(run: Run, scan: Scan | None) -> list[dict[str, Any]]:
-    """The same of a real scan; none where it is missing or shows no callosum."""
-    if scan is None:
-        return []
+def on_real(run: Run, found: Callosum) -> list[dict[str, Any]]:
+    """The same of a real scan."""
+    scan, rows = found.scan, []
     mask = object_mask(scan)
-    try:
-        tensor = fit_tensor(scan.data, scan.gradients, mask, method="OLS")
-        region = corpus_callosum(tensor, mask, scan.affine)
-    except CannotMeasure as why:
-        run.say(f"real scan: {why}")
-        return []
-    return [
-        {"source": "real", "method": label,
-         **ratios(denoised(METHODS[label], scan, run, run.seed).data, scan, region, mask)}
-        for label in run.setting["methods"]
-    ]  # fmt: skip
+    for label in run.setting["methods"]:
+        data = denoised(METHODS[label], scan, run, run.seed).data
+        rows.append({"source": REAL, "method": label, **ratios(data, scan, found.inside, mask)})
+        run.say(f"real scan: {label}")
+    return rows
 
 
 def ratios(data: np.ndarray, scan: Scan, region: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
@@ -95,40 +101,51 @@ def tell(record: Record) -> Told:
     lines, claims = [], []
     for source in dict.fromkeys(r["source"] for r in record["rows"]):
         rows = [r for r in record["rows"] if r["source"] == source]
-        lines += [f"**{'The phantom' if source == 'phantom' else record['real_scan']}**", ""]
+        lines += [f"**{'The phantom' if source == PHANTOM else record['real_scan']}**", ""]
         heads = [f"{kind.upper()}, {told}" for told in NOISES.values() for kind in ("snr", "cnr")]
         more = ["NRMSE", "edge blur, mm"] if "nrmse" in rows[0] else []
         lines += table(["", *heads, *more], [_cells(r) for r in rows])
         why = {r[f"why_{n}"] for r in rows for n in NOISES if f"why_{n}" in r}
         lines += [*(f"–: {reason}." for reason in sorted(why)), ""] if why else []
-    phantom = [r for r in record["rows"] if r["source"] == "phantom"]
-    for noise, told in NOISES.items():
-        order = _ranked(phantom, f"snr_{noise}")
-        if not order:
-            continue
-        blurs = [r["method"] for r in phantom if r["method"] not in ALL]
-        error = {r["method"]: r["nrmse"] for r in phantom}
-        fooled = [b for b in blurs if b in order[:3] and error[b] > min(error.values()) * 1.5]
-        claims.append(
-            Claim(
-                f"SNR table: a higher SNR is a better image (noise from {told})",
-                verdict(order[0] == min(error, key=lambda m: error[m])),
-                f"Highest SNR: {listed(order[:3])}. Least true error: "
-                f"{listed(sorted(error, key=lambda m: error[m])[:3])}. Blurs among the three of "
-                f"highest SNR in spite of half as much error again as the best: "
-                f"{listed(fooled)}.",
-            )
-        )
-        gains = {m: order.index(m) < order.index(NOISY) for m in (DIFUSION, PREDICTED)
-                 if m in order and NOISY in order}  # fmt: skip
-        claims.append(
-            Claim(
-                f"SNR table: Di-Fusion raises the SNR (noise from {told})",
-                verdict(gains.get(DIFUSION)),
-                f"Above the noisy scan with {listed([m for m, up in gains.items() if up])}.",
-            )
-        )
+        voxels = record["voxels"][source]
+        lines += [f"{voxels} voxels in the callosum.", ""]
+        for noise, told in NOISES.items():
+            where = f"noise from {told}, {SOURCES[source]}"
+            claims += _claims(rows, noise, where) if _ranked(rows, f"snr_{noise}") else []
     return Told(claims, lines)
+
+
+def _claims(rows: list[dict[str, Any]], noise: str, where: str) -> list[Claim]:
+    order, claims = _ranked(rows, f"snr_{noise}"), []
+    if all("nrmse" in r for r in rows):
+        error = {r["method"]: r["nrmse"] for r in rows}
+        least = sorted(order, key=lambda m: error[m])
+        places = [order.index(m) for m in least]
+        rho = float(spearmanr(places, range(len(places))).statistic)
+        blurs = [m for m in order if m not in ALL]
+        fooled = [b for b in blurs if b in order[:3] and error[b] > error[least[0]] * FAR]
+        claims.append(
+            Claim(
+                f"SNR table: a higher SNR is a better image ({where})",
+                verdict(rho > AGREES),
+                f"Spearman's correlation of the orders by SNR and by true error: {rho:.2f} (above "
+                f"{AGREES} counts as the same order). Highest SNR: {listed(order[:3])}. Least "
+                f"error: {listed(least[:3])}. Blurs among the three of highest SNR in spite of "
+                f"half as much error again as the best: {listed(fooled)}.",
+            )
+        )
+    snr = {r["method"]: r[f"snr_{noise}"] for r in rows if r["method"] in order}
+    told = ", ".join(f"{snr[m]:.1f} with {m}" for m in (DIFUSION, PREDICTED) if m in snr)
+    raised = snr[DIFUSION] > snr[NOISY] if {DIFUSION, NOISY} <= set(snr) else None
+    claims.append(
+        Claim(
+            f"SNR table: Di-Fusion raises the SNR ({where})",
+            verdict(raised),
+            f"{snr.get(NOISY, float('nan')):.1f} in the noisy scan, {told}; {order[0]} has the "
+            f"highest, {snr[order[0]]:.1f}.",
+        )
+    )
+    return claims
 
 
 def _ranked(rows: list[dict[str, Any]], key: str) -> list[str]:

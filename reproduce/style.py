@@ -7,7 +7,10 @@ from matplotlib.figure import Figure
 COLOURS = "#0072B2", "#D55E00", "#000000", "#56B4E9", "#CC79A7", "#E69F00", "#7F7F7F", "#5D3A9B"
 MARKERS = "o", "s", "^", "D", "v", "P", "X", "*"
 LINES = "-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2))
-PANEL = 3.4  # inches
+PANEL = 3.4  # inches: two side by side fill a page's width
+NARROW = 2.3  # three side by side do
+WIDTH = 7.3  # of a printed page
+COLUMNS = 5  # small pictures side by side on it
 FONT = {"font.size": 9}
 
 
@@ -16,11 +19,16 @@ def canvas(columns: int, rows: int = 1, panel: float = PANEL) -> tuple[Figure, l
     figure = Figure((panel * columns + 0.4, panel * 0.86 * rows + 0.3), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(labelsize=8)
-        ax.xaxis.label.set_size(9)
-        ax.yaxis.label.set_size(9)
+        plain(ax)
     return figure, list(axes.flat)
+
+
+def plain(ax: Axes) -> None:
+    """Two spines and the sizes of the text."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=8)
+    ax.xaxis.label.set_size(9)
+    ax.yaxis.label.set_size(9)
 
 
 def line(number: int, *, marks: bool = True) -> dict[str, object]:

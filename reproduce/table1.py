@@ -16,10 +16,9 @@ from scipy.stats import spearmanr
 from dwiser.evaluate.tensor import RANGES, TensorMaps, fit_tensor, map_fidelity
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
-from dwiser.seeds import stream
 from reproduce.arms import ALL, DIFUSION, NOISY, PREDICTED, SPLITQ, denoised
-from reproduce.claims import Claim, Told, judged, spread, table, verdict
-from reproduce.data import made, real, volumes_of
+from reproduce.claims import AGREES, Claim, Told, judged, spread, table, verdict
+from reproduce.data import dealt, made, real
 from reproduce.poster import poster
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
 
@@ -50,11 +49,7 @@ def measure(run: Run) -> Record:
 def on_subset(run: Run, scan: Scan, seed: int) -> list[dict[str, Any]]:
     """Every method on some directions of a real scan, against the maps of all and of the rest."""
     mask = object_mask(scan)
-    b0s, dwis = (np.flatnonzero(g) for g in (scan.gradients.is_b0, ~scan.gradients.is_b0))
-    drawn = stream(seed, "subset").permutation(dwis)
-    subset = np.sort(np.concatenate([b0s, drawn[: run.setting["subset"]]]))
-    rest = np.sort(np.concatenate([b0s, drawn[run.setting["subset"] :]]))
-    own, other = volumes_of(scan, subset), volumes_of(scan, rest)
+    own, other = dealt(scan, run.setting["subset"], seed)
     references = {
         AGAINST_ALL: fit_tensor(scan.data, scan.gradients, mask),
         AGAINST_REST: fit_tensor(other.data, other.gradients, mask),
@@ -173,7 +168,6 @@ def _claims(record: Record, sources: list[str], printed: dict[str, Any]) -> list
     return claims
 
 
-AGREES = 0.8  # rank correlation of two orders of seven: one in fifty by chance
 EXPERIMENT = Experiment(
     "table1", "Table 1: maps of the tensor, every method", SETTINGS, measure, tell
 )

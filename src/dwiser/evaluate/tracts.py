@@ -76,12 +76,31 @@ def validity(
     """
     if not streamlines:
         raise CannotMeasure("there is no streamline to judge")
+    valid = int(is_valid(streamlines, affine, inside, ends).sum())
+    return Validity(valid, len(streamlines) - valid, valid / len(streamlines))
+
+
+def is_valid(
+    streamlines: list[np.ndarray],
+    affine: Float[np.ndarray, "4 4"],
+    inside: Bool[np.ndarray, "x y z"],
+    ends: tuple[Bool[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]],
+) -> Bool[np.ndarray, "n"]:
+    """One answer a streamline, by the rule of `validity`."""
     wide = binary_dilation(inside)
     lines = list(transform_streamlines(streamlines, np.linalg.inv(affine)))
     held = np.array([_share_inside(line, wide) >= STAYS for line in lines])
-    reached = [np.asarray(near_roi(lines, np.eye(4), end, tol=NEAR, mode="any")) for end in ends]
-    valid = int((held & reached[0] & reached[1]).sum())
-    return Validity(valid, len(lines) - valid, valid / len(lines))
+    return held & reaches(streamlines, affine, ends[0]) & reaches(streamlines, affine, ends[1])
+
+
+def reaches(
+    streamlines: list[np.ndarray],
+    affine: Float[np.ndarray, "4 4"],
+    end: Bool[np.ndarray, "x y z"],
+) -> Bool[np.ndarray, "n"]:
+    """Which streamlines (points in mm) come within half a voxel's diagonal of a region."""
+    lines = list(transform_streamlines(streamlines, np.linalg.inv(affine)))
+    return np.asarray(near_roi(lines, np.eye(4), end, tol=NEAR, mode="any"), bool)
 
 
 def _share_inside(line: np.ndarray, mask: np.ndarray) -> float:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from dwiser.simulate import phantom
-from reproduce import figure7
+from reproduce import density, figure7, floor, lesions
 from reproduce.artefacts import corrupted, pure_noise, slope
+from reproduce.data import crop, cut, dealt
 from reproduce.drift import Observer
-from reproduce.protocol import Run
+from reproduce.protocol import Run, Setting
 from reproduce.regions import Tract
 
 
@@ -27,11 +28,18 @@ def test_figure7_runs_tells_and_draws(tmp_path: Path) -> None:
 
 def test_a_consistent_curve_is_confirmed_only_if_it_beats_the_noisy_scan() -> None:
     def record(error: float, drop: float) -> dict:
-        rows = [{"way": "noisy", "seed": 0, "nrmse": 0.1, "r2": 0.5, "r2_raw": 0.5}]
+        where = {"source": "phantom", "seed": 0}
+        rows = [where | {"way": "noisy", "nrmse": 0.1, "r2": 0.5, "r2_raw": 0.5}]
         for pairing in ("adjacent", "predicted"):
             for tc in (100, 300, 700):
                 r2 = 0.9 - drop * (tc == 300)
-                row = {"pairing": pairing, "tc": tc, "nrmse": error, "r2": r2, "r2_raw": 0.7}
+                row = where | {
+                    "pairing": pairing,
+                    "tc": tc,
+                    "nrmse": error,
+                    "r2": r2,
+                    "r2_raw": 0.7,
+                }
                 rows += [row | {"way": "walk"}, row | {"way": "single pass"}]
         return {"rows": rows}
 
@@ -41,6 +49,19 @@ def test_a_consistent_curve_is_confirmed_only_if_it_beats_the_noisy_scan() -> No
     assert verdicts(0.05, 0.0) == {"confirmed"}
     assert verdicts(0.2, 0.0) == {"partly"}
     assert verdicts(0.05, 0.1) == {"not confirmed"}
+
+
+def test_the_real_scan_is_judged_by_r2_alone_against_the_noisy_one() -> None:
+    def verdict(noisy: float) -> str:
+        where = {"source": "real", "seed": 0}
+        rows = [where | {"way": "noisy", "r2": noisy, "r2_raw": noisy}]
+        for tc in (100, 300, 700):
+            row = where | {"pairing": "adjacent", "tc": tc, "r2": 0.5, "r2_raw": 0.5}
+            rows += [row | {"way": "walk"}, row | {"way": "single pass"}]
+        return figure7._claim({"rows": rows}, "adjacent", "x", "real").verdict
+
+    assert verdict(0.4) == "confirmed"
+    assert verdict(0.6) == "partly"
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +83,70 @@ def test_pure_noise_has_no_structure(made) -> None:
     scan, sigma = pure_noise(made, 0)
     assert scan.data.std() == pytest.approx(sigma.mean(), rel=0.05)
     assert abs(np.corrcoef(scan.data[..., 0].ravel(), scan.data[..., 1].ravel())[0, 1]) < 0.08
+
+
+def test_a_map_of_density_is_read_as_it_was_written() -> None:
+    grid = np.array([[0, 3, 12], [1, 0, 255]])
+    np.testing.assert_array_equal(density.read(density.written(grid)), grid)
+
+
+def test_streamlines_that_leave_the_bundle_are_lost(made) -> None:
+    inside = np.zeros(made.mask.shape, bool)
+    inside[8:12, 2:22, 1:3] = True
+    along = np.indices(inside.shape)[1]
+    course = density.Course(
+        made.scan, made.mask, inside & (along < 5), (inside & (along > 18),), inside,
+        made.tissues["wm"], axis=0,
+    )  # fmt: skip
+    straight = np.array([[10.0, y, 2.0] for y in range(3, 21)])
+    astray = straight + np.outer(np.arange(18), [0.5, 0.0, 0.0])
+    affine = made.scan.affine
+    lines = [x @ affine[:3, :3].T + affine[:3, 3] for x in (straight, astray)]
+    row = density.judged(lines, course)
+    assert (row["started"], row["found"], row["valid"], row["invalid"]) == (2, 1, 1, 1)
+    kept, lost = (density.read(row[k]) for k in (density.KEPT, density.LOST))
+    assert kept.shape == lost.shape == inside.shape[1:]
+    assert kept[3:21, 2].tolist() == [1] * 18
+    assert kept.sum() == 18
+
+
+def test_a_box_of_a_scan_stays_where_it_was_in_space(made) -> None:
+    part = crop(made.scan, (6, 0, 2), np.array([0, 0, 3]))
+    assert part == (slice(0, 6), slice(0, 24), slice(2, 4))
+    small = cut(made.scan, part)
+    np.testing.assert_array_equal(small.data, made.scan.data[part])
+    corner = small.affine @ [0, 0, 0, 1]
+    np.testing.assert_allclose(corner, made.scan.affine @ [0, 0, 2, 1])
+
+
+def test_dealt_directions_are_apart_and_keep_every_b0(made) -> None:
+    some, others = dealt(made.scan, 5, 0)
+    assert (~some.gradients.is_b0).sum() == 5
+    assert (~others.gradients.is_b0).sum() == 3
+    assert some.gradients.is_b0.sum() == others.gradients.is_b0.sum() == 2
+
+
+def test_a_given_mask_lets_the_background_tell_its_channels() -> None:
+    size = Setting((32, 40, 5), 10, 2)  # 500 voxels of background and more
+    told = floor.background(floor.at_floor(Run(size, 7))["nc-χ, 4 coils"])
+    assert told[floor.MASKED]["channels"] == pytest.approx(4, rel=0.15)
+    assert told[""]["voxels"] < told[floor.MASKED]["voxels"]
+
+
+def test_the_view_is_of_a_lesion_that_one_direction_alone_shows() -> None:
+    made = phantom((26, 30, 5), shells=((1000.0, 10),), n_b0=2, seed=7, lesions=True)
+    view = lesions.View.of(made)
+    rare = [x for x in made.record["lesions"] if x["kind"] == "direction"]
+    assert view.volume in rare[0]["volumes"]
+    told = view.told(made)
+    assert told["rare"] == len(rare) == 2
+    outline = density.read(told["outline"]) > 0
+    assert outline[made.lesions[:, :, view.z] == rare[0]["label"]].all()
+    assert not outline[made.lesions[:, :, view.z] == 0].any()
+    twice = density.read(view.of_data(2 * made.truth))
+    shown = density.read(told["truth"])
+    assert twice.max() == shown.max() == density.SHADES, "one window: brighter is whiter"
+    assert (twice >= shown).all()
 
 
 def test_a_bundles_ends_lie_in_it_and_apart() -> None:
