@@ -8,13 +8,12 @@ of and have one row each. Methods that this run leaves out keep the rows they ha
 """
 
 import argparse
-import json
 import os
 import warnings
 from typing import Any
 
 import numpy as np
-from record import RESULTS, save
+from record import recorded, save
 from slabs import Slab, phantom_slab
 
 from dwiser.errors import DwiserWarning
@@ -40,14 +39,6 @@ def worked(made: Slab, method: str, **settings: Any) -> tuple[np.ndarray, float]
     return data, used() - begun
 
 
-def others(about: dict[str, Any], methods: list[str]) -> list[dict[str, Any]]:
-    """The recorded rows of other methods, if they are of the same slab."""
-    path = RESULTS / "budgets.json"
-    old: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    same = old and {**old, **about} == old
-    return [row for row in old["rows"] if row["method"] not in methods] if same else []
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", default="difusion,splitnet")
@@ -62,7 +53,10 @@ def main() -> None:
     )  # fmt: skip
     made = phantom_slab(asked.snr, asked.seed)
     about = {"seed": asked.seed, "b0_snr": asked.snr, "shape": list(made.scan.shape)}
-    rows = others(about, peers + methods)
+    rows = [
+        row for row in recorded("budgets", about).get("rows", [])
+        if row["method"] not in peers + methods
+    ]  # fmt: skip
 
     def told(method: str, budget: float | None, iterations: int | None) -> float:
         settings = {} if iterations is None else {"iterations": iterations}

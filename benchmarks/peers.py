@@ -6,7 +6,8 @@ Each method is a process of its own from file to file: dwiser's by ``dwiser deno
 ``dwidenoise`` by its own command line, with its default settings and the same mask. The phantom is
 65×78×66 voxels with 6 b0s and 64 directions at b=1000 (Rician, σ the same everywhere), or 32 each
 at b=1000 and 2000 with four channels' nc-χ noise, σ varying as a g-factor does, and lesions.
-Results are written after each method, so that a stop loses nothing.
+Results are written after each method, so that a stop loses nothing; rows of methods that are not
+asked for stay as they were recorded.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import save
+from record import recorded, save
 from rich.console import Console
 from rich.table import Table
 
@@ -141,12 +142,14 @@ def main() -> None:
     parser.add_argument("--name", help="of the file in results/")
     asked = parser.parse_args()
     shape = tuple(int(n) for n in asked.shape.split(","))
-    results: dict[str, dict[str, dict[str, Any]]] = {}
+    name = asked.name or f"peers_{asked.case}"
+    about = {"case": asked.case, "shape": list(shape), "threads": asked.threads}
+    results: dict[str, dict[str, dict[str, Any]]] = recorded(name, about).get("phantoms", {})
     for snr in (float(s) for s in asked.snr.split(",")):
         made = phantom(shape, n_b0=6, snr=snr, seed=SEEDS.get(snr, 399), **CASES[asked.case])
-        rows: dict[str, dict[str, Any]] = {}
-        with tempfile.TemporaryDirectory() as name:
-            folder, out = Path(name) / "scan", Path(name) / "out.nii.gz"
+        rows = results.setdefault(f"b0 SNR {snr:g}", {})
+        with tempfile.TemporaryDirectory() as place:
+            folder, out = Path(place) / "scan", Path(place) / "out.nii.gz"
             save_simulation(made, folder)
             for method in asked.methods.split(","):
                 data, took = made.scan.data, {}
@@ -155,10 +158,8 @@ def main() -> None:
                     took = timed(command(method, folder, out, asked.threads))
                     data = read_on_grid(out, load(folder / "dwi.nii.gz"), "image", series=True)
                 rows[method] = {**took, **measured(made, data)}
-                results[f"b0 SNR {snr:g}"] = rows
-                about = {"case": asked.case, "shape": list(shape), "threads": asked.threads}
-                path = save(asked.name or f"peers_{asked.case}", SEEDS.get(snr, 399),
-                            {**about, "seeds": SEEDS, "phantoms": results})  # fmt: skip
+                figures = {**about, "seeds": SEEDS, "phantoms": results}
+                path = save(name, SEEDS.get(snr, 399), figures)
         show(f"{asked.case}, b0 SNR {snr:g}", rows)
     print(path)
 

@@ -43,6 +43,14 @@ def stamp(seed: int) -> dict[str, Any]:
     }
 
 
+def recorded(name: str, about: dict[str, Any]) -> dict[str, Any]:
+    """What ``benchmarks/results/NAME.json`` holds, if it is ``about`` the same; else nothing."""
+    path = RESULTS / f"{name}.json"
+    old: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    same: dict[str, Any] = json.loads(json.dumps(about))
+    return old if old and {**old, **same} == old else {}
+
+
 def save(name: str, seed: int, figures: dict[str, Any]) -> Path:
     """Write ``benchmarks/results/NAME.json``; returns its path."""
     record = {"benchmark": name, **stamp(seed), **figures}

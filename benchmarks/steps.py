@@ -12,7 +12,6 @@ folder that DWISER_DATA names, 5 directions held out raw.
 """
 
 import argparse
-import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from real_peers import slab
-from record import RESULTS, save
+from record import recorded, save
 from slabs import phantom_slab
 
 from dwiser.errors import DwiserWarning
@@ -157,13 +156,6 @@ def walked(arm: Arm, case: Case, seed: int) -> Iterator[Row]:
             }  # fmt: skip
 
 
-def kept(name: str, figures: dict[str, Any]) -> list[Row]:
-    """The rows of the record ``name``, if its ``figures`` agree."""
-    path = RESULTS / f"{name}.json"
-    old: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return old["rows"] if old and {**old, **figures} == old else []
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scan", choices=["phantom", "real"])
@@ -179,7 +171,7 @@ def main() -> None:
     arms = list(ARMS[asked.method](asked))
     figures: dict[str, Any] = {"scan": case.about, "iterations": arms[0].method.iterations}
     name = f"steps_{asked.scan}" + ("" if asked.method == "difusion" else f"_{asked.method}")
-    rows = kept(name, figures) or [{"pairing": "noisy", **case.noisy}]
+    rows = recorded(name, figures).get("rows") or [{"pairing": "noisy", **case.noisy}]
     for arm in arms:
         done = [row for row in rows if {**row, **arm.about} == row]
         if {row["evaluations"] for row in done} >= set(arm.ends):
