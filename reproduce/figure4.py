@@ -16,7 +16,7 @@ from scipy.ndimage import binary_dilation
 
 from dwiser.prepare.box import Box
 from dwiser.prepare.mask import object_mask
-from reproduce.arms import ALL, DIFUSION, DIP, NOISY, PREDICTED, SPLITQ, denoised
+from reproduce.arms import ALL, DIFUSION, DIP, NOISY, PREDICTED, denoised
 from reproduce.claims import Claim, Told, listed, table, verdict
 from reproduce.data import cut, made
 from reproduce.density import Course, drawn, tracked
@@ -28,7 +28,7 @@ from reproduce.scores import PHANTOM, REAL, SOURCES
 BUNDLE, CALLOSUM = "arcuate L", "callosum"
 TRUTH, FILTERED = "truth", "Noisy_filtering"
 METHODS = {name: words for name, words in (ALL | DIP).items() if name != "MPPCA"}
-OF_INTEREST = DIFUSION, PREDICTED, SPLITQ
+OF_INTEREST = DIFUSION, PREDICTED
 AROUND, BROAD = 4, 3  # voxels around the bundle that are denoised, and that are tracked in
 SIDE_MM = 14.0  # from the callosum's middle: where its streamlines are expected on both sides
 WHITE_FA = 0.2  # of the raw scan: where the real scan is tracked
@@ -111,14 +111,12 @@ def tell(record: Record) -> Told:
         "end (the callosum: at both sides). Coherent: of up to 1000 that arrived, RFBC above "
         "0.125. Valid: arrived and at least 90 % inside the true bundle; invalid: all others. "
         f"Even without noise most streamlines leave the bundle where others cross it: "
-        f"{shares[TRUTH]:.0%} are valid in the truth. More than in the truth ({listed(over)}) is "
-        "no merit: a blur that takes the crossing fibres away keeps streamlines in the bundle.",
+        f"{shares[TRUTH]:.0%} are valid in the truth. That is the aim: more than that "
+        f"({listed(over)}) is no merit of its own.",
         "",
-    ]
-    lines += [
         "Pictures: streamlines in each voxel, the most along the view, on one logarithmic scale "
-        "for each scan; above what is valid (arrives), below all others; outlined in orange "
-        "the true bundle (the seeds). The left of the picture is the subject's left.",
+        "for each scan; above what is valid (arrives), below all others; outlined in orange the "
+        "true bundle (the seeds). P, A, L, R: towards the back, the front, the left, the right.",
         "",
     ]
     return Told(claims, lines)

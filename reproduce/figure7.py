@@ -127,7 +127,7 @@ def tell(record: Record) -> Told:
             f"The noisy scan: R² {noisy(record, 'r2', source):.3f}{error}.", "",
         ]  # fmt: skip
     lines += [
-        "R² by the tensor, three folds, squared Pearson correlation over the DWIs, median over "
+        "Every walk goes to its end: no stop rule. R² by the tensor, three folds, squared Pearson correlation over the DWIs, median over "
         "white matter.",
         "",
     ]

@@ -110,17 +110,26 @@ def _summary(told: dict[str, Told], missing: list[Experiment]) -> list[str]:
         lines += [
             "*The paper's pair* is what the poster describes: the volume before stands for x'. "
             "*The predicted pair* is ours: all of Di-Fusion, but x' is predicted from all other "
-            "volumes. `splitq` is this project's own method.",
+            "volumes. *Di-Fusion* alone, in the tables, is with the paper's pair. `splitq` is this "
+            "project's own method.",
             "",
         ]
     for verdict in (v for v in VERDICTS if counts[v]):
         lines += [f"**{verdict.capitalize()}**", ""]
-        lines += [f"- {claim.poster}" for claim in claims if claim.verdict == verdict]
-        lines += [""]
+        lines += [*_gathered([c.poster for c in claims if c.verdict == verdict]), ""]
     if missing:
         names = listed([f"{e.title} (`{e.name}`)" for e in missing])
         lines += [f"Not run here: {names}.", ""]
     return lines
+
+
+def _gathered(claims: list[str]) -> list[str]:
+    """One line a claim, with all data and pairs, in brackets at its end, that it is told of."""
+    where: dict[str, list[str]] = {}
+    for claim in claims:
+        text, found, rest = claim.rpartition(" (")
+        where.setdefault(text if found else claim, []).extend([rest[:-1]] if found else [])
+    return [f"- {text}" + (f" ({'; '.join(w)})" if w else "") for text, w in where.items()]
 
 
 def _section(experiment: Experiment, record: Record | None, told: Told | None) -> list[str]:

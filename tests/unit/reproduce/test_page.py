@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reproduce.claims import judged, qualified, spread
-from reproduce.page import NAMES, VERDICTS, experiments, page, record_of
+from reproduce.page import NAMES, VERDICTS, _gathered, experiments, page, record_of
 from reproduce.poster import poster
 from reproduce.protocol import RESULTS, SETTINGS, shortened
 
@@ -87,6 +87,11 @@ def test_an_advantage_below_the_noisy_scan_is_half_a_one() -> None:
     assert qualified(True, False) == "partly"
     assert qualified(True, True) == "confirmed"
     assert qualified(False, True) == "not confirmed"
+
+
+def test_claims_of_one_text_are_gathered_with_what_they_are_told_of() -> None:
+    told = ["A: b (the poster's) (x)", "C", "A: b (the poster's) (y, z)"]
+    assert _gathered(told) == ["- A: b (the poster's) (x; y, z)", "- C"]
 
 
 def test_the_spread_is_the_samples() -> None:
