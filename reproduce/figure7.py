@@ -127,8 +127,8 @@ def tell(record: Record) -> Told:
             f"The noisy scan: R² {noisy(record, 'r2', source):.3f}{error}.", "",
         ]  # fmt: skip
     lines += [
-        "Every walk goes to its end: no stop rule. R² by the tensor, three folds, squared Pearson correlation over the DWIs, median over "
-        "white matter.",
+        "Every walk goes to its end: no stop rule. R² by the tensor, three folds, squared Pearson "
+        "correlation over the DWIs, median over white matter.",
         "",
     ]
     return Told(claims, lines)
