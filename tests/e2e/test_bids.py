@@ -52,7 +52,7 @@ def test_the_derivative_is_whole_and_says_what_it_was_made_of(bids, tmp_path: Pa
     assert told["Sources"][0] == "bids:raw:sub-02/dwi/sub-02_dwi.nii.gz"
     assert told["SkullStripped"] is False
     assert (told["Method"], told["Seed"]) == ("gaussian", 3)
-    assert told["Verdict"]["level"] in ("PASS", "WARN", "FAIL")
+    assert told["Verdict"]["Level"] in ("PASS", "WARN", "FAIL")
     assert told["SNR"][0]["snr"] > 5
     raw = nib.load(root / "sub-02/dwi/sub-02_dwi.nii.gz")
     clean = nib.load(out / "sub-02/dwi/sub-02_desc-denoised_dwi.nii.gz")

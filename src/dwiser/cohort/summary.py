@@ -86,8 +86,8 @@ def _row(job: Job, outcome: Outcome | None) -> Row:
     return Row(
         job,
         "done",
-        "; ".join(reason["words"] for reason in verdict.get("reasons", ())),
-        verdict.get("level"),
+        "; ".join(reason["Words"] for reason in verdict.get("Reasons", ())),
+        verdict.get("Level"),
         _number(record.get("SigmaMedian")),
         next((_number(shell["snr"]) for shell in record.get("SNR", ())), None),
         seconds,

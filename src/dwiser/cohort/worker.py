@@ -22,6 +22,7 @@ from dwiser.io.names import companion
 from dwiser.io.sidecar import sidecar
 from dwiser.methods.base import Denoised
 from dwiser.run.corridor import denoise_file
+from dwiser.run.judging import Judgement
 from dwiser.run.request import Request
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
@@ -142,7 +143,7 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
         force=True,
     )
 
-    def seen(scan: Scan, result: Denoised) -> None:
+    def seen(scan: Scan, result: Denoised, found: Judgement) -> None:
         result.record.update(look(scan, result))
         draw(scan, result, scratch / job.figure.name, job.name)
 
