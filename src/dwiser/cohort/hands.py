@@ -47,7 +47,7 @@ class OneScanEach(WorkerPlugin):
 
 
 def on_worker(job: Job, work: Work | None) -> Outcome:
-    """``denoise_scan`` in a Dask worker, with the worker's threads unless the user named some.
+    """``denoise_scan`` in a Dask worker, with its threads and memory unless the user named some.
 
     It is imported here: whoever hands scans out needs neither torch nor the methods.
     """
@@ -56,6 +56,9 @@ def on_worker(job: Job, work: Work | None) -> Outcome:
     work, worker = work or denoise_scan, get_worker()
     if job.asked.threads is None:
         job = replace(job, asked=replace(job.asked, threads=worker.state.nthreads))
+    limit = worker.memory_manager.memory_limit
+    if job.asked.memory is None and limit:  # what needs more is refused, not killed
+        job = replace(job, asked=replace(job.asked, memory=f"{limit >> 20}M"))
     return replace(work(job), worker=worker.address)
 
 

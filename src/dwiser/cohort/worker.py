@@ -5,6 +5,7 @@ import json
 import shutil
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,6 +24,7 @@ from dwiser.io.sidecar import sidecar
 from dwiser.methods.base import Denoised
 from dwiser.run.corridor import denoise_file
 from dwiser.run.judging import Judgement
+from dwiser.run.reporting import repeat_command, report
 from dwiser.run.request import Request
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
@@ -33,6 +35,11 @@ FINAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, err
 SPARE = 1.5  # of the space that the outputs are expected to take
 PAGE_SECONDS = 60.0  # to wait for another who writes the page of the same subject
 DENOISED = "Denoised diffusion series, in the units, geometry and order of the input"
+OURS = ("denoised", "sigma", "brain", "residual", "uncertainty")  # "desc" of what is made here
+SAVED = {
+    "sigma": "save_noise", "mask": "save_mask", "residual": "save_residual",
+    "uncertainty": "save_uncertainty",
+}  # fmt: skip
 MAPS = {
     "sigma": "Standard deviation of the noise in the input, in the input's units",
     "mask": "Voxels that were denoised; outside them the series is the input's",
@@ -91,6 +98,11 @@ def _made(job: Job, watch: Watch) -> Denoised:
 
 
 def _there(job: Job) -> None:
+    if job.asked.phase and job.phase is None:
+        raise InputError(
+            f"{job.scan.dwi}: there is no part-phase beside it: leave out --phase, or name the "
+            "participants that have one (--participant-label)."
+        )
     for path in job.inputs.values():
         if path.is_symlink() and not path.exists():
             raise InputError(
@@ -132,20 +144,24 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
         method=asked.method,
         preset=asked.preset,
         settings=asked.settings,
-        save_noise=here["sigma"],
-        save_residual=here.get("residual"),
-        save_mask=here["mask"],
-        save_uncertainty=here.get("uncertainty"),
+        noise_map=job.noise_map,
+        phase=job.phase,
+        memory=asked.memory,
         b0_threshold=asked.b0_threshold,
         device=asked.device,
         threads=asked.threads,
         seed=asked.seed,
         force=True,
+        **_saved(here),
     )
 
     def seen(scan: Scan, result: Denoised, found: Judgement) -> None:
         result.record.update(look(scan, result))
         draw(scan, result, scratch / job.figure.name, job.name)
+        if asked.report:
+            command = _command(request, job, result.record)
+            text = report(scan, result, found, name=str(job.scan.dwi), command=command)
+            (scratch / job.report.name).write_text(text, encoding="utf-8")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # each is in the sidecar
@@ -154,6 +170,17 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
         raise InputError(f"{job.scan.dwi}: it changed while it was read: run it again.")
     _describe(job, here, before)
     return result
+
+
+def _saved(images: dict[str, Path]) -> dict[str, Any]:
+    """The images beside the denoised series, as a request names them."""
+    return {SAVED[kind]: path for kind, path in images.items() if kind in SAVED}
+
+
+def _command(request: Request, job: Job, record: dict[str, Any]) -> str:
+    """What makes this scan's images again, under their last names."""
+    named = replace(request, out=job.image, **_saved(job.images))
+    return repeat_command(named.words(), record)
 
 
 def _describe(job: Job, here: dict[str, Path], inputs: dict[str, Any]) -> None:
@@ -189,14 +216,19 @@ def publish(job: Job, shop: Path) -> None:
     """Give the files in ``shop`` their names; the old image goes first, the new one comes last.
 
     All are on one file system, so each appears whole. A death between two of them leaves a scan
-    without an image, which is one to do again.
+    without an image, which is one to do again. What an earlier run made beside these (a residual,
+    a report) is of another result, and goes.
     """
     folder = job.image.parent
     folder.mkdir(parents=True, exist_ok=True)
     job.figure.parent.mkdir(parents=True, exist_ok=True)
     job.image.unlink(missing_ok=True)
     names = sorted(path.name for path in shop.iterdir())
+    for home in (folder, job.figure.parent):
+        for old in (path for what in OURS for path in home.glob(f"{job.name}_desc-{what}_*")):
+            if old.name not in names:
+                old.unlink()
     for name in [n for n in names if n != job.image.name]:
-        home = job.figure.parent if name == job.figure.name else folder
+        home = job.figure.parent if name in (job.figure.name, job.report.name) else folder
         (shop / name).replace(home / name)
     (shop / job.image.name).replace(job.image)

@@ -175,7 +175,6 @@ def residual_findings(given: Given, found: Residual) -> Findings:
     """Every test of the residual that the verdict looks at."""
     gradients = given.raw.gradients
     groups = volume_groups(gradients, pooled=False)
-    standard = {g.name: found.standard[:, g.volumes] for g in groups}
     try:
         first, second = halves(gradients)
         seen = reference(given.raw.data, gradients, first, found.mask)
@@ -184,8 +183,8 @@ def residual_findings(given: Given, found: Residual) -> Findings:
         structure = None
     return Findings(
         {g.name: moments(found.scaled[:, g.volumes], seed=given.seed) for g in groups},
-        {name: float(z.mean(dtype=float)) for name, z in standard.items()},
-        {name: energy(z) for name, z in standard.items()},
+        {g.name: float(found.standard[:, g.volumes].mean(dtype=float)) for g in groups},
+        {g.name: energy(found.standard[:, g.volumes]) for g in groups},
         whiteness(found.standard, found.mask),
         structure,
         spots(found, gradients),
