@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -53,11 +54,12 @@ def on_worker(job: Job, work: Work | None) -> Outcome:
     """
     from dwiser.cohort.worker import denoise_scan
 
-    work, worker = work or denoise_scan, get_worker()
+    worker = get_worker()
+    limit = worker.memory_manager.memory_limit
+    work = work or partial(denoise_scan, limit=limit)
     if job.asked.threads is None:
         job = replace(job, asked=replace(job.asked, threads=worker.state.nthreads))
-    limit = worker.memory_manager.memory_limit
-    if job.asked.memory is None and limit:  # what needs more is refused, not killed
+    if job.asked.memory is None and limit:
         job = replace(job, asked=replace(job.asked, memory=f"{limit >> 20}M"))
     return replace(work(job), worker=worker.address)
 

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 from zlib import crc32
 
-from dwiser.cohort import ledger
+from dwiser.cohort import before, ledger
 from dwiser.cohort.findings import draw, look
 from dwiser.cohort.here import broken
 from dwiser.cohort.job import Job
@@ -32,7 +32,6 @@ from dwiser.watch import Watch, silent
 CLEAR, PEAK = Path("/proc/self/clear_refs"), "5"  # the kernel's mark of peak memory begins anew
 # Errors that trying again does not mend; a network's hiccup may be another.
 FINAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
-SPARE = 1.5  # of the space that the outputs are expected to take
 PAGE_SECONDS = 60.0  # to wait for another who writes the page of the same subject
 DENOISED = "Denoised diffusion series, in the units, geometry and order of the input"
 OURS = ("denoised", "sigma", "brain", "residual", "uncertainty")  # "desc" of what is made here
@@ -48,8 +47,10 @@ MAPS = {
 }
 
 
-def denoise_scan(job: Job, watch: Watch = silent) -> Outcome:
+def denoise_scan(job: Job, watch: Watch = silent, *, limit: int | None = None) -> Outcome:
     """Denoise one scan, unless it is up to date, and give its files their names.
+
+    ``limit`` are the bytes beyond which this process is killed, pages of mapped files counted.
 
     What a user can do something about becomes a failed outcome of one sentence; anything else
     is raised, and may be tried again. In either case what was there before is untouched.
@@ -59,6 +60,7 @@ def denoise_scan(job: Job, watch: Watch = silent) -> Outcome:
         with ledger.held(job.out, job.name):
             if not job.asked.force and ledger.state(job, exact=True).done:
                 return Outcome(job.name, "kept", seconds=perf_counter() - begun)
+            before.enough_memory(job, limit)
             result = _made(job, watch)
         took = float(result.record["WallTimeSeconds"])
         return Outcome(job.name, "done", seconds=perf_counter() - begun, denoising=took)
@@ -76,14 +78,14 @@ def denoise_scan(job: Job, watch: Watch = silent) -> Outcome:
 
 
 def _made(job: Job, watch: Watch) -> Denoised:
-    _there(job)
+    before.there(job)
     with suppress(OSError):  # Linux; else the peak would be that of all scans so far
         CLEAR.write_text(PEAK)
     shop, scratch = ledger.workshop(job), _scratch(job)
     for folder in {shop, scratch}:
         shutil.rmtree(folder, ignore_errors=True)  # what one that was killed left behind
     try:
-        _enough_space(job)
+        before.enough_space(job)
         scratch.mkdir(parents=True)
         result = _denoised(job, scratch, watch)
         if scratch != shop:
@@ -97,37 +99,11 @@ def _made(job: Job, watch: Watch) -> Denoised:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _there(job: Job) -> None:
-    if job.asked.phase and job.phase is None:
-        raise InputError(
-            f"{job.scan.dwi}: there is no part-phase beside it: leave out --phase, or name the "
-            "participants that have one (--participant-label)."
-        )
-    for path in job.inputs.values():
-        if path.is_symlink() and not path.exists():
-            raise InputError(
-                f"{path}: it is a link to a file that is not here: fetch it first, "
-                "with 'datalad get' if the dataset is DataLad's."
-            )
-
-
 def _scratch(job: Job) -> Path:
     if job.work is None:
         return ledger.workshop(job)
     key = crc32(str(job.out).encode())  # another cohort may work in the same folder
     return job.work / f"{job.name}-{key:08x}"
-
-
-def _enough_space(job: Job) -> None:
-    """Refuse before minutes of work what the disk cannot take; quotas it does not see."""
-    copies = 2 if job.asked.save_residual else 1
-    needed = SPARE * copies * job.scan.dwi.stat().st_size
-    free = shutil.disk_usage(job.out).free
-    if free < needed:
-        raise DwiserError(
-            f"{job.out}: {free / 1e6:.0f} MB are free, and {job.name} may need "
-            f"{needed / 1e6:.0f}: make room and run the same command again."
-        )
 
 
 def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:

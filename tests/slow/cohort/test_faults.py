@@ -144,7 +144,10 @@ def test_a_run_that_is_killed_is_taken_up_by_the_same_command(
 @pytest.mark.parametrize(
     ("method", "sentence"),
     [
-        ("gaussian", "for this scan, --memory allows 0.6: raise it"),  # refused before the work
+        (
+            "gaussian",
+            "GiB for it, a worker may 0.6: give each worker more",
+        ),  # refused before the work
         ("patch2self", "the last for want of memory: give each worker more"),  # nobody knew
     ],
 )
