@@ -60,8 +60,7 @@ def denoise_scan(job: Job, watch: Watch = silent, *, limit: int | None = None) -
         with ledger.held(job.out, job.name):
             if not job.asked.force and ledger.state(job, exact=True).done:
                 return Outcome(job.name, "kept", seconds=perf_counter() - begun)
-            before.enough_memory(job, limit)
-            result = _made(job, watch)
+            result = _made(job, watch, limit)
         took = float(result.record["WallTimeSeconds"])
         return Outcome(job.name, "done", seconds=perf_counter() - begun, denoising=took)
     except ledger.Held as other:
@@ -77,8 +76,9 @@ def denoise_scan(job: Job, watch: Watch = silent, *, limit: int | None = None) -
         return Outcome(job.name, "failed", words, perf_counter() - begun)
 
 
-def _made(job: Job, watch: Watch) -> Denoised:
+def _made(job: Job, watch: Watch, limit: int | None) -> Denoised:
     before.there(job)
+    before.enough_memory(job, limit)
     with suppress(OSError):  # Linux; else the peak would be that of all scans so far
         CLEAR.write_text(PEAK)
     shop, scratch = ledger.workshop(job), _scratch(job)
@@ -110,7 +110,7 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
     """All of the scan's files, under their last names, in the folder ``scratch``."""
     asked = job.asked
     here = {kind: scratch / path.name for kind, path in job.images.items()}
-    before = ledger.fingerprints(job)
+    inputs = ledger.fingerprints(job)
     request = Request(
         job.scan.dwi,
         here["denoised"],
@@ -142,9 +142,9 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # each is in the sidecar
         result = denoise_file(request, watch, seen=seen)
-    if ledger.fingerprints(job) != before:
+    if ledger.fingerprints(job) != inputs:
         raise InputError(f"{job.scan.dwi}: it changed while it was read: run it again.")
-    _describe(job, here, before)
+    _describe(job, here, inputs)
     return result
 
 
