@@ -46,6 +46,7 @@ class Given:
     lesion_changes: Mapping[int, Sequence[float]] | None = None
     bundle: Mapping[str, Bool[np.ndarray, "x y z"]] | None = None
     seed: int = 0
+    coils: float | None = None  # channels behind the raw magnitude; None: as the scan tells
 
     def true(self) -> Float[np.ndarray, "x y z v"]:
         if self.truth is None:
@@ -167,7 +168,7 @@ def _local_snr(denoised: np.ndarray, region: np.ndarray, mask: np.ndarray) -> Sn
 
 def residual_of(given: Given) -> Residual:
     """What was removed, in units of the noise."""
-    coils = effective_coils(given.raw, given.mask)
+    coils = given.coils or effective_coils(given.raw, given.mask)
     return residual(given.raw.data, given.denoised, given.mask, given.sigma, coils)
 
 

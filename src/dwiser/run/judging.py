@@ -73,7 +73,8 @@ def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Jud
         raise CannotMeasure(
             f"its tests would hold about {(BASE + held) / GIB:.1f} GiB, {room / GIB:.1f} may be"
         )
-    given = Given(result.data, scan, result.mask, result.sigma, seed=seed)
+    known = result.record.get("coils") or None  # found by the method: not to be looked for again
+    given = Given(result.data, scan, result.mask, result.sigma, seed=seed, coils=known)
     left = residual_of(given)
     findings = residual_findings(given, left)
     return Judgement(left, Judged(findings, judge(findings)))
