@@ -1,7 +1,7 @@
 """What a cohort costs beside the denoising: ``benchmarks/results/cohort_*.json``.
 
     python benchmarks/cohort.py throughput   # 1, 2 and 4 workers on one dataset
-    python benchmarks/cohort.py overhead     # what a scan takes beside its method
+    python benchmarks/cohort.py overhead     # what a scan takes beside its method; --dwi FILE
     python benchmarks/cohort.py simulated    # 10 000 scans whose work is to do nothing
 
 Each needs a few hundred MB of disk for a while, in --folder or the system's temporary one.
@@ -32,11 +32,15 @@ from dwiser.cohort.here import ThisProcess
 from dwiser.cohort.job import Asked, Job
 from dwiser.cohort.outcome import Outcome
 from dwiser.cohort.plan import plan
-from dwiser.io import save_volume, write_bvals, write_bvecs
+from dwiser.io import find_inputs, save_volume, write_bvals, write_bvecs
+from dwiser.io.names import ending
+from dwiser.io.nifti import read_shape
+from dwiser.run import corridor
 from dwiser.simulate import phantom
 
 SHAPE, DIRECTIONS, B0S, SEED = (40, 44, 16), 32, 4, 101
 TINY, FEW = (10, 11, 5), 6
+SOME = 6
 SCANS = 8  # two rounds of the four workers
 PEOPLE = 10_000
 MIB = 1024**2
@@ -97,20 +101,101 @@ def throughput(folder: Path) -> dict[str, Any]:
     return {"scan": described(SHAPE, DIRECTIONS + B0S), "scans": SCANS, "rows": rows}
 
 
-def overhead(folder: Path) -> dict[str, Any]:
-    """Of every scan but the first: what it takes beside its method, and what of."""
-    root = dataset(folder / "raw", SHAPE, DIRECTIONS, B0S, 6)
-    jobs = jobs_of(root, folder / "out", Asked("gaussian", threads=1, device="cpu"))
-    carry_out(jobs[:1], ThisProcess())  # imports
-    took: dict[str, list[float]] = {"look": [], "draw": []}
-    for name, times in took.items():
-        setattr(worker, name, timed(getattr(worker, name), times))
-    cpu = time.process_time()
-    tally = carry_out(jobs[1:], ThisProcess())
-    cpu = (time.process_time() - cpu) / len(jobs[1:])
-    assert tally.count("done") == len(jobs[1:])
-    beside = [o.seconds - o.denoising for o in tally.outcomes.values()]
-    parts = {name: statistics.median(times) for name, times in took.items()}
+def overhead(folder: Path, dwi: Path | None = None) -> dict[str, Any]:
+    """What a scan takes beside its method, and what of; then with a report too.
+
+    Of every scan but the first, which imports. Seconds of the processor, which a machine that
+    others use too does not stretch much, and of the clock.
+    """
+    root = folder / "raw"
+    if dwi is None:
+        dataset(root, SHAPE, DIRECTIONS, B0S, SOME)
+    else:
+        linked(root, dwi, 2)
+    asked = Asked("gaussian", threads=1, device="cpu")
+    took = {name: Clocks() for name in PARTS}
+    for name, (where, function) in PARTS.items():
+        setattr(where, function, took[name].around(getattr(where, function)))
+    jobs, figures = jobs_of(root, folder / "out", asked), {}
+    for kind, some in {
+        "first_with_imports": jobs[:1],
+        "without_report": jobs[1:],
+        "with_report": [replace(job, asked=replace(asked, report=True, force=True))
+                             for job in jobs[1:]],
+    }.items():  # fmt: skip
+        whole = Clocks()
+        for clocks in took.values():
+            clocks.clear()
+        for job in some:
+            assert whole.around(carry_out)([job], ThisProcess()).count("done") == 1
+        figures[kind] = parted(whole, took)
+    figures["report_megabytes"] = round(jobs[-1].report.stat().st_size / 1e6, 1)
+    found = {"scan": described(*described_by(jobs[0])), **figures}
+    if dwi is None:
+        found |= round_trip(jobs, folder)
+    print(json.dumps(found, indent=1))
+    return found
+
+
+class Clocks:
+    """(processor, wall) seconds of each call."""
+
+    def __init__(self) -> None:
+        self.cpu: list[float] = []
+        self.wall: list[float] = []
+
+    def clear(self) -> None:
+        self.cpu, self.wall = [], []
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*some: Any, **named: Any) -> Any:
+            cpu, wall = time.process_time(), time.perf_counter()
+            try:
+                return function(*some, **named)
+            finally:
+                self.cpu.append(time.process_time() - cpu)
+                self.wall.append(time.perf_counter() - wall)
+
+        return called
+
+
+PARTS = {
+    "method": (corridor, "denoise"),
+    "verdict": (corridor, "judgement"),
+    "figure": (worker, "draw"),
+    "report": (worker, "report"),
+}
+
+
+def parted(whole: Clocks, took: dict[str, Clocks]) -> dict[str, dict[str, float]]:
+    """Medians by part; "rest" is to load, hash, write, rename and the pages."""
+    found = {}
+    for clock in ("cpu", "wall"):
+        total = statistics.median(getattr(whole, clock))
+        parts = {n: statistics.median(s) for n, c in took.items() if (s := getattr(c, clock))}
+        parts["rest"] = total - sum(parts.values())
+        parts["beside_the_method"] = total - parts["method"]
+        found[f"{clock}_seconds"] = {name: round(value, 2) for name, value in parts.items()}
+    return found
+
+
+def linked(root: Path, dwi: Path, count: int) -> None:
+    """A BIDS dataset of a scan under several names."""
+    files = find_inputs(dwi)
+    for number in range(count):
+        head = root / f"sub-{number:05d}/dwi/sub-{number:05d}_dwi"
+        head.parent.mkdir(parents=True)
+        for path, kind in ((files.dwi, ending(dwi)), (files.bval, ".bval"), (files.bvec, ".bvec")):
+            head.with_name(head.name + kind).symlink_to(path.absolute())
+
+
+def described_by(job: Job) -> tuple[tuple[int, ...], int]:
+    *grid, volumes = read_shape(job.scan.dwi)
+    return tuple(grid), volumes
+
+
+def round_trip(jobs: list[Job], folder: Path) -> dict[str, float]:
+    """What Dask adds to a scan, its work stubbed out."""
     with opened(Wanted(workers=1, threads=1, device="cpu")) as hands:
         hands.work = nothing
         some = [replace(job, out=folder / "none") for job in jobs] * 50
@@ -119,29 +204,10 @@ def overhead(folder: Path) -> dict[str, Any]:
         carry_out(named, hands)
         trip = (time.perf_counter() - begun) / len(named)
         client = (time.process_time() - client) / len(named)
-    found = {
-        "scan": described(SHAPE, DIRECTIONS + B0S),
-        "verdict_seconds": round(parts["look"], 2),
-        "figure_seconds": round(parts["draw"], 2),
-        "rest_seconds": round(statistics.median(beside) - sum(parts.values()), 2),
-        "rest": "load, hash, write, rename, page",
-        "cpu_seconds_with_method": round(cpu, 2),
+    return {
         "dask_round_trip_seconds": round(trip, 4),
         "dask_round_trip_cpu_seconds_of_client_and_scheduler": round(client, 4),
     }
-    print(found)
-    return found
-
-
-def timed(function: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
-    def called(*some: Any) -> Any:
-        begun = time.perf_counter()
-        try:
-            return function(*some)
-        finally:
-            times.append(time.perf_counter() - begun)
-
-    return called
 
 
 def nothing(job: Job) -> Outcome:
@@ -187,8 +253,8 @@ def simulated(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
     for number in range(people):
         place = root / f"sub-{number:05d}/dwi"
         place.mkdir(parents=True)
-        for ending in ("nii.gz", "bval", "bvec"):
-            (place / f"sub-{number:05d}_dwi.{ending}").touch()
+        for kind in ("nii.gz", "bval", "bvec"):
+            (place / f"sub-{number:05d}_dwi.{kind}").touch()
     begun = time.perf_counter()
     jobs = jobs_of(root, out, Asked(threads=1, device="cpu"))
     planning = time.perf_counter() - begun
@@ -201,7 +267,8 @@ def simulated(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
         for first in range(0, people, 1000):
             begun = time.perf_counter()
             tally = carry_out(jobs[first : first + 1000], hands)
-            assert tally.count("done") == 1000
+            undone = [o for o in tally.outcomes.values() if o.status != "done"]
+            assert not undone, undone[:3]
             took = time.perf_counter() - begun
             rows.append({"after": first + 1000, "seconds": round(took, 2),
                          "scheduler_mib": round(resident_mib(pid), 1)})  # fmt: skip
@@ -219,7 +286,7 @@ def simulated(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
     }
 
 
-def described(shape: tuple[int, int, int], volumes: int) -> str:
+def described(shape: tuple[int, ...], volumes: int) -> str:
     return " × ".join(map(str, (*shape, volumes)))
 
 
@@ -228,17 +295,18 @@ def main() -> None:
     parser.add_argument("what", choices=("throughput", "overhead", "simulated"))
     parser.add_argument("--folder", type=Path, help="for the datasets; removed afterwards")
     parser.add_argument("--scans", type=int, default=PEOPLE, help="simulated, in thousands")
+    parser.add_argument("--dwi", type=Path, help="overhead of this scan, not of a phantom")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as home:
         measure: dict[str, Any] = {
             "throughput": throughput,
-            "overhead": overhead,
+            "overhead": partial(overhead, dwi=args.dwi),
             "simulated": partial(simulated, people=args.scans),
         }
         load = os.getloadavg()[0]
         figures = measure[args.what](Path(home))
     figures["load_before"] = round(load, 1)  # of other programs: a shared machine is slower
-    print(save(f"cohort_{args.what}", SEED, figures))
+    print(save(f"cohort_{args.what}{'_brain' if args.dwi else ''}", SEED, figures))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def test_the_derivative_is_whole_and_says_what_it_was_made_of(bids, tmp_path: Pa
     assert told["Sources"][0] == "bids:raw:sub-02/dwi/sub-02_dwi.nii.gz"
     assert told["SkullStripped"] is False
     assert (told["Method"], told["Seed"]) == ("gaussian", 3)
-    assert told["Verdict"]["level"] in ("PASS", "WARN", "FAIL")
+    assert told["Verdict"]["Level"] in ("PASS", "WARN", "FAIL")
     assert told["SNR"][0]["snr"] > 5
     raw = nib.load(root / "sub-02/dwi/sub-02_dwi.nii.gz")
     clean = nib.load(out / "sub-02/dwi/sub-02_desc-denoised_dwi.nii.gz")
@@ -108,6 +108,10 @@ def test_a_bad_scan_is_named_and_the_others_are_done(bids, tmp_path: Path, capsy
         (("raw", "out", "participant", "--participant-label", "7"), "Unknown participant '7'"),
         (("raw", "out", "participant", "--seed", "-1"), "must not be negative"),
         (("raw", "out", "participant", "--save-uncertainty"), "gaussian gives no uncertainty"),
+        (("raw", "out", "participant", "--phase"), "gaussian cannot use a phase"),
+        (("raw", "out", "participant", "--noise-maps", "no"), "check --noise-maps"),
+        (("raw", "out", "participant", "--memory", "much"), "is no amount of memory"),
+        (("raw", "out", "participant", "--mask", "m.nii"), "Did you mean --masks?"),
         (("raw", "out", "group"), "group"),
         (("raw", "other", "participant"), "another program's dataset"),
     ],
@@ -149,3 +153,64 @@ def test_a_folder_that_may_not_be_written_is_refused(bids, tmp_path: Path, capsy
     out.mkdir(mode=0o500)
     assert bids_app(root, out, "participant") == 2
     assert "may not be written" in capsys.readouterr().err
+
+
+def test_a_scan_has_its_report_when_asked_and_none_of_an_earlier_result(
+    bids, tmp_path: Path
+) -> None:
+    root, out = bids(tmp_path, "sub-01 run-1"), tmp_path / "out"
+    assert bids_app(root, out, "participant", "--report", "--save-residual", "-q") == 0
+    page = "sub-01/figures/sub-01_run-1_desc-denoised_dwi.html"
+    html = (out / page).read_text(encoding="utf-8")
+    told = json.loads((out / "sub-01/dwi/sub-01_run-1_desc-denoised_dwi.json").read_text())
+    assert f"Verdict: {told['Verdict']['Level']}" in html
+    image = out / "sub-01/dwi/sub-01_run-1_desc-denoised_dwi.nii.gz"
+    assert f"dwiser denoise {root}/sub-01/dwi/sub-01_run-1_dwi.nii.gz {image}" in html
+    assert "/.dwiser/work/" not in html
+    for index in ("sub-01.html", "cohort.html"):
+        assert f'href="{page}"' in (out / index).read_text()
+    assert page in (out / "cohort.tsv").read_text()
+    made = image.stat().st_mtime_ns
+    assert bids_app(root, out, "participant", "-q") == 0  # nobody asks for a report: it is done
+    assert image.stat().st_mtime_ns == made
+    assert (out / page).read_text(encoding="utf-8") == html
+    assert bids_app(root, out, "participant", "--seed", 5, "-q") == 0
+    assert files(out) == DATASET | of("sub-01_run-1")
+    assert 'href="sub-01.html#sub-01_run-1"' in (out / "cohort.html").read_text()
+
+
+def test_noise_maps_come_from_a_derivative_too(bids, tmp_path: Path) -> None:
+    root, out = bids(tmp_path, "sub-01", "sub-02"), tmp_path / "out"
+    raw = nib.load(root / "sub-01/dwi/sub-01_dwi.nii.gz")
+    home = tmp_path / "maps/sub-01/dwi"
+    home.mkdir(parents=True)
+    sigma = nib.Nifti1Image(np.full(raw.shape[:3], 12.5, np.float32), raw.affine)
+    nib.save(sigma, home / "sub-01_desc-sigma_dwimap.nii.gz")
+    words = ("participant", "--noise-maps", tmp_path / "maps", "-q")
+    assert bids_app(root, out, *words) == 0
+    first, second = (
+        json.loads((out / f"{sub}/dwi/{sub}_desc-denoised_dwi.json").read_text())
+        for sub in ("sub-01", "sub-02")
+    )
+    assert first["SigmaMedian"] == 12.5
+    assert set(first["InputFiles"]) == {"dwi", "bval", "bvec", "noise_map"}
+    assert "NoiseMap" not in second
+    assert bids_app(root, out, "participant", "--dry-run", "--noise-maps", tmp_path / "maps") == 0
+
+
+def test_the_phase_beside_a_series_is_taken_where_it_is_asked_for(
+    bids, tmp_path: Path, capsys
+) -> None:
+    root, out = bids(tmp_path, "sub-01 part-mag", "sub-02"), tmp_path / "out"
+    raw = nib.load(root / "sub-01/dwi/sub-01_part-mag_dwi.nii.gz")
+    ramp = np.linspace(-3.1, 3.1, raw.shape[0], dtype=np.float32)[:, None, None, None]
+    phase = nib.Nifti1Image(np.broadcast_to(ramp, raw.shape), raw.affine)
+    nib.save(phase, root / "sub-01/dwi/sub-01_part-phase_dwi.nii.gz")
+    splitq = ("participant", "--method", "splitq", "--phase")
+    assert bids_app(root, out, *splitq) == 1
+    said = capsys.readouterr().err
+    assert "1 scans failed: sub-02." in said
+    assert "sub-02_dwi.nii.gz: there is no part-phase beside it" in said
+    told = json.loads((out / "sub-01/dwi/sub-01_part-mag_desc-denoised_dwi.json").read_text())
+    assert told["Phase"].endswith("sub-01_part-phase_dwi.nii.gz")
+    assert "bids:raw:sub-01/dwi/sub-01_part-phase_dwi.nii.gz" in told["Sources"]

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dwiser.cli.cohort_options import DEFAULTS, BidsDir, Cohort, Level, OutDir, carried_out
+from dwiser.cli.options import Memory
+from dwiser.machine import memory_of
 
 if TYPE_CHECKING:
     from dwiser.cohort.engine import Hands
@@ -17,6 +19,7 @@ def bids(
     analysis_level: Level,
     /,
     *,
+    memory: Memory = None,
     options: Cohort = DEFAULTS,
 ) -> int:
     """Denoise every diffusion series of a BIDS dataset, one after another; skips what is done."""
@@ -27,4 +30,6 @@ def bids(
 
         yield ThisProcess()
 
-    return carried_out(bids_dir, out, options, here)
+    if memory is not None:
+        memory_of(memory)  # refused now, not with each scan
+    return carried_out(bids_dir, out, options, here, memory=memory)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -73,6 +73,20 @@ class Cohort:
         Path | None,
         Parameter(help="A BIDS derivative whose sub-*/…_desc-brain_mask.nii.gz are the masks."),
     ] = None
+    noise_maps: Annotated[
+        Path | None,
+        Parameter(
+            help="A BIDS derivative whose sub-*/…_desc-sigma_dwimap.nii.gz are the noise's sd."
+        ),
+    ] = None
+    phase: Annotated[
+        bool,
+        Parameter(help="Take the part-phase beside each series: complex denoising.", negative=()),
+    ] = False
+    report: Annotated[
+        bool,
+        Parameter(help="Also an interactive report of each scan, one HTML file.", negative=()),
+    ] = False
     save_residual: Annotated[
         bool, Parameter(help="Also write what was removed, input − output.", negative=())
     ] = False
@@ -106,8 +120,9 @@ class Cohort:
 
         if self.seed < 0:
             raise InputError(f"--seed must not be negative: {self.seed} is.")
-        if self.masks is not None and not self.masks.is_dir():
-            raise InputError(f"{self.masks}: there is no such folder: check --masks.")
+        for option, folder in (("--masks", self.masks), ("--noise-maps", self.noise_maps)):
+            if folder is not None and not folder.is_dir():
+                raise InputError(f"{folder}: there is no such folder: check {option}.")
         return Asked(
             method=self.method,
             preset=self.preset,
@@ -117,6 +132,9 @@ class Cohort:
             save_residual=self.save_residual,
             save_uncertainty=self.save_uncertainty,
             masks=self.masks and self.masks.absolute(),
+            noise_maps=self.noise_maps and self.noise_maps.absolute(),
+            phase=self.phase,
+            report=self.report,
             device=self.device,
             threads=self.threads,
             force=self.force,
@@ -128,8 +146,13 @@ DEFAULTS = Cohort()
 Open = Callable[["Plan"], AbstractContextManager["Hands"]]
 
 
-def carried_out(bids_dir: Path, out: Path, options: Cohort, open_hands: Open) -> int:
-    """Plan, tell the plan, do it, write the summary. Returns the exit code."""
+def carried_out(
+    bids_dir: Path, out: Path, options: Cohort, open_hands: Open, *, memory: str | None = None
+) -> int:
+    """Plan, tell the plan, do it, write the summary. Returns the exit code.
+
+    ``memory`` is what a scan may take; without it, what its process may.
+    """
     from dwiser.cli.board import board, told_plan, told_result
     from dwiser.cohort import pages, summary
     from dwiser.cohort.engine import carry_out
@@ -137,7 +160,7 @@ def carried_out(bids_dir: Path, out: Path, options: Cohort, open_hands: Open) ->
     from dwiser.cohort.validate import check_dataset
 
     root, out = bids_dir.absolute(), out.absolute()
-    asked = options.asked()
+    asked = replace(options.asked(), memory=memory)
     planned = plan(
         root, out, asked,
         subjects=options.participant_label or (), sessions=options.session_label or (),

@@ -193,7 +193,10 @@ def _in_and_out(
 def _summary(out: Path, record: dict[str, Any]) -> str:
     sigma = record.get("SigmaMedian")
     noise = f", sigma {sigma:.4g}" if sigma else ""
+    level = (record.get("Verdict") or {}).get("Level")
+    verdict = f", verdict {level}" if level else ""
+    sidecar = f"{out.name.split('.nii')[0]}.json"
     return (
         f"{out}: {record['Method']} ({record['Preset']}), {record['WallTimeSeconds']:.0f} s, "
-        f"{record['PeakMemoryMiB'] / 1024:.2f} GiB{noise}; see {out.name.split('.nii')[0]}.json"
+        f"{record['PeakMemoryMiB'] / 1024:.2f} GiB{noise}{verdict}; see {sidecar}"
     )

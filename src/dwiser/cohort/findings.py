@@ -1,14 +1,11 @@
-"""What a cohort's tables say of a scan: σ, SNR and verdict, found while both series are here."""
+"""What a cohort's tables say of a scan beside its record, found while both series are here."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.sections import Given, residual_findings, residual_of
-from dwiser.evaluate.verdict import judge
+from dwiser.evaluate.groups import in_mask
 from dwiser.methods.base import Denoised
 from dwiser.prepare.shells import shells
 from dwiser.run import demo
@@ -16,11 +13,11 @@ from dwiser.scan import Scan
 
 
 def look(scan: Scan, result: Denoised) -> dict[str, Any]:
-    """The sidecar's fields ``Shape``, ``SNR`` (of the raw scan, by shell) and ``Verdict``."""
-    found: dict[str, Any] = {"Shape": scan.shape, "SNR": [], "Verdict": None}
+    """The sidecar's fields ``Shape`` and ``SNR``, of the raw scan by shell."""
+    found: dict[str, Any] = {"Shape": scan.shape, "SNR": []}
     if result.mask is None or result.sigma is None or not (result.sigma[result.mask] > 0).any():
         return found
-    return found | {"SNR": _snr(scan, result), "Verdict": _verdict(scan, result)}
+    return found | {"SNR": _snr(scan, result)}
 
 
 def _snr(scan: Scan, result: Denoised) -> list[dict[str, float]]:
@@ -32,20 +29,10 @@ def _snr(scan: Scan, result: Denoised) -> list[dict[str, float]]:
     return [
         {
             "bval": round(shell.bval, 1),
-            "snr": float(np.median(scan.data[..., shell.volumes].mean(-1)[inside] / sigma)),
+            "snr": float(np.median(in_mask(scan.data, inside, shell.volumes).mean(1) / sigma)),
         }
         for shell in shells(scan.gradients)
     ]
-
-
-def _verdict(scan: Scan, result: Denoised) -> dict[str, Any] | None:
-    assert result.mask is not None
-    assert result.sigma is not None
-    try:
-        given = Given(result.data, scan, result.mask, result.sigma)
-        return asdict(judge(residual_findings(given, residual_of(given))))
-    except CannotMeasure as why:
-        return {"level": None, "reasons": [], "notes": [str(why)]}
 
 
 def draw(scan: Scan, result: Denoised, path: Path, title: str) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -47,15 +48,19 @@ class OneScanEach(WorkerPlugin):
 
 
 def on_worker(job: Job, work: Work | None) -> Outcome:
-    """``denoise_scan`` in a Dask worker, with the worker's threads unless the user named some.
+    """``denoise_scan`` in a Dask worker, with its threads and memory unless the user named some.
 
     It is imported here: whoever hands scans out needs neither torch nor the methods.
     """
     from dwiser.cohort.worker import denoise_scan
 
-    work, worker = work or denoise_scan, get_worker()
+    worker = get_worker()
+    limit = worker.memory_manager.memory_limit
+    work = work or partial(denoise_scan, limit=limit)
     if job.asked.threads is None:
         job = replace(job, asked=replace(job.asked, threads=worker.state.nthreads))
+    if job.asked.memory is None and limit:
+        job = replace(job, asked=replace(job.asked, memory=f"{limit >> 20}M"))
     return replace(work(job), worker=worker.address)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from dwiser import __version__
 from dwiser.io.bids import BidsScan
+from dwiser.io.names import NIFTI_ENDINGS
 from dwiser.io.sidecar import sidecar
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
 from dwiser.scan import B0_THRESHOLD
@@ -27,8 +28,12 @@ class Asked:
     save_residual: bool = False
     save_uncertainty: bool = False
     masks: Path | None = None
+    noise_maps: Path | None = None
+    phase: bool = False
+    report: bool = False
     device: str = "auto"
     threads: int | None = None
+    memory: str | None = None
     force: bool = False
 
     @cached_property
@@ -38,13 +43,17 @@ class Asked:
         Raises
         ------
         InputError
-            For an unknown method, preset or setting, or an uncertainty that the method lacks.
+            For an unknown method, preset or setting, or a method that cannot use a phase or
+            give an uncertainty.
         """
         method = build(self.method, self.preset, self.settings)
-        if self.save_uncertainty:
-            from dwiser.run.given import with_uncertainty  # here: the scheduler reads jobs too
+        if self.save_uncertainty or self.phase:
+            from dwiser.run import given  # here: the scheduler reads jobs too
 
-            method = with_uncertainty(method)
+            if self.phase:
+                given.check_phase(method)
+            if self.save_uncertainty:
+                method = given.with_uncertainty(method)
         values = {
             "Method": getattr(method, "name", self.method),
             "Parameters": asdict(method),  # type: ignore[call-overload]
@@ -85,20 +94,35 @@ class Job:
         return self.out / home / "figures" / f"{self.name}_desc-denoised_dwi.png"
 
     @property
+    def report(self) -> Path:
+        """The scan's own interactive report, if it is made."""
+        return self.figure.with_suffix(".html")
+
+    @property
     def page(self) -> Path:
-        """The subject's report."""
+        """The subject's page."""
         return self.out / f"sub-{self.scan.subject}.html"
 
     @property
     def mask(self) -> Path | None:
         """The mask of this series among those that the user named, if there is one."""
-        if self.asked.masks is None:
+        return self._given(self.asked.masks, "brain", "mask")
+
+    @property
+    def noise_map(self) -> Path | None:
+        """The σ map of this series among those that the user named, if there is one."""
+        return self._given(self.asked.noise_maps, "sigma", "dwimap")
+
+    @property
+    def phase(self) -> Path | None:
+        """The phase of this series, where the user wants it."""
+        return self.scan.phase if self.asked.phase else None
+
+    def _given(self, home: Path | None, description: str, suffix: str) -> Path | None:
+        if home is None:
             return None
-        for extension in (".nii.gz", ".nii"):
-            path = self.asked.masks / self.scan.derived("brain", "mask", extension)
-            if path.exists():
-                return path
-        return None
+        names = (home / self.scan.derived(description, suffix, e) for e in NIFTI_ENDINGS)
+        return next((path for path in names if path.exists()), None)
 
     @property
     def inputs(self) -> dict[str, Path]:
@@ -108,6 +132,8 @@ class Job:
             "bval": self.scan.bval,
             "bvec": self.scan.bvec,
             "mask": self.mask,
+            "noise_map": self.noise_map,
+            "phase": self.phase,
         }
         return {kind: path for kind, path in some.items() if path is not None}
 

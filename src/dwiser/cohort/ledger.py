@@ -60,7 +60,8 @@ def state(job: Job, *, exact: bool = False) -> State:
     exact : hash an input whose size is as recorded and whose time is not, to see whether it
         really changed. Without it such a scan is to do; whoever does it looks exactly first.
     """
-    missing = [path for path in (*job.images.values(), job.figure) if not path.is_file()]
+    wanted = [*job.images.values(), job.figure, *([job.report] if job.asked.report else [])]
+    missing = [path for path in wanted if not path.is_file()]
     record = record_of(job)
     if record is None or missing:
         return State(False, "new" if not job.image.exists() else "incomplete")

@@ -35,6 +35,7 @@ README = """Diffusion series denoised by dwiser.
 *_desc-brain_mask.nii.gz     voxels that were denoised; the rest is the input's
 *_desc-residual_dwi.nii.gz   input minus denoised, if it was asked for
 sub-*.html, cohort.html      what to look at; cohort.tsv is a table of all scans
+sub-*/figures/*.html         interactive reports, if they were asked for
 """
 
 
@@ -111,6 +112,7 @@ def write_subject(job: Job) -> None:
             "record": record,
             "figure": of.figure.relative_to(job.out).as_posix(),
             "sidecar": of.sidecar.relative_to(job.out).as_posix(),
+            "report": of.report.relative_to(job.out).as_posix() if of.report.exists() else None,
         }
         for of in ledger.made_in(job.out / f"sub-{job.scan.subject}", job)
         if (record := ledger.record_of(of)) is not None

@@ -47,6 +47,16 @@ class Row:
             return 1
         return 2 if self.verdict == "WARN" else 3
 
+    @property
+    def link(self) -> str:
+        """From the output folder: the scan's report, else its place on the subject's page."""
+        if self.status != "done":
+            return ""
+        report = self.job.report
+        if report.exists():
+            return report.relative_to(self.job.out).as_posix()
+        return f"{self.job.page.name}#{self.job.name}"
+
     def cells(self) -> dict[str, Any]:
         """By column, None where nothing is known."""
         session = self.job.scan.session
@@ -55,7 +65,7 @@ class Row:
             None if session is None else f"ses-{session}",
             self.job.name, self.status, self.verdict, self.sigma, self.snr, self.seconds,
             self.memory, ", ".join(self.apart) or None, self.reason or None,
-            self.job.page.name if self.status == "done" else None,
+            self.link or None,
         )  # fmt: skip
         return dict(zip(COLUMNS, values, strict=True))
 
@@ -86,8 +96,8 @@ def _row(job: Job, outcome: Outcome | None) -> Row:
     return Row(
         job,
         "done",
-        "; ".join(reason["words"] for reason in verdict.get("reasons", ())),
-        verdict.get("level"),
+        "; ".join(reason["Words"] for reason in verdict.get("Reasons", ())),
+        verdict.get("Level"),
         _number(record.get("SigmaMedian")),
         next((_number(shell["snr"]) for shell in record.get("SNR", ())), None),
         seconds,

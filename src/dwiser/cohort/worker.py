@@ -5,12 +5,13 @@ import json
 import shutil
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 from zlib import crc32
 
-from dwiser.cohort import ledger
+from dwiser.cohort import before, ledger
 from dwiser.cohort.findings import draw, look
 from dwiser.cohort.here import broken
 from dwiser.cohort.job import Job
@@ -22,6 +23,8 @@ from dwiser.io.names import companion
 from dwiser.io.sidecar import sidecar
 from dwiser.methods.base import Denoised
 from dwiser.run.corridor import denoise_file
+from dwiser.run.judging import Judgement
+from dwiser.run.reporting import repeat_command, report
 from dwiser.run.request import Request
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
@@ -29,9 +32,13 @@ from dwiser.watch import Watch, silent
 CLEAR, PEAK = Path("/proc/self/clear_refs"), "5"  # the kernel's mark of peak memory begins anew
 # Errors that trying again does not mend; a network's hiccup may be another.
 FINAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
-SPARE = 1.5  # of the space that the outputs are expected to take
 PAGE_SECONDS = 60.0  # to wait for another who writes the page of the same subject
 DENOISED = "Denoised diffusion series, in the units, geometry and order of the input"
+OURS = ("denoised", "sigma", "brain", "residual", "uncertainty")  # "desc" of what is made here
+SAVED = {
+    "sigma": "save_noise", "mask": "save_mask", "residual": "save_residual",
+    "uncertainty": "save_uncertainty",
+}  # fmt: skip
 MAPS = {
     "sigma": "Standard deviation of the noise in the input, in the input's units",
     "mask": "Voxels that were denoised; outside them the series is the input's",
@@ -40,8 +47,10 @@ MAPS = {
 }
 
 
-def denoise_scan(job: Job, watch: Watch = silent) -> Outcome:
+def denoise_scan(job: Job, watch: Watch = silent, *, limit: int | None = None) -> Outcome:
     """Denoise one scan, unless it is up to date, and give its files their names.
+
+    ``limit`` are the bytes beyond which this process is killed, pages of mapped files counted.
 
     What a user can do something about becomes a failed outcome of one sentence; anything else
     is raised, and may be tried again. In either case what was there before is untouched.
@@ -51,7 +60,7 @@ def denoise_scan(job: Job, watch: Watch = silent) -> Outcome:
         with ledger.held(job.out, job.name):
             if not job.asked.force and ledger.state(job, exact=True).done:
                 return Outcome(job.name, "kept", seconds=perf_counter() - begun)
-            result = _made(job, watch)
+            result = _made(job, watch, limit)
         took = float(result.record["WallTimeSeconds"])
         return Outcome(job.name, "done", seconds=perf_counter() - begun, denoising=took)
     except ledger.Held as other:
@@ -67,15 +76,16 @@ def denoise_scan(job: Job, watch: Watch = silent) -> Outcome:
         return Outcome(job.name, "failed", words, perf_counter() - begun)
 
 
-def _made(job: Job, watch: Watch) -> Denoised:
-    _there(job)
+def _made(job: Job, watch: Watch, limit: int | None) -> Denoised:
+    before.there(job)
+    before.enough_memory(job, limit)
     with suppress(OSError):  # Linux; else the peak would be that of all scans so far
         CLEAR.write_text(PEAK)
     shop, scratch = ledger.workshop(job), _scratch(job)
     for folder in {shop, scratch}:
         shutil.rmtree(folder, ignore_errors=True)  # what one that was killed left behind
     try:
-        _enough_space(job)
+        before.enough_space(job)
         scratch.mkdir(parents=True)
         result = _denoised(job, scratch, watch)
         if scratch != shop:
@@ -89,15 +99,6 @@ def _made(job: Job, watch: Watch) -> Denoised:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _there(job: Job) -> None:
-    for path in job.inputs.values():
-        if path.is_symlink() and not path.exists():
-            raise InputError(
-                f"{path}: it is a link to a file that is not here: fetch it first, "
-                "with 'datalad get' if the dataset is DataLad's."
-            )
-
-
 def _scratch(job: Job) -> Path:
     if job.work is None:
         return ledger.workshop(job)
@@ -105,23 +106,11 @@ def _scratch(job: Job) -> Path:
     return job.work / f"{job.name}-{key:08x}"
 
 
-def _enough_space(job: Job) -> None:
-    """Refuse before minutes of work what the disk cannot take; quotas it does not see."""
-    copies = 2 if job.asked.save_residual else 1
-    needed = SPARE * copies * job.scan.dwi.stat().st_size
-    free = shutil.disk_usage(job.out).free
-    if free < needed:
-        raise DwiserError(
-            f"{job.out}: {free / 1e6:.0f} MB are free, and {job.name} may need "
-            f"{needed / 1e6:.0f}: make room and run the same command again."
-        )
-
-
 def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
     """All of the scan's files, under their last names, in the folder ``scratch``."""
     asked = job.asked
     here = {kind: scratch / path.name for kind, path in job.images.items()}
-    before = ledger.fingerprints(job)
+    inputs = ledger.fingerprints(job)
     request = Request(
         job.scan.dwi,
         here["denoised"],
@@ -131,28 +120,43 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
         method=asked.method,
         preset=asked.preset,
         settings=asked.settings,
-        save_noise=here["sigma"],
-        save_residual=here.get("residual"),
-        save_mask=here["mask"],
-        save_uncertainty=here.get("uncertainty"),
+        noise_map=job.noise_map,
+        phase=job.phase,
+        memory=asked.memory,
         b0_threshold=asked.b0_threshold,
         device=asked.device,
         threads=asked.threads,
         seed=asked.seed,
         force=True,
+        **_saved(here),
     )
 
-    def seen(scan: Scan, result: Denoised) -> None:
+    def seen(scan: Scan, result: Denoised, found: Judgement) -> None:
         result.record.update(look(scan, result))
         draw(scan, result, scratch / job.figure.name, job.name)
+        if asked.report:
+            command = _command(request, job, result.record)
+            text = report(scan, result, found, name=str(job.scan.dwi), command=command)
+            (scratch / job.report.name).write_text(text, encoding="utf-8")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # each is in the sidecar
         result = denoise_file(request, watch, seen=seen)
-    if ledger.fingerprints(job) != before:
+    if ledger.fingerprints(job) != inputs:
         raise InputError(f"{job.scan.dwi}: it changed while it was read: run it again.")
-    _describe(job, here, before)
+    _describe(job, here, inputs)
     return result
+
+
+def _saved(images: dict[str, Path]) -> dict[str, Any]:
+    """The images beside the denoised series, as a request names them."""
+    return {SAVED[kind]: path for kind, path in images.items() if kind in SAVED}
+
+
+def _command(request: Request, job: Job, record: dict[str, Any]) -> str:
+    """What makes this scan's images again, under their last names."""
+    named = replace(request, out=job.image, **_saved(job.images))
+    return repeat_command(named.words(), record)
 
 
 def _describe(job: Job, here: dict[str, Path], inputs: dict[str, Any]) -> None:
@@ -188,14 +192,19 @@ def publish(job: Job, shop: Path) -> None:
     """Give the files in ``shop`` their names; the old image goes first, the new one comes last.
 
     All are on one file system, so each appears whole. A death between two of them leaves a scan
-    without an image, which is one to do again.
+    without an image, which is one to do again. What an earlier run made beside these (a residual,
+    a report) is of another result, and goes.
     """
     folder = job.image.parent
     folder.mkdir(parents=True, exist_ok=True)
     job.figure.parent.mkdir(parents=True, exist_ok=True)
     job.image.unlink(missing_ok=True)
     names = sorted(path.name for path in shop.iterdir())
+    for home in (folder, job.figure.parent):
+        for old in (path for what in OURS for path in home.glob(f"{job.name}_desc-{what}_*")):
+            if old.name not in names:
+                old.unlink()
     for name in [n for n in names if n != job.image.name]:
-        home = job.figure.parent if name == job.figure.name else folder
+        home = job.figure.parent if name in (job.figure.name, job.report.name) else folder
         (shop / name).replace(home / name)
     (shop / job.image.name).replace(job.image)

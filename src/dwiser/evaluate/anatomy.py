@@ -74,7 +74,9 @@ def reference(
     mask: Bool[np.ndarray, "x y z"],
 ) -> Reference:
     """Mean DWI, its gradient magnitude and FA (OLS tensor) from one half of the raw DWIs."""
-    mean = raw[..., half].mean(-1, dtype=float)
+    mean = np.zeros(mask.shape)
+    for v in half:
+        mean += raw[..., v] / len(half)
     gradient = gaussian_gradient_magnitude(mean, GRADIENT_SD)
     with_b0 = np.sort(np.concatenate([np.flatnonzero(gradients.is_b0), half]))
     try:

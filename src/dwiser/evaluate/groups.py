@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int, Real
 
 from dwiser.prepare.shells import shells
 from dwiser.scan import Gradients
@@ -31,6 +31,19 @@ def volume_groups(gradients: Gradients, *, pooled: bool = True) -> tuple[Group, 
     if pooled and len(dwis) > 1:
         found.append(Group("DWI", np.sort(np.concatenate([g.volumes for g in dwis]))))
     return tuple(found)
+
+
+def in_mask(
+    data: Real[np.ndarray, "x y z v"],
+    mask: Bool[np.ndarray, "x y z"],
+    volumes: Int[np.ndarray, "n"] | None = None,
+) -> Float32[np.ndarray, "m n"]:
+    """The voxels of the mask, a row each; the values of a volume lie together, as in the scan."""
+    chosen = range(data.shape[3]) if volumes is None else volumes
+    found = np.empty((len(chosen), int(mask.sum())), np.float32)
+    for row, v in zip(found, chosen, strict=True):
+        row[:] = data[..., v][mask]
+    return found.T
 
 
 def tissue_masks(

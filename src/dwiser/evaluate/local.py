@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
-from scipy.ndimage import correlate1d, gaussian_filter
+from scipy.ndimage import correlate1d, find_objects, gaussian_filter
 
 from dwiser.evaluate.groups import Group, volume_groups
 from dwiser.evaluate.records import measured
@@ -59,7 +59,8 @@ def spots(residual: Residual, gradients: Gradients) -> tuple[Spot, ...]:
     the same windows: noise that is correlated in space, or half kept, changes the scale and
     not the test. Sums run over the mask only.
     """
-    mask = residual.mask
+    box = find_objects(residual.mask.astype(np.int8))[0]  # outside it all is zero
+    mask = residual.mask[box]
     inside = mask.astype(np.float32)
     weight = _smooth(inside)[mask]
     spread = np.sqrt(_smooth_squared(inside)[mask])
@@ -68,7 +69,7 @@ def spots(residual: Residual, gradients: Gradients) -> tuple[Spot, ...]:
     for v in range(smooth.shape[1]):
         volume[mask] = residual.standard[:, v]
         smooth[:, v] = _smooth(volume)[mask]
-    places = np.argwhere(mask)
+    places = np.argwhere(residual.mask)
     kinds = [list(_pooled(gradients)), list(_parts(gradients))]
     tests = len(places) * sum(w.weights.shape[1] for kind in kinds for w in kind)
     limit = float(stats.norm.isf(ALARM / 2 / tests))

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from dwiser.errors import InputError
+from dwiser.evaluate.groups import in_mask
 from dwiser.evaluate.records import CannotMeasure, measured
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.seeds import stream
@@ -22,7 +23,8 @@ FLOOR_SNR = 10.0  # beyond it the Rician bias is below 0.05 σ and tells no read
 SAMPLE = 5000  # values for the normality statistic: of millions, any deviation is "significant"
 UNCHANGED = 0.02  # of σ: a residual this small is no residual
 SURE = 0.99  # quantile of the χ² law above which more was removed than noise explains
-CHUNK = 4_000_000  # values at once
+TOLD_BY = 400_000  # values at low signal that tell one reading from another
+HIGHEST, FINENESS = 60.0, 0.01  # of the table of the magnitude's law, in σ
 
 _ALONE = "fewer than 100 neighbours in the mask, or nothing was removed"
 
@@ -85,23 +87,39 @@ class Energy:
     excess: float = measured("")
 
 
-@lru_cache(maxsize=4)
-def _law(coils: float | int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """θ, the magnitude's mean and sd at σ = 1, to interpolate in."""
-    theta = np.concatenate([np.linspace(0, 10, 1001), np.linspace(10.05, 60, 1000)])
-    mean, variance = magnitude_moments(theta, coils)
-    return theta, mean, np.sqrt(variance)
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Two functions of the SNR at every ``FINENESS`` σ: the mean, and the sd, of a magnitude."""
+
+    mean: Float[np.ndarray, "t"]
+    sd: Float[np.ndarray, "t"]
+
+    def at(self, snr: Float[np.ndarray, "*s"]) -> tuple[np.ndarray, np.ndarray]:
+        """Between the lines; the last one beyond the end. A search, as by ``interp``, is slow."""
+        place = (snr * np.float32(1 / FINENESS)).clip(0, len(self.mean) - 1.001)
+        low = place.astype(np.intp)
+        share = (place - low).astype(np.float32)
+        mean, sd = (t[low] + share * np.diff(t)[low] for t in (self.mean, self.sd))
+        return mean, sd
+
+
+@lru_cache(maxsize=8)
+def _law(reading: str, coils: float | int) -> _Table:
+    """Expectation and sd of a raw voxel, σ = 1, by the denoised value; float32, as the data."""
+    values = np.arange(0, HIGHEST + FINENESS, FINENESS)
+    mean, variance = magnitude_moments(values, coils)
+    if reading == "mean":  # the value is the mean itself: the sd of the signal that has it
+        variance = np.interp(np.interp(values, mean, values), values, variance)
+        mean = values
+    return _Table(mean.astype(np.float32), np.sqrt(variance).astype(np.float32))
 
 
 def _expected(snr: np.ndarray, reading: str, coils: float | int) -> tuple[np.ndarray, np.ndarray]:
     """Expectation and sd (in σ) of a raw voxel whose denoised value is ``snr`` (in σ)."""
-    theta, mean, sd = _law(coils)
     if reading == "gaussian":
         return snr, np.ones_like(snr)
-    if reading == "mean":
-        return snr, np.interp(np.interp(snr, mean, theta), theta, sd).astype(snr.dtype)
-    value = np.where(snr > theta[-1], snr, np.interp(snr, theta, mean))
-    return value.astype(snr.dtype), np.interp(snr, theta, sd).astype(snr.dtype)
+    value, sd = _law(reading, coils).at(snr)
+    return (snr if reading == "mean" else np.where(snr > HIGHEST, snr, value)), sd
 
 
 def residual(
@@ -125,28 +143,28 @@ def residual(
     usable = mask & np.isfinite(sigma) & (sigma > 0) & (raw != 0).any(-1)
     if not usable.any():
         raise CannotMeasure("the noise's σ is zero or unknown everywhere in the mask")
-    bad = int((~np.isfinite(denoised[usable])).sum())
+    scaled, standard = (in_mask(data, usable) for data in (raw, denoised))
+    bad = int((~np.isfinite(standard)).sum())
     if bad:
         raise InputError(f"The denoised image holds {bad} NaN or infinite values in the mask.")
-    noise = sigma[usable].astype(np.float32)[:, None]
-    noisy = raw[usable].astype(np.float32) / noise
-    clean = denoised[usable].astype(np.float32) / noise
-    reading = _likeliest(noisy, clean, coils)
-    standard = np.empty_like(noisy)
-    step = max(1, CHUNK // noisy.shape[1])
-    for lo in range(0, len(noisy), step):
-        part = slice(lo, lo + step)
-        value, sd = _expected(clean[part], reading, coils)
-        standard[part] = (noisy[part] - value) / sd
-    return Residual(noisy - clean, standard, reading, usable)
+    for values in (scaled, standard):
+        values /= sigma[usable].astype(np.float32)[:, None]
+    reading = _likeliest(scaled, standard, coils)
+    for v in range(raw.shape[3]):  # in place: both are as large as the brain's share of a scan
+        noisy, clean = scaled[:, v].copy(), standard[:, v].copy()
+        value, sd = _expected(clean, reading, coils)
+        scaled[:, v], standard[:, v] = noisy - clean, (noisy - value) / sd
+    return Residual(scaled, standard, reading, usable)
 
 
 def _likeliest(noisy: np.ndarray, clean: np.ndarray, coils: float | int) -> str:
+    """The reading under which the raw data are likeliest, from some voxels at low signal."""
     low = clean < FLOOR_SNR
-    if not low.any():
+    count = int(low.sum())
+    if not count:
         return "gaussian"
-    stride = max(1, int(low.sum()) // CHUNK)
-    a, d = noisy[low][::stride], clean[low][::stride]
+    some = slice(None, None, max(1, count // TOLD_BY))
+    a, d = noisy[some][low[some]], clean[some][low[some]]
     cost = {}
     for reading in READINGS:
         value, sd = _expected(d, reading, coils)
@@ -157,12 +175,13 @@ def _likeliest(noisy: np.ndarray, clean: np.ndarray, coils: float | int) -> str:
 def moments(scaled: Float[np.ndarray, "n v"], *, seed: int = 0) -> Moments:
     """Mean, sd, skewness, excess kurtosis and K² of r/σ; K² of a seeded subsample."""
     mean = float(scaled.mean(dtype=float))
-    centred = (scaled - np.float32(mean)).ravel()
-    variance = float(np.square(centred).mean(dtype=float))
+    centred = (scaled - np.float32(mean)).ravel(order="K")
+    square = np.square(centred)
+    variance = float(square.mean(dtype=float))
     if variance**0.5 < UNCHANGED:
         return Moments(mean, variance**0.5, None, None, None)
-    skewness = float((centred**3).mean(dtype=float)) / variance**1.5
-    kurtosis = float((centred**4).mean(dtype=float)) / variance**2 - 3
+    skewness = float((square * centred).mean(dtype=float)) / variance**1.5
+    kurtosis = float(np.square(square).mean(dtype=float)) / variance**2 - 3
     k2 = None
     if centred.size >= 20:  # below it the test's kurtosis part is not valid
         rng = stream(seed, "normality")

@@ -46,6 +46,7 @@ class Given:
     lesion_changes: Mapping[int, Sequence[float]] | None = None
     bundle: Mapping[str, Bool[np.ndarray, "x y z"]] | None = None
     seed: int = 0
+    coils: float | None = None  # channels behind the raw magnitude; None: as the scan tells
 
     def true(self) -> Float[np.ndarray, "x y z v"]:
         if self.truth is None:
@@ -167,7 +168,7 @@ def _local_snr(denoised: np.ndarray, region: np.ndarray, mask: np.ndarray) -> Sn
 
 def residual_of(given: Given) -> Residual:
     """What was removed, in units of the noise."""
-    coils = effective_coils(given.raw, given.mask)
+    coils = given.coils or effective_coils(given.raw, given.mask)
     return residual(given.raw.data, given.denoised, given.mask, given.sigma, coils)
 
 
@@ -175,7 +176,6 @@ def residual_findings(given: Given, found: Residual) -> Findings:
     """Every test of the residual that the verdict looks at."""
     gradients = given.raw.gradients
     groups = volume_groups(gradients, pooled=False)
-    standard = {g.name: found.standard[:, g.volumes] for g in groups}
     try:
         first, second = halves(gradients)
         seen = reference(given.raw.data, gradients, first, found.mask)
@@ -184,8 +184,8 @@ def residual_findings(given: Given, found: Residual) -> Findings:
         structure = None
     return Findings(
         {g.name: moments(found.scaled[:, g.volumes], seed=given.seed) for g in groups},
-        {name: float(z.mean(dtype=float)) for name, z in standard.items()},
-        {name: energy(z) for name, z in standard.items()},
+        {g.name: float(found.standard[:, g.volumes].mean(dtype=float)) for g in groups},
+        {g.name: energy(found.standard[:, g.volumes]) for g in groups},
         whiteness(found.standard, found.mask),
         structure,
         spots(found, gradients),

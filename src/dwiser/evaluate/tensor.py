@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from skimage.metrics import peak_signal_noise_ratio
 
 from dwiser.evaluate.fidelity import masked_ssim
+from dwiser.evaluate.groups import in_mask
 from dwiser.evaluate.records import CannotMeasure, measured
 from dwiser.scan import Gradients
 
@@ -107,7 +108,7 @@ def fit_tensor(
 ) -> TensorMaps:
     """DIPY's tensor fit (WLS, Chung et al. 2006) of the volumes with b ≤ 1500 s/mm²."""
     chosen = tensor_volumes(gradients, b_max)
-    signals = data[mask][:, chosen].astype(float)
+    signals = in_mask(data, mask, chosen).astype(float, order="C")
     floor = SIGNAL_FLOOR * float(signals.max())
     if floor <= 0:
         raise CannotMeasure("the image is zero in the mask")

@@ -38,6 +38,14 @@ class BidsScan:
     bvec: Path | None = None
 
     @property
+    def phase(self) -> Path | None:
+        """The series of its phase, ``part-phase``, beside it; None where there is none."""
+        head = self.name if "part" in self.entities else _with_part(self.name)
+        name = head.replace("part-mag", "part-phase")
+        names = (self.dwi.with_name(f"{name}_{SUFFIX}{ending}") for ending in NIFTI_ENDINGS)
+        return next((path for path in names if path.exists()), None)
+
+    @property
     def entities(self) -> dict[str, str]:
         """Say {"sub": "01", "run": "1"}, in the order of the name."""
         return entities(self.name)
@@ -53,6 +61,12 @@ class BidsScan:
     def derived(self, description: str, suffix: str, extension: str) -> Path:
         """The name of what was made of it, relative to the derived dataset's folder."""
         return self.place / f"{self.name}_desc-{description}_{suffix}{extension}"
+
+
+def _with_part(name: str) -> str:
+    """A name with "part-mag" where BIDS has it: last, but for "chunk"."""
+    head, chunk, number = name.partition("_chunk-")
+    return f"{head}_part-mag{chunk}{number}"
 
 
 def entities(name: str) -> dict[str, str]:

@@ -82,7 +82,7 @@ def some_voxels(scan: Scan, where: Bool[np.ndarray, "x y z"]) -> Float[np.ndarra
     """At most ``MOST`` of these voxels, all volumes."""
     places = np.flatnonzero(where)
     places = places[:: max(1, len(places) // MOST)]
-    return scan.data.reshape(-1, scan.shape[3])[places].astype(float)
+    return scan.data[np.unravel_index(places, where.shape)].astype(float)  # no copy of the whole
 
 
 def noise_channels(values: Float[np.ndarray, "n v"]) -> float | None:

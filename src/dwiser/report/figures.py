@@ -24,6 +24,8 @@ BAR_INCHES = 1.1  # the strip below with colour bars and legend
 TITLE_INCHES = 0.75
 MARGIN_INCHES = 0.5  # left of the first column, for the names of the slices
 DPI = 150
+WIDE_INCHES = 10.0  # of a figure whose title is one line
+NEUROLOGICAL = "neurological view: the subject's left is on the left"
 AXIS_COLOURS = {"red": "left–right", "lime": "anterior–posterior", "blue": "inferior–superior"}
 
 
@@ -39,8 +41,8 @@ def montage(
     *,
     mask: Bool[np.ndarray, "x y z"],
     sigma: Float[np.ndarray, "x y z"],
-    fa_raw: Float[np.ndarray, "x y z 3"],
-    fa_denoised: Float[np.ndarray, "x y z 3"],
+    fa_raw: Float[np.ndarray, "x y z 3"] | None,
+    fa_denoised: Float[np.ndarray, "x y z 3"] | None,
     volume: int,
     title: str = "",
 ) -> Figure:
@@ -53,7 +55,8 @@ def montage(
     mask : chooses the slices and the grey window (the same for noisy and denoised).
     sigma : sd of the noise in the data's units; its median in the mask sets the residual's
         window, ±3σ.
-    fa_raw, fa_denoised : ``report.tensor.colour_fa`` of each, in voxel axes.
+    fa_raw, fa_denoised : ``report.tensor.colour_fa`` of each, in voxel axes; None where the
+        table determines no tensor: then they are left out.
     volume : which volume to show, counted from 0; ``middle_dwi`` picks one.
     title : put before the volume's number and b-value.
     """
@@ -66,14 +69,15 @@ def montage(
     size = views.ras_voxel_size(affine)
     inside = views.to_ras(mask, affine)
     chosen, frame = views.choose_views(inside, size), views.frame(inside)
-    columns = {
+    columns: dict[str, tuple[np.ndarray, Normalize | None]] = {
         f"noisy DWI, volume {volume}": (views.to_ras(noisy, affine), grey),
         f"denoised DWI, volume {volume}": (views.to_ras(clean, affine), grey),
         "residual: noisy − denoised": (views.to_ras(noisy - clean, affine), spread),
-        "colour FA, noisy": (_shown(fa_raw, affine), None),
-        "colour FA, denoised": (_shown(fa_denoised, affine), None),
     }
-    figure, grid = _canvas(chosen, frame, size)
+    if fa_raw is not None and fa_denoised is not None:
+        columns["colour FA, noisy"] = _shown(fa_raw, affine), None
+        columns["colour FA, denoised"] = _shown(fa_denoised, affine), None
+    figure, grid = _canvas(chosen, frame, size, len(columns))
     for row, view in enumerate(chosen):
         for column, (name, (picture, window)) in enumerate(columns.items()):
             ax = figure.add_subplot(grid[row, column])
@@ -86,12 +90,23 @@ def montage(
     _bars(figure, grid, grey, spread, noise)
     b = raw.gradients.bvals[volume]
     head = f"{title} · " if title else ""
-    figure.suptitle(
-        f"{head}volume {volume} (counted from 0), b = {b:.0f} s/mm² · neurological view: the "
-        "subject's left is on the left",
-        fontsize=11,
-    )
+    said = [f"{head}volume {volume} (counted from 0), b = {b:.0f} s/mm²", NEUROLOGICAL]
+    wide = figure.get_figwidth() > WIDE_INCHES
+    figure.suptitle((" · " if wide else "\n").join(said), fontsize=11)
     return figure
+
+
+def in_montage(
+    mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]
+) -> Bool[np.ndarray, "x y z"]:
+    """The voxels of ``mask`` in the slices of its montage: no others need a colour FA."""
+    chosen = views.choose_views(views.to_ras(mask, affine), views.ras_voxel_size(affine))
+    shown = np.zeros_like(mask)
+    for view in chosen:
+        axis, index = views.stored_slice(view, mask.shape, affine)
+        here = (slice(None),) * axis + (index,)
+        shown[here] = mask[here]
+    return shown
 
 
 def save_montage(path: Path, figure: Figure) -> None:
@@ -104,18 +119,18 @@ def _shown(colours: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 
 def _canvas(
-    chosen: tuple[View, ...], frame: np.ndarray, size: np.ndarray
+    chosen: tuple[View, ...], frame: np.ndarray, size: np.ndarray, columns: int
 ) -> tuple[Figure, GridSpec]:
     """A figure whose columns are of one width and whose rows are as high as their slices."""
     extent = (np.ptp(frame, axis=1) + 1) * size
     widest = max(extent[v.across] for v in chosen)
     heights = [COLUMN_INCHES * extent[v.upward] / widest for v in chosen]
-    width = 5 * COLUMN_INCHES + MARGIN_INCHES
+    width = columns * COLUMN_INCHES + MARGIN_INCHES
     total = TITLE_INCHES + sum(heights) + BAR_INCHES
     figure = Figure((width, total))
     grid = GridSpec(
         len(chosen) + 1,
-        5,
+        columns,
         figure,
         height_ratios=[*heights, BAR_INCHES],
         left=MARGIN_INCHES / width,
@@ -176,6 +191,12 @@ def _bars(figure: Figure, grid: GridSpec, grey: Normalize, spread: Normalize, no
             top.set_xlabel(f"in σ (median in the mask: {noise:.3g})", fontsize=9)
             top.set_xticks(np.arange(-RESIDUAL_SIGMAS, RESIDUAL_SIGMAS + 1))
             top.tick_params(labelsize=8)
+    if grid.ncols > 3:
+        _directions(figure, grid)
+
+
+def _directions(figure: Figure, grid: GridSpec) -> None:
+    """What the colours of colour FA stand for."""
     legend = figure.add_subplot(grid[-1, 3:])
     legend.axis("off")
     legend.legend(

@@ -24,6 +24,7 @@ from dwiser.prepare.shells import shell_table, shells
 from dwiser.room import own_copy
 from dwiser.run.checkpoint import checkpoint_path
 from dwiser.run.given import check_phase, noise_model, with_maps
+from dwiser.run.judging import Judgement, judgement
 from dwiser.run.memory import enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
 from dwiser.run.request import Request, named_inputs
@@ -82,7 +83,7 @@ def denoise(
     return result
 
 
-Seen: TypeAlias = Callable[[Scan, Denoised], None]
+Seen: TypeAlias = Callable[[Scan, Denoised, Judgement], None]
 
 
 def denoise_file(
@@ -90,13 +91,13 @@ def denoise_file(
     watch: Watch = silent,
     work: Callable[[Scan], Denoised] | None = None,
     *,
-    seen: Seen = lambda scan, result: None,
+    seen: Seen = lambda scan, result, found: None,
 ) -> Denoised:
     """Denoise a file into a set of files; everything that can be refused is, before the work.
 
     ``work`` takes the place of `denoise`: a scan of a series has its share of what was denoised
-    together. ``seen`` gets the scan and the result before they are written; what it puts into
-    the result's record is written too.
+    together. ``seen`` gets the scan, the result and what its residual shows before they are
+    written; what it puts into the result's record is written too.
     """
     plan = plan_of(request)
     weights = (request.save_weights,)
@@ -121,11 +122,15 @@ def denoise_file(
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
     result.record.update(acquisition | source | given)
     residual = None if request.save_residual is None else _difference(scan, result)
-    found = (result.sigma, residual, result.mask, result.uncertainty)
-    maps = dict(zip(request.extras, found, strict=True))
+    images = (result.sigma, residual, result.mask, result.uncertainty)
+    maps = dict(zip(request.extras, images, strict=True))
     wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
-    seen(scan, result)
-    drawn, failure = _reported(request, scan, result)
+    with recorded() as heard:
+        found = judgement(scan, result, seed=request.seed, room=plan.room)
+    result.record["Verdict"] = found.record
+    result.record["Warnings"] += heard
+    seen(scan, result, found)
+    drawn, failure = _reported(request, scan, result, found)
     save_set(
         result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
         weights=plan.to_keep(result, scan, course), inputs=files, force=request.force,
@@ -148,7 +153,7 @@ def _difference(scan: Scan, result: Denoised) -> np.ndarray:
 
 
 def _reported(
-    request: Request, scan: Scan, result: Denoised
+    request: Request, scan: Scan, result: Denoised, found: Judgement
 ) -> tuple[dict[Path, str], Exception | None]:
     """The report, where one is asked for; a result that took hours is not lost by it."""
     if request.report is None:
@@ -157,7 +162,7 @@ def _reported(
 
     try:
         command = repeat_command(request.words(), result.record)
-        text = report(scan, result, name=str(request.dwi), command=command, seed=request.seed)
+        text = report(scan, result, found, name=str(request.dwi), command=command)
     except Exception as error:
         return {}, error
     return {request.report: text}, None

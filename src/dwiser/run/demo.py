@@ -1,15 +1,17 @@
 """The packaged real scan, denoised and drawn: ``dwiser demo``."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from dwiser.errors import InputError
+from dwiser.evaluate.records import CannotMeasure
 from dwiser.io import load
 from dwiser.io.sample import sample_paths
 from dwiser.methods.base import Denoised
 from dwiser.methods.registry import DEFAULT_METHOD
-from dwiser.report.figures import middle_dwi, montage, save_montage
+from dwiser.report.figures import in_montage, middle_dwi, montage, save_montage
 from dwiser.report.side_by_side import side_by_side
 from dwiser.report.tensor import colour_fa
 from dwiser.run.corridor import denoise_file
@@ -72,10 +74,13 @@ def compared(scan: Scan, found: dict[str, Denoised]) -> Figure:
 
 
 def draw(scan: Scan, result: Denoised, path: Path, title: str) -> None:
-    """The montage of one denoising: noisy, denoised, residual, colour FA before and after."""
+    """The montage of one denoising: noisy, denoised, residual, colour FA where there is one."""
     assert result.mask is not None
     assert result.sigma is not None
-    before, after = (colour_fa(d, scan.gradients, result.mask) for d in (scan.data, result.data))
+    shown = in_montage(result.mask, scan.affine)
+    before = after = None
+    with suppress(CannotMeasure):
+        before, after = (colour_fa(d, scan.gradients, shown) for d in (scan.data, result.data))
     figure = montage(
         scan, result.data,
         mask=result.mask, sigma=result.sigma, fa_raw=before, fa_denoised=after,

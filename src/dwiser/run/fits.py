@@ -21,14 +21,16 @@ def bytes_needed(method: Denoiser, scan: Scan) -> int | None:
     A method's ``working`` is what it holds beside the scan and the result, over the scan's bytes
     as float32. A scan that is mapped lies in a file; the result is counted all the same.
     """
-    working: float | None = getattr(method, "working", None)
-    if working is None:
-        return None
     resident = 1 if is_mapped(scan.data) else 2
     if scan.phase is not None:
-        resident += 0 if is_mapped(scan.phase) else 1
-        working += 1  # the real part
-    return int(BASE + (resident + working) * scan.data.nbytes)
+        resident += 1 if is_mapped(scan.phase) else 2  # the real part too
+    return bytes_beside(method, scan.data.nbytes, resident)
+
+
+def bytes_beside(method: Denoiser, size: int, resident: int = 2) -> int | None:
+    """``bytes_needed`` for a scan of ``size`` bytes as float32, that many of it in memory."""
+    working: float | None = getattr(method, "working", None)
+    return None if working is None else int(BASE + (resident + working) * size)
 
 
 def check_memory(method: Denoiser, scan: Scan, asked: int | None, usable: int | None) -> None:

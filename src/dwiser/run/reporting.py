@@ -9,66 +9,56 @@ import numpy as np
 from dwiser.evaluate.distribution import distribution, repeating
 from dwiser.evaluate.groups import volume_groups
 from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.sections import Given, residual_findings, residual_of
-from dwiser.evaluate.verdict import judge
+from dwiser.evaluate.residual import Residual
 from dwiser.methods.base import Denoised
 from dwiser.prepare.apart import COPIED, STRANGE, standing_apart
 from dwiser.prepare.subspace import grouped
-from dwiser.report.material import Judged, Material
+from dwiser.report.material import Material
 from dwiser.report.page import page
 from dwiser.report.tensor import colour_fa
+from dwiser.run.judging import Judgement
 from dwiser.scan import Scan
 
 FEWEST_TOLD = 12  # volumes in shells of four: fewer cannot tell which of them stands apart
 MOST_VOXELS = 200_000  # that volumes are compared on
 
 
-def report(scan: Scan, result: Denoised, *, name: str, command: str, seed: int = 0) -> str:
-    """The report as HTML; the verdict goes into the result's record too."""
-    material = measured(scan, result, name=name, command=command, seed=seed)
-    if material.judged is not None:
-        verdict = material.judged.verdict
-        result.record["Verdict"] = {
-            "Level": verdict.level,
-            "Reasons": [f"{r.level}: {r.words}" for r in verdict.reasons],
-            "Notes": list(verdict.notes),
-        }
-    return page(material)
+def report(scan: Scan, result: Denoised, found: Judgement, *, name: str, command: str) -> str:
+    """The report as HTML, of a denoising whose residual was tested."""
+    return page(measured(scan, result, found, name=name, command=command))
 
 
-def measured(scan: Scan, result: Denoised, *, name: str, command: str, seed: int = 0) -> Material:
+def measured(
+    scan: Scan, result: Denoised, found: Judgement, *, name: str, command: str
+) -> Material:
     """Everything that the report shows; what cannot be had is there with its reason."""
-    found: dict[str, Any] = {}
-    absent: dict[str, str] = {}
-    try:
-        found |= _residual(scan, result, seed)
-    except CannotMeasure as why:
-        absent["residual"] = str(why)
+    shown: dict[str, Any] = {"absent": {}}
+    if found.residual is None or found.judged is None:
+        shown["absent"]["residual"] = found.why
+    else:
+        shown |= {"judged": found.judged} | _by_group(scan, found.residual, _seed(result))
     try:
         assert result.mask is not None
         before, after = (
             colour_fa(data, scan.gradients, result.mask) for data in (scan.data, result.data)
         )
-        found |= {"fa_raw": before, "fa_denoised": after}
+        shown |= {"fa_raw": before, "fa_denoised": after}
     except CannotMeasure as why:
-        absent["fa"] = str(why)
-    return Material(name, scan, result, command, apart=apart(scan, result), absent=absent, **found)
+        shown["absent"]["fa"] = str(why)
+    return Material(name, scan, result, command, apart=apart(scan, result), **shown)
 
 
-def _residual(scan: Scan, result: Denoised, seed: int) -> dict[str, Any]:
-    if result.sigma is None or result.mask is None:
-        raise CannotMeasure("the method gave no σ map")
-    given = Given(result.data, scan, result.mask, result.sigma, seed=seed)
-    left = residual_of(given)
-    findings = residual_findings(given, left)
-    by_group = {
-        group.name: left.standard[:, group.volumes]
-        for group in volume_groups(scan.gradients, pooled=False)
-    }
+def _seed(result: Denoised) -> int:
+    """Of the subsample that quantiles are taken of."""
+    return int(result.record.get("Seed", 0))
+
+
+def _by_group(scan: Scan, left: Residual, seed: int) -> dict[str, Any]:
+    groups = volume_groups(scan.gradients, pooled=False)
+    standard = {group.name: left.standard[:, group.volumes] for group in groups}
     return {
-        "judged": Judged(findings, judge(findings)),
-        "repeating": {name: repeating(z, left.mask) for name, z in by_group.items()},
-        "distributions": {name: distribution(z, seed=seed) for name, z in by_group.items()},
+        "repeating": {name: repeating(z, left.mask) for name, z in standard.items()},
+        "distributions": {name: distribution(z, seed=seed) for name, z in standard.items()},
     }
 
 

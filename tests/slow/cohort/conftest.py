@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-QUICK = ("--method", "gaussian", "--threads", "1", "--device", "cpu", "--skip-bids-validation")
+QUICK = ("--threads", "1", "--device", "cpu", "--skip-bids-validation")
 PATIENCE = 600  # seconds
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -44,7 +44,9 @@ def cohort(processes: Start) -> Start:
     """Starts ``dwiser cohort ROOT OUT participant`` with words."""
 
     def start(root: Path, out: Path, *words: object, **options):
-        return processes("dwiser", "cohort", root, out, "participant", *QUICK, *words, **options)
+        method = () if "--method" in words else ("--method", "gaussian")
+        words = ("cohort", root, out, "participant", *method, *QUICK, *words)
+        return processes("dwiser", *words, **options)
 
     return start
 

@@ -98,6 +98,33 @@ def test_the_scheduler_is_killed_and_started_again_and_the_run_goes_on(
     whole(out, names(3))
 
 
+def test_a_scan_whose_only_worker_died_is_called_back_and_given_to_one_that_joins(
+    three, cohort, processes, tools, whole, tmp_path: Path
+) -> None:
+    """Workers that a user started know nothing of our resource when they join a scheduler."""
+    out, stop = tmp_path / "out", tools.Stop(three, "sub-00")
+    address = f"tcp://127.0.0.1:{(port := tools.free_port())}"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    words = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
+    processes("distributed.cli.dask_scheduler", *words, **quiet)
+
+    def worker() -> subprocess.Popen:
+        words = (address, "--nthreads", 1, "--no-dashboard", "--no-nanny", "--death-timeout", 60)
+        return processes("distributed.cli.dask_worker", *words, **quiet)
+
+    first = worker()
+    run = cohort(three, out, "--cluster", address)
+    tools.until(lambda: tools.written(out, STOPPED), "work")
+    stop.lift()
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    worker()
+    code, told = tools.ended(run)
+    assert code == 0, told
+    assert done_in(told) == names(3)
+    whole(out, names(3))
+
+
 def test_a_run_that_is_killed_is_taken_up_by_the_same_command(
     three, cohort, tools, whole, tmp_path: Path
 ) -> None:
@@ -114,8 +141,18 @@ def test_a_run_that_is_killed_is_taken_up_by_the_same_command(
     whole(out, names(3))
 
 
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [
+        (
+            "gaussian",
+            "GiB for it, a worker may 0.6: give each worker more",
+        ),  # refused before the work
+        ("patch2self", "the last for want of memory: give each worker more"),  # nobody knew
+    ],
+)
 def test_a_scan_that_needs_more_memory_than_its_worker_has_is_listed_with_a_sentence(
-    bids, cohort, tools, whole, tmp_path: Path
+    bids, cohort, tools, whole, tmp_path: Path, method: str, sentence: str
 ) -> None:
     root, out = bids(tmp_path, "sub-00 run-1", "sub-01 run-1"), tmp_path / "out"
     path = root / "sub-00/dwi/sub-00_run-1_dwi.nii.gz"
@@ -125,10 +162,10 @@ def test_a_scan_that_needs_more_memory_than_its_worker_has_is_listed_with_a_sent
     bval, bvec = (path.with_name(f"sub-00_run-1_dwi.{kind}") for kind in ("bval", "bvec"))
     np.savetxt(bval, [np.tile(np.loadtxt(bval), 15)], fmt="%g")
     np.savetxt(bvec, np.tile(np.loadtxt(bvec), (1, 15)), fmt="%.6f")
-    words = ("--workers", 1, "--memory", "650MiB", "--retries", 0)
+    words = ("--workers", 1, "--memory", "650MiB", "--retries", 0, "--method", method)
     code, told = tools.ended(cohort(root, out, *words))
     assert code == 1, told
-    assert "the last for want of memory: give each worker more" in told, told
+    assert sentence in told, told
     assert "1 scans failed: sub-00_run-1." in told
     whole(out, {"sub-01_run-1"})
 

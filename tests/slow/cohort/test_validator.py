@@ -25,8 +25,9 @@ def errors(root: Path) -> list[str]:
 
 def test_the_output_passes_with_the_bidsignore_that_is_shipped(bids, tmp_path: Path) -> None:
     root, out = bids(tmp_path, "sub-01/ses-a run-1", "sub-01/ses-a run-2", "sub-02/ses-a"), tmp_path
-    quick = ("--method", "gaussian", "--save-residual", "-q", "--threads", "1")
+    quick = ("--method", "gaussian", "--save-residual", "--report", "-q", "--threads", "1")
     assert main(["bids", str(root), str(out / "out"), "participant", *quick]) == 0
+    assert len(list((out / "out").glob("sub-*/figures/*.html"))) == 3
     assert errors(out / "out") == []
     ignored = (out / "out/.bidsignore").read_text()
     (out / "out/.bidsignore").unlink()

@@ -64,6 +64,7 @@ def test_a_scan_that_is_done_is_kept_and_not_a_byte_is_written(done: Job) -> Non
         ({"method": "identity"}, "Method was gaussian, is identity"),
         ({"b0_threshold": 60.0}, "B0Threshold was 50.0, is 60.0"),
         ({"save_residual": True}, "incomplete"),
+        ({"report": True}, "incomplete"),
     ],
 )
 def test_other_settings_make_it_to_do(done: Job, change: dict, why: str) -> None:
@@ -179,6 +180,13 @@ def test_a_link_to_nothing_is_said_in_a_sentence(job: Job) -> None:
     outcome = denoise_scan(job)
     assert outcome.status == "failed"
     assert "datalad get" in outcome.reason
+
+
+def test_what_would_outgrow_its_worker_is_refused_from_the_header(job: Job) -> None:
+    outcome = denoise_scan(job, limit=2**28)
+    assert outcome.status == "failed"
+    assert "gaussian would hold about 0.4 GiB for it, a worker may 0.2" in outcome.reason
+    assert denoise_scan(job, limit=2**30).status == "done"
 
 
 def test_no_room_is_said_before_the_work(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

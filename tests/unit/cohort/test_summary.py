@@ -21,7 +21,7 @@ def job(out: Path, number: int, sigma: float, level: str = "PASS", words: str = 
         "Method": "splitq", "Preset": "laptop", "Seed": 0, "Shape": [10, 10, 10, 10],
         "SigmaMedian": sigma, "SNR": [{"bval": 0, "snr": 20 + number % 3}],
         "WallTimeSeconds": 5 + number % 4 / 10, "PeakMemoryMiB": 500.0,
-        "Verdict": {"level": level, "reasons": [{"level": level, "words": words}], "notes": []},
+        "Verdict": {"Level": level, "Reasons": [{"Level": level, "Words": words}], "Notes": []},
     }  # fmt: skip
     made.sidecar.write_text(json.dumps(record))
     return made

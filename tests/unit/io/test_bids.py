@@ -42,6 +42,27 @@ def test_the_series_of_all_sessions_are_found_and_nothing_else_is(tmp_path: Path
     assert named == Path("sub-02/ses-b/dwi/sub-02_ses-b_run-2_desc-denoised_dwi.nii.gz")
 
 
+def test_the_phase_of_a_series_is_the_part_beside_it(tmp_path: Path) -> None:
+    home = "sub-01/dwi/sub-01_"
+    put(
+        tmp_path,
+        *(f"{home}run-{n}_part-{part}_dwi.nii.gz" for n in (1, 2) for part in ("mag", "phase")),
+        f"{home}run-3_dwi.nii.gz",
+        f"{home}run-3_part-phase_dwi.nii",
+        f"{home}run-4_chunk-1_dwi.nii.gz",
+        f"{home}run-4_part-phase_chunk-1_dwi.nii.gz",
+        f"{home}run-5_dwi.nii.gz",
+    )
+    found = [scan.phase for scan in find_scans(tmp_path)]
+    assert [path and path.name.removeprefix("sub-01_") for path in found] == [
+        "run-1_part-phase_dwi.nii.gz",
+        "run-2_part-phase_dwi.nii.gz",
+        "run-3_part-phase_dwi.nii",
+        "run-4_part-phase_chunk-1_dwi.nii.gz",
+        None,
+    ]
+
+
 def test_labels_choose_with_or_without_their_key(tmp_path: Path) -> None:
     put(tmp_path, *(f"sub-{s}/ses-{t}/dwi/sub-{s}_ses-{t}_dwi.nii.gz" for s in "12" for t in "ab"))
     assert [s.name for s in find_scans(tmp_path, ["sub-2"], ["ses-a"])] == ["sub-2_ses-a"]

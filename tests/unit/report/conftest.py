@@ -5,6 +5,7 @@ import pytest
 import dwiser
 from dwiser.report.material import Material
 from dwiser.report.page import page
+from dwiser.run.judging import judgement
 from dwiser.run.reporting import measured
 from dwiser.scan import Scan
 
@@ -19,7 +20,8 @@ def material(crop: Scan) -> Material:
     result.record["Warnings"] = [HOSTILE]
     result.record["training"] = {"curve": {"10": 0.5, "20": 0.25}, "iterations": 20}
     result.record["sampling"] = {"stopping_step": {"250": 3, "50": 9}}
-    return measured(crop, result, name=f"in/{HOSTILE}", command=f"dwiser denoise '{HOSTILE}'")
+    command = f"dwiser denoise '{HOSTILE}'"
+    return measured(crop, result, judgement(crop, result), name=f"in/{HOSTILE}", command=command)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 from dwiser.report import views
-from dwiser.report.figures import middle_dwi, montage, save_montage
+from dwiser.report.figures import in_montage, middle_dwi, montage, save_montage
 from dwiser.report.views import View
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
@@ -198,3 +198,32 @@ def test_the_saved_montage_is_a_png_with_something_on_it(tmp_path):
 def test_the_middle_dwi_is_no_b0():
     table = Gradients(np.array([1000.0, 0.0, 1000.0]), np.eye(3))
     assert middle_dwi(table) == 2
+
+
+@pytest.mark.parametrize("matrix", SOME)
+def test_the_voxels_of_a_montage_are_all_that_its_colours_need(matrix):
+    """Of a colour FA that is known there only, the figure shows what it shows of a whole one."""
+    mask = stream(2, "mask").uniform(size=SHAPE) > 0.3
+    needed = in_montage(mask, matrix)
+    assert 0.1 * mask.sum() < needed.sum() < 0.5 * mask.sum()
+    raw, colours = scan(matrix), stream(2, "fa").uniform(size=(*SHAPE, 3)).astype(np.float32)
+    drawn = [
+        montage(
+            raw, raw.data, mask=mask, sigma=np.full(SHAPE, SIGMA), volume=DWI,
+            fa_raw=some, fa_denoised=some,
+        )
+        for some in (colours * mask[..., None], colours * needed[..., None])
+    ]  # fmt: skip
+    for one, other in zip(*map(pictures, drawn), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_without_a_tensor_the_montage_shows_the_rest():
+    raw = scan(AFFINES[0])
+    shown = montage(
+        raw, raw.data, mask=np.ones(SHAPE, bool), sigma=np.full(SHAPE, SIGMA), volume=DWI,
+        fa_raw=None, fa_denoised=None,
+    )  # fmt: skip
+    titles = [ax.get_title() for ax in shown.axes[:3]]
+    assert titles == ["noisy DWI, volume 3", "denoised DWI, volume 3", "residual: noisy − denoised"]
+    assert len([ax for ax in shown.axes if ax.images]) == 9

@@ -14,6 +14,7 @@ from dwiser.methods.base import Denoised
 from dwiser.methods.registry import settings_of
 from dwiser.run import reporting
 from dwiser.run.corridor import denoise_file
+from dwiser.run.judging import judgement
 from dwiser.run.reporting import apart, measured, repeat_command
 from dwiser.run.request import Request
 from dwiser.scan import Scan
@@ -73,12 +74,13 @@ def test_a_copied_volume_is_listed_whatever_the_method(small: Simulation) -> Non
 def test_what_cannot_be_had_is_absent_with_its_reason(small: Simulation) -> None:
     scan = small.scan
     bare = Denoised(scan.data.copy(), None, None, None, {}, small.mask)
-    found = measured(scan, bare, name="x", command="y")
+    found = measured(scan, bare, judgement(scan, bare), name="x", command="y")
     assert found.judged is None
     assert "σ map" in found.absent["residual"]
     assert "No verdict" in reporting.page(found)
     without = np.zeros(scan.shape[:3], np.float32)
-    none = measured(scan, replace(bare, sigma=without), name="x", command="y")
+    silent = replace(bare, sigma=without)
+    none = measured(scan, silent, judgement(scan, silent), name="x", command="y")
     assert "σ is zero" in none.absent["residual"]
     assert "no noise was found" in reporting.page(none)
 

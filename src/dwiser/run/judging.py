@@ -1,0 +1,80 @@
+"""Was anything but noise removed? Measured once, for the sidecar, the report and a cohort."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from dwiser.errors import DwiserWarning
+from dwiser.evaluate.records import CannotMeasure
+from dwiser.evaluate.residual import Residual
+from dwiser.evaluate.sections import Given, residual_findings, residual_of
+from dwiser.evaluate.verdict import judge
+from dwiser.machine import GIB
+from dwiser.methods.base import Denoised
+from dwiser.report.material import Judged
+from dwiser.room import is_mapped
+from dwiser.run.fits import BASE
+from dwiser.scan import Scan
+
+HELD = 6  # arrays of the mask's voxels in all volumes, at most at once: the residual twice, tests
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """The residual and what its tests come to; both None where they cannot be had, for ``why``."""
+
+    residual: Residual | None = None
+    judged: Judged | None = None
+    why: str = ""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The sidecar's ``Verdict``."""
+        if self.judged is None:
+            return {"Level": None, "Reasons": [], "Notes": [f"There is no verdict: {self.why}."]}
+        verdict = self.judged.verdict
+        return {
+            "Level": verdict.level,
+            "Reasons": [
+                {"Code": reason.code, "Level": reason.level, "Words": reason.words}
+                for reason in verdict.reasons
+            ],
+            "Notes": list(verdict.notes),
+        }
+
+
+def judgement(scan: Scan, result: Denoised, *, seed: int = 0, room: int | None = None) -> Judgement:
+    """Test the residual in the mask; a denoising is never lost by it.
+
+    ``room`` are the bytes that the process may hold; without enough of them nothing is measured.
+    What else goes wrong here is a warning, since the result is whole.
+    """
+    try:
+        return _judgement(scan, result, seed, room)
+    except CannotMeasure as why:
+        return Judgement(why=str(why))
+    except Exception as error:
+        told = f"the residual's tests broke ({type(error).__name__}: {error})"
+        warnings.warn(
+            f"There is no verdict, {told}; the result is whole: report this.",
+            DwiserWarning,
+            stacklevel=2,
+        )
+        return Judgement(why=told)
+
+
+def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Judgement:
+    if result.sigma is None or result.mask is None:
+        raise CannotMeasure("the method gave no σ map")
+    held = HELD * FLOAT32_BYTES * int(result.mask.sum()) * scan.shape[3]
+    held += sum(a.nbytes for a in (scan.data, result.data) if not is_mapped(a))
+    if room is not None and BASE + held > room:
+        raise CannotMeasure(
+            f"its tests would hold about {(BASE + held) / GIB:.1f} GiB, {room / GIB:.1f} may be"
+        )
+    known = result.record.get("coils") or None  # found by the method: not to be looked for again
+    given = Given(result.data, scan, result.mask, result.sigma, seed=seed, coils=known)
+    left = residual_of(given)
+    findings = residual_findings(given, left)
+    return Judgement(left, Judged(findings, judge(findings)))
