@@ -16,6 +16,7 @@ from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, left_out, second_moment
+from dwiser.room import own_copy, own_room
 from dwiser.scan import Gradients, Scan
 
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
@@ -123,13 +124,15 @@ def ground_of(
         scan, found = real_scan(scan, scan.phase, mask)
     channels = channels_of(scan, mask, coils)
     sigma = sigma_map(scan, mask, coils=channels)
-    y = scan.data[mask]  # a copy: what follows works in place, for memory
+    y = _voxels(scan.data, mask)  # a copy: what follows works in place, for memory
     typical, mean = float(np.median(sigma[mask])), y.mean(0, dtype=np.float64)
     if typical <= NO_NOISE * mean.mean():
         return None
     sigma = np.maximum(sigma, np.float32(SIGMA_FLOOR * typical))
-    y -= mean.astype(np.float32)
-    y /= sigma[mask][:, None]
+    noise = sigma[mask]
+    for v, centre in enumerate(mean.astype(np.float32)):
+        y[:, v] -= centre
+        y[:, v] /= noise
     covariance = second_moment(y)
     groups, alone = _shared(covariance, scan.gradients, fewest_shared)
     subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None
@@ -143,6 +146,16 @@ def ground_of(
             stacklevel=4,
         )
     return Ground(mask, sigma, channels, y, mean, subspace, groups, alone, found)
+
+
+def _voxels(
+    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
+) -> Float[np.ndarray, "n v"]:
+    """The mask's voxels, read volume by volume: in memory, or mapped where ``data`` is."""
+    voxels = own_room(data, (int(mask.sum()), data.shape[3]))
+    for v in range(data.shape[3]):
+        voxels[:, v] = data[..., v][mask]
+    return voxels
 
 
 def _unfit(
@@ -203,4 +216,4 @@ def as_it_is(scan: Scan, name: str) -> Denoised:
     mask = object_mask(scan)
     passed = {str(v): "no noise found" for v in range(scan.shape[3])}
     record = {"volumes_denoised": 0, "volumes_passed_through": passed}
-    return Denoised(scan.data.copy(), np.zeros(mask.shape, np.float32), None, None, record, mask)
+    return Denoised(own_copy(scan.data), np.zeros(mask.shape, np.float32), None, None, record, mask)

@@ -21,6 +21,7 @@ from dwiser.prepare.giveback import given_back, mean_back
 from dwiser.prepare.grid import Grid
 from dwiser.prepare.moments import true_signal
 from dwiser.prepare.splits import folds
+from dwiser.room import own_copy, own_room
 from dwiser.scan import Scan
 from dwiser.seeds import stream
 from dwiser.watch import Progress, Watch, silent
@@ -170,7 +171,7 @@ class Splitq:
         errors = None if variance is None else Errors(variance, share)
         del share
         give_memory_back()
-        data = scan.data.copy()
+        data = own_copy(scan.data)
         for v, mean in enumerate(ground.mean.astype(np.float32)):
             values = found[:, v] * sigma + mean
             if errors is not None and not scan.gradients.is_b0[v]:
@@ -224,7 +225,10 @@ class Splitq:
         out = torch.zeros_like(values)
         for row, (_, found) in zip(weights, local(values), strict=True):
             out += _times(found, root) * torch.from_numpy(row.astype(np.float32)).to(out.device)
-        return _times(out, ground.back).cpu().numpy()
+        values = own_room(ground.y)
+        for v, column in enumerate(ground.back.T):
+            values[:, v] = _times(out, column).cpu().numpy()
+        return values
 
 
 def _times(values: torch.Tensor, matrix: np.ndarray) -> torch.Tensor:
