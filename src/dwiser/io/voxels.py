@@ -47,7 +47,8 @@ def read_voxels(
     if mapped and stored == kind and not scaled and not packed:
         try:
             place = int(image.dataobj.offset)
-            return np.memmap(image.get_filename(), kind, "c", place, shape, order="F")
+            # read only: a private copy of it would have to fit into memory, for the system's sake
+            return np.memmap(image.get_filename(), kind, "r", place, shape, order="F")
         except ValueError as error:
             raise InputError(DAMAGED) from error
     voxels = _empty(shape, kind, mapped)

@@ -51,8 +51,13 @@ class Plan:
         self.kept.check(scan, self.request.dwi)
         return limit | self.kept.record
 
-    def overrun(self, peak_mib: float) -> list[str]:
-        """A warning, for the record too, where a run held more than --memory allowed."""
+    def overrun(self, record: dict[str, Any]) -> list[str]:
+        """A warning, for the record too, where a run held more than --memory allowed.
+
+        Pages of mapped files do not count, where they are known: the system may drop them.
+        """
+        own = record["PeakAnonymousMiB"]
+        peak_mib = record["PeakMemoryMiB"] if own is None else own
         if self.memory is None or peak_mib * MIB <= self.memory:
             return []
         told = (
