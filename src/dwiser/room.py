@@ -4,6 +4,7 @@ import math
 import mmap
 import os
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,16 @@ def is_mapped(data: np.ndarray) -> bool:
     while isinstance(base, np.ndarray):
         base = base.base
     return isinstance(base, mmap.mmap)
+
+
+def is_of_memory(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:
+    """Whether what is written into a folder lies in memory all the same (tmpfs)."""
+    try:
+        rows = [line.split()[1:3] for line in mounts.read_text().splitlines()]
+    except OSError:
+        return False
+    around = [(len(place), kind) for place, kind in rows if folder.resolve().is_relative_to(place)]
+    return bool(around) and max(around)[1] in ("tmpfs", "ramfs")
 
 
 def own_room(data: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:

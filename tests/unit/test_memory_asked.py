@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from dwiser import machine
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import GIB, memory_of, usable_memory
 from dwiser.methods.registry import build
-from dwiser.room import is_mapped, mapped_room, own_copy, own_room
-from dwiser.run.fits import bytes_needed, check_disk, check_memory
+from dwiser.room import is_mapped, is_of_memory, mapped_room, own_copy, own_room
+from dwiser.run.fits import bytes_needed, check_disk, check_memory, check_room
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,46 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
 def test_what_is_free_is_known_here() -> None:
     free = usable_memory()
     assert free is None or 2**20 < free < 2**50
+
+
+@pytest.mark.parametrize(
+    ("line", "limit", "used", "cache"),
+    [
+        ("0::/a/job", "memory.max", "memory.current", "inactive_file"),
+        ("4:memory:/a/job", "memory.limit_in_bytes", "memory.usage_in_bytes",
+         "total_inactive_file"),
+    ],
+)  # fmt: skip
+def test_a_batch_jobs_limit_counts_wherever_it_is_set(
+    tmp_path, monkeypatch, line, limit, used, cache
+) -> None:
+    """The job's step is limited by the job around it; droppable pages of files are free."""
+    step = tmp_path / "a" / "job"
+    step.mkdir(parents=True)
+    for folder, most in ((step, 2**62), (step.parent, 5 * GIB)):
+        (folder / limit).write_text(f"{most}\n")
+        (folder / used).write_text(f"{3 * GIB}\n")
+        (folder / "memory.stat").write_text(f"anon 7\n{cache} {GIB}\n")
+    (tmp_path / "own").write_text(f"7:cpu:/\n{line}\n")
+    places = [(tmp_path, names) for _, names in machine.CGROUPS]
+    monkeypatch.setattr(machine, "CGROUPS", tuple(places))
+    monkeypatch.setattr(machine, "PROC_CGROUP", tmp_path / "own")
+    monkeypatch.setattr(machine, "_free", lambda: 2**60)
+    assert usable_memory() == 3 * GIB
+    (step.parent / limit).write_text("max\n")
+    assert usable_memory() == 2**60
+
+
+def test_temporary_files_in_memory_are_told_of(small, tmp_path, monkeypatch) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"disk / ext4 rw 0 0\ntmp {tmp_path} tmpfs rw 0 0\n")
+    assert is_of_memory(tmp_path / "deeper", mounts)
+    assert not is_of_memory(tmp_path.parent, mounts)
+    assert not is_of_memory(tmp_path, tmp_path / "nothing")
+    monkeypatch.setattr("dwiser.run.fits.is_of_memory", lambda _: True)
+    check_room(small.scan)  # it is in memory, and meant to be
+    with pytest.warns(DwiserWarning, match="TMPDIR"):
+        check_room(replace(small.scan, data=_mapped(small.scan.data)))
 
 
 def test_a_method_that_does_not_fit_is_refused_before_and_warned_of(small) -> None:

@@ -47,6 +47,11 @@ class Classical:
     divides_by_sigma: ClassVar[bool] = False
 
     @property
+    def takes_noise_map(self) -> bool:
+        """Whether the σ map changes the result."""
+        return self.divides_by_sigma
+
+    @property
     def has_seed(self) -> bool:
         """A filter draws nothing, unless a subclass says so."""
         return False

@@ -155,7 +155,9 @@ class Learned:
     ) -> Denoised:
         begun = perf_counter()
         found = self._find(weights, ready.stack, machine, seed, watch)
-        data = np.maximum(ready.stack.restore(scan.data, found.unit), np.minimum(scan.data, 0))
+        data = ready.stack.restore(scan.data, found.unit)
+        for v in range(scan.shape[3]):  # never below 0, where the scan is not
+            data[..., v] = np.maximum(data[..., v], np.minimum(scan.data[..., v], 0))
         plan = ready.stack.plan
         record = {
             "training": weights.record,

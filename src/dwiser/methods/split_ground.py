@@ -11,12 +11,12 @@ from dwiser.errors import DwiserWarning
 from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
 from dwiser.methods.split_real import channels_of, real_scan
 from dwiser.prepare.apart import standing_apart
-from dwiser.prepare.mask import object_mask
+from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, left_out, second_moment
-from dwiser.room import own_copy, own_room
+from dwiser.room import own_copy
 from dwiser.scan import Gradients, Scan
 
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
@@ -124,7 +124,7 @@ def ground_of(
         scan, found = real_scan(scan, scan.phase, mask)
     channels = channels_of(scan, mask, coils)
     sigma = sigma_map(scan, mask, coils=channels)
-    y = _voxels(scan.data, mask)  # a copy: what follows works in place, for memory
+    y = voxels_in(scan.data, mask)  # a copy: what follows works in place, for memory
     typical, mean = float(np.median(sigma[mask])), y.mean(0, dtype=np.float64)
     if typical <= NO_NOISE * mean.mean():
         return None
@@ -146,16 +146,6 @@ def ground_of(
             stacklevel=4,
         )
     return Ground(mask, sigma, channels, y, mean, subspace, groups, alone, found)
-
-
-def _voxels(
-    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
-) -> Float[np.ndarray, "n v"]:
-    """The mask's voxels, read volume by volume: in memory, or mapped where ``data`` is."""
-    voxels = own_room(data, (int(mask.sum()), data.shape[3]))
-    for v in range(data.shape[3]):
-        voxels[:, v] = data[..., v][mask]
-    return voxels
 
 
 def _unfit(

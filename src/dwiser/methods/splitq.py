@@ -56,6 +56,7 @@ class Splitq:
     least_b0s: ClassVar[int] = 0
     has_seed: ClassVar[bool] = True
     takes_phase: ClassVar[bool] = True
+    takes_noise_map: ClassVar[bool] = True
     working: ClassVar[float] = 2.0
     not_reusable: ClassVar[str] = "which learns its weights from each scan anew, in seconds"
 

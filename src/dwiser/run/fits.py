@@ -1,13 +1,14 @@
 """Whether a method's work fits the memory it may have: told before it starts."""
 
 import shutil
+import tempfile
 import warnings
 from pathlib import Path
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import GIB
 from dwiser.methods.base import Denoiser
-from dwiser.room import is_mapped
+from dwiser.room import is_mapped, is_of_memory
 from dwiser.scan import Scan
 
 BASE = 0.4 * GIB  # Python, torch and the libraries
@@ -52,6 +53,18 @@ def check_memory(method: Denoiser, scan: Scan, asked: int | None, usable: int | 
     if usable is not None and needed > usable:
         warnings.warn(
             f"{told}, {usable / GIB:.1f} are free: it may be stopped by the system.",
+            DwiserWarning,
+            stacklevel=3,
+        )
+
+
+def check_room(scan: Scan) -> None:
+    """Warn where the files of a mapped scan would take the memory that they are to spare."""
+    folder = Path(tempfile.gettempdir())
+    if is_mapped(scan.data) and is_of_memory(folder):
+        warnings.warn(
+            f"{folder} lies in memory (tmpfs), where a scan this large is to be spared of it: name "
+            "a folder on a disk by TMPDIR.",
             DwiserWarning,
             stacklevel=3,
         )

@@ -12,8 +12,8 @@ from dwiser.machine import GIB, find_machine, memory_of, usable_memory
 from dwiser.methods.base import Denoised, Denoiser, Weights
 from dwiser.methods.registry import build
 from dwiser.run.checkpoint import Run, check_training, course_of
-from dwiser.run.fits import check_disk, check_memory
-from dwiser.run.given import check_phase, with_uncertainty
+from dwiser.run.fits import check_disk, check_memory, check_room
+from dwiser.run.given import check_noise_map, check_phase, with_uncertainty
 from dwiser.run.memory import MIB
 from dwiser.run.request import Request
 from dwiser.run.reuse import Kept, check_reusable, weights_bytes
@@ -43,7 +43,10 @@ class Plan:
 
     def checked(self, scan: Scan) -> dict[str, Any]:
         """Refuse a scan that is too large or not for the kept weights; what the record says."""
+        if self.request.noise_map is not None:
+            check_noise_map(self.method)
         check_memory(self.method, scan, self.memory, usable_memory())
+        check_room(scan)
         check_disk(scan, self.request.out, self.request.save_residual)
         limit = {} if self.memory is None else {"MemoryLimitMiB": round(self.memory / MIB, 1)}
         if self.kept is None:
