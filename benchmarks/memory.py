@@ -9,8 +9,9 @@ peak against the size of the scan as float32, less 2 for the scan and the result
 beside them. The mask fills the field of view, which is the worst case, but for methods that would
 take an hour so. Training is cut to two iterations, which changes nothing in what it holds.
 
-``--large``: scans of 4 GiB as float32, ``.nii`` and ``.nii.gz``, under a real limit (RLIMIT_DATA)
-below their size.
+``--large``: the command on a scan that is larger than the memory that it may have, float32 in a
+``.nii`` and int16 in a ``.nii.gz``: ``--memory`` below the scan's size, and the same as a limit
+that the system enforces (RLIMIT_DATA).
 """
 
 import argparse
@@ -20,20 +21,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 from record import RESULTS, save
 
 from dwiser.io import load, save_volume, write_bvals, write_bvecs
 from dwiser.machine import GIB
 from dwiser.methods.registry import METHODS
+from dwiser.room import mapped_room
 from dwiser.run import denoise
 from dwiser.run import save as write_result
 from dwiser.run.memory import MIB, high_water_mib, tree_memory
 from dwiser.scan import Scan
+from dwiser.seeds import stream
 from dwiser.simulate import phantom
 
 EVERY = 0.02  # seconds between looks
@@ -41,6 +45,8 @@ SEED = 360
 BRAIN, DIRECTIONS, B0S = (48, 48, 24), 60, 6
 SIZES = (1, 3)  # times as many slices
 SLOW = ("nlmeans", "ascm", "mppca")  # a mask of a few thousand voxels
+LARGE, INNER = (192, 192, 96), (65, 78, 66)  # the field of view, and the head in it
+LIMIT = 0.8  # GiB, of a scan of 0.87
 SHORT = {"iterations": 2, "evaluations": 1, "sampling_batch": 8}
 
 
@@ -116,22 +122,22 @@ def one(method: str, folder: Path, mapped: bool) -> None:
     chosen = METHODS[method].load()
     short = {k: v for k, v in SHORT.items() if k in chosen.__dataclass_fields__}
     scan = load(
-        folder / "dwi.nii", mask=folder / "mask.nii.gz", memory=1 if mapped else 64 * GIB
+        folder / "dwi.nii", mask=folder / ("corner.nii.gz" if method in SLOW else "mask.nii.gz"),
+        memory=1 if mapped else 64 * GIB
     )  # fmt: skip
     result = denoise(scan, method, threads=1, device="cpu", **short)
     write_result(result, folder / "out.nii.gz", scan, force=True)
 
 
-def write(folder: Path, slices: int, slow: bool) -> float:
-    """A phantom ``slices`` times as thick; MiB as float32."""
+def write(folder: Path, slices: int) -> float:
+    """A phantom ``slices`` times as thick, its whole grid and a corner as masks; MiB as float32."""
     made = phantom(BRAIN, shells=((1000.0, DIRECTIONS),), n_b0=B0S, snr=20.0, seed=SEED)
     data = np.tile(made.scan.data, (1, 1, slices, 1))
-    mask = np.ones(data.shape[:3], bool)
-    if slow:
-        mask[:] = False
-        mask[:24, :24, :12] = True
     scan = Scan(data, made.scan.affine, made.scan.gradients, made.scan.header)
+    mask = np.ones(data.shape[:3], bool)
     put(folder, scan, mask)
+    mask[24:], mask[:, 24:], mask[:, :, 12:] = False, False, False
+    save_volume(mask, folder / "corner.nii.gz", like=scan)
     return float(data.size * 4 / MIB)
 
 
@@ -142,27 +148,61 @@ def put(folder: Path, scan: Scan, mask: np.ndarray) -> None:
     write_bvecs(scan.gradients, folder / "dwi.bvec")
 
 
-def worked(method: str) -> dict[str, Any]:
+def worked(method: str, folders: dict[Path, float]) -> dict[str, Any]:
     """How memory grows with the scan; what is held where the scan is mapped."""
     chosen = METHODS[method].load()
-    row: dict[str, Any] = {"mask": "small" if method in SLOW else "whole"}
-    sizes, marks, mapped = [], [], []
-    for slices in SIZES:
-        with tempfile.TemporaryDirectory() as name:
-            sizes.append(write(Path(name), slices, method in SLOW))
-            took = forked(method, Path(name), mapped=False)
-            marks.append(took["high_mib"])
-            row[f"in_memory_{slices}"] = took
-            took = forked(method, Path(name), mapped=True)
-            mapped.append(took["anonymous_mib"])
-            row[f"mapped_{slices}"] = took
+    row: dict[str, Any] = {"mask": "corner" if method in SLOW else "whole"}
+    for name, mapped in (("in_memory", False), ("mapped", True)):
+        row[name] = [forked(method, folder, mapped) for folder in folders]
+    sizes = list(folders.values())
     more = sizes[1] - sizes[0]
+    marks = [r["high_mib"] for r in row["in_memory"]]
+    mapped_marks = [r["anonymous_mib"] for r in row["mapped"]]
     return row | {
         "scan_mib": [round(s, 1) for s in sizes],
         "beside_scan_and_result": round((marks[1] - marks[0]) / more - 2, 2),
-        "where_mapped": round((mapped[1] - mapped[0]) / more, 2),
+        "where_mapped": round((mapped_marks[1] - mapped_marks[0]) / more, 2),
         "says": getattr(chosen, "working", None),
     }
+
+
+def large(folder: Path) -> float:
+    """A head with much air around it, voxels drawn volume by volume; GiB as float32."""
+    made = phantom(INNER, shells=((1000.0, DIRECTIONS),), n_b0=B0S, snr=20.0, seed=SEED)
+    rng, sigma = stream(SEED, "large"), float(made.sigma[made.mask].mean())
+    shape = (*LARGE, made.scan.shape[3])
+    data, mask = mapped_room(shape), np.zeros(LARGE, bool)
+    head = tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(LARGE, INNER, strict=True))
+    mask[head] = made.mask
+    for v in range(shape[3]):
+        data[..., v] = np.round(rng.rayleigh(sigma, LARGE))
+        data[(*head, v)] = np.round(made.scan.data[..., v])
+    scan = Scan(data, made.scan.affine, made.scan.gradients, made.scan.header)
+    put(folder, scan, mask)
+    integers = nib.Nifti1Image(data, scan.affine, scan.header)
+    integers.set_data_dtype(np.int16)
+    integers.header.set_slope_inter(1, 0)
+    integers.to_filename(folder / "packed.nii.gz")
+    return float(np.prod(shape) * 4 / GIB)
+
+
+def under_a_limit(method: str, dwi: str, folder: Path) -> dict[str, Any]:
+    """The command with ``--memory`` and the system's own limit, both below the scan's size."""
+    settings = ("--set", "iterations=2") if method in ("difusion", "splitnet") else ()
+    words = [
+        sys.executable, "-m", "dwiser", "denoise", str(folder / dwi), str(folder / "out.nii"),
+        "--bval", str(folder / "dwi.bval"), "--bvec", str(folder / "dwi.bvec"),
+        "--mask", str(folder / "mask.nii.gz"), "--method", method, "--threads", "1",
+        "--device", "cpu", "--force", "-q", "--memory", f"{LIMIT}G", *settings,
+    ]  # fmt: skip
+    row = asdict(watched(words, int(LIMIT * GIB)))
+    sidecar = folder / "out.json"
+    if row["code"] == 0:
+        told = json.loads(sidecar.read_text())
+        row["told"] = {k: told[k] for k in ("PeakMemoryMiB", "PeakAnonymousMiB")}
+        row["warnings"] = [w for w in told["Warnings"] if "--memory" in w]
+    sidecar.unlink(missing_ok=True)
+    return {"method": method, "file": dwi, "said": row.pop("said").replace(f"{folder}/", "")} | row
 
 
 def recorded(name: str) -> dict[str, Any]:
@@ -171,15 +211,35 @@ def recorded(name: str) -> dict[str, Any]:
     return json.loads(path.read_text())["rows"] if path.exists() else {}
 
 
+def large_scan(methods: list[str]) -> None:
+    """Each method on both files; what each run held, or the sentence that refused it."""
+    with tempfile.TemporaryDirectory() as name:
+        size, rows = large(Path(name)), []
+        for method in methods:
+            for dwi in ("dwi.nii", "packed.nii.gz"):
+                rows.append(under_a_limit(method, dwi, Path(name)))
+                print(rows[-1], flush=True)
+                save("memory_large", SEED, {"scan_gib": size, "limit_gib": LIMIT, "rows": rows})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--large", action="store_true", help="a scan larger than the memory")
     asked = parser.parse_args()
+    if asked.large:
+        large_scan(asked.methods.split(","))
+        return
     rows = recorded("memory_methods")
-    for method in asked.methods.split(","):
-        rows[method] = worked(method)
-        print({k: v for k, v in rows[method].items() if not isinstance(v, dict)}, flush=True)
-        save("memory_methods", SEED, {"rows": rows})
+    with tempfile.TemporaryDirectory() as name:
+        homes = [Path(name) / str(slices) for slices in SIZES]
+        for home in homes:
+            home.mkdir()
+        folders = {h: write(h, slices) for h, slices in zip(homes, SIZES, strict=True)}
+        for method in asked.methods.split(","):
+            rows[method] = worked(method, folders)
+            print(method, rows[method], flush=True)
+            save("memory_methods", SEED, {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -106,7 +106,8 @@ def restored(scan: Scan, ground: Ground, found: Filtered) -> Denoised:
 class VolumeByVolume(Classical):
     """A filter that looks at one volume at a time; a subclass says how (``_volume``)."""
 
-    working: ClassVar[float] = 1.5  # the filtered volumes, and one in float64
+    working: ClassVar[float] = 1.0  # the filtered volumes
+    working_mapped: ClassVar[float] = 0.0
 
     def _filter(
         self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch

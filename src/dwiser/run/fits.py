@@ -5,31 +5,53 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Bool
+
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import GIB
 from dwiser.methods.base import Denoiser
+from dwiser.prepare.box import Box
+from dwiser.prepare.mask import object_mask
 from dwiser.room import is_mapped, is_of_memory
 from dwiser.scan import Scan
 
 BASE = 0.4 * GIB  # Python, torch and the libraries
+VOLUMES = 12  # of float32, whatever their number: means, masks, σ, one volume in float64
 
 
-def bytes_needed(method: Denoiser, scan: Scan) -> int | None:
+def bytes_needed(
+    method: Denoiser, scan: Scan, mask: Bool[np.ndarray, "x y z"] | None = None
+) -> int | None:
     """About what the method will hold at most; None where nobody has measured it.
+
+    ``mask`` is where it will work, if that is known; otherwise everywhere.
 
     Notes
     -----
     A method's ``working`` is what it holds beside the scan and the result, over the scan's bytes
-    as float32. A scan that is mapped lies in a file; the result is counted all the same.
+    as float32; ``working_mapped`` is what it holds in memory where scan and result lie in files.
+    ``works_in`` says whether that grows with the mask, its box or the field of view. All are
+    measured (benchmarks/memory.py).
     """
-    working: float | None = getattr(method, "working", None)
+    mapped = is_mapped(scan.data)
+    working: float | None = getattr(method, "working_mapped" if mapped else "working", None)
     if working is None:
         return None
-    resident = 1 if is_mapped(scan.data) else 2
+    resident = 0.0 if mapped else 2.0
     if scan.phase is not None:
         resident += 0 if is_mapped(scan.phase) else 1
         working += 1  # the real part
-    return int(BASE + (resident + working) * scan.data.nbytes)
+    working *= _share(getattr(method, "works_in", "field"), mask)
+    volumes = VOLUMES / scan.shape[3]
+    return int(BASE + (resident + working + volumes) * scan.data.nbytes)
+
+
+def _share(place: str, mask: Bool[np.ndarray, "x y z"] | None) -> float:
+    """Of the field of view, that a method works in."""
+    if mask is None or place == "field":
+        return 1.0
+    return float(mask.mean()) if place == "mask" else mask[Box.around(mask).index].size / mask.size
 
 
 def check_memory(method: Denoiser, scan: Scan, asked: int | None, usable: int | None) -> None:
@@ -40,9 +62,12 @@ def check_memory(method: Denoiser, scan: Scan, asked: int | None, usable: int | 
     InputError
         In one sentence, with what would fit.
     """
+    least = min((n for n in (asked, usable) if n is not None), default=None)
     needed = bytes_needed(method, scan)
-    if needed is None:
+    if needed is None or least is None or needed <= least:
         return
+    needed = bytes_needed(method, scan, object_mask(scan))  # only now: it reads all of the scan
+    assert needed is not None
     name = str(getattr(method, "name", "the method"))
     told = f"{name} would hold about {needed / GIB:.1f} GiB for this scan"
     if asked is not None and needed > asked:

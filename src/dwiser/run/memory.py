@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from dwiser.errors import DwiserError
+from dwiser.io.outputs import NO_ROOM
 from dwiser.learn.memory import out_of_memory
 
 PROC = Path("/proc")
@@ -84,10 +86,17 @@ def enough_memory(device: str, method: object) -> Iterator[None]:
     Raises
     ------
     DwiserError
-        In place of MemoryError, and of torch's own errors of that kind.
+        In place of MemoryError, of torch's own errors of that kind, and of a full TMPDIR.
     """
     try:
         yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise DwiserError(
+            f"{tempfile.gettempdir()} has no room for what a scan this large needs beside itself: "
+            "name another folder by TMPDIR, or raise --memory. Nothing was written."
+        ) from error
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or out_of_memory(error)):
             raise

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dwiser.errors import DwiserWarning
+from dwiser.errors import DwiserWarning, InputError
 from dwiser.learn.course import Course
 from dwiser.machine import GIB, find_machine, memory_of, usable_memory
 from dwiser.methods.base import Denoised, Denoiser, Weights
@@ -92,6 +92,10 @@ class Plan:
 def plan_of(request: Request) -> Plan:
     """Read what was kept, build the method, refuse what it cannot do."""
     find_machine(request.device, request.threads)
+    if not request.checkpoint_every >= 0:  # NaN is wrong too
+        raise InputError(
+            f"--checkpoint-every must be 0 or more seconds, not {request.checkpoint_every:g}."
+        )
     memory = None if request.memory is None else memory_of(request.memory)
     if request.weights is not None:
         kept = Kept(request.weights)
