@@ -22,6 +22,7 @@ from dwiser.scan import Gradients, Scan
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
 BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost is noise removed
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
+TOLD_BY = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
 
@@ -134,7 +135,7 @@ def ground_of(
         y[:, v] -= centre
         y[:, v] /= noise
     covariance = second_moment(y)
-    groups, alone = _shared(covariance, scan.gradients, fewest_shared)
+    groups, alone = _shared(covariance, len(y), scan.gradients, fewest_shared)
     subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None
     why = _unfit(subspace, covariance, bool(groups), fewest_shared)
     if why is not None:
@@ -162,13 +163,15 @@ def _unfit(
 
 
 def _shared(
-    covariance: Float[np.ndarray, "v v"], gradients: Gradients, fewest: int
+    covariance: Float[np.ndarray, "v v"], voxels: int, gradients: Gradients, fewest: int
 ) -> tuple[Groups, dict[int, str]]:
     """Groups of volumes that may share a subspace, none if too few; the others with the reason."""
     groups, alone = grouped(gradients)
     if sum(len(g) for g in groups) >= fewest:
         volumes = np.sort(np.concatenate(groups))
-        apart = standing_apart(covariance[np.ix_(volumes, volumes)], volumes, groups)
+        apart: dict[int, str] = {}
+        if voxels - len(volumes) >= TOLD_BY:
+            apart = standing_apart(covariance[np.ix_(volumes, volumes)], volumes, groups)
         for volume, why in apart.items():
             warnings.warn(
                 f"Volume {volume} (counted from 0): {why}; it is denoised on its own.",

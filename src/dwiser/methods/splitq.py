@@ -224,12 +224,15 @@ class Splitq:
         values = _times(torch.from_numpy(ground.y).to(machine.device), matrix)
         local = LocalEstimates(Grid.of(ground.mask, machine.device), ground.noise, machine.threads)
         out = torch.zeros_like(values)
-        for row, (_, found) in zip(weights, local(values), strict=True):
-            out += _times(found, root) * torch.from_numpy(row.astype(np.float32)).to(out.device)
-        values = own_room(ground.y)
+        estimates = local(values)
+        for row in weights:  # in place, and nothing kept: each of these is K channels large
+            turned = torch.from_numpy((root * row).astype(np.float32)).to(out.device)
+            out.addmm_(next(estimates)[1], turned)
+        del values, estimates
+        clean = own_room(ground.y)
         for v, column in enumerate(ground.back.T):
-            values[:, v] = _times(out, column).cpu().numpy()
-        return values
+            clean[:, v] = _times(out, column).cpu().numpy()
+        return clean
 
 
 def _times(values: torch.Tensor, matrix: np.ndarray) -> torch.Tensor:
