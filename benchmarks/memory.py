@@ -7,7 +7,7 @@ from pages of files, mapped scans among them, which the system drops when it mus
 Each method runs on scans of two sizes in memory, and mapped. The slope of its
 peak against the size of the scan as float32, less 2 for the scan and the result, is what it holds
 beside them. The mask fills the field of view, which is the worst case, but for methods that would
-take an hour so. Training is cut to two iterations, which changes nothing in what it holds.
+take an hour so. Training is cut to two iterations or splits: what is held at its peak is the same.
 
 ``--large``: the command on a scan that is larger than the memory that it may have, float32 in a
 ``.nii`` and int16 in a ``.nii.gz``: ``--memory`` below the scan's size, and the same as a limit
@@ -47,7 +47,7 @@ SIZES = (1, 2)  # times as many slices
 SLOW = ("nlmeans", "ascm", "mppca")  # a mask of a few thousand voxels
 LARGE, INNER = (192, 192, 96), (65, 78, 66)  # the field of view, and the head in it
 LIMIT = 0.8  # GiB, of a scan of 0.87
-SHORT = {"iterations": 2, "evaluations": 1, "sampling_batch": 8}
+SHORT = {"iterations": 2, "folds": 2, "evaluations": 1, "sampling_batch": 8}
 
 
 @dataclass(frozen=True)

@@ -251,6 +251,7 @@ def test_nifti_2_and_an_uncompressed_file(here: Path) -> None:
     assert isinstance(nib.load("out.nii"), nib.Nifti2Image)
 
 
+@pytest.mark.slow
 def test_512_volumes_by_the_default(here: Path, tiny) -> None:
     again = np.arange(512) % 7
     rng = np.random.default_rng(0)

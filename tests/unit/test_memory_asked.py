@@ -10,8 +10,9 @@ from dwiser import machine
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import GIB, memory_of, usable_memory
 from dwiser.methods.registry import build
+from dwiser.prepare.mask import object_mask
 from dwiser.room import is_mapped, is_of_memory, mapped_room, own_copy, own_room
-from dwiser.run.fits import bytes_needed, check_disk, check_memory, check_room
+from dwiser.run.fits import BASE, VOLUMES, bytes_needed, check_disk, check_memory, check_room
 
 
 @pytest.mark.parametrize(
@@ -84,10 +85,34 @@ def test_a_method_that_does_not_fit_is_refused_before_and_warned_of(small) -> No
     needed = bytes_needed(method, scan)
     assert needed is not None
     check_memory(method, scan, needed, needed)
+    least = bytes_needed(method, scan, object_mask(scan))
+    assert least is not None
+    assert least < needed  # what it holds lies in the mask
+    check_memory(method, scan, least, None)
     with pytest.raises(InputError, match=r"splitq would hold about 0\.4 GiB.*raise it"):
-        check_memory(method, scan, needed - 1, None)
+        check_memory(method, scan, least - 1, None)
     with pytest.warns(DwiserWarning, match="are free"):
-        check_memory(method, scan, None, needed - 1)
+        check_memory(method, scan, None, least - 1)
+
+
+def test_what_grows_with_the_volumes_does_not_with_the_mask(small) -> None:
+    """A filter volume by volume takes the field of view; a network the mask's box."""
+    scan, corner = small.scan, np.zeros(small.mask.shape, bool)
+    corner[2:4, 2:4, 2:4] = True
+    for name, less in (("gaussian", False), ("difusion", True), ("splitnet", True)):
+        whole = bytes_needed(build(name), scan)
+        part = bytes_needed(build(name), scan, corner)
+        assert whole is not None
+        assert part is not None
+        assert (part < whole) == less
+    assert bytes_needed(build("mppca"), scan) is None
+
+
+def test_a_filter_of_a_mapped_scan_holds_a_few_volumes(small) -> None:
+    mapped = replace(small.scan, data=_mapped(small.scan.data))
+    needed = bytes_needed(build("gaussian"), mapped)
+    assert needed is not None
+    assert needed - BASE == pytest.approx(VOLUMES * small.scan.data[..., 0].nbytes, abs=1)
 
 
 def test_a_mapped_scan_needs_less_and_one_with_a_phase_more(small) -> None:
@@ -96,7 +121,6 @@ def test_a_mapped_scan_needs_less_and_one_with_a_phase_more(small) -> None:
     phased = replace(scan, phase=np.zeros_like(scan.data))
     needs = [bytes_needed(method, s) for s in (mapped, scan, phased)]
     assert needs == sorted(set(needs))
-    assert needs[1] - needs[0] == scan.data.nbytes
 
 
 def test_copies_of_what_is_mapped_are_mapped_and_apart() -> None:

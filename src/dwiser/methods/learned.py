@@ -53,6 +53,7 @@ class Learned:
     has_seed: ClassVar[bool] = True
     trains: ClassVar[bool] = True
     working: ClassVar[float] = 4.0  # the mask's voxels, x, x' and the result in [−1, 1] units
+    working_mapped: ClassVar[float] = 4.0
 
     iterations: int = option(DEFAULT["iterations"], "training iterations", least=1)
     minutes: float | None = option(
@@ -64,6 +65,11 @@ class Learned:
         DEFAULT["crop"], "work in the mask's box, and shuffle noise inside the mask"
     )
     fewest_b0s: int = option(FEWEST_B0S, "fewer b0s than this pass through unchanged", least=2)
+
+    @property
+    def works_in(self) -> str:
+        """Where what it holds lies."""
+        return "box" if self.crop else "field"
 
     def denoise(
         self,

@@ -50,6 +50,8 @@ class Splitnet:
     trains: ClassVar[bool] = True
     takes_noise_map: ClassVar[bool] = True
     working: ClassVar[float] = 3.0  # the mask's voxels, their box, y
+    working_mapped: ClassVar[float] = 3.0
+    works_in: ClassVar[str] = "box"
     not_reusable: ClassVar[str] = "whose weights are bound to the subspace of the scan they saw"
     least_directions: ClassVar[int] = 6
     least_b0s: ClassVar[int] = 0
