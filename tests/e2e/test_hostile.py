@@ -66,7 +66,7 @@ def table(name: str, text: str) -> Callable[[Path], None]:
 
 def stored(kind: type, most: float) -> Callable[[Path], None]:
     """As integers without a slope, up to ``most``."""
-    return voxels(lambda d: np.round(d / d.max() * most).astype(kind))
+    return voxels(lambda d: np.round(d.astype(float) / d.max() * most).astype(kind))
 
 
 def nan_zooms(image: nib.Nifti1Image) -> None:
