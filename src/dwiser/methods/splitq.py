@@ -57,8 +57,8 @@ class Splitq:
     has_seed: ClassVar[bool] = True
     takes_phase: ClassVar[bool] = True
     takes_noise_map: ClassVar[bool] = True
-    working: ClassVar[float] = 4.0  # measured at most, where half of the volumes are components
-    working_mapped: ClassVar[float] = 5.2
+    working: ClassVar[float] = 3.7
+    working_mapped: ClassVar[float] = 2.7  # K coordinates of each voxel, five times over
     works_in: ClassVar[str] = "mask"
     not_reusable: ClassVar[str] = "which learns its weights from each scan anew, in seconds"
 
