@@ -1,18 +1,23 @@
-"""Time and memory against voxels and against volumes, four sizes each; and one large scan.
+"""Time and memory against voxels and against volumes; a large scan, and a real one.
 
-``python benchmarks/scaling.py [--large]``: splitq from file to file in a process of its own, one
-thread, on phantoms at b0 SNR 20. The slope is that of log CPU seconds against log size: 1 is
-linear. ``--large`` is a brain of 1.25 mm with 130 volumes on its own: the usual one with each voxel
-split in eight, and Rician noise. Memory is the highest
-resident set over the size of the scan in float32.
+``python benchmarks/scaling.py [--large | --real sherbrooke_1p8mm]``: splitq from file to file in a
+process of its own, one thread, on phantoms at b0 SNR 20, four sizes each. The slope is that of log
+CPU seconds against log size: 1 is linear. ``--large`` is a brain of 1.25 mm with 130 volumes on its
+own: the usual one with each voxel split in eight, and Rician noise. ``--real`` is a whole real scan
+of ``DWISER_DATA``, without a mask, as a user would call it. Memory is the highest resident set over
+the size of the scan in float32.
 """
 
 import argparse
+import json
+import os
+import sys
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 from peers import command, timed
 from record import save
@@ -73,6 +78,22 @@ def taken(method: str, scan: Scan, mask: np.ndarray) -> dict[str, Any]:
     return row | {"scan_mib": round(mib, 1), "times_scan": round(took["peak_mib"] / mib, 2)}
 
 
+def real(method: str, name: str) -> dict[str, Any]:
+    """A whole scan of ``DWISER_DATA``, as it lies there."""
+    dwi = Path(os.environ["DWISER_DATA"]) / name / "dwi.nii.gz"
+    shape = nib.load(dwi).shape
+    with tempfile.TemporaryDirectory() as place:
+        out, mask = Path(place) / "out.nii.gz", Path(place) / "mask.nii.gz"
+        words = ["denoise", str(dwi), str(out), "--method", method, "--save-mask", str(mask)]
+        took = timed([sys.executable, "-m", "dwiser", *words, "--threads", "1", "-q"])
+        told = json.loads((Path(place) / "out.json").read_text())
+        voxels = int(np.asarray(nib.load(mask).dataobj).sum())
+    row = {"scan": name, "shape": list(shape[:3]), "volumes": shape[3], "mask_voxels": voxels}
+    mib = float(np.prod(shape)) * 4 / 2**20
+    row |= {**took, "scan_mib": round(mib, 1), "times_scan": round(took["peak_mib"] / mib, 2)}
+    return row | {"of_the_work": {k: told[k] for k in ("WallTimeSeconds", "PeakMemoryMiB")}}
+
+
 def slope(rows: list[dict[str, Any]], against: str) -> float:
     """d log(CPU seconds) / d log(size), least squares."""
     x, y = (np.log([r[key] for r in rows]) for key in (against, "cpu_s"))
@@ -83,12 +104,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", default="splitq")
     parser.add_argument("--large", action="store_true", help="only the large scan")
+    parser.add_argument("--real", metavar="NAME", help="only a real scan of DWISER_DATA")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
     name = f"scaling_{asked.method}"
     if asked.large:
         print(row := large(asked.method))
         print(save(f"{name}_large", SEED, row))
+        return
+    if asked.real:
+        print(row := real(asked.method, asked.real))
+        print(save(f"{name}_real", SEED, row))
         return
     voxels, volumes = [], []
     for scale in SCALES:

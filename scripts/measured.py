@@ -1,4 +1,4 @@
-"""Fill the pages on splitq and Di-Fusion with the tables of benchmarks/results/.
+"""Fill the pages on splitq, Di-Fusion and memory with the tables of benchmarks/results/.
 
 ``python scripts/measured.py [--check]``: what lies between ``<!-- measured: NAME -->`` and
 ``<!-- end -->`` is written anew from NAME.json; ``--check`` writes nothing and ends with 1 if a
@@ -17,7 +17,8 @@ from pages import write_or_check
 
 HOME = Path(__file__).parent.parent
 RESULTS = HOME / "benchmarks" / "results"
-PAGES = tuple(HOME / "docs" / "explanation" / f"{name}.md" for name in ("splitq", "difusion"))
+NAMES = ("explanation/splitq", "explanation/difusion", "how-to/memory")
+PAGES = tuple(HOME / "docs" / f"{name}.md" for name in NAMES)
 BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Told = dict[str, Any]
 SIZES = (
@@ -84,6 +85,25 @@ def _size(r: Told) -> list[object]:
         r["scan_mib"],
         r["times_scan"],
     ]
+
+
+def memory_methods(told: Told) -> str:
+    """What was measured beside scan and result, over the scan; what the method says."""
+    heads = ["method", "mask", "beside scan and result", "where mapped"]
+    keys = ("mask", "beside_scan_and_result", "where_mapped")
+    return table(heads, [[f"`{m}`", *(r[k] for k in keys)] for m, r in told["rows"].items()])
+
+
+def memory_large(told: Told) -> str:
+    """Runs under the system's own limit, below the scan's size."""
+    heads = ["method", "file", "peak, MiB of its own", "with pages of files", "CPU s", "refused"]
+    rows = [
+        [f"`{r['method']}`", r["file"], r["anonymous_mib"], r["resident_mib"], r["cpu_s"],
+         r["said"] or None]
+        for r in told["rows"]
+    ]  # fmt: skip
+    scan, limit = told["scan_gib"] * 1024, told["limit_gib"] * 1024
+    return f"Scan {scan:.0f} MiB as float32, limit {limit:.0f} MiB.\n\n" + table(heads, rows)
 
 
 def peers(told: Told) -> str:
@@ -170,6 +190,7 @@ def _passes(rows: list[Told], method: str) -> str:
 
 
 FILLED: dict[str, Callable[[Told], str]] = {
+    "memory_methods": memory_methods, "memory_large": memory_large,
     "coverage": coverage, "splits": splits, "scaling_splitq": scaling,
     "scaling_splitq_large": scaling_large, "peers_rician": peers, "peers_nc-chi": peers,
     "real_peers": real_peers, "steps_phantom": steps, "steps_real": steps,

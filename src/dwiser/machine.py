@@ -17,6 +17,14 @@ GIB = 2**30
 DEVICES = ("auto", "cpu", "cuda")
 
 
+PROC_CGROUP = Path("/proc/self/cgroup")
+CGROUPS = (  # version 2 and version 1: where, and the files of limit, use, and droppable pages
+    (Path("/sys/fs/cgroup"), ("memory.max", "memory.current", "inactive_file")),
+    (
+        Path("/sys/fs/cgroup/memory"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ),
+)
 UNITS = {"": GIB, "k": 2**10, "m": 2**20, "g": GIB, "t": 2**40}
 
 
@@ -74,12 +82,31 @@ def _free() -> int | None:
 
 
 def _cgroup_left() -> int | None:
-    home = Path("/sys/fs/cgroup")
+    """The least that is left of this process's own cgroup and those around it (a batch job's)."""
     try:
-        limit, used = (home / "memory.max").read_text(), (home / "memory.current").read_text()
-        cache = [n for n in (home / "memory.stat").read_text().splitlines() if "inactive_file" in n]
-        return int(limit) - int(used) + sum(int(n.split()[1]) for n in cache[:1])
-    except (OSError, ValueError):  # no cgroup, or no limit ("max")
+        lines = PROC_CGROUP.read_text().splitlines()
+    except OSError:
+        return None
+    left = []
+    for line in lines:
+        _, kinds, place = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        home, names = CGROUPS[bool(kinds)]
+        inner = home / place.lstrip("/")
+        for folder in (inner, *inner.parents):
+            if folder.is_relative_to(home):
+                left.append(_left(folder, *names))
+    return min((n for n in left if n is not None), default=None)
+
+
+def _left(folder: Path, limit: str, used: str, cache: str) -> int | None:
+    """A limit less what is used, but for the files' pages that can be dropped."""
+    try:
+        stat = dict(n.split(" ") for n in (folder / "memory.stat").read_text().splitlines())
+        held = int((folder / used).read_text()) - int(stat[cache])
+        return int((folder / limit).read_text()) - held
+    except (OSError, ValueError, KeyError):  # no such cgroup here, or no limit ("max")
         return None
 
 

@@ -4,6 +4,7 @@ import math
 import mmap
 import os
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,16 +36,30 @@ def is_mapped(data: np.ndarray) -> bool:
     return isinstance(base, mmap.mmap)
 
 
-def own_room(data: np.ndarray) -> np.ndarray:
-    """Room of the shape of ``data``: in memory, or mapped where ``data`` is mapped."""
-    return mapped_room(data.shape, data.dtype) if is_mapped(data) else np.empty_like(data)
+def is_of_memory(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:
+    """Whether what is written into a folder lies in memory all the same (tmpfs)."""
+    try:
+        rows = [line.split()[1:3] for line in mounts.read_text().splitlines()]
+    except OSError:
+        return False
+    around = [(len(place), kind) for place, kind in rows if folder.resolve().is_relative_to(place)]
+    return bool(around) and max(around)[1] in ("tmpfs", "ramfs")
+
+
+def own_room(data: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Room of the shape of ``data``, or another: in memory, or mapped where ``data`` is mapped.
+
+    Its last axis is the slowest: volumes, or columns of a list of voxels, lie in one piece.
+    """
+    shape = data.shape if shape is None else shape
+    if is_mapped(data):
+        return mapped_room(shape, data.dtype)
+    return np.empty(shape, data.dtype, order="F")
 
 
 def own_copy(data: np.ndarray) -> np.ndarray:
     """A copy to write into: in memory, or mapped where ``data`` (X, Y, Z, V) is mapped."""
-    if not is_mapped(data):
-        return data.copy()
-    copy = mapped_room(data.shape, data.dtype)
+    copy = own_room(data)
     for last in range(data.shape[-1]):
         copy[..., last] = data[..., last]
     return copy

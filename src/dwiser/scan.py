@@ -36,6 +36,10 @@ class Gradients:
     b0_threshold: float = B0_THRESHOLD
 
     def __post_init__(self) -> None:
+        if not 0 <= self.b0_threshold < np.inf:
+            raise InputError(
+                f"--b0-threshold must be 0 or more s/mm², not {self.b0_threshold:g}: 50 is usual."
+            )
         bvals = np.asarray(self.bvals, float).ravel()
         bvecs = np.array(self.bvecs, float).reshape(-1, 3)
         if len(bvals) != len(bvecs):

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dwiser.cli import main
@@ -89,9 +90,29 @@ def test_what_files_tell_is_in_the_tables(lesioned: Path, tmp_path: Path, capsys
     assert all(m["evaluation"]["inputs"]["sigma"] == "given" for m in record["Methods"])
 
 
+def test_a_noise_map_and_a_phase_go_to_the_methods_that_take_them(made, tmp_path, capfd) -> None:
+    scan, out, phase = load(made / "dwi.nii.gz"), tmp_path / "out", tmp_path / "phase.nii.gz"
+    turned = np.zeros(scan.shape, np.float32)
+    turned[..., 0] = 3  # so that it spans radians
+    save_volume(turned, phase, like=scan)
+    words = ["compare", str(made / "dwi.nii.gz"), str(out), "--methods", "splitq,gaussian"]
+    given = ["--noise-map", str(made / "sigma.nii.gz"), "--phase", str(phase)]
+    plain = ["--folds", "0", "--held-out", "2", "--seeds", "1", "--preset", "laptop"]
+    assert main([*words, *given, *plain, "--threads", "1"]) == 0
+    assert "gaussian: running (it has no use for the noise map and phase)" in capfd.readouterr().err
+    noisy, ours, blur = json.loads((out / "comparison.json").read_text())["Methods"]
+    assert ours["record"]["NoiseModel"] == "Gaussian, real part; sd from the map that was given"
+    assert "NoiseMap" not in blur["record"]
+    assert ours["held_out"]["dti"]  # the rest of the volumes came with their phase
+    assert all(m["evaluation"]["inputs"]["sigma"] == "given" for m in (noisy, ours, blur))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ("--noise-map OTHER --sigma OTHER", "give one of the two"),
+        ("--phase OTHER", "phase"),
+        ("--phase OTHER --rescan OTHER", "leave out --rescan"),
         ("--rescan OTHER", "the rescan has shape"),
         ("--rescan-bval OTHER", "give --rescan"),
         ("--tissues nowhere.nii.gz", "nowhere.nii.gz"),

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from dwiser.cli import main
 
-FULL = ("--truth", "truth.nii.gz", "--mask", "mask.nii.gz", "--sigma", "sigma.nii.gz",
+FULL = ("--truth", "truth.nii.gz", "--mask", "mask.nii.gz", "--noise-map", "sigma.nii.gz",
         "--tissues", ".", "--lesions", "lesions.nii.gz")  # fmt: skip
 ABSENT = "n/a"
 

@@ -106,3 +106,50 @@ def test_the_uncertainty_is_written_where_it_is_asked_for(files: Path) -> None:
     assert sd.dtype == np.float32
     inside = raw.mean(-1) > raw.mean()
     assert 1 < np.median(sd[inside]) < 35  # below the noise's sd, which is about 35
+
+
+def sigma_file(files: Path, value: float) -> str:
+    image = nib.load(files / "dwi.nii.gz")
+    sigma = np.full(image.shape[:3], value, np.float32)
+    nib.save(nib.Nifti1Image(sigma, image.affine), files / "given.nii.gz")
+    return str(files / "given.nii.gz")
+
+
+def test_a_method_that_finds_its_own_noise_says_that_the_map_is_for_measuring(files):
+    words = ("--method", "gaussian", "--noise-map", sigma_file(files, 7))
+    denoised(files, "out.nii.gz", *words)
+    assert "gaussian does not ask for σ" in (files / "out.json").read_text()
+    denoised(files, "nlm.nii.gz", *words[2:], "--method", "nlmeans")
+    assert "does not ask" not in (files / "nlm.json").read_text()
+
+
+def test_info_measures_by_a_given_map_and_by_the_phase(files: Path, capsys) -> None:
+    words = ["info", str(files / "dwi.nii.gz"), "--threads", "1"]
+    assert main([*words, "--noise-map", sigma_file(files, 7)]) == 0
+    told = capsys.readouterr().out
+    assert "sigma       7 (median in the mask; 5-95 %: 7-7)" in told
+    assert "sd from the map that was given" in told
+    image = nib.load(files / "dwi.nii.gz")
+    phase = np.zeros(image.shape, np.float32)
+    phase[..., 0] = 3
+    nib.save(nib.Nifti1Image(phase, image.affine), files / "phase.nii.gz")
+    given = ("--phase", str(files / "phase.nii.gz"))
+    assert main([*words, *given]) == 0
+    assert "Gaussian, real part" in capsys.readouterr().out
+    assert main([*words, *given, "--method", "mppca"]) == 2
+    assert "works on magnitudes" in capsys.readouterr().err
+
+
+def test_the_noise_alone_of_a_complex_scan_is_that_of_its_real_part(files: Path) -> None:
+    """Of a magnitude that is no real part's, σ is another."""
+    image, raw = nib.load(files / "dwi.nii.gz"), voxels(files / "dwi.nii.gz")
+    rng = np.random.default_rng(0)
+    z = raw[..., :12] + 20 * (rng.normal(size=raw[..., :12].shape) + 1j * rng.normal(size=1))
+    z = np.concatenate([z] * 3 + [z[..., :5]], -1).astype(np.complex64)
+    z += (20 * rng.normal(size=(2, *z.shape)) * np.array([1, 1j])[:, None, None, None, None]).sum(0)
+    nib.save(nib.Nifti1Image(np.abs(z).astype(np.float32), image.affine), files / "dwi.nii.gz")
+    nib.save(nib.Nifti1Image(np.angle(z).astype(np.float32), image.affine), files / "p.nii.gz")
+    denoised(files, "s.nii.gz", "--noise-only", "--phase", str(files / "p.nii.gz"))
+    denoised(files, "out.nii.gz", "--phase", str(files / "p.nii.gz"),
+             "--save-noise", str(files / "own.nii.gz"))  # fmt: skip
+    np.testing.assert_array_equal(voxels(files / "s.nii.gz"), voxels(files / "own.nii.gz"))

@@ -1,5 +1,6 @@
 """A full disk, a read-only folder, memory that runs out: one sentence, nothing half-written."""
 
+import errno
 import resource
 import subprocess
 import sys
@@ -78,4 +79,17 @@ def test_memory_that_is_asked_for_is_honoured_before_the_work(files: Path, capsy
     assert "splitq would hold about 0.4 GiB" in capsys.readouterr().err
     assert main([*words, "--memory", "plenty"]) == 2
     assert "8G or 500M" in capsys.readouterr().err
+    assert contents(files) == before
+
+
+def test_a_full_folder_for_temporary_files_is_told(files: Path, monkeypatch, capsys) -> None:
+    def full(*_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dwiser.methods.splitq.own_copy", full)
+    before = contents(files)
+    assert main(["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *HOW]) == 1
+    told = [n for n in capsys.readouterr().err.splitlines() if "warning" not in n]
+    assert len(told) == 1
+    assert "name another folder by TMPDIR" in told[0]
     assert contents(files) == before

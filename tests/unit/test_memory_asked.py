@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from dwiser import machine
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import GIB, memory_of, usable_memory
 from dwiser.methods.registry import build
-from dwiser.room import is_mapped, mapped_room, own_copy, own_room
-from dwiser.run.fits import bytes_needed, check_disk, check_memory
+from dwiser.prepare.mask import object_mask
+from dwiser.room import is_mapped, is_of_memory, mapped_room, own_copy, own_room
+from dwiser.run.fits import BASE, VOLUMES, bytes_needed, check_disk, check_memory, check_room
 
 
 @pytest.mark.parametrize(
@@ -38,15 +40,79 @@ def test_what_is_free_is_known_here() -> None:
     assert free is None or 2**20 < free < 2**50
 
 
+@pytest.mark.parametrize(
+    ("line", "limit", "used", "cache"),
+    [
+        ("0::/a/job", "memory.max", "memory.current", "inactive_file"),
+        ("4:memory:/a/job", "memory.limit_in_bytes", "memory.usage_in_bytes",
+         "total_inactive_file"),
+    ],
+)  # fmt: skip
+def test_a_batch_jobs_limit_counts_wherever_it_is_set(
+    tmp_path, monkeypatch, line, limit, used, cache
+) -> None:
+    """The job's step is limited by the job around it; droppable pages of files are free."""
+    step = tmp_path / "a" / "job"
+    step.mkdir(parents=True)
+    for folder, most in ((step, 2**62), (step.parent, 5 * GIB)):
+        (folder / limit).write_text(f"{most}\n")
+        (folder / used).write_text(f"{3 * GIB}\n")
+        (folder / "memory.stat").write_text(f"anon 7\n{cache} {GIB}\n")
+    (tmp_path / "own").write_text(f"7:cpu:/\n{line}\n")
+    places = [(tmp_path, names) for _, names in machine.CGROUPS]
+    monkeypatch.setattr(machine, "CGROUPS", tuple(places))
+    monkeypatch.setattr(machine, "PROC_CGROUP", tmp_path / "own")
+    monkeypatch.setattr(machine, "_free", lambda: 2**60)
+    assert usable_memory() == 3 * GIB
+    (step.parent / limit).write_text("max\n")
+    assert usable_memory() == 2**60
+
+
+def test_temporary_files_in_memory_are_told_of(small, tmp_path, monkeypatch) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"disk / ext4 rw 0 0\ntmp {tmp_path} tmpfs rw 0 0\n")
+    assert is_of_memory(tmp_path / "deeper", mounts)
+    assert not is_of_memory(tmp_path.parent, mounts)
+    assert not is_of_memory(tmp_path, tmp_path / "nothing")
+    monkeypatch.setattr("dwiser.run.fits.is_of_memory", lambda _: True)
+    check_room(small.scan)  # it is in memory, and meant to be
+    with pytest.warns(DwiserWarning, match="TMPDIR"):
+        check_room(replace(small.scan, data=_mapped(small.scan.data)))
+
+
 def test_a_method_that_does_not_fit_is_refused_before_and_warned_of(small) -> None:
     method, scan = build("splitq"), small.scan
     needed = bytes_needed(method, scan)
     assert needed is not None
     check_memory(method, scan, needed, needed)
+    least = bytes_needed(method, scan, object_mask(scan))
+    assert least is not None
+    assert least < needed  # what it holds lies in the mask
+    check_memory(method, scan, least, None)
     with pytest.raises(InputError, match=r"splitq would hold about 0\.4 GiB.*raise it"):
-        check_memory(method, scan, needed - 1, None)
+        check_memory(method, scan, least - 1, None)
     with pytest.warns(DwiserWarning, match="are free"):
-        check_memory(method, scan, None, needed - 1)
+        check_memory(method, scan, None, least - 1)
+
+
+def test_what_grows_with_the_volumes_does_not_with_the_mask(small) -> None:
+    """A filter volume by volume takes the field of view; a network the mask's box."""
+    scan, corner = small.scan, np.zeros(small.mask.shape, bool)
+    corner[2:4, 2:4, 2:4] = True
+    for name, less in (("gaussian", False), ("difusion", True), ("splitnet", True)):
+        whole = bytes_needed(build(name), scan)
+        part = bytes_needed(build(name), scan, corner)
+        assert whole is not None
+        assert part is not None
+        assert (part < whole) == less
+    assert bytes_needed(build("mppca"), scan) is None
+
+
+def test_a_filter_of_a_mapped_scan_holds_a_few_volumes(small) -> None:
+    mapped = replace(small.scan, data=_mapped(small.scan.data))
+    needed = bytes_needed(build("gaussian"), mapped)
+    assert needed is not None
+    assert needed - BASE == pytest.approx(VOLUMES * small.scan.data[..., 0].nbytes, abs=1)
 
 
 def test_a_mapped_scan_needs_less_and_one_with_a_phase_more(small) -> None:
@@ -55,7 +121,6 @@ def test_a_mapped_scan_needs_less_and_one_with_a_phase_more(small) -> None:
     phased = replace(scan, phase=np.zeros_like(scan.data))
     needs = [bytes_needed(method, s) for s in (mapped, scan, phased)]
     assert needs == sorted(set(needs))
-    assert needs[1] - needs[0] == scan.data.nbytes
 
 
 def test_copies_of_what_is_mapped_are_mapped_and_apart() -> None:

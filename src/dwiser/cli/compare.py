@@ -42,8 +42,19 @@ def compare(
         Parameter(help="Comma-separated: name or name:field=value, 'dwiser methods' lists them."),
     ],
     truth: Truth = None,
+    noise_map: Annotated[
+        Path | None,
+        Parameter(
+            help="The noise's sd (σ map): for the methods that take one, and to measure with."
+        ),
+    ] = None,
     sigma: Annotated[
-        Path | None, Parameter(help="σ map to measure with; the methods find their own.")
+        Path | None,
+        Parameter(help="A σ map to measure with only: the methods find their own."),
+    ] = None,
+    phase: Annotated[
+        Path | None,
+        Parameter(help="Phase of the series, for the methods that take one (see denoise)."),
     ] = None,
     tissues: Tissues = None,
     lesions: Lesions = None,
@@ -89,12 +100,17 @@ def compare(
     request = Request(
         dwi, outdir, bval, bvec, mask,
         b0_threshold=b0_threshold, device=device, threads=threads, seed=seed, force=force,
+        noise_map=noise_map, phase=phase,
     )  # fmt: skip
+    if noise_map is not None and sigma is not None:
+        raise InputError("--sigma is --noise-map for measuring only: give one of the two.")
+    if rescan is not None and phase is not None:
+        raise InputError("--phase is of the first scan only: leave it out, or leave out --rescan.")
     if rescan is None and (rescan_bval or rescan_bvec):
         raise InputError("--rescan-bval and --rescan-bvec belong to a second scan: give --rescan.")
     again = None if rescan is None else Rescan(rescan, rescan_bval, rescan_bvec)
-    plan = TrialPlan(held_out, seeds, halves, seed, folds, sigma, again)
-    known = References(truth, sigma, tuple(tissues or ()), lesions)
+    plan = TrialPlan(held_out, seeds, halves, seed, folds, noise_map or sigma, again)
+    known = References(truth, noise_map or sigma, tuple(tissues or ()), lesions)
     rows = compare_files(
         request, parse_variants(methods, preset), plan, references=known,
         told=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr)),

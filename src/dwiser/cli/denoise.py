@@ -8,31 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from dwiser.cli.options import (
-    B0Threshold,
-    Bval,
-    Bvec,
-    Device,
-    Force,
-    Mask,
-    Memory,
+    SHARED,
     Method,
-    NoiseMap,
     Phase,
     Preset,
-    Quiet,
-    SaveMask,
-    SaveNoise,
-    SaveResidual,
     SaveWeights,
-    Seed,
     Settings,
-    Threads,
-    Verbose,
+    Shared,
 )
 from dwiser.cli.progress import progress
 from dwiser.errors import InputError
 from dwiser.methods.registry import DEFAULT_METHOD
-from dwiser.scan import B0_THRESHOLD
 from dwiser.watch import Watch
 
 if TYPE_CHECKING:
@@ -63,19 +49,12 @@ def denoise(
             help="Denoise several series as one, or each alone (default: as one if alike).",
         ),
     ] = None,
-    bval: Bval = None,
-    bvec: Bvec = None,
-    mask: Mask = None,
     method: Method = DEFAULT_METHOD,
     preset: Preset = "laptop",
     settings: Settings = None,
-    save_noise: SaveNoise = None,
-    save_residual: SaveResidual = None,
-    save_mask: SaveMask = None,
     save_uncertainty: Annotated[
         Path | None, Parameter(help="Write the sd of the result's error here.")
     ] = None,
-    noise_map: NoiseMap = None,
     noise_only: Annotated[
         bool, Parameter(help="Write the noise's sd to OUT, and do nothing else.", negative=())
     ] = False,
@@ -90,29 +69,21 @@ def denoise(
     checkpoint_every: Annotated[
         float, Parameter(help="Seconds between two checkpoints of a training.")
     ] = 60.0,
-    b0_threshold: B0Threshold = B0_THRESHOLD,
-    device: Device = "auto",
-    threads: Threads = None,
-    memory: Memory = None,
-    seed: Seed = 0,
-    force: Force = False,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
     report: Annotated[
         Path | None, Parameter(help="Write a report here, one HTML file for any browser.")
     ] = None,
+    shared: Shared = SHARED,
 ) -> int:
     """Denoise a scan; units, geometry and volume order stay the input's."""
     from dwiser.methods.registry import settings_of
-    from dwiser.run import Request, noise_file
+    from dwiser.run import noise_file
 
     dwi, out = _in_and_out(files, outdir, together)
-    request = Request(
-        dwi, out, bval, bvec, mask, method, preset, settings_of(settings or []),
-        save_noise, save_residual, save_mask, b0_threshold, device, threads, seed, force,
-        noise_map=noise_map, phase=phase, save_uncertainty=save_uncertainty,
-        save_weights=save_weights, warm_start=warm_start, resume=resume,
-        checkpoint_every=checkpoint_every, memory=memory, report=report,
+    verbose, quiet = shared.verbose, shared.quiet
+    request = shared.request(
+        dwi, out, method=method, preset=preset, settings=settings_of(settings or []), phase=phase,
+        save_uncertainty=save_uncertainty, save_weights=save_weights, warm_start=warm_start,
+        resume=resume, checkpoint_every=checkpoint_every, report=report,
     )  # fmt: skip
     if noise_only:
         if outdir is not None:

@@ -36,8 +36,12 @@ def evaluate(
     raw: Annotated[Path, Parameter(help="The series that was denoised.")],
     truth: Truth = None,
     mask: Annotated[Path | None, Parameter(help="Where to measure (default: Otsu).")] = None,
-    sigma: Annotated[
-        Path | None, Parameter(help="σ map of the noise (default: estimated from RAW).")
+    noise_map: Annotated[
+        Path | None,
+        Parameter(
+            name=["--noise-map", "--sigma"],
+            help="The noise's sd (σ map) on the scan's grid (default: estimated from RAW).",
+        ),
     ] = None,
     bval: Bval = None,
     bvec: Bvec = None,
@@ -64,7 +68,7 @@ def evaluate(
     from dwiser.run.evaluation import EvaluationRequest, evaluate_files
 
     request = EvaluationRequest(
-        denoised, raw, truth, mask, sigma, bval, bvec, tuple(tissues or ()), lesions,
+        denoised, raw, truth, mask, noise_map, bval, bvec, tuple(tissues or ()), lesions,
         bundle, through, json, tsv, b0_threshold, seed, force,
     )  # fmt: skip
     found = evaluate_files(request)

@@ -12,6 +12,8 @@ from dwiser.cli.options import (
     Device,
     Mask,
     Method,
+    NoiseMap,
+    Phase,
     Preset,
     Settings,
     Threads,
@@ -30,6 +32,8 @@ def info(
     bval: Bval = None,
     bvec: Bvec = None,
     mask: Mask = None,
+    noise_map: NoiseMap = None,
+    phase: Phase = None,
     method: Method = DEFAULT_METHOD,
     preset: Preset = "laptop",
     settings: Settings = None,
@@ -39,11 +43,14 @@ def info(
 ) -> int:
     """Say what a scan is, how noisy it is, and what denoising it would do and take."""
     from dwiser.io import load
+    from dwiser.machine import usable_memory
     from dwiser.methods.registry import build, settings_of
     from dwiser.run import survey
+    from dwiser.run.given import with_maps
 
     chosen = build(method, preset, settings_of(settings or []))
-    scan = load(dwi, bval, bvec, mask, b0_threshold=b0_threshold)
+    scan = load(dwi, bval, bvec, mask, b0_threshold=b0_threshold, memory=usable_memory())
+    scan, _ = with_maps(scan, noise_map=noise_map, phase=phase)
     print(_told(survey(scan, chosen, device=device, threads=threads), dwi, method, preset))
     return 0
 
@@ -59,6 +66,7 @@ def _told(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
         f"mask        {survey.mask_share:.0%} of the field of view",
         f"sigma       {survey.sigma:.4g} (median in the mask; 5-95 %: "
         f"{survey.sigma_low:.4g}-{survey.sigma_high:.4g})",
+        f"noise       {survey.noise}",
         "SNR         " + ", ".join(f"b={b:g}: {snr:.1f}" for b, snr in survey.snr),
         f"would do    {method} ({preset}): {survey.plan}",
         f"would take  {survey.time}",

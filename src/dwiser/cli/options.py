@@ -1,9 +1,15 @@
 """Options that several commands share, each with its help."""
 
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+from dwiser.scan import B0_THRESHOLD
+
+if TYPE_CHECKING:
+    from dwiser.run import Request
 
 Bval = Annotated[Path | None, Parameter(help="b-values (default: beside the image, same stem).")]
 Bvec = Annotated[Path | None, Parameter(help="b-vectors (default: beside the image, same stem).")]
@@ -66,3 +72,35 @@ Tissues = Annotated[
 Lesions = Annotated[
     Path | None, Parameter(help="Lesion labels; a .json beside them tells their volumes.")
 ]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What ``dwiser denoise`` and ``dwiser apply`` both take; all but the last two of `Request`."""
+
+    bval: Bval = None
+    bvec: Bvec = None
+    mask: Mask = None
+    noise_map: NoiseMap = None
+    save_noise: SaveNoise = None
+    save_residual: SaveResidual = None
+    save_mask: SaveMask = None
+    b0_threshold: B0Threshold = B0_THRESHOLD
+    device: Device = "auto"
+    threads: Threads = None
+    memory: Memory = None
+    seed: Seed = 0
+    force: Force = False
+    verbose: Verbose = False
+    quiet: Quiet = False
+
+    def request(self, dwi: Path, out: Path, **more: Any) -> "Request":
+        """These, and what one of the commands takes alone."""
+        from dwiser.run import Request
+
+        names = [f.name for f in fields(self) if f.name not in ("verbose", "quiet")]
+        return Request(dwi, out, **{name: getattr(self, name) for name in names}, **more)
+
+
+SHARED = Shared()

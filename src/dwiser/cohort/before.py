@@ -9,7 +9,7 @@ from dwiser.io.nifti import read_shape
 from dwiser.machine import GIB
 from dwiser.methods.registry import build
 from dwiser.room import FLOAT32
-from dwiser.run.fits import bytes_beside
+from dwiser.run.fits import bytes_at_least
 
 SPARE = 1.5  # of the space that the outputs are expected to take
 
@@ -36,7 +36,7 @@ def enough_memory(job: Job, limit: int | None) -> None:
         return
     size = FLOAT32.itemsize * math.prod(read_shape(job.scan.dwi))
     method = build(asked.method, asked.preset, asked.settings)
-    needed = bytes_beside(method, size, 4 if asked.phase else 2)
+    needed = bytes_at_least(method, size, phase=asked.phase)
     if needed is not None and needed > limit:
         raise InputError(
             f"{job.scan.dwi}: {asked.method} would hold about {needed / GIB:.1f} GiB for it, a "

@@ -3,11 +3,19 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 from dwiser.errors import InputError
 
 FilePath: TypeAlias = str | os.PathLike[str]
+
+
+def refuse_special(path: FilePath) -> None:
+    """Refuse a pipe or a device: opening one may wait for ever, or read without an end."""
+    file = Path(path)
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise InputError("This is no regular file: copy it to a disk first.")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dwiser.errors import InputError
-from dwiser.io.about import FilePath, about
+from dwiser.io.about import FilePath, about, refuse_special
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")  # the longer one first
 BVAL_ENDINGS = (".bval", ".bvals")  # BIDS and dcm2niix write the first, FSL's tools the second
@@ -71,6 +71,7 @@ def find_inputs(
         If the image cannot be opened, or no gradient file was given and none lies beside it.
     """
     with about(dwi):
+        refuse_special(dwi)
         Path(dwi).open("rb").close()
     return Inputs(
         dwi=Path(dwi),

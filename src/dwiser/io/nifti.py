@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Shaped
 from nibabel.imageglobals import logger as nibabel_log
 
 from dwiser.errors import DwiserWarning, InputError
-from dwiser.io.about import FilePath, about
+from dwiser.io.about import FilePath, about, refuse_special
 from dwiser.io.gradients import read_gradients
 from dwiser.io.names import ending, find_inputs
 from dwiser.io.voxels import read_voxels
@@ -162,6 +162,7 @@ def _quiet() -> Iterator[list[str]]:
 def _open(path: FilePath) -> Any:
     """The NIfTI image with its header read and checked, its voxels not yet."""
     with about(path):
+        refuse_special(path)
         with Path(path).open("rb") as file:
             first = file.read(len(GZIP_MAGIC))
         if not first:

@@ -142,20 +142,30 @@ def check_outputs(
     sources = {_real(path) for path in inputs}
     seen: set[Path] = set()
     for path in paths:
-        folder = path.parent
-        if not folder.is_dir():
-            raise InputError(f"{path}: its folder does not exist: create {folder} first.")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise InputError(f"{path}: its folder may not be written: choose another.")
-        if path.is_dir():
-            raise InputError(f"{path}: this is a folder: give the name of a file.")
-        if _real(path) in sources or _is_one_of(path, sources):
-            raise InputError(f"{path}: this output is also an input: choose another name.")
-        if _real(path) in seen:
-            raise InputError(f"{path}: two outputs have this name: give each its own.")
-        if os.path.lexists(path) and not force:
-            raise InputError(f"{path}: it exists already: give another name, or --force.")
+        try:
+            _check_output(path, sources, seen, force)
+        except OSError as error:  # a name that is too long, a loop of links
+            reason = error.strerror or type(error).__name__
+            raise InputError(
+                f"{path}: it cannot be written ({reason}): choose another name."
+            ) from error
         seen.add(_real(path))
+
+
+def _check_output(path: Path, sources: set[Path], seen: set[Path], force: bool) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: its folder does not exist: create {folder} first.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: its folder may not be written: choose another.")
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder: give the name of a file.")
+    if _real(path) in sources or _is_one_of(path, sources):
+        raise InputError(f"{path}: this output is also an input: choose another name.")
+    if _real(path) in seen:
+        raise InputError(f"{path}: two outputs have this name: give each its own.")
+    if os.path.lexists(path) and not force:
+        raise InputError(f"{path}: it exists already: give another name, or --force.")
 
 
 def _real(path: FilePath) -> Path:

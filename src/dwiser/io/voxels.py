@@ -17,6 +17,7 @@ from dwiser.io.names import ending
 from dwiser.room import FLOAT32, mapped_room
 
 GZIP_MOST = 1032  # deflate makes nothing smaller than this many times
+REST = 2**20  # bytes at once of what follows the voxels
 DAMAGED = "It is truncated or damaged: export or copy it again."
 
 
@@ -47,7 +48,8 @@ def read_voxels(
     if mapped and stored == kind and not scaled and not packed:
         try:
             place = int(image.dataobj.offset)
-            return np.memmap(image.get_filename(), kind, "c", place, shape, order="F")
+            # read only: a private copy of it would have to fit into memory, for the system's sake
+            return np.memmap(image.get_filename(), kind, "r", place, shape, order="F")
         except ValueError as error:
             raise InputError(DAMAGED) from error
     voxels = _empty(shape, kind, mapped)
@@ -63,6 +65,8 @@ def read_voxels(
                 if scaled:
                     part = part.astype(np.result_type(kind, np.float64)) * slope + inter
                 voxels[..., last] = part
+            while packed and file.read(REST):  # to its end: only there gzip checks what it gave
+                pass
     except (InputError, MemoryError):
         raise
     except OSError as error:

@@ -61,6 +61,11 @@ class ASCM(VolumeByVolume):
     rician: bool = option(True, "take away the magnitude's bias")
     algorithm: Algorithm = option("classic", "which of DIPY's two: voxel by voxel, or blockwise")
 
+    @property
+    def takes_noise_map(self) -> bool:
+        """Not where DIPY's estimate_sigma stands in for it."""
+        return self.sigma == "map"
+
     def __post_init__(self) -> None:
         refuse_idle_search(self.name, self.algorithm, COARSE, self.block_radius)
 

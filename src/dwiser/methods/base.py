@@ -50,9 +50,10 @@ class Denoiser(Protocol):
     Notes
     -----
     What a method can do beyond this, it says by class attributes; without them it cannot:
-    ``takes_phase`` (a scan with a phase), a field ``uncertainty``, ``trains`` (``denoise`` takes a
-    ``course`` of checkpoints), ``reusable`` (``apply`` is sound on another scan; if not,
-    ``not_reusable`` says why), ``working`` (what it holds beside scan and result, over the scan).
+    ``takes_phase`` (a scan with a phase), ``takes_noise_map`` (a σ map changes its result), a
+    field ``uncertainty``, ``trains`` (``denoise`` takes a ``course`` of checkpoints), ``reusable``
+    (``apply`` is sound on another scan; if not, ``not_reusable`` says why), ``working``,
+    ``working_mapped`` and ``works_in`` (what it holds: see `run.fits.bytes_needed`).
     """
 
     @property

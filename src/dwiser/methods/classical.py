@@ -47,6 +47,11 @@ class Classical:
     divides_by_sigma: ClassVar[bool] = False
 
     @property
+    def takes_noise_map(self) -> bool:
+        """Whether the σ map changes the result."""
+        return self.divides_by_sigma
+
+    @property
     def has_seed(self) -> bool:
         """A filter draws nothing, unless a subclass says so."""
         return False
@@ -101,7 +106,8 @@ def restored(scan: Scan, ground: Ground, found: Filtered) -> Denoised:
 class VolumeByVolume(Classical):
     """A filter that looks at one volume at a time; a subclass says how (``_volume``)."""
 
-    working: ClassVar[float] = 1.5  # the filtered volumes, and one in float64
+    working: ClassVar[float] = 1.0  # the filtered volumes
+    working_mapped: ClassVar[float] = 0.0
 
     def _filter(
         self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch

@@ -75,6 +75,11 @@ class DeepImagePrior(Learned):
     patience: int = option(10, "looks (every 10 iterations) without a better one", least=1)
     threshold: float = option(1.0, "RMS of (x - output)/sigma that noise stops at", least=0)
 
+    @property
+    def takes_noise_map(self) -> bool:
+        """Where voxels count by their noise, or a fit ends at it."""
+        return "noise" in (self.weight, self.stop)
+
     def _of_a_slice(self, stack: Stack) -> int:
         """Iterations of each slice's fit."""
         if self.pixels is None:

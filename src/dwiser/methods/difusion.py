@@ -67,6 +67,11 @@ class Difusion(Networked):
     )
 
     @property
+    def takes_noise_map(self) -> bool:
+        """Where a walk ends at the noise."""
+        return self.stop == "noise"
+
+    @property
     def steps(self) -> Steps:
         """The steps that are visited: Run-Walk, cut off after ``evaluations``."""
         return run_walk(self.latter, min(self.turn, self.latter), self.stride)[: self.evaluations]

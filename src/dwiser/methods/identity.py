@@ -17,7 +17,8 @@ class Identity(Classical):
     name: ClassVar[str] = "identity"
     presets: ClassVar[Presets] = {"laptop": {}}
     least_directions: ClassVar[int] = 0
-    working: ClassVar[float] = 0.5
+    working: ClassVar[float] = 0.0
+    working_mapped: ClassVar[float] = 0.0
 
     def _filter(
         self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch

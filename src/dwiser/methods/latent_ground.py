@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 from dwiser.errors import InputError
 from dwiser.prepare.box import Box
-from dwiser.prepare.mask import object_mask
+from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, second_moment
@@ -40,7 +40,7 @@ def ground_of(scan: Scan, seed: int, name: str) -> Ground:
     mask = object_mask(scan)
     sigma = sigma_map(scan, mask)
     noise = np.maximum(sigma, 1e-6 * float(scan.data.max()))
-    voxels = scan.data[mask]
+    voxels = voxels_in(scan.data, mask)
     mean = voxels.mean(0, dtype=np.float64).astype(np.float32)
     moment = second_moment((voxels - mean) / noise[mask][:, None])
     subspace = fit_subspace(moment, len(voxels), groups, seed)

@@ -53,6 +53,7 @@ class Learned:
     has_seed: ClassVar[bool] = True
     trains: ClassVar[bool] = True
     working: ClassVar[float] = 4.0  # the mask's voxels, x, x' and the result in [−1, 1] units
+    working_mapped: ClassVar[float] = 4.0
 
     iterations: int = option(DEFAULT["iterations"], "training iterations", least=1)
     minutes: float | None = option(
@@ -64,6 +65,11 @@ class Learned:
         DEFAULT["crop"], "work in the mask's box, and shuffle noise inside the mask"
     )
     fewest_b0s: int = option(FEWEST_B0S, "fewer b0s than this pass through unchanged", least=2)
+
+    @property
+    def works_in(self) -> str:
+        """Where what it holds lies."""
+        return "box" if self.crop else "field"
 
     def denoise(
         self,
@@ -155,7 +161,9 @@ class Learned:
     ) -> Denoised:
         begun = perf_counter()
         found = self._find(weights, ready.stack, machine, seed, watch)
-        data = np.maximum(ready.stack.restore(scan.data, found.unit), np.minimum(scan.data, 0))
+        data = ready.stack.restore(scan.data, found.unit)
+        for v in range(scan.shape[3]):  # never below 0, where the scan is not
+            data[..., v] = np.maximum(data[..., v], np.minimum(scan.data[..., v], 0))
         plan = ready.stack.plan
         record = {
             "training": weights.record,

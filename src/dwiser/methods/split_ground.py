@@ -11,16 +11,18 @@ from dwiser.errors import DwiserWarning
 from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
 from dwiser.methods.split_real import channels_of, real_scan
 from dwiser.prepare.apart import standing_apart
-from dwiser.prepare.mask import object_mask
+from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, left_out, second_moment
+from dwiser.room import own_copy
 from dwiser.scan import Gradients, Scan
 
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
 BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost is noise removed
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
+TOLD_BY = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
 
@@ -123,15 +125,17 @@ def ground_of(
         scan, found = real_scan(scan, scan.phase, mask)
     channels = channels_of(scan, mask, coils)
     sigma = sigma_map(scan, mask, coils=channels)
-    y = scan.data[mask]  # a copy: what follows works in place, for memory
+    y = voxels_in(scan.data, mask)  # a copy: what follows works in place, for memory
     typical, mean = float(np.median(sigma[mask])), y.mean(0, dtype=np.float64)
     if typical <= NO_NOISE * mean.mean():
         return None
     sigma = np.maximum(sigma, np.float32(SIGMA_FLOOR * typical))
-    y -= mean.astype(np.float32)
-    y /= sigma[mask][:, None]
+    noise = sigma[mask]
+    for v, centre in enumerate(mean.astype(np.float32)):
+        y[:, v] -= centre
+        y[:, v] /= noise
     covariance = second_moment(y)
-    groups, alone = _shared(covariance, scan.gradients, fewest_shared)
+    groups, alone = _shared(covariance, len(y), scan.gradients, fewest_shared)
     subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None
     why = _unfit(subspace, covariance, bool(groups), fewest_shared)
     if why is not None:
@@ -159,13 +163,15 @@ def _unfit(
 
 
 def _shared(
-    covariance: Float[np.ndarray, "v v"], gradients: Gradients, fewest: int
+    covariance: Float[np.ndarray, "v v"], voxels: int, gradients: Gradients, fewest: int
 ) -> tuple[Groups, dict[int, str]]:
     """Groups of volumes that may share a subspace, none if too few; the others with the reason."""
     groups, alone = grouped(gradients)
     if sum(len(g) for g in groups) >= fewest:
         volumes = np.sort(np.concatenate(groups))
-        apart = standing_apart(covariance[np.ix_(volumes, volumes)], volumes, groups)
+        apart: dict[int, str] = {}
+        if voxels - len(volumes) >= TOLD_BY:
+            apart = standing_apart(covariance[np.ix_(volumes, volumes)], volumes, groups)
         for volume, why in apart.items():
             warnings.warn(
                 f"Volume {volume} (counted from 0): {why}; it is denoised on its own.",
@@ -203,4 +209,4 @@ def as_it_is(scan: Scan, name: str) -> Denoised:
     mask = object_mask(scan)
     passed = {str(v): "no noise found" for v in range(scan.shape[3])}
     record = {"volumes_denoised": 0, "volumes_passed_through": passed}
-    return Denoised(scan.data.copy(), np.zeros(mask.shape, np.float32), None, None, record, mask)
+    return Denoised(own_copy(scan.data), np.zeros(mask.shape, np.float32), None, None, record, mask)

@@ -48,7 +48,10 @@ class Splitnet:
     presets: ClassVar[Presets] = PRESETS
     has_seed: ClassVar[bool] = True
     trains: ClassVar[bool] = True
+    takes_noise_map: ClassVar[bool] = True
     working: ClassVar[float] = 3.0  # the mask's voxels, their box, y
+    working_mapped: ClassVar[float] = 3.0
+    works_in: ClassVar[str] = "box"
     not_reusable: ClassVar[str] = "whose weights are bound to the subspace of the scan they saw"
     least_directions: ClassVar[int] = 6
     least_b0s: ClassVar[int] = 0

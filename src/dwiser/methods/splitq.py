@@ -21,6 +21,7 @@ from dwiser.prepare.giveback import given_back, mean_back
 from dwiser.prepare.grid import Grid
 from dwiser.prepare.moments import true_signal
 from dwiser.prepare.splits import folds
+from dwiser.room import own_copy, own_room
 from dwiser.scan import Scan
 from dwiser.seeds import stream
 from dwiser.watch import Progress, Watch, silent
@@ -55,7 +56,10 @@ class Splitq:
     least_b0s: ClassVar[int] = 0
     has_seed: ClassVar[bool] = True
     takes_phase: ClassVar[bool] = True
-    working: ClassVar[float] = 2.0
+    takes_noise_map: ClassVar[bool] = True
+    working: ClassVar[float] = 3.7
+    working_mapped: ClassVar[float] = 2.7  # K coordinates of each voxel, five times over
+    works_in: ClassVar[str] = "mask"
     not_reusable: ClassVar[str] = "which learns its weights from each scan anew, in seconds"
 
     folds: int = option(LAPTOP["folds"].value, "splits; each volume is held out once", least=2)
@@ -170,7 +174,7 @@ class Splitq:
         errors = None if variance is None else Errors(variance, share)
         del share
         give_memory_back()
-        data = scan.data.copy()
+        data = own_copy(scan.data)
         for v, mean in enumerate(ground.mean.astype(np.float32)):
             values = found[:, v] * sigma + mean
             if errors is not None and not scan.gradients.is_b0[v]:
@@ -222,9 +226,15 @@ class Splitq:
         values = _times(torch.from_numpy(ground.y).to(machine.device), matrix)
         local = LocalEstimates(Grid.of(ground.mask, machine.device), ground.noise, machine.threads)
         out = torch.zeros_like(values)
-        for row, (_, found) in zip(weights, local(values), strict=True):
-            out += _times(found, root) * torch.from_numpy(row.astype(np.float32)).to(out.device)
-        return _times(out, ground.back).cpu().numpy()
+        estimates = local(values)
+        for row in weights:  # in place, and nothing kept: each of these is K channels large
+            turned = torch.from_numpy((root * row).astype(np.float32)).to(out.device)
+            out.addmm_(next(estimates)[1], turned)
+        del values, estimates
+        clean = own_room(ground.y)
+        for v, column in enumerate(ground.back.T):
+            clean[:, v] = _times(out, column).cpu().numpy()
+        return clean
 
 
 def _times(values: torch.Tensor, matrix: np.ndarray) -> torch.Tensor:

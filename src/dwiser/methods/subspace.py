@@ -10,6 +10,7 @@ from dwiser.machine import Machine
 from dwiser.methods.classical import Classical, Filtered, Ground
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
+from dwiser.prepare.mask import voxels_in
 from dwiser.prepare.shells import shells
 from dwiser.scan import Scan
 from dwiser.watch import Watch
@@ -85,7 +86,7 @@ class Subspace(Classical):
     def _filter(
         self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
-        voxels, sigma = scan.data[ground.mask], ground.sigma[ground.mask]
+        voxels, sigma = voxels_in(scan.data, ground.mask), ground.sigma[ground.mask]
         sigma = np.maximum(sigma, SIGMA_FLOOR * np.median(sigma))[:, None].astype(np.float32)
         found = shrinkage(voxels, sigma, self.rank)
         mean = found.mean.astype(np.float32)

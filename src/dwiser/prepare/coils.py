@@ -36,7 +36,7 @@ def effective_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"]) -> float:
     is darkest in the object at a high b-value does, if its variance is that of noise alone.
     """
     outside = ~ndimage.binary_dilation(mask, iterations=ASIDE)
-    outside &= (scan.data > 0).all(-1)
+    outside &= _alive(scan)
     if outside.sum() >= FEWEST:
         return noise_channels(some_voxels(scan, outside)) or 1.0
     return _fluid_coils(scan, mask) or 1.0
@@ -46,17 +46,19 @@ def _fluid_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"]) -> float | None:
     """From the moments of the object's darkest voxels; other volumes chose them."""
     top = shells(scan.gradients)[-1]
     chosen_by, used = top.volumes[::2], top.volumes[1::2]
-    alive = mask & (scan.data > 0).all(-1)
+    alive = mask & _alive(scan)
     dark = round(DARKEST * int(alive.sum()))
     if top.bval < HIGH_B or len(used) < FEWEST_VOLUMES or dark < FEWEST_DARK:
         return None
-    mean, found = scan.data[alive][:, chosen_by].mean(1), 1.0
+    places, found = np.argwhere(alive), 1.0
+    mean = sum(scan.data[..., v][alive] for v in chosen_by) / len(chosen_by)
     for _ in range(ROUNDS):
         sigma = sigma_map(scan, mask, coils=found)[alive]
         if not (sigma > 0).all():
             return None
         darkest = np.argpartition(mean / sigma, dark)[:dark]
-        values = scan.data[alive][darkest][:, used] / sigma[darkest].astype(float)[:, None]
+        values = scan.data[tuple(places[darkest].T)][:, used]
+        values = values / sigma[darkest].astype(float)[:, None]
         variance = float(values.var(1, ddof=1).mean())
         if variance > NEAR_FLOOR:
             return None
@@ -78,11 +80,19 @@ def moment_channels(variance: float, square: float) -> float:
     return float(coils[np.abs(np.array(law) - variance).argmin()])
 
 
+def _alive(scan: Scan) -> Bool[np.ndarray, "x y z"]:
+    """Where no volume was set to zero, read volume by volume."""
+    alive = scan.data[..., 0] > 0
+    for v in range(1, scan.shape[3]):
+        alive &= scan.data[..., v] > 0
+    return alive
+
+
 def some_voxels(scan: Scan, where: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "n v"]:
     """At most ``MOST`` of these voxels, all volumes."""
-    places = np.flatnonzero(where)
+    places = np.argwhere(where)
     places = places[:: max(1, len(places) // MOST)]
-    return scan.data[np.unravel_index(places, where.shape)].astype(float)  # no copy of the whole
+    return scan.data[tuple(places.T)].astype(float)
 
 
 def noise_channels(values: Float[np.ndarray, "n v"]) -> float | None:

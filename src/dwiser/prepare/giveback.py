@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from dwiser.prepare.smooth import sd_in_voxels
+from dwiser.room import own_room
 
 WINDOW = 5  # voxels on an edge: 124 neighbours, the voxel itself left out
 NEAR = 3  # voxels on an edge of the window of faint means
@@ -18,6 +19,7 @@ SURE = 2.0  # standard deviations of the energy of so many samples of noise
 FEWEST = 20  # neighbours; with fewer nothing is given back
 AROUND_MM = 15.0  # FWHM over which what is usual is smoothed; σ is known no finer
 LEAST_VOLUMES = 8  # fewer do not tell what is usual
+CHUNK = 16_384  # voxels whose median over the volumes is taken at once: it copies them
 
 
 def given_back(
@@ -43,12 +45,14 @@ def given_back(
     if volumes < LEAST_VOLUMES:
         return np.zeros_like(residual)
     count = _around(mask.astype(np.float32))[mask] - 1
-    energy = np.empty_like(residual)
+    energy = own_room(residual)
     for v in range(volumes):
         square = np.zeros(mask.shape, np.float32)
         square[mask] = np.square(residual[:, v])
         energy[:, v] = (_around(square)[mask] - square[mask]) / np.maximum(count, 1)
-    usual = _smooth(np.median(energy, 1), mask, voxel_size)
+    parts = np.arange(CHUNK, len(energy), CHUNK)
+    middle = np.concatenate([np.median(rows, 1) for rows in np.split(energy, parts)])
+    usual = _smooth(middle, mask, voxel_size)
     bound = usual * (1 + SURE * np.sqrt(2 / np.maximum(count, 1)))
     bound[count < FEWEST] = np.inf
     for v in range(volumes):  # in place: as large as the scan's mask

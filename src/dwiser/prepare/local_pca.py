@@ -63,9 +63,16 @@ def local_pca(
     else:
         with ThreadPoolExecutor(threads) as pool:
             sums = list(pool.map(work, rows.chunk(threads)))
-    total = sum((found for found, _ in sums[1:]), start=sums[0][0])[:-1]
-    weight = sum((trust for _, trust in sums[1:]), start=sums[0][1])[:-1, None]
-    return torch.where(weight > 0, total / weight.clamp(min=1e-12), values)
+    del padded
+    total, weight = sums.pop()
+    while sums:
+        more, trust = sums.pop()
+        total += more
+        weight += trust
+    total, weight = total[:-1], weight[:-1, None]
+    total /= weight.clamp(min=1e-12)
+    torch.where(weight > 0, total, values, out=total)  # in place: as large as the channels
+    return total
 
 
 def _summed(
@@ -97,9 +104,19 @@ def _patches(
     samples, channels = x.shape[1:]
     few = samples < channels  # the smaller of the two Gram matrices has the same eigenvalues
     gram = centred @ centred.transpose(1, 2) if few else centred.transpose(1, 2) @ centred
-    variance, axes = torch.linalg.eigh(gram / (noise * (count - 1).clamp(min=1)[..., None]))
+    variance, axes = _eigh(gram / (noise * (count - 1).clamp(min=1)[..., None]))
     kept = shrinkage(variance, channels / count)
     left, right = (axes, axes.transpose(1, 2) @ centred) if few else (centred @ axes, axes.mT)
     clean = mean + (left * kept[:, None]) @ right
     freedom = kept.sum(1, keepdim=True) + channels / count
     return clean, held / freedom
+
+
+def _eigh(gram: Float[Tensor, "c s s"]) -> tuple[Float[Tensor, "c s"], Float[Tensor, "c s s"]]:
+    """Eigenvalues and vectors; LAPACK gives NaN for some matrices of rank 1 in float32."""
+    variance, axes = torch.linalg.eigh(gram)
+    lost = ~torch.isfinite(variance).all(1)
+    if lost.any():
+        found = torch.linalg.eigh(gram[lost].double())
+        variance[lost], axes[lost] = (part.to(gram.dtype) for part in found)
+    return variance, axes

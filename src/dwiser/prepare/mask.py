@@ -2,10 +2,11 @@
 
 import numpy as np
 from dipy.segment.threshold import otsu
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from dwiser.prepare.coils import FEWEST, noise_channels, some_voxels
+from dwiser.room import own_room
 from dwiser.scan import Scan
 
 MARGIN = 2  # voxels of dilation: a mask for denoising errs on the wide side
@@ -45,6 +46,16 @@ def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
         [ndimage.binary_fill_holes(wide[..., k]) for k in range(wide.shape[2])], axis=2
     )
     return filled & alive
+
+
+def voxels_in(
+    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
+) -> Float[np.ndarray, "n v"]:
+    """The mask's voxels, read volume by volume: in memory, or mapped where ``data`` is."""
+    voxels = own_room(data, (int(mask.sum()), data.shape[3]))
+    for v in range(data.shape[3]):
+        voxels[:, v] = data[..., v][mask]
+    return voxels
 
 
 def _mean(scan: Scan, volumes: np.ndarray) -> np.ndarray:

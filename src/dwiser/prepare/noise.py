@@ -66,10 +66,13 @@ def noise_patches(
     size = tuple(min(2 * RADIUS + 1, n) for n in mask.shape)
     step = max(1, data.shape[3] // MOST_VOLUMES)
     data = data[..., ::step]
-    alive = mask & (data > 0).any(-1)
+    alive = np.zeros_like(mask)
+    for v in range(data.shape[3]):
+        alive |= data[..., v] > 0
+    alive &= mask
     windows = sliding_window_view(data, size, axis=(0, 1, 2))
     filled = sliding_window_view(alive, size)
-    starts = np.argwhere(np.ones(filled.shape[:3], bool))
+    starts = np.argwhere(np.ones(filled.shape[2::-1], bool))[:, ::-1]  # slice by slice, as files
     spaced = _on_grid(starts, filled.shape[:3])
     voxels = filled[tuple(spaced.T)].reshape(len(spaced), -1)
     enough = voxels.mean(1) >= FILLED

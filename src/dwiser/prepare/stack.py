@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dwiser.prepare.box import Box
+from dwiser.prepare.mask import voxels_in
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.pairs import (
     Neighbour,
@@ -75,7 +76,7 @@ def build_stack(
     crop: bool,
 ) -> Stack:
     """Pair, scale and lay out a scan; ``crop`` keeps only the mask's box and its slices."""
-    voxels = scan.data[mask]
+    voxels = voxels_in(scan.data, mask)
     dead = dead_volumes(voxels)
     plan = plan_pairs(
         scan.gradients, pairing, neighbour=neighbour, fewest_b0s=fewest_b0s, dead=dead

@@ -179,8 +179,7 @@ def held_out_rank(
 def _held_out_loss(part: Subspace, covariance: np.ndarray, chosen: np.ndarray) -> float:
     """E‖y_B − W_B z_A‖² a volume of B, from the covariance alone."""
     matrix, _ = part.latent(chosen)
-    predict = part.components[~chosen] @ matrix
-    cross = predict @ covariance[:, ~chosen]
-    own = np.diag(covariance)[~chosen].sum() - 2 * np.trace(cross)
-    square = np.einsum("bm,mn,bn->", predict, covariance, predict)
-    return float((own + square) / (~chosen).sum())
+    predict = part.components[~chosen] @ matrix[:, chosen]
+    told = predict @ covariance[chosen]
+    own = np.diag(covariance)[~chosen].sum() - 2 * np.trace(told[:, ~chosen])
+    return float((own + np.sum(told[:, chosen] * predict)) / (~chosen).sum())

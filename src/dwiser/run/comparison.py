@@ -17,10 +17,12 @@ from dwiser.evaluate.records import Absent
 from dwiser.evaluate.suite import Evaluation, evaluate
 from dwiser.io import load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
+from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.report.figures import middle_dwi, save_montage
 from dwiser.report.side_by_side import side_by_side
+from dwiser.run.given import takes_noise_map, takes_phase, with_maps
 from dwiser.run.references import References
 from dwiser.run.request import Request, named_inputs
 from dwiser.run.scoreboard import Compared, against_the_first, table
@@ -44,8 +46,9 @@ def compare_files(
     """Run every variant on ``request.dwi`` into the folder ``request.out``.
 
     Each has a process of its own and leaves its image there; ``comparison.json``, ``.tsv`` and
-    ``montage.png`` come last. ``told`` gets a line when a method begins and ends. The methods
-    find their own σ; what is in ``references`` is for measuring only.
+    ``montage.png`` come last. ``told`` gets a line when a method begins and ends. A method gets
+    the request's σ map and phase if it can use them; what is in ``references`` is for measuring
+    only.
 
     Raises
     ------
@@ -58,6 +61,7 @@ def compare_files(
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
     if plan.rescan is not None:
         plan.rescan.read(scan, request.b0_threshold)  # refused now, not after the first method
+    with_maps(scan, noise_map=request.noise_map, phase=request.phase)
     given = references.read(scan)
     _make(folder)  # only now: what is refused above leaves nothing behind
     mask = object_mask(scan)
@@ -72,7 +76,8 @@ def compare_files(
             request, out=out, method=variant.method, preset=variant.preset,
             settings=variant.settings, force=True,
         )  # fmt: skip
-        told(f"{variant.label}: running")
+        asked, left = _usable(asked, variant)
+        told(f"{variant.label}: running{left}")
         trial = tried(variant, asked, plan)
         if trial.error is not None:
             told(f"{variant.label}: failed: {trial.error}")
@@ -83,6 +88,16 @@ def compare_files(
         told(f"{variant.label}: {trial.record['WallTimeSeconds']:.0f} s")
     _write(folder, rows, known, images, given["truth"], request, references, plan)
     return rows
+
+
+def _usable(request: Request, variant: Variant) -> tuple[Request, str]:
+    """The request without the maps that the method has no use for, and which these are."""
+    method = build(variant.method, variant.preset, variant.settings)
+    uses = {"noise_map": takes_noise_map(method), "phase": takes_phase(method)}
+    left = [name for name, used in uses.items() if not used and getattr(request, name) is not None]
+    words = " and ".join(name.replace("_", " ") for name in left)
+    without: dict[str, Any] = dict.fromkeys(left)
+    return replace(request, **without), f" (it has no use for the {words})" * bool(left)
 
 
 def measuring(

@@ -25,7 +25,7 @@ from dwiser.room import own_copy
 from dwiser.run.checkpoint import checkpoint_path
 from dwiser.run.given import check_phase, noise_model, with_maps
 from dwiser.run.judging import Judgement, judgement
-from dwiser.run.memory import enough_memory, peak_memory
+from dwiser.run.memory import Peak, enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
 from dwiser.run.request import Request, named_inputs
 from dwiser.scan import Scan
@@ -78,7 +78,7 @@ def denoise(
     if not all(np.isfinite(result.data[..., v]).all() for v in range(scan.shape[3])):
         raise DwiserError("The result holds NaN: the training diverged; lower learning_rate.")
     about = _about(chosen, preset, machine, seed)
-    found = _found(scan, result, perf_counter() - begun, peak.mib)
+    found = _found(scan, result, perf_counter() - begun, peak)
     result.record.update(about | found | {"Warnings": heard})
     return result
 
@@ -118,7 +118,7 @@ def denoise_file(
         device=request.device, threads=request.threads, seed=request.seed, watch=watch,
         weights=plan.weights, course=course,
     )  # fmt: skip
-    result.record["Warnings"][:0] = heard + plan.overrun(result.record["PeakMemoryMiB"])
+    result.record["Warnings"][:0] = heard + plan.overrun(result.record)
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
     result.record.update(acquisition | source | given)
     residual = None if request.save_residual is None else _difference(scan, result)
@@ -208,13 +208,14 @@ def _about(method: Denoiser, preset: str, machine: Machine, seed: int) -> dict[s
     }
 
 
-def _found(scan: Scan, result: Denoised, seconds: float, peak_mib: float) -> dict[str, Any]:
+def _found(scan: Scan, result: Denoised, seconds: float, peak: Peak) -> dict[str, Any]:
     found: dict[str, Any] = {
         "Shells": shell_table(scan.gradients),
         "B0Threshold": scan.gradients.b0_threshold,
         "NoiseModel": noise_model(scan),
         "WallTimeSeconds": round(seconds, 2),
-        "PeakMemoryMiB": round(peak_mib, 1),
+        "PeakMemoryMiB": round(peak.mib, 1),
+        "PeakAnonymousMiB": None if peak.anonymous is None else round(peak.anonymous, 1),
     }
     if result.sigma is not None and result.mask is not None:
         inside = result.sigma[result.mask]

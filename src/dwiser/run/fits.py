@@ -1,36 +1,66 @@
 """Whether a method's work fits the memory it may have: told before it starts."""
 
 import shutil
+import tempfile
 import warnings
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import GIB
 from dwiser.methods.base import Denoiser
-from dwiser.room import is_mapped
+from dwiser.prepare.box import Box
+from dwiser.prepare.mask import object_mask
+from dwiser.room import is_mapped, is_of_memory
 from dwiser.scan import Scan
 
 BASE = 0.4 * GIB  # Python, torch and the libraries
+VOLUMES = 12  # of float32, whatever their number: means, masks, σ, one volume in float64
 
 
-def bytes_needed(method: Denoiser, scan: Scan) -> int | None:
+def bytes_needed(
+    method: Denoiser, scan: Scan, mask: Bool[np.ndarray, "x y z"] | None = None
+) -> int | None:
     """About what the method will hold at most; None where nobody has measured it.
+
+    ``mask`` is where it will work, if that is known; otherwise everywhere.
 
     Notes
     -----
     A method's ``working`` is what it holds beside the scan and the result, over the scan's bytes
-    as float32. A scan that is mapped lies in a file; the result is counted all the same.
+    as float32; ``working_mapped`` is what it holds in memory where scan and result lie in files.
+    ``works_in`` says whether that grows with the mask, its box or the field of view. All are
+    measured (benchmarks/memory.py).
     """
-    resident = 1 if is_mapped(scan.data) else 2
+    mapped = is_mapped(scan.data)
+    working: float | None = getattr(method, "working_mapped" if mapped else "working", None)
+    if working is None:
+        return None
+    resident = 0.0 if mapped else 2.0
     if scan.phase is not None:
-        resident += 1 if is_mapped(scan.phase) else 2  # the real part too
-    return bytes_beside(method, scan.data.nbytes, resident)
+        resident += 0 if is_mapped(scan.phase) else 1
+        working += 1  # the real part
+    working *= _share(getattr(method, "works_in", "field"), mask)
+    volumes = VOLUMES / scan.shape[3]
+    return int(BASE + (resident + working + volumes) * scan.data.nbytes)
 
 
-def bytes_beside(method: Denoiser, size: int, resident: int = 2) -> int | None:
-    """``bytes_needed`` for a scan of ``size`` bytes as float32, that many of it in memory."""
+def _share(place: str, mask: Bool[np.ndarray, "x y z"] | None) -> float:
+    """Of the field of view, that a method works in."""
+    if mask is None or place == "field":
+        return 1.0
+    return float(mask.mean()) if place == "mask" else mask[Box.around(mask).index].size / mask.size
+
+
+def bytes_at_least(method: Denoiser, size: int, *, phase: bool) -> int | None:
+    """What the method will hold of a scan of ``size`` bytes as float32, whatever its mask is."""
     working: float | None = getattr(method, "working", None)
-    return None if working is None else int(BASE + (resident + working) * size)
+    if working is None:
+        return None
+    everywhere = working if getattr(method, "works_in", "field") == "field" else 0.0
+    return int(BASE + (2 + 2 * phase + everywhere) * size)
 
 
 def check_memory(method: Denoiser, scan: Scan, asked: int | None, usable: int | None) -> None:
@@ -41,9 +71,12 @@ def check_memory(method: Denoiser, scan: Scan, asked: int | None, usable: int | 
     InputError
         In one sentence, with what would fit.
     """
+    least = min((n for n in (asked, usable) if n is not None), default=None)
     needed = bytes_needed(method, scan)
-    if needed is None:
+    if needed is None or least is None or needed <= least:
         return
+    needed = bytes_needed(method, scan, object_mask(scan))  # only now: it reads all of the scan
+    assert needed is not None
     name = str(getattr(method, "name", "the method"))
     told = f"{name} would hold about {needed / GIB:.1f} GiB for this scan"
     if asked is not None and needed > asked:
@@ -54,6 +87,18 @@ def check_memory(method: Denoiser, scan: Scan, asked: int | None, usable: int | 
     if usable is not None and needed > usable:
         warnings.warn(
             f"{told}, {usable / GIB:.1f} are free: it may be stopped by the system.",
+            DwiserWarning,
+            stacklevel=3,
+        )
+
+
+def check_room(scan: Scan) -> None:
+    """Warn where the files of a mapped scan would take the memory that they are to spare."""
+    folder = Path(tempfile.gettempdir())
+    if is_mapped(scan.data) and is_of_memory(folder):
+        warnings.warn(
+            f"{folder} lies in memory (tmpfs), where a scan this large is to be spared of it: name "
+            "a folder on a disk by TMPDIR.",
             DwiserWarning,
             stacklevel=3,
         )

@@ -1,10 +1,11 @@
 """What a user gives beside the scan: a σ map, a phase; and what a method can make of it."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dwiser.errors import InputError
+from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import about, read_on_grid
 from dwiser.methods.base import Denoiser
 from dwiser.methods.registry import METHODS
@@ -36,11 +37,32 @@ def with_maps(
 
 def check_phase(method: Denoiser) -> None:
     """Refuse a method that knows magnitudes only."""
-    if not getattr(method, "takes_phase", False):
+    if not takes_phase(method):
         raise InputError(
             f"{_name(method)} cannot use a phase, it works on magnitudes: give the magnitude "
             f"alone, or take {_those('takes_phase')}."
         )
+
+
+def check_noise_map(method: Denoiser) -> None:
+    """Warn of a method that finds its own noise: the map is then for measuring only."""
+    if not takes_noise_map(method):
+        warnings.warn(
+            f"{_name(method)} does not ask for σ: the map that was given measures its residual "
+            "and changes nothing in its result.",
+            DwiserWarning,
+            stacklevel=3,
+        )
+
+
+def takes_noise_map(method: Denoiser) -> bool:
+    """Whether a σ map changes what the method gives, with the settings that it has."""
+    return bool(getattr(method, "takes_noise_map", False))
+
+
+def takes_phase(method: Denoiser) -> bool:
+    """Whether the method works on complex images."""
+    return bool(getattr(method, "takes_phase", False))
 
 
 def with_uncertainty(method: Denoiser) -> Denoiser:

@@ -3,13 +3,15 @@
 import os
 import resource
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 
 from dwiser.errors import DwiserError
+from dwiser.io.outputs import NO_ROOM
 from dwiser.learn.memory import out_of_memory
 
 PROC = Path("/proc")
@@ -17,11 +19,27 @@ EVERY = 0.2  # seconds between looks; one look costs about 10 µs a process of t
 MIB = 1024**2
 
 
+@dataclass(frozen=True)
+class Held:
+    """Memory in MiB: what is resident, and what of it is ``anonymous``.
+
+    The rest are pages of files, mapped data and libraries, which the system drops when it must.
+    """
+
+    resident: float = 0.0
+    anonymous: float = 0.0
+
+
 @dataclass
 class Peak:
-    """The highest sum of resident memory, in MiB, of this process and all its descendants."""
+    """The most, in MiB, that this process and all its descendants held at one moment."""
 
     mib: float = 0.0
+    anonymous: float | None = None  # None where the system does not say
+
+    def see(self, held: Held) -> None:
+        self.mib = max(self.mib, held.resident)
+        self.anonymous = max(self.anonymous or 0.0, held.anonymous)
 
 
 @contextmanager
@@ -34,7 +52,7 @@ def peak_memory() -> Iterator[Peak]:
     of every descendant (the workers of ``mppca``, the program ``dwidenoise``) five times a
     second. Pages that processes share count in each, so that a sum is an upper bound of what
     they held at that moment; a peak between two looks is missed, but for this process's own:
-    the result is never below the kernel's high-water mark of its whole life. Elsewhere (macOS)
+    ``mib`` is never below the kernel's high-water mark of its whole life. Elsewhere (macOS)
     it is that mark and the largest ended child's; workers that still run are not seen.
 
     Linux's ``ru_maxrss`` is not that mark: it survives exec, and a process that a large one
@@ -44,7 +62,7 @@ def peak_memory() -> Iterator[Peak]:
 
     def watch() -> None:
         while not over.wait(EVERY):
-            peak.mib = max(peak.mib, tree_mib())
+            peak.see(tree_memory())
 
     watcher = Thread(target=watch, daemon=True, name="memory")
     if (PROC / "self" / "stat").exists():
@@ -55,7 +73,8 @@ def peak_memory() -> Iterator[Peak]:
         over.set()
         if watcher.ident is not None:
             watcher.join()
-            peak.mib = max(peak.mib, tree_mib(), high_water_mib())
+            peak.see(tree_memory())
+            peak.mib = max(peak.mib, high_water_mib())
         else:
             peak.mib = high_water_mib() + high_water_mib(resource.RUSAGE_CHILDREN)
 
@@ -67,10 +86,17 @@ def enough_memory(device: str, method: object) -> Iterator[None]:
     Raises
     ------
     DwiserError
-        In place of MemoryError, and of torch's own errors of that kind.
+        In place of MemoryError, of torch's own errors of that kind, and of a full TMPDIR.
     """
     try:
         yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise DwiserError(
+            f"{tempfile.gettempdir()} has no room for what a scan this large needs beside itself: "
+            "name another folder by TMPDIR, or raise --memory. Nothing was written."
+        ) from error
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or out_of_memory(error)):
             raise
@@ -94,9 +120,9 @@ def high_water_mib(who: int = resource.RUSAGE_SELF) -> float:
     return most / (MIB if sys.platform == "darwin" else 1024)
 
 
-def tree_mib() -> float:
-    """Resident memory of this process and its descendants now, in MiB, from ``/proc``."""
-    parents, pages = {}, {}
+def tree_memory(root: int | None = None) -> Held:
+    """Memory of this process (or of ``root``) and its descendants now, from ``/proc``."""
+    parents = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit():
             try:
@@ -104,9 +130,14 @@ def tree_mib() -> float:
                 after = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue  # it has ended meanwhile
-            pid = int(entry.name)
-            parents[pid], pages[pid] = int(after[1]), int(after[21])
-    family = {os.getpid()}
+            parents[int(entry.name)] = int(after[1])
+    family = {os.getpid() if root is None else root}
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
-    return sum(pages.get(pid, 0) for pid in family) * resource.getpagesize() / MIB
+    resident = shared = 0
+    for pid in family:
+        with suppress(OSError):
+            pages = (PROC / str(pid) / "statm").read_text().split()
+            resident, shared = resident + int(pages[1]), shared + int(pages[2])
+    unit = resource.getpagesize() / MIB
+    return Held(resident * unit, (resident - shared) * unit)

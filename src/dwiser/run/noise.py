@@ -4,21 +4,42 @@ import warnings
 from functools import partial
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import find_inputs, load, planned_images, save_volume, write_set
-from dwiser.machine import find_machine, limited
+from dwiser.machine import find_machine, limited, memory_of, usable_memory
+from dwiser.methods.base import Denoiser
 from dwiser.methods.registry import build
+from dwiser.methods.split_real import real_scan
 from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
+from dwiser.run.given import with_maps
 from dwiser.run.request import Request, named_inputs
+from dwiser.scan import Scan
+
+
+def sigma_of(
+    scan: Scan, mask: Bool[np.ndarray, "x y z"], method: Denoiser
+) -> Float[np.ndarray, "x y z"]:
+    """The σ map that ``splitq`` works with: of a complex scan's real part, where there is a phase.
+
+    A scan's own map stands; otherwise the channels behind a magnitude are the method's field, or
+    what the scan tells.
+    """
+    if scan.phase is not None:
+        sigma = real_scan(scan, scan.phase, mask)[0].sigma
+        assert sigma is not None
+        return sigma
+    coils = getattr(method, "coils", None) or effective_coils(scan, mask)
+    return sigma_map(scan, mask, coils=coils)
 
 
 def noise_file(request: Request) -> float:
     """Estimate the noise's sd and write it to OUT, a map; its median over the mask.
 
-    It is the map that ``splitq`` works with: σ of one receiver channel, in the scan's units.
+    It is σ of one receiver channel, in the scan's units.
 
     Raises
     ------
@@ -26,7 +47,7 @@ def noise_file(request: Request) -> float:
         For anything that would be left unwritten, and for what is wrong with an input.
     """
     idle = {
-        "--noise-map": request.noise_map, "--phase": request.phase,
+        "--noise-map": request.noise_map,
         "--save-noise": request.save_noise, "--save-residual": request.save_residual,
         "--save-uncertainty": request.save_uncertainty,
         "--save-weights": request.save_weights, "--warm-start": request.warm_start,
@@ -36,13 +57,14 @@ def noise_file(request: Request) -> float:
             raise InputError(f"With --noise-only OUT is the σ map and all there is: drop {option}.")
     chosen = build(request.method, request.preset, request.settings)
     images = [request.out] if request.save_mask is None else [request.save_mask, request.out]
-    inputs = find_inputs(*named_inputs(request)).files
+    inputs = [*request.named, *find_inputs(*named_inputs(request)).files]
     planned_images(*images, inputs=inputs, force=request.force)
-    scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
+    room = usable_memory() if request.memory is None else memory_of(request.memory)
+    scan = load(*named_inputs(request), b0_threshold=request.b0_threshold, memory=room)
+    scan, _ = with_maps(scan, phase=request.phase)
     with limited(find_machine("cpu", request.threads)):
         mask = object_mask(scan)
-        coils = getattr(chosen, "coils", None) or effective_coils(scan, mask)
-        sigma = sigma_map(scan, mask, coils=coils)
+        sigma = sigma_of(scan, mask, chosen)
     if not sigma.any():
         warnings.warn("No noise was found in the scan: σ is 0.", DwiserWarning, stacklevel=2)
     maps = dict(zip(images[::-1], (sigma, mask), strict=False))

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dwiser.errors import DwiserWarning
+from dwiser.errors import DwiserWarning, InputError
 from dwiser.learn.course import Course
 from dwiser.machine import GIB, find_machine, memory_of, usable_memory
 from dwiser.methods.base import Denoised, Denoiser, Weights
 from dwiser.methods.registry import build
 from dwiser.run.checkpoint import Run, check_training, course_of
-from dwiser.run.fits import check_disk, check_memory
-from dwiser.run.given import check_phase, with_uncertainty
+from dwiser.run.fits import check_disk, check_memory, check_room
+from dwiser.run.given import check_noise_map, check_phase, with_uncertainty
 from dwiser.run.memory import MIB
 from dwiser.run.request import Request
 from dwiser.run.reuse import Kept, check_reusable, weights_bytes
@@ -43,7 +43,10 @@ class Plan:
 
     def checked(self, scan: Scan) -> dict[str, Any]:
         """Refuse a scan that is too large or not for the kept weights; what the record says."""
+        if self.request.noise_map is not None:
+            check_noise_map(self.method)
         check_memory(self.method, scan, self.memory, usable_memory())
+        check_room(scan)
         check_disk(scan, self.request.out, self.request.save_residual)
         limit = {} if self.memory is None else {"MemoryLimitMiB": round(self.memory / MIB, 1)}
         if self.kept is None:
@@ -51,8 +54,13 @@ class Plan:
         self.kept.check(scan, self.request.dwi)
         return limit | self.kept.record
 
-    def overrun(self, peak_mib: float) -> list[str]:
-        """A warning, for the record too, where a run held more than --memory allowed."""
+    def overrun(self, record: dict[str, Any]) -> list[str]:
+        """A warning, for the record too, where a run held more than --memory allowed.
+
+        Pages of mapped files do not count, where they are known: the system may drop them.
+        """
+        own = record["PeakAnonymousMiB"]
+        peak_mib = record["PeakMemoryMiB"] if own is None else own
         if self.memory is None or peak_mib * MIB <= self.memory:
             return []
         told = (
@@ -84,6 +92,10 @@ class Plan:
 def plan_of(request: Request) -> Plan:
     """Read what was kept, build the method, refuse what it cannot do."""
     find_machine(request.device, request.threads)
+    if not request.checkpoint_every >= 0:  # NaN is wrong too
+        raise InputError(
+            f"--checkpoint-every must be 0 or more seconds, not {request.checkpoint_every:g}."
+        )
     memory = None if request.memory is None else memory_of(request.memory)
     if request.weights is not None:
         kept = Kept(request.weights)

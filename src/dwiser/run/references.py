@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from dwiser.errors import InputError
-from dwiser.io import companion, read_on_grid, stem
+from dwiser.io import about, companion, read_on_grid, stem
 from dwiser.io.names import NIFTI_ENDINGS
+from dwiser.prepare.given_sigma import whole_map
 from dwiser.run.lesions import read_lesions
 from dwiser.scan import Scan
 
@@ -97,9 +98,10 @@ def _sigma(path: Path | None, scan: Scan) -> np.ndarray | None:
     if path is None:
         return None
     sigma = read_on_grid(path, scan, "σ map")
-    if (sigma < 0).any():
-        raise InputError(f"{path}: the σ map holds negative values: give the noise's sd.")
-    return sigma
+    if not sigma.any():
+        return sigma  # of a scan that was simulated without noise
+    with about(path):
+        return whole_map(sigma, scan.data)
 
 
 def _fraction(path: Path, scan: Scan) -> np.ndarray:

@@ -8,14 +8,15 @@ import numpy as np
 from dwiser.machine import find_machine, limited
 from dwiser.methods.base import Denoiser
 from dwiser.prepare.mask import object_mask
-from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.shells import shell_table, shells
+from dwiser.run.given import check_phase, noise_model
+from dwiser.run.noise import sigma_of
 from dwiser.scan import Scan
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Shape, voxel size in mm, shells, b0s, σ and SNR in the mask, plan and time in words."""
+    """Shape, voxel size in mm, shells, b0s, σ and SNR in the mask; noise, plan, time in words."""
 
     shape: tuple[int, int, int, int]
     voxel_size: tuple[float, float, float]
@@ -25,6 +26,7 @@ class Survey:
     sigma: float
     sigma_low: float
     sigma_high: float
+    noise: str
     snr: list[tuple[float, float]]
     plan: str
     time: str
@@ -35,12 +37,15 @@ def survey(
 ) -> Survey:
     """Look at a scan and time a few steps of the method on it; nothing is denoised.
 
-    SNR of a shell is the median over the mask of (mean signal)/σ.
+    SNR of a shell is the median over the mask of (mean signal)/σ; σ is the scan's own map, if it
+    has one.
     """
+    if scan.phase is not None:
+        check_phase(method)
     machine = find_machine(device, threads)
     with limited(machine):
         mask = object_mask(scan)
-        sigma = sigma_map(scan, mask)
+        sigma = sigma_of(scan, mask, method)
         inside = sigma[mask]
         low, middle, high = np.percentile(inside, [5, 50, 95])
         snr = [
@@ -61,6 +66,7 @@ def survey(
         float(middle),
         float(low),
         float(high),
+        noise_model(scan),
         snr,
         plan,
         time,

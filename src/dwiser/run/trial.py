@@ -27,6 +27,7 @@ from dwiser.evaluate.tensor import fit_tensor, pick
 from dwiser.io import load, read_on_grid
 from dwiser.prepare.moments import expected_magnitude
 from dwiser.run.corridor import denoise, denoise_file
+from dwiser.run.given import with_maps
 from dwiser.run.request import Request, named_inputs
 from dwiser.run.rescan import Rescan, rescan_scores
 from dwiser.run.variants import Variant
@@ -96,6 +97,7 @@ def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
     result = denoise_file(request)
     trial = Trial(variant, request.out, result.record)
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
+    scan, _ = with_maps(scan, phase=request.phase)
     if result.mask is None or result.sigma is None:
         return trial
     known = replace(scan, mask=result.mask, sigma=result.sigma)
@@ -152,7 +154,7 @@ def _held_out(
     held = leave_out(scan.gradients, plan.held_out, plan.seed)
     rest = np.setdiff1d(np.arange(scan.shape[3]), held)
     table, wanted = pick(scan.gradients, rest), pick(scan.gradients, held)
-    kept = again(replace(scan, data=scan.data[..., rest], gradients=table), plan.seed)[scan.mask]
+    kept = again(some_volumes(scan, rest), plan.seed)[scan.mask]
     raw, noise = scan.data[scan.mask][:, held], sigma[scan.mask]
     scores = {}
     for name, predict in PREDICTORS.items():
@@ -163,6 +165,14 @@ def _held_out(
         if predicted is not None:
             scores[name] = held_out_score(predicted, raw, noise)
     return scores
+
+
+def some_volumes(scan: Scan, volumes: np.ndarray) -> Scan:
+    """A part of a series, with its part of the table and of the phase."""
+    return replace(
+        scan, data=scan.data[..., volumes], gradients=pick(scan.gradients, volumes),
+        phase=None if scan.phase is None else scan.phase[..., volumes],
+    )  # fmt: skip
 
 
 def _seeds(
@@ -183,9 +193,8 @@ def _halves(scan: Scan, again: Again, plan: TrialPlan) -> Repeatability:
     maps = []
     for half in (dwis[::2], dwis[1::2]):
         volumes = np.sort(np.concatenate([b0s, half]))
-        table = pick(scan.gradients, volumes)
-        part = replace(scan, data=scan.data[..., volumes], gradients=table)
-        maps.append(fit_tensor(again(part, plan.seed), table, scan.mask).fa)
+        part = some_volumes(scan, volumes)
+        maps.append(fit_tensor(again(part, plan.seed), part.gradients, scan.mask).fa)
     return repeatability(maps, scan.mask)
 
 

@@ -104,3 +104,21 @@ def test_neighbours_are_those_of_the_grid() -> None:
     assert found[1, 0, 0] == pytest.approx(
         np.mean([image[2, 0, 0], image[1, 1, 0], image[1, 0, 1]])
     )
+
+
+def test_where_lapack_gives_nan_it_is_asked_again_in_float64(monkeypatch) -> None:
+    """It once did for finite matrices of a scan with 512 volumes."""
+    plain = torch.linalg.eigh
+
+    def failing(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        values, axes = (part.clone() for part in plain(gram))
+        if gram.dtype == torch.float32:
+            values[1], axes[1] = torch.nan, torch.nan
+        return values, axes
+
+    x = torch.from_numpy(stream(0, "eigh").normal(size=(3, 7, 5)).astype(np.float32))
+    inside = torch.ones(3, 7, dtype=torch.bool)
+    expected = _patches(x, inside, 1.0)
+    monkeypatch.setattr(torch.linalg, "eigh", failing)
+    for found, wanted in zip(_patches(x, inside, 1.0), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)

@@ -8,9 +8,10 @@ from threading import enumerate as threads
 import numpy as np
 import pytest
 
+from dwiser.room import mapped_room
 from dwiser.run import memory
 from dwiser.run.corridor import denoise
-from dwiser.run.memory import EVERY, high_water_mib, peak_memory, tree_mib
+from dwiser.run.memory import EVERY, high_water_mib, peak_memory, tree_memory
 
 HELD = 200  # MiB that a child holds: more than what an interpreter needs
 HOLD = "held = b'x' * ({held} << 20); "
@@ -30,25 +31,37 @@ def started(code: str) -> subprocess.Popen[bytes]:
 
 @linux
 def test_children_that_run_together_are_added_up():
-    before = tree_mib()
+    before = tree_memory().resident
     with peak_memory() as peak:
         both = [started(HOLD.format(held=HELD) + WAIT) for _ in range(2)]
         time.sleep(2 * EVERY)
         for one in both:
             one.communicate(b"\n")
     assert peak.mib > before + 2 * HELD
-    assert tree_mib() < before + HELD  # they are gone; the peak is not
+    assert tree_memory().resident < before + HELD  # they are gone; the peak is not
+
+
+@linux
+def test_pages_of_a_mapped_file_are_resident_but_not_anonymous():
+    before = tree_memory()
+    room = mapped_room((300 << 18,))  # 300 MiB
+    room[:] = 1
+    now = tree_memory()
+    assert now.resident > before.resident + 290
+    assert now.anonymous < before.anonymous + 50
 
 
 @linux
 def test_a_grandchild_counts_and_a_stranger_does_not():
     code = HOLD.format(held=HELD) + WAIT
-    before = tree_mib()
+    before = tree_memory().resident
     parent = started(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])")
-    assert tree_mib() > before + HELD
+    assert tree_memory().resident > before + HELD
     parent.kill()
     parent.wait()
-    assert tree_mib() < before + HELD  # it may live on for a moment, but is nobody of ours
+    assert (
+        tree_memory().resident < before + HELD
+    )  # it may live on for a moment, but is nobody of ours
 
 
 def test_a_short_peak_of_the_process_itself_is_kept():
@@ -90,6 +103,6 @@ def test_a_program_that_a_method_calls_is_in_its_record(small, monkeypatch, tmp_
     fake.write_text(f'#!/bin/sh\n{sys.executable} -c "{hold}"\ncp $1 $2\n{copy_the_mask}; done\n')
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    before = tree_mib()
+    before = tree_memory().resident
     record = denoise(small.scan, "dwidenoise", threads=1).record
     assert record["PeakMemoryMiB"] > before + 400

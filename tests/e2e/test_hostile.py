@@ -1,0 +1,265 @@
+"""What a hostile or hurried user gives the command: a sound result, or one sentence and code 2."""
+
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from dwiser.cli import main
+from dwiser.io import load, save_volume, write_bvals, write_bvecs
+
+pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+SHAPE = (10, 11, 5)
+ONES = np.ones(SHAPE, np.float32)
+
+
+@pytest.fixture
+def here(tmp_path: Path, tiny, monkeypatch) -> Path:
+    """A folder to be in, with a name as people have them, and a tiny phantom in it."""
+    home = tmp_path / "Çağrı's scans 脳"
+    home.mkdir()
+    put(home, tiny.scan.data, tiny.scan.affine)
+    write_bvals(tiny.scan.gradients, home / "dwi.bval")
+    write_bvecs(tiny.scan.gradients, home / "dwi.bvec")
+    monkeypatch.chdir(home)
+    return home
+
+
+def put(home: Path, data: np.ndarray, affine: np.ndarray, name: str = "dwi.nii.gz") -> None:
+    nib.save(nib.Nifti1Image(data, affine), home / name)
+
+
+def voxels(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    def do(home: Path) -> None:
+        image = nib.load(home / "dwi.nii.gz")
+        put(home, change(np.asarray(image.dataobj)), image.affine)
+
+    return do
+
+
+def header(change: Callable[[nib.Nifti1Image], None]) -> Callable[[Path], None]:
+    def do(home: Path) -> None:
+        image = nib.load(home / "dwi.nii.gz")
+        image = nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
+        change(image)
+        nib.save(image, home / "dwi.nii.gz")
+
+    return do
+
+
+def geometry(*rows: tuple[float, ...]) -> Callable[[Path], None]:
+    affine = np.array([*rows, (0, 0, 0, 1)], float)
+
+    def do(home: Path) -> None:
+        put(home, np.asarray(nib.load(home / "dwi.nii.gz").dataobj), affine)
+
+    return do
+
+
+def table(name: str, text: str) -> Callable[[Path], None]:
+    return lambda home: (home / f"dwi.{name}").write_text(text) and None
+
+
+def stored(kind: type, most: float) -> Callable[[Path], None]:
+    """As integers without a slope, up to ``most``."""
+    return voxels(lambda d: np.round(d.astype(float) / d.max() * most).astype(kind))
+
+
+def nan_zooms(image: nib.Nifti1Image) -> None:
+    image.header["pixdim"][1:4] = np.nan
+
+
+def no_slope(image: nib.Nifti1Image) -> None:
+    image.header["scl_slope"], image.header["scl_inter"] = 0, 0
+
+
+def big_endian(home: Path) -> None:
+    image = nib.load(home / "dwi.nii.gz")
+    swapped = nib.Nifti1Image(np.asarray(image.dataobj), image.affine,
+                              image.header.as_byteswapped(">"))  # fmt: skip
+    nib.save(swapped, home / "dwi.nii.gz")
+
+
+def no_b0(home: Path) -> None:
+    (home / "dwi.bval").write_text("1000 " * 7)
+    (home / "dwi.bvec").write_text("0 1 0 0 0.6 0.8 0\n1 0 0 0.6 0.8 0 0\n0 0 1 0.8 0 0.6 1\n")
+
+
+def duplicated(data: np.ndarray) -> np.ndarray:
+    data = data.copy()
+    data[..., 3] = data[..., 4]
+    return data
+
+
+def constant(data: np.ndarray) -> np.ndarray:
+    return np.full_like(data, 100)
+
+
+def pure_noise(data: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(1).rayleigh(20, data.shape).astype(np.float32)
+
+
+SOUND: dict[str, Callable[[Path], None]] = {
+    "as it is": lambda home: None,
+    "int8": stored(np.int8, 127),
+    "uint8": stored(np.uint8, 255),
+    "int16 to its edge": stored(np.int16, 32767),
+    "uint32 to its edge": stored(np.uint32, 2.0**32 - 1),
+    "float64": voxels(lambda d: d.astype(np.float64)),
+    "1e12": voxels(lambda d: d * np.float32(1e12)),
+    "1e-12": voxels(lambda d: d * np.float32(1e-12)),
+    "a few negative": voxels(lambda d: np.where(d == d.min(), -d, d)),
+    "duplicated volumes": voxels(duplicated),
+    "constant": voxels(constant),
+    "pure noise": voxels(pure_noise),
+    "no slope": header(no_slope),
+    "NaN pixdim": header(nan_zooms),
+    "big-endian": big_endian,
+    "left-handed": geometry((-2, 0, 0, 9), (0, 2, 0, 0), (0, 0, 2, 0)),
+    "sheared": geometry((2, 0.7, 0, 9), (0, 2, 0.3, 0), (0.1, 0, 2, 0)),
+    "voxels of a kilometre": geometry((1e6, 0, 0, 0), (0, 1e6, 0, 0), (0, 0, 1e6, 0)),
+    "voxels of a nanometre": geometry((1e-6, 0, 0, 0), (0, 1e-6, 0, 0), (0, 0, 1e-6, 0)),
+    "no b0": no_b0,
+    "b-values of 1e9": table("bval", "0 " + "1e9 " * 6),
+    "a mask of one voxel": lambda home: put(home, _one(0), _affine(), "mask.nii.gz"),
+    "a mask of NaN and 1": lambda home: put(home, _one(np.nan), _affine(), "mask.nii.gz"),
+}  # fmt: skip
+
+
+def _one(elsewhere: float) -> np.ndarray:
+    one = np.full(SHAPE, elsewhere, np.float32)
+    one[5, 5, 2] = 1
+    return one
+
+
+def _affine() -> np.ndarray:
+    return nib.load("dwi.nii.gz").affine
+
+
+@pytest.mark.parametrize("case", SOUND)
+def test_a_sound_result(case: str, here: Path, capsys) -> None:
+    SOUND[case](here)
+    masked = ["--mask", "mask.nii.gz"] if (here / "mask.nii.gz").exists() else []
+    code = main(["denoise", "dwi.nii.gz", "out.nii.gz", "--threads", "1", "-q", *masked])
+    assert code == 0, capsys.readouterr().err
+    given, result = load("dwi.nii.gz"), load("out.nii.gz")
+    assert result.shape == given.shape
+    assert (result.data >= 0).all()
+    np.testing.assert_array_equal(result.affine, given.affine)
+    np.testing.assert_array_equal(result.gradients.bvals, given.gradients.bvals)
+    assert result.data.max() < 3 * given.data.max()
+
+
+def fifo(home: Path) -> None:
+    (home / "dwi.nii.gz").unlink()
+    os.mkfifo(home / "dwi.nii.gz")
+
+
+def folder(name: str) -> Callable[[Path], None]:
+    def do(home: Path) -> None:
+        (home / name).unlink(missing_ok=True)
+        (home / name).mkdir()
+
+    return do
+
+
+def link(name: str, to: str) -> Callable[[Path], None]:
+    return lambda home: (home / name).symlink_to(to)
+
+
+def cut(home: Path) -> None:
+    dwi = home / "dwi.nii.gz"
+    dwi.write_bytes(dwi.read_bytes()[:-9])
+
+
+def rotten(home: Path) -> None:
+    """A bit of what gzip stores uncompressed: only its checksum can tell."""
+    image = nib.load(home / "dwi.nii.gz")
+    content = bytearray(gzip.compress(image.to_bytes(), 0))
+    content[-5000] ^= 4
+    (home / "dwi.nii.gz").write_bytes(content)
+
+
+def nothing(home: Path) -> None:
+    pass
+
+
+MASK = ("--mask", "mask.nii.gz")
+REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...], str]] = {
+    "a pipe": (fifo, (), "dwi.nii.gz: this is no regular file"),
+    "a device": (nothing, ("--bval", "/dev/zero"), "/dev/zero: this is no regular file"),
+    "a folder for the image": (folder("dwi.nii.gz"), (), "this is a folder"),
+    "a folder for the b-values": (folder("dwi.bval"), (), "dwi.bval"),
+    "a folder for the mask": (folder("mask.nii.gz"), MASK, "this is a folder"),
+    "a folder for the result": (folder("out.nii.gz"), ("--force",), "this is a folder"),
+    "a folder for the sidecar": (folder("out.json"), ("--force",), "this is a folder"),
+    "a link to the input": (link("out.nii.gz", "dwi.nii.gz"), ("--force",), "also an input"),
+    "a link to nothing": (link("out.nii.gz", "nowhere"), (), "exists already"),
+    "the last bytes are missing": (cut, (), "truncated or damaged"),
+    "a bit has flipped": (rotten, (), "truncated or damaged"),
+    "all b0s": (table("bval", "0 " * 7), (), "needs at least 6"),
+    "a b-value is missing": (table("bval", "0 " * 6), (), "6 b-values for the 7 volumes"),
+    "a b-value is negative": (table("bval", "-5 " * 7), (), "negative"),
+    "b-values are words": (table("bval", "zero " * 7), (), "'zero'"),
+    "no b-values": (table("bval", "\n \n"), (), "empty"),
+    "b-vectors of length 0": (table("bvec", ("0 " * 7 + "\n") * 3), (), "unit length"),
+    "mostly negative": (voxels(lambda d: d - d.max()), (), "zero"),
+    "half negative": (voxels(lambda d: d - np.median(d)), (), "negative"),
+    "beyond float32": (voxels(lambda d: d.astype(float) * 1e38), (), "infinite"),
+    "a mask of zeros": (lambda home: put(home, 0 * ONES, _affine(), "mask.nii.gz"), MASK, "empty"),
+    "a mask of NaN": (
+        lambda home: put(home, np.nan * ONES, _affine(), "mask.nii.gz"), MASK, "empty"),
+    "the series as mask": (nothing, ("--mask", "dwi.nii.gz"), "4 dimensions"),
+    "the threshold is NaN": (nothing, ("--b0-threshold", "nan"), "--b0-threshold"),
+    "the threshold is negative": (nothing, ("--b0-threshold", "-1"), "--b0-threshold"),
+    "no memory": (nothing, ("--memory", "0"), "write 8G or 500M"),
+    "a checkpoint never": (
+        nothing, ("--method", "difusion", "--checkpoint-every", "nan"), "--checkpoint-every"),
+    "too many splits": (nothing, ("--set", "folds=0"), "folds"),
+    "a method for the mask": (nothing, ("--mask", "splitq"), "splitq"),
+    "σ of zeros": (
+        lambda home: put(home, 0 * ONES, _affine(), "s.nii.gz"), ("--noise-map", "s.nii.gz"),
+        "no positive"),
+    "a name without a stem": (nothing, ("--save-noise", ".nii.gz"), ".nii.gz"),
+    "a name that is too long": (nothing, ("--save-noise", "n" * 300 + ".nii.gz"), "nnn"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_one_sentence_and_nothing_written(case: str, here: Path, capsys) -> None:
+    prepare, words, said = REFUSED[case]
+    prepare(here)
+    before = sorted(p.name for p in here.iterdir())
+    code = main(["denoise", "dwi.nii.gz", "out.nii.gz", "--threads", "1", "-q", *words])
+    captured = capsys.readouterr()
+    told = [line for line in captured.err.splitlines() if "warning:" not in line]
+    assert code == 2, captured
+    assert len(told) == 1
+    assert said in told[0]
+    assert sorted(p.name for p in here.iterdir()) == before
+
+
+def test_nifti_2_and_an_uncompressed_file(here: Path) -> None:
+    image = nib.load("dwi.nii.gz")
+    nib.save(nib.Nifti2Image(np.asarray(image.dataobj), image.affine), "two.nii")
+    words = ["--bval", "dwi.bval", "--bvec", "dwi.bvec", "--threads", "1", "-q"]
+    assert main(["denoise", "two.nii", "out.nii", *words]) == 0
+    assert isinstance(nib.load("out.nii"), nib.Nifti2Image)
+
+
+@pytest.mark.slow
+def test_512_volumes_by_the_default(here: Path, tiny) -> None:
+    again = np.arange(512) % 7
+    rng = np.random.default_rng(0)
+    data = tiny.truth[..., again] + 10 * rng.normal(size=(*SHAPE, 512))
+    save_volume(np.abs(data).astype(np.float32), "dwi.nii.gz", like=tiny.scan)
+    bvecs = rng.normal(size=(3, 512))
+    np.savetxt("dwi.bval", tiny.scan.gradients.bvals[again][None])
+    np.savetxt("dwi.bvec", bvecs / np.linalg.norm(bvecs, axis=0))
+    assert main(["denoise", "dwi.nii.gz", "out.nii.gz", "--threads", "1", "-q"]) == 0
+    error = load("out.nii.gz").data - tiny.truth[..., again]
+    assert np.sqrt(np.mean(error[tiny.mask] ** 2)) < 7  # of noise whose sd is 10
