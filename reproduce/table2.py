@@ -31,7 +31,7 @@ SMOKE = Setting((16, 18, 3), preset="smoke", iterations=2, seeds=2,
                 more={"draws": 12, "subjects": 1})  # fmt: skip
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting((24, 30, 3), iterations=100, more={"draws": 32, "subjects": 1}),
+    "here": Setting((24, 30, 3), iterations=400, more={"draws": 32, "subjects": 1}),
     "full": replace(FULL, shape=(128, 128, 18), more={"draws": 64, "subjects": 4}),
 }
 
