@@ -45,6 +45,7 @@ def test_the_command_line_asks_for_the_same_again(request_: Request) -> None:
     settings = settings_of(asked.pop("settings", None) or [])
     if "files" in asked:
         asked["dwi"], asked["out"] = asked.pop("files")
+    asked |= vars(asked.pop("shared"))
     known = {f.name: asked[f.name] for f in fields(Request) if f.name in asked}
     assert Request(**known, settings=settings) == request_
 
