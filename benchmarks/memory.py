@@ -27,7 +27,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from record import RESULTS, save
+from record import recorded, save
 
 from dwiser.io import load, save_volume, write_bvals, write_bvecs
 from dwiser.machine import GIB
@@ -209,17 +209,11 @@ def under_a_limit(method: str, dwi: str, folder: Path) -> dict[str, Any]:
     return {"method": method, "file": dwi, "said": row.pop("said").replace(f"{folder}/", "")} | row
 
 
-def recorded(name: str) -> Any:
-    """The rows that earlier calls measured."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text())["rows"] if path.exists() else {}
-
-
 def large_scan(methods: list[str], files: list[str]) -> None:
     """Each method on both files; what each run held, or the sentence that refused it."""
     with tempfile.TemporaryDirectory() as name:
         size = large(Path(name), any(f.endswith(".gz") for f in files))
-        rows: list[dict[str, Any]] = list(recorded("memory_large"))
+        rows: list[dict[str, Any]] = recorded("memory_large", {}).get("rows", [])
         for method in methods:
             for dwi in files:
                 rows = [r for r in rows if (r["method"], r["file"]) != (method, dwi)]
@@ -237,7 +231,7 @@ def main() -> None:
     if asked.large:
         large_scan(asked.methods.split(","), asked.files.split(","))
         return
-    rows = recorded("memory_methods")
+    rows = recorded("memory_methods", {}).get("rows", {})
     with tempfile.TemporaryDirectory() as name:
         homes = [Path(name) / str(slices) for slices in SIZES]
         for home in homes:
