@@ -1,4 +1,4 @@
-"""Fill the pages on splitq, Di-Fusion and memory with the tables of benchmarks/results/.
+"""Fill the pages on splitq, Di-Fusion, memory and clusters with the tables of benchmarks/results/.
 
 ``python scripts/measured.py [--check]``: what lies between ``<!-- measured: NAME -->`` and
 ``<!-- end -->`` is written anew from NAME.json; ``--check`` writes nothing and ends with 1 if a
@@ -17,7 +17,7 @@ from pages import write_or_check
 
 HOME = Path(__file__).parent.parent
 RESULTS = HOME / "benchmarks" / "results"
-NAMES = ("explanation/splitq", "explanation/difusion", "how-to/memory")
+NAMES = ("explanation/splitq", "explanation/difusion", "how-to/memory", "how-to/cluster")
 PAGES = tuple(HOME / "docs" / f"{name}.md" for name in NAMES)
 BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Told = dict[str, Any]
@@ -165,6 +165,40 @@ def _change(own: dict[str, Told], walk: str, score: str) -> str | None:
     return f"{own[walk][score] / own['1'][score] - 1:+.1%}" if walk in own else None
 
 
+def throughput(told: Told) -> str:
+    """Scans a minute, a row a number of workers."""
+    rows = ([r["workers"], r["scans_per_minute"], r["seconds_a_scan"]] for r in told["rows"])
+    text = table(["workers", "scans a minute", "s a scan, on its worker"], rows)
+    return f"{told['scans']} scans of {told['scan']}, {told['machine']['cores']} cores.\n\n" + text
+
+
+def overhead(told: Told) -> str:
+    """Seconds that a scan takes beside its method, by part."""
+    parts = {
+        "verdict": "verdict", "figure": "figure", "rest": "load, hash, write, names, pages",
+        "beside_the_method": "**together**",
+    }  # fmt: skip
+    plain, more = (told[k]["cpu_seconds"] for k in ("without_report", "with_report"))
+    rows = [[words, plain[part]] for part, words in parts.items()]
+    rows.append(["the same, with `--report`", more["beside_the_method"]])
+    text = table([f"beside the method, of {told['scan']}", "CPU s"], rows)
+    return text + f"\nThe report is {told['report_megabytes']} MB.\n"
+
+
+def simulated(told: Told) -> str:
+    """A cohort whose work is to do nothing: a row for some of the thousands."""
+    every = told["thousands"]
+    rows = ([r["after"], r["seconds"], r["scheduler_mib"]] for r in (*every[:1], *every[4::5]))
+    text = table(["scans done", "s for the last thousand", "scheduler, MiB"], rows)
+    return text + (
+        f"\nA thousand take {told['scheduler_cpu_seconds_per_thousand']} s of the scheduler's "
+        f"processor and {told['client_cpu_seconds_per_thousand']} s of the command's. The "
+        f"scheduler held {told['scheduler_mib_before']:.0f} MiB before the first, the command "
+        f"{told['client_peak_mib']:.0f} at most. Planning {told['scans']} scans took "
+        f"{told['plan_seconds']} s.\n"
+    )
+
+
 def budgets(told: Told) -> str:
     """Errors against CPU seconds, and where a method that trains passes one that does not."""
     rows, scores = told["rows"], {"nrmse": "NRMSE", "fa_rmse": "FA", "v1_degrees": "V1"}
@@ -193,6 +227,8 @@ FILLED: dict[str, Callable[[Told], str]] = {
     "memory_methods": memory_methods, "memory_large": memory_large,
     "coverage": coverage, "splits": splits, "scaling_splitq": scaling,
     "scaling_splitq_large": scaling_large, "peers_rician": peers, "peers_nc-chi": peers,
+    "cohort_throughput": throughput, "cohort_overhead": overhead,
+    "cohort_overhead_brain": overhead, "cohort_simulated": simulated,
     "real_peers": real_peers, "steps_phantom": steps, "steps_real": steps,
     "steps_phantom_splitnet": steps, "steps_real_splitnet": steps, "budgets": budgets,
 }  # fmt: skip
