@@ -169,7 +169,10 @@ def throughput(told: Told) -> str:
     """Scans a minute, a row a number of workers."""
     rows = ([r["workers"], r["scans_per_minute"], r["seconds_a_scan"]] for r in told["rows"])
     text = table(["workers", "scans a minute", "s a scan, on its worker"], rows)
-    return f"{told['scans']} scans of {told['scan']}, {told['machine']['cores']} cores.\n\n" + text
+    return (
+        f"{told['scans']} scans of {told['scan']} by the default method, "
+        f"{told['machine']['cores']} cores.\n\n{text}"
+    )
 
 
 def overhead(told: Told) -> str:
