@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_gradient_magnitude
 from dwiser.evaluate.groups import volume_groups
 from dwiser.evaluate.records import CannotMeasure, measured
 from dwiser.evaluate.residual import Residual
-from dwiser.evaluate.tensor import fit_tensor, pick
+from dwiser.evaluate.tensor import anisotropy
 from dwiser.scan import Gradients
 
 GRADIENT_SD = 1.0  # voxels; the smoothing under the gradient, so that noise does not make it
@@ -76,11 +76,12 @@ def reference(
     """Mean DWI, its gradient magnitude and FA (OLS tensor) from one half of the raw DWIs."""
     mean = np.zeros(mask.shape)
     for v in half:
-        mean += raw[..., v] / len(half)
+        mean += raw[..., v]
+    mean /= len(half)
     gradient = gaussian_gradient_magnitude(mean, GRADIENT_SD)
     with_b0 = np.sort(np.concatenate([np.flatnonzero(gradients.is_b0), half]))
     try:
-        fa = fit_tensor(raw[..., with_b0], pick(gradients, with_b0), mask, method="OLS").fa[mask]
+        fa = anisotropy(raw, gradients, mask, with_b0)
     except CannotMeasure:
         fa = None
     return Reference(mean[mask], gradient[mask], fa)

@@ -17,6 +17,8 @@ SPOT_SD = 1.0  # voxels: matched to things two to four voxels wide
 NEAREST = 6  # directions pooled: what shows along one fibre direction shows in its neighbours
 TRUNCATE = 3.0  # sd of the smoothing kernel kept
 SELECTION = 3.0  # sd taken off the largest effect
+AT_ONCE = 8  # windows
+FOR_SCALE = 40_000  # voxels that the scores' scale is taken from
 ALARM = 0.01  # chance that pure noise passes the limit anywhere in the scan
 
 
@@ -88,18 +90,25 @@ def _strongest(
     places: np.ndarray,
     limit: float,
 ) -> Spot:
-    pooled = smooth @ windows.weights
-    score = pooled / spread[:, None] / np.sqrt(np.square(windows.weights).sum(0))
-    scale = 1.4826 * float(np.median(np.abs(score)))
-    score /= scale if scale > 0 else 1.0
-    at, w = np.unravel_index(int(np.abs(score).argmax()), score.shape)
+    best, at, w, some = -1.0, 0, 0, []
+    for low in range(0, windows.weights.shape[1], AT_ONCE):  # some windows at a time, for memory
+        weights = windows.weights[:, low : low + AT_ONCE]
+        score = smooth @ weights
+        score /= spread[:, None]
+        score /= np.sqrt(np.square(weights).sum(0))
+        np.abs(score, out=score)
+        some.append(score[:: max(1, len(score) // FOR_SCALE)].ravel())
+        place, column = np.unravel_index(int(score.argmax()), score.shape)
+        if score[place, column] > best:
+            best, at, w = float(score[place, column]), int(place), low + int(column)
+    scale = 1.4826 * float(np.median(np.concatenate(some)))
     x, y, z = (int(i) for i in places[at])
     return Spot(
         windows.name,
         (x, y, z),
         tuple(int(v) for v in np.flatnonzero(windows.weights[:, w])),
-        float(pooled[at, w] / weight[at]),
-        float(abs(score[at, w])),
+        float(smooth[at] @ windows.weights[:, w] / weight[at]),
+        best / (scale if scale > 0 else 1.0),
         limit,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 
 from dwiser.errors import InputError
@@ -21,6 +21,7 @@ from dwiser.seeds import stream
 READINGS = ("signal", "mean", "gaussian")
 FLOOR_SNR = 10.0  # beyond it the Rician bias is below 0.05 σ and tells no reading from another
 SAMPLE = 5000  # values for the normality statistic: of millions, any deviation is "significant"
+FEWEST_PAIRS = 100  # of neighbours, over all volumes
 UNCHANGED = 0.02  # of σ: a residual this small is no residual
 SURE = 0.99  # quantile of the χ² law above which more was removed than noise explains
 TOLD_BY = 400_000  # values at low signal that tell one reading from another
@@ -35,7 +36,6 @@ class Residual:
 
     Parameters
     ----------
-    scaled : (n, v) r/σ with r = raw − denoised.
     standard : (n, v) (raw − E)/SD, the Rician expectation and sd of a raw voxel if the
         denoised one is right; r/σ for Gaussian noise.
     reading : what the denoised value is taken for. "signal": the signal without noise, E is
@@ -45,7 +45,6 @@ class Residual:
     mask : (x, y, z) the voxels used: in the mask, σ > 0, not all zero in the raw scan.
     """
 
-    scaled: Float[np.ndarray, "n v"]
     standard: Float[np.ndarray, "n v"]
     reading: str
     mask: Bool[np.ndarray, "x y z"]
@@ -140,21 +139,37 @@ def residual(
     InputError
         For NaN or infinite values in the denoised image.
     """
-    usable = mask & np.isfinite(sigma) & (sigma > 0) & (raw != 0).any(-1)
+    alive = np.zeros(mask.shape, bool)
+    for v in range(raw.shape[3]):
+        alive |= raw[..., v] != 0
+    usable = mask & np.isfinite(sigma) & (sigma > 0) & alive
     if not usable.any():
         raise CannotMeasure("the noise's σ is zero or unknown everywhere in the mask")
-    scaled, standard = (in_mask(data, usable) for data in (raw, denoised))
+    noisy, standard = (in_mask(data, usable) for data in (raw, denoised))
     bad = int((~np.isfinite(standard)).sum())
     if bad:
         raise InputError(f"The denoised image holds {bad} NaN or infinite values in the mask.")
-    for values in (scaled, standard):
+    for values in (noisy, standard):
         values /= sigma[usable].astype(np.float32)[:, None]
-    reading = _likeliest(scaled, standard, coils)
+    reading = _likeliest(noisy, standard, coils)
     for v in range(raw.shape[3]):  # in place: both are as large as the brain's share of a scan
-        noisy, clean = scaled[:, v].copy(), standard[:, v].copy()
-        value, sd = _expected(clean, reading, coils)
-        scaled[:, v], standard[:, v] = noisy - clean, (noisy - value) / sd
-    return Residual(scaled, standard, reading, usable)
+        value, sd = _expected(standard[:, v].copy(), reading, coils)
+        standard[:, v] = (noisy[:, v] - value) / sd
+    return Residual(standard, reading, usable)
+
+
+def removed(
+    raw: Float[np.ndarray, "x y z v"],
+    denoised: Float[np.ndarray, "x y z v"],
+    sigma: Float[np.ndarray, "x y z"],
+    where: Bool[np.ndarray, "x y z"],
+    volumes: Int[np.ndarray, "m"] | None = None,
+) -> Float[np.ndarray, "n m"]:
+    """r/σ with r = raw − denoised, of these volumes, all if none are named."""
+    found = in_mask(raw, where, volumes)
+    found -= in_mask(denoised, where, volumes)
+    found /= sigma[where].astype(np.float32)[:, None]
+    return found
 
 
 def _likeliest(noisy: np.ndarray, clean: np.ndarray, coils: float | int) -> str:
@@ -175,19 +190,22 @@ def _likeliest(noisy: np.ndarray, clean: np.ndarray, coils: float | int) -> str:
 def moments(scaled: Float[np.ndarray, "n v"], *, seed: int = 0) -> Moments:
     """Mean, sd, skewness, excess kurtosis and K² of r/σ; K² of a seeded subsample."""
     mean = float(scaled.mean(dtype=float))
-    centred = (scaled - np.float32(mean)).ravel(order="K")
-    square = np.square(centred)
-    variance = float(square.mean(dtype=float))
+    powers = np.zeros(3)
+    for column in scaled.T:  # a volume at a time, for memory
+        centred = column.astype(float) - mean
+        square = centred**2
+        powers += square.sum(), (square * centred).sum(), (square**2).sum()
+    variance, third, fourth = powers / scaled.size
     if variance**0.5 < UNCHANGED:
-        return Moments(mean, variance**0.5, None, None, None)
-    skewness = float((square * centred).mean(dtype=float)) / variance**1.5
-    kurtosis = float(np.square(square).mean(dtype=float)) / variance**2 - 3
+        return Moments(mean, float(variance**0.5), None, None, None)
     k2 = None
-    if centred.size >= 20:  # below it the test's kurtosis part is not valid
+    if scaled.size >= 20:  # below it the test's kurtosis part is not valid
         rng = stream(seed, "normality")
-        some = centred[rng.integers(0, centred.size, min(SAMPLE, centred.size))]
+        at = rng.integers(0, scaled.size, min(SAMPLE, scaled.size))
+        some = scaled[at % len(scaled), at // len(scaled)]
         k2 = float(stats.normaltest(some.astype(float)).statistic)
-    return Moments(mean, variance**0.5, skewness, kurtosis, k2)
+    skewness, kurtosis = third / variance**1.5, fourth / variance**2 - 3
+    return Moments(mean, float(variance**0.5), float(skewness), float(kurtosis), k2)
 
 
 def whiteness(standard: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"]) -> Whiteness:
@@ -195,23 +213,38 @@ def whiteness(standard: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"
 
     The mean of every volume is taken out first, so that a shift of one volume does not count.
     """
-    z = standard - standard.mean(0)
     place = np.full(mask.shape, -1)
-    place[mask] = np.arange(len(z))
-    found: list[float | None] = []
+    place[mask] = np.arange(len(standard))
+    pairs = []
     for axis in range(3):
         a = place.take(range(mask.shape[axis] - 1), axis).ravel()
         b = place.take(range(1, mask.shape[axis]), axis).ravel()
         both = (a >= 0) & (b >= 0)
-        enough = int(both.sum()) * z.shape[1] >= 100
-        found.append(_lag(z[a[both]], z[b[both]]) if enough else None)
-    found.append(_lag(z[:, :-1], z[:, 1:]) if z.shape[1] > 1 else None)
-    return Whiteness(*found)
+        pairs.append((a[both], b[both]))
+    products, before = np.zeros((4, 3)), None  # Σab, Σa², Σb² along x, y, z and the volumes
+    for column in standard.T:
+        z = column - column.mean()
+        for product, (a, b) in zip(products, pairs, strict=False):
+            product += _products(z[a], z[b])
+        if before is not None:
+            products[3] += _products(before, z)
+        before = z
+    counts = [len(a) * standard.shape[1] for a, _ in pairs]
+    x, y, z = (
+        _lag(p) if count >= FEWEST_PAIRS else None
+        for p, count in zip(products[:3], counts, strict=True)
+    )
+    return Whiteness(x, y, z, _lag(products[3]) if standard.shape[1] > 1 else None)
 
 
-def _lag(a: np.ndarray, b: np.ndarray) -> float | None:
-    power = float(np.einsum("nv,nv->", a, a)) * float(np.einsum("nv,nv->", b, b))
-    return float(np.einsum("nv,nv->", a, b)) / power**0.5 if power > 0 else None
+def _products(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+    return float(a @ b), float(a @ a), float(b @ b)
+
+
+def _lag(products: np.ndarray) -> float | None:
+    together, first, second = products
+    power = float(first * second) ** 0.5
+    return float(together) / power if power > 0 else None
 
 
 def energy(standard: Float[np.ndarray, "n v"]) -> Energy:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
@@ -13,7 +14,7 @@ from dwiser.evaluate.fidelity import errors, fidelity
 from dwiser.evaluate.groups import tissue_masks, volume_groups
 from dwiser.evaluate.local import spots
 from dwiser.evaluate.records import Absent, CannotMeasure, Metric, Row, rows_of
-from dwiser.evaluate.residual import Residual, energy, moments, residual, whiteness
+from dwiser.evaluate.residual import Residual, energy, moments, removed, residual, whiteness
 from dwiser.evaluate.snr import Snr, background_noise, corpus_callosum, local_noise, region_snr
 from dwiser.evaluate.tensor import (
     RANGES,
@@ -25,6 +26,7 @@ from dwiser.evaluate.tensor import (
 )
 from dwiser.evaluate.tracts import Coherency, bundle, coherency
 from dwiser.evaluate.verdict import Findings
+from dwiser.machine import give_memory_back
 from dwiser.prepare.coils import effective_coils
 from dwiser.scan import Scan
 
@@ -179,11 +181,14 @@ def residual_findings(given: Given, found: Residual) -> Findings:
     try:
         first, second = halves(gradients)
         seen = reference(given.raw.data, gradients, first, found.mask)
+        give_memory_back()  # of the fit; what follows makes arrays of the residual's size
         structure = anatomy(found, seen, second)
     except CannotMeasure:
         structure = None
+    give_memory_back()
+    plain = partial(removed, given.raw.data, given.denoised, given.sigma, found.mask)
     return Findings(
-        {g.name: moments(found.scaled[:, g.volumes], seed=given.seed) for g in groups},
+        {g.name: moments(plain(g.volumes), seed=given.seed) for g in groups},
         {g.name: float(found.standard[:, g.volumes].mean(dtype=float)) for g in groups},
         {g.name: energy(found.standard[:, g.volumes]) for g in groups},
         whiteness(found.standard, found.mask),

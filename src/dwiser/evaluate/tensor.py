@@ -1,12 +1,19 @@
 """The diffusion tensor of a denoised scan against the truth's: FA, MD, RD, AD and V1."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from dipy.core.gradients import GradientTable, gradient_table
-from dipy.reconst.dti import TensorModel, axial_diffusivity, design_matrix, radial_diffusivity
-from jaxtyping import Bool, Float
+from dipy.reconst.dti import (
+    TensorFit,
+    TensorModel,
+    axial_diffusivity,
+    design_matrix,
+    radial_diffusivity,
+)
+from jaxtyping import Bool, Float, Int
 from skimage.metrics import peak_signal_noise_ratio
 
 from dwiser.evaluate.fidelity import masked_ssim
@@ -16,6 +23,7 @@ from dwiser.scan import Gradients
 
 B_MAX = 1500.0  # s/mm²; above it the Gaussian tensor no longer holds
 SHELL_WIDTH, SHELL_SPREAD = 50.0, 0.05  # s/mm² and share of b: closer b-values are one shell
+AT_ONCE = 20_000  # voxels fitted
 UNKNOWNS = 7  # six of the tensor and the b0
 FA_RANGE = 1.0
 DIFFUSIVITY_RANGE = 3e-3  # mm²/s; free water at 37 °C
@@ -107,22 +115,50 @@ def fit_tensor(
     b_max: float = B_MAX,
 ) -> TensorMaps:
     """DIPY's tensor fit (WLS, Chung et al. 2006) of the volumes with b ≤ 1500 s/mm²."""
-    chosen = tensor_volumes(gradients, b_max)
-    signals = in_mask(data, mask, chosen).astype(float, order="C")
+    parts = [_maps(fit) for fit in _fits(data, gradients, mask, method, b_max)]
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return TensorMaps(**{name: _fill(values, mask) for name, values in whole.items()})
+
+
+def anisotropy(
+    data: Float[np.ndarray, "x y z v"],
+    gradients: Gradients,
+    mask: Bool[np.ndarray, "x y z"],
+    volumes: Int[np.ndarray, "m"],
+) -> Float[np.ndarray, "n"]:
+    """FA in the mask from some volumes by ordinary least squares, and nothing else kept."""
+    fits = _fits(data, gradients, mask, "OLS", B_MAX, volumes)
+    return np.concatenate([np.nan_to_num(fit.fa) for fit in fits])
+
+
+def _fits(
+    data: np.ndarray,
+    gradients: Gradients,
+    mask: np.ndarray,
+    method: str,
+    b_max: float,
+    volumes: np.ndarray | None = None,
+) -> Iterator[TensorFit]:
+    """Some voxels of the mask at a time, for memory."""
+    some = np.arange(len(gradients)) if volumes is None else volumes
+    chosen = some[tensor_volumes(pick(gradients, some), b_max)]
+    signals = in_mask(data, mask, chosen)
     floor = SIGNAL_FLOOR * float(signals.max())
     if floor <= 0:
         raise CannotMeasure("the image is zero in the mask")
     model = TensorModel(dipy_table(pick(gradients, chosen)), fit_method=method, min_signal=floor)
-    fit = model.fit(signals)
-    evals = fit.evals
-    maps = {
+    for low in range(0, len(signals), AT_ONCE):
+        yield model.fit(signals[low : low + AT_ONCE].astype(float, order="C"))
+
+
+def _maps(fit: TensorFit) -> dict[str, np.ndarray]:
+    return {
         "fa": fit.fa,
         "md": fit.md,
-        "rd": radial_diffusivity(evals),
-        "ad": axial_diffusivity(evals),
+        "rd": radial_diffusivity(fit.evals),
+        "ad": axial_diffusivity(fit.evals),
         "v1": fit.evecs[..., 0],
     }
-    return TensorMaps(**{name: _fill(values, mask) for name, values in maps.items()})
 
 
 def _fill(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

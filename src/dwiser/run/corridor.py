@@ -17,7 +17,7 @@ from dwiser.errors import DwiserError, DwiserWarning, InputError
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.learn.course import Course
-from dwiser.machine import Machine, find_machine, limited
+from dwiser.machine import Machine, find_machine, give_memory_back, limited
 from dwiser.methods.base import Denoised, Denoiser, Weights
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
 from dwiser.prepare.shells import shell_table, shells
@@ -126,6 +126,7 @@ def denoise_file(
     maps = dict(zip(request.extras, images, strict=True))
     wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
     with recorded() as heard:
+        give_memory_back()
         found = judgement(scan, result, seed=request.seed, room=plan.room)
     result.record["Verdict"] = found.record
     result.record["Warnings"] += heard

@@ -9,14 +9,14 @@ from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual import Residual
 from dwiser.evaluate.sections import Given, residual_findings, residual_of
 from dwiser.evaluate.verdict import judge
-from dwiser.machine import GIB
+from dwiser.machine import GIB, give_memory_back
 from dwiser.methods.base import Denoised
 from dwiser.report.material import Judged
 from dwiser.room import is_mapped
 from dwiser.run.fits import BASE
 from dwiser.scan import Scan
 
-HELD = 6  # arrays of the mask's voxels in all volumes, at most at once: the residual twice, tests
+HELD = 4  # arrays of the mask's voxels in all volumes, at most at once: the residual twice, tests
 FLOAT32_BYTES = 4
 
 
@@ -76,5 +76,6 @@ def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Jud
     known = result.record.get("coils") or None  # found by the method: not to be looked for again
     given = Given(result.data, scan, result.mask, result.sigma, seed=seed, coils=known)
     left = residual_of(given)
+    give_memory_back()
     findings = residual_findings(given, left)
     return Judgement(left, Judged(findings, judge(findings)))

@@ -16,7 +16,7 @@ def noise(seed: int) -> np.ndarray:
 
 def strongest(z: np.ndarray):
     standard = z[MASK].astype(np.float32)
-    return {s.group: s for s in spots(Residual(standard, standard, "gaussian", MASK), TABLE)}
+    return {s.group: s for s in spots(Residual(standard, "gaussian", MASK), TABLE)}
 
 
 def test_noise_of_any_scale_stays_below_the_limit():
