@@ -23,7 +23,7 @@ from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
 from dwiser.prepare.shells import shell_table, shells
 from dwiser.room import own_copy
 from dwiser.run.checkpoint import checkpoint_path
-from dwiser.run.given import check_phase, noise_model, with_maps
+from dwiser.run.given import check_phase, in_range, noise_model, with_maps
 from dwiser.run.judging import Judgement, judgement
 from dwiser.run.memory import Peak, enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
@@ -67,7 +67,8 @@ def denoise(
     machine = find_machine(device, threads)
     begun = perf_counter()
     safe = enough_memory(machine.device, chosen)
-    with limited(machine), recorded() as heard, peak_memory() as peak, safe:
+    sane = in_range(scan)
+    with limited(machine), recorded() as heard, peak_memory() as peak, safe, sane:
         what: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
         if weights is not None:
             result = chosen.apply(weights, scan, **what)  # type: ignore[attr-defined]

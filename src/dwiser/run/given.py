@@ -1,17 +1,21 @@
 """What a user gives beside the scan: a σ map, a phase; and what a method can make of it."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import DwiserError, DwiserWarning, InputError
 from dwiser.io import about, read_on_grid
 from dwiser.methods.base import Denoiser
 from dwiser.methods.registry import METHODS
 from dwiser.prepare.given_sigma import whole_map
 from dwiser.prepare.phase import as_radians
 from dwiser.scan import Scan
+
+BRIGHTEST = 1e15  # of values whose squares, summed over a brain, float32 holds
 
 
 def with_maps(
@@ -42,6 +46,23 @@ def check_phase(method: Denoiser) -> None:
             f"{_name(method)} cannot use a phase, it works on magnitudes: give the magnitude "
             f"alone, or take {_those('takes_phase')}."
         )
+
+
+@contextmanager
+def in_range(scan: Scan) -> Iterator[None]:
+    """Say of what broke inside on values whose squares float32 cannot hold that they are why."""
+    try:
+        yield
+    except DwiserError:
+        raise
+    except Exception as error:
+        highest = max(float(scan.data[..., v].max()) for v in range(scan.shape[3]))
+        if highest < BRIGHTEST:
+            raise
+        raise InputError(
+            f"The scan's values reach {highest:.0e}, and the method needs their squares in single "
+            "precision: scale the scan down."
+        ) from error
 
 
 def check_noise_map(method: Denoiser) -> None:
