@@ -113,8 +113,11 @@ def _patches(
 
 
 def _eigh(gram: Float[Tensor, "c s s"]) -> tuple[Float[Tensor, "c s"], Float[Tensor, "c s s"]]:
-    """Eigenvalues and vectors; LAPACK gives NaN for some matrices of rank 1 in float32."""
-    variance, axes = torch.linalg.eigh(gram)
+    """Eigenvalues and vectors; for some matrices of low rank LAPACK gives NaN or up in float32."""
+    try:
+        variance, axes = torch.linalg.eigh(gram)
+    except torch.linalg.LinAlgError:
+        variance, axes = (part.to(gram.dtype) for part in torch.linalg.eigh(gram.double()))
     lost = ~torch.isfinite(variance).all(1)
     if lost.any():
         found = torch.linalg.eigh(gram[lost].double())

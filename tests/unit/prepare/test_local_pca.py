@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dwiser.prepare.grid import Grid, cross, cube, neighbour_mean
-from dwiser.prepare.local_pca import _patches, local_pca, shrinkage
+from dwiser.prepare.local_pca import _eigh, _patches, local_pca, shrinkage
 from dwiser.seeds import stream
 
 
@@ -122,3 +122,18 @@ def test_where_lapack_gives_nan_it_is_asked_again_in_float64(monkeypatch) -> Non
     monkeypatch.setattr(torch.linalg, "eigh", failing)
     for found, wanted in zip(_patches(x, inside, 1.0), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_where_single_precision_gives_up_double_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    gram = torch.eye(4).repeat(3, 1, 1) * torch.tensor([1.0, 2.0, 3.0])[:, None, None]
+    solve = torch.linalg.eigh
+
+    def strict(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if matrix.dtype == torch.float32:
+            raise torch.linalg.LinAlgError("did not converge")
+        return solve(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigh", strict)
+    variance, axes = _eigh(gram)
+    assert variance.dtype == axes.dtype == torch.float32
+    np.testing.assert_allclose(variance, np.array([[1.0], [2.0], [3.0]]) * np.ones(4), rtol=1e-6)
