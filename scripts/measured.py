@@ -229,7 +229,8 @@ def _passes(rows: list[Told], method: str) -> str:
 FILLED: dict[str, Callable[[Told], str]] = {
     "memory_methods": memory_methods, "memory_large": memory_large,
     "coverage": coverage, "splits": splits, "scaling_splitq": scaling,
-    "scaling_splitq_large": scaling_large, "scaling_splitq_real": scaling_large, "peers_rician": peers, "peers_nc-chi": peers,
+    "scaling_splitq_large": scaling_large, "scaling_splitq_real": scaling_large,
+    "peers_rician": peers, "peers_nc-chi": peers,
     "cohort_throughput": throughput, "cohort_overhead": overhead,
     "cohort_overhead_brain": overhead, "cohort_simulated": simulated,
     "real_peers": real_peers, "steps_phantom": steps, "steps_real": steps,
