@@ -12,12 +12,11 @@ from dwiser.evaluate.verdict import judge
 from dwiser.machine import GIB, give_memory_back
 from dwiser.methods.base import Denoised
 from dwiser.report.material import Judged
-from dwiser.room import is_mapped
+from dwiser.room import FLOAT32, is_mapped
 from dwiser.run.fits import BASE
 from dwiser.scan import Scan
 
 HELD = 4  # arrays of the mask's voxels in all volumes, at most at once: the residual twice, tests
-FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +66,7 @@ def judgement(scan: Scan, result: Denoised, *, seed: int = 0, room: int | None =
 def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Judgement:
     if result.sigma is None or result.mask is None:
         raise CannotMeasure("the method gave no σ map")
-    held = HELD * FLOAT32_BYTES * int(result.mask.sum()) * scan.shape[3]
+    held = HELD * FLOAT32.itemsize * int(result.mask.sum()) * scan.shape[3]
     held += sum(a.nbytes for a in (scan.data, result.data) if not is_mapped(a))
     if room is not None and BASE + held > room:
         raise CannotMeasure(
