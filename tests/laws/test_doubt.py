@@ -9,7 +9,8 @@ from dwiser.machine import Machine
 from dwiser.methods.registry import build
 from dwiser.methods.split_doubt import signal_sd
 from dwiser.prepare.doubt import STEP, UNSEEN, Errors, posterior_variance, signs
-from dwiser.prepare.moments import expected_magnitude, signal_posterior, true_signal
+from dwiser.prepare.floor import signal_posterior, true_signal
+from dwiser.prepare.moments import expected_magnitude
 from dwiser.seeds import stream
 from dwiser.simulate import phantom
 

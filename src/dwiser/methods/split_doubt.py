@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 
 from dwiser.methods.split_ground import Ground
 from dwiser.prepare.doubt import STEP, posterior_variance, signs
-from dwiser.prepare.moments import magnitude_floor, signal_posterior
+from dwiser.prepare.floor import signal_posterior
+from dwiser.prepare.moments import magnitude_floor
 from dwiser.seeds import stream
 
 REACH = 2.0  # sd: the interval that is to hold the truth
@@ -45,13 +46,15 @@ def signal_sd(
     sigma: Float[np.ndarray, "n"],
     spread: Float[np.ndarray, "n"],
     coils: float,
+    power: Float[np.ndarray, "n"] | None = None,
 ) -> Float[np.ndarray, "n"]:
     """The sd of the signal's error, in the data's units, where the floor was taken off.
 
     ``values`` are magnitudes' means, unsure by ``spread`` σ, ``given`` the signals taken for
-    them. A mean that no signal at all may explain has an interval that reaches down to 0.
+    them, of such ``power`` as in `true_signal`. A mean that no signal at all may explain has an
+    interval that reaches down to 0.
     """
-    likely, sd = signal_posterior(values, sigma, spread, coils)
+    likely, sd = signal_posterior(values, sigma, spread, coils, power)
     sd = np.hypot(sd, given - likely)
     nothing = values / sigma - magnitude_floor(coils) < REACH * spread
     return np.where(nothing, np.maximum(sd, given / REACH), sd)

@@ -11,6 +11,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
 from dwiser.methods.split_real import channels_of, real_scan
 from dwiser.prepare.apart import standing_apart
+from dwiser.prepare.floor import signal_power
 from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import sigma_map
@@ -23,6 +24,7 @@ NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one de
 BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost is noise removed
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
 TOLD_BY = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
+PASSED = 0.3  # of the coordinates' noise passes the local estimates
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
 
@@ -63,8 +65,18 @@ class Ground:
 
     @property
     def spread(self) -> float:
-        """A typical error of the estimate, in σ: K coordinates' noise over V volumes, halved."""
-        return 0.5 * float(np.sqrt((self.rank + len(self.alone)) / len(self.mean)))
+        """A typical error of the estimate, in σ: a part of K coordinates' noise in V volumes."""
+        return PASSED * float(np.sqrt((self.rank + len(self.alone)) / len(self.mean)))
+
+    def power_of(
+        self, found: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"]
+    ) -> Float[np.ndarray, "n"]:
+        """The signal's mean square in σ² over a shell's volumes, found in units of y."""
+        sigma, power = self.sigma[self.mask], np.zeros(len(found), np.float32)
+        for v in volumes:
+            mean = found[:, v] * sigma + np.float32(self.mean[v])
+            power += signal_power(mean, sigma, self.coils) / np.float32(len(volumes))
+        return power
 
     def spread_of(self, found: Float[np.ndarray, "n"], volume: int) -> Float[np.ndarray, "n"]:
         """sd in σ of a volume's magnitudes whose mean is ``found``, in units of y."""

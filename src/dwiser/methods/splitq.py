@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from dwiser.errors import InputError
 from dwiser.learn.stacking import NAMES, LocalEstimates, Stacking, plain_weights
@@ -17,10 +17,12 @@ from dwiser.methods.split_doubt import estimate_variance, signal_sd
 from dwiser.methods.split_ground import Ground, as_it_is, ground_of, inner_slices
 from dwiser.methods.splitq_presets import LAPTOP, PRESETS
 from dwiser.prepare.doubt import Errors
+from dwiser.prepare.floor import true_signal
 from dwiser.prepare.giveback import given_back, mean_back
 from dwiser.prepare.grid import Grid
-from dwiser.prepare.moments import true_signal
+from dwiser.prepare.shells import shells
 from dwiser.prepare.splits import folds
+from dwiser.prepare.subspace import FEWEST_SHARED
 from dwiser.room import own_copy, own_room
 from dwiser.scan import Scan
 from dwiser.seeds import stream
@@ -175,29 +177,44 @@ class Splitq:
         del share
         give_memory_back()
         data = own_copy(scan.data)
-        for v, mean in enumerate(ground.mean.astype(np.float32)):
-            values = found[:, v] * sigma + mean
-            if errors is not None and not scan.gradients.is_b0[v]:
-                errors.add(v, partial(self._signal_sd, values, sigma, ground))
-            data[..., v][ground.mask] = self._signal(values, sigma, ground).clip(min=0)
+        for shell in shells(scan.gradients):
+            power = self._power(found, shell.volumes, ground)
+            for v in shell.volumes.tolist():
+                values = found[:, v] * sigma + np.float32(ground.mean[v])
+                if errors is not None and not shell.is_b0:
+                    errors.add(v, partial(self._signal_sd, values, sigma, ground, power))
+                signal = self._signal(values, sigma, ground, power)
+                data[..., v][ground.mask] = signal.clip(min=0)
         watch(Progress(TASK, 1, 1))
         record = {"training": weights.record, **ground.record(), "noise_floor": self.floor}
         record["given_back_mean"] = returned
         sd = None if errors is None else errors.sd(ground.mask)
         return Denoised(data, ground.sigma, sd, weights, record, ground.mask)
 
-    def _signal(self, values: np.ndarray, sigma: np.ndarray, ground: Ground) -> np.ndarray:
+    def _power(
+        self, found: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"], ground: Ground
+    ) -> Float[np.ndarray, "n"] | None:
+        """What signals to expect of a shell, by voxel; None where it has too few volumes."""
+        if self.floor == "kept" or len(volumes) < FEWEST_SHARED:
+            return None
+        return ground.power_of(found, volumes)
+
+    def _signal(
+        self, values: np.ndarray, sigma: np.ndarray, ground: Ground, power: np.ndarray | None
+    ) -> np.ndarray:
         if self.floor == "kept":
             return values
-        return true_signal(values, sigma, ground.spread, ground.coils)
+        return true_signal(values, sigma, ground.spread, ground.coils, power)
 
     def _signal_sd(
-        self, values: np.ndarray, sigma: np.ndarray, ground: Ground, spread: np.ndarray
-    ) -> np.ndarray:
+        self, values: np.ndarray, sigma: np.ndarray, ground: Ground, power: np.ndarray | None,
+        spread: np.ndarray,
+    ) -> np.ndarray:  # fmt: skip
         """The error's sd in the data's units, where the estimate's is ``spread`` σ."""
         if self.floor == "kept":
             return spread * sigma
-        return signal_sd(values, self._signal(values, sigma, ground), sigma, spread, ground.coils)
+        given = self._signal(values, sigma, ground, power)
+        return signal_sd(values, given, sigma, spread, ground.coils, power)
 
     def _return(
         self, found: Float[np.ndarray, "n v"], ground: Ground, scan: Scan

@@ -1,4 +1,4 @@
-"""A mask for scans that come without one: Otsu on the mean of the series, two voxels wider."""
+"""A mask for scans that come without one: Otsu on the series' means, two voxels wider."""
 
 import numpy as np
 from dipy.segment.threshold import otsu
@@ -19,28 +19,37 @@ STEADY = 1.5  # variance between neighbours' means over what noise alone gives
 def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
     """The scan's own mask, or an Otsu mask (Otsu 1979, as in DIPY) dilated by two voxels.
 
-    The mean over the DWIs (over all volumes, if there are none) is thresholded on the
-    square-root scale, holes are filled and specks dropped. Where Otsu finds no background
-    (a crop from inside the object) the whole field is taken; a bright one counts if there is
-    noise in it and nothing else. Voxels that the scanner has set to zero in every volume are
-    left out.
+    What is bright in the DWIs' mean or in the b0s' is the object: fluid is dark in DWIs and no
+    background. A mean is thresholded on the square-root scale, holes are filled and specks
+    dropped. Where Otsu finds no background in the DWIs (a crop from inside the object) the
+    whole field is taken; a bright one counts if there is noise in it and nothing else. Voxels
+    that the scanner has set to zero in every volume are left out.
     """
     if scan.mask is not None:
         return scan.mask
-    dwis = ~scan.gradients.is_b0
-    mean = _mean(scan, np.flatnonzero(dwis))
+    dwis, b0s = (np.flatnonzero(kind) for kind in (~scan.gradients.is_b0, scan.gradients.is_b0))
+    mean = _mean(scan, dwis)
     if not mean.any():  # no DWIs, or empty ones
-        mean = _mean(scan, np.arange(scan.shape[3]))
-    alive = mean > 0
-    bright = np.sqrt(mean)
+        dwis, b0s = np.arange(scan.shape[3]), b0s[:0]
+        mean = _mean(scan, dwis)
+    found = _bright(scan, mean)
+    if found is None:
+        return mean > 0
+    fluid = _bright(scan, _mean(scan, b0s)) if len(b0s) else None
+    return found if fluid is None else found | fluid
+
+
+def _bright(scan: Scan, mean: Float[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"] | None:
+    """The object in a mean image; None if there is no background to tell it from."""
+    alive, bright = mean > 0, np.sqrt(mean)
     if np.ptp(bright) <= FLAT * bright.max():
-        return alive
+        return None
     above = bright > otsu(bright)
     if not above.any() or above.all():
-        return alive
+        return None
     bright_behind = mean[~above].mean() > BACKGROUND_SHARE * mean[above].mean()
     if bright_behind and not _only_noise(scan, alive & ~above, mean):
-        return alive
+        return None
     wide = ndimage.binary_dilation(_main_parts(above), iterations=MARGIN)
     filled = np.stack(
         [ndimage.binary_fill_holes(wide[..., k]) for k in range(wide.shape[2])], axis=2

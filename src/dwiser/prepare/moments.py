@@ -14,15 +14,12 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import map_coordinates
 from scipy.special import gammaln, hyp1f1
 
 NONE = 0.0  # channels: a real part, not a magnitude
 SERIES = 20.0  # θ above which the moments' expansions in 1/θ² are exact to 1e-3 for n ≤ 16
 KOAY_ROUNDS = 30  # fixed-point rounds: above the floor five do, at it the approach is slow
-HIGHEST, STEP = 14.0, 0.01  # of the table that inverts the mean, in σ
-SPREADS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of the mean that is inverted, in σ
-UNLIKELY = 1e-200  # a mean so far below the floor that no signal explains it is signal 0
+SETTLED = 1e-4  # of σ: rounds that change it by less are the last
 
 
 def magnitude_moments(
@@ -62,17 +59,28 @@ def _law(coils: float | int) -> _Law:
 
 
 def koay(
-    variance: Float[np.ndarray, "g"], means: Float[np.ndarray, "g v"], coils: float | int = 1
+    variance: Float[np.ndarray, "g"],
+    means: Float[np.ndarray, "g *p v"],
+    coils: float | int = 1,
+    *,
+    weights: Float[np.ndarray, "g *p"] | None = None,
 ) -> Float[np.ndarray, "g"]:
     """The Gaussian σ behind magnitude noise of this variance, averaged over volumes.
 
     Solves σ²·mean_v ξ(θ_v) = variance, where ξ is the magnitude's variance at σ = 1 and θ_v
-    the signal whose magnitude's mean is means_v/σ.
+    the signal whose magnitude's mean is means_v/σ. Where each patch has p pieces of its own
+    means, ξ's mean is over these too, with ``weights``.
     """
     law, sigma = _law(coils), np.sqrt(variance)
+    per = (len(variance),) + (1,) * (means.ndim - 1)
     for _ in range(KOAY_ROUNDS):
-        theta = np.interp(means / sigma[:, None].clip(1e-12), law.mean, law.theta)
-        sigma = np.sqrt(variance / np.interp(theta, law.theta, law.variance).mean(1))
+        before = sigma
+        theta = np.interp(means / before.reshape(per).clip(1e-12), law.mean, law.theta)
+        told = np.interp(theta, law.theta, law.variance).mean(-1)
+        told = told if weights is None else np.average(told, axis=1, weights=weights)
+        sigma = np.sqrt(variance / told)
+        if np.allclose(sigma, before, rtol=SETTLED, atol=0):
+            break
     return sigma
 
 
@@ -93,82 +101,3 @@ def expected_magnitude(
         return signal
     law, safe = _law(coils), np.where(sigma > 0, sigma, 1)
     return np.where(sigma > 0, np.interp(signal / safe, law.theta, law.mean) * safe, signal)
-
-
-@lru_cache(maxsize=8)
-def _inverse(coils: float | int) -> tuple[Float[np.ndarray, "k m"], Float[np.ndarray, "k m"]]:
-    """Mean and sd of θ ≥ 0, flat before, given a measured mean m on a grid, a row a spread."""
-    theta = np.arange(0, HIGHEST + STEP / 2, STEP)
-    mean = magnitude_moments(theta, coils)[0]
-    exact = np.interp(theta, mean, theta)
-    likely, around = [exact], [np.zeros_like(exact)]
-    for spread in SPREADS[1:]:
-        weight = np.exp(-0.5 * ((theta[:, None] - mean) / spread) ** 2)
-        total = weight.sum(1)
-        known, total = total > UNLIKELY, np.maximum(total, UNLIKELY)
-        first, second = weight @ theta / total, weight @ theta**2 / total
-        likely.append(np.where(known, first, exact))
-        around.append(np.where(known, np.sqrt(np.maximum(second - first**2, 0)), spread))
-    return np.array(likely, np.float32), np.array(around, np.float32)
-
-
-def true_signal(
-    mean: Float[np.ndarray, "*s"],
-    sigma: Float[np.ndarray, "*s"],
-    spread: float = 0.0,
-    coils: float | int = 1,
-) -> Float[np.ndarray, "*s"]:
-    """The signal behind a magnitude's mean: the floor taken off.
-
-    Parameters
-    ----------
-    mean : what a denoiser found, in the data's units. sigma : of one channel, same shape.
-    spread : sd of ``mean``'s own error, in σ: at the floor, where a small error of the mean is
-        a large one of the signal, the answer is the posterior mean over all signals ≥ 0.
-
-    Notes
-    -----
-    Koay & Basser 2006 invert the mean itself (``spread`` 0). Where σ is 0 the mean stands.
-    """
-    if coils == NONE:
-        return mean.astype(np.float32)
-    table, _ = _inverse(coils)
-    row = float(np.interp(spread, SPREADS, np.arange(len(SPREADS))))
-    low = min(int(row), len(SPREADS) - 2)
-    line = table[low] * (1 - (row - low)) + table[low + 1] * (row - low)
-    safe = np.where(sigma > 0, sigma, 1)
-    ratio = mean / safe
-    grid = np.arange(len(line)) * STEP
-    # far above the floor mean² − (2n−1)σ² is the squared signal: the table ends where that holds
-    last = HIGHEST - 1
-    gap = np.float32(last**2 - np.interp(last, grid, line) ** 2)
-    found = np.where(
-        ratio > last,
-        np.sqrt(np.maximum(np.square(ratio) - gap, 0)),
-        np.interp(np.minimum(ratio, last), grid, line),
-    )
-    return np.where(sigma > 0, found * safe, mean).astype(np.float32)
-
-
-def signal_posterior(
-    mean: Float[np.ndarray, "n"],
-    sigma: Float[np.ndarray, "n"],
-    spread: Float[np.ndarray, "n"],
-    coils: float | int = 1,
-) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """Mean and sd of the signals ≥ 0 that a magnitude's mean allows, in the data's units.
-
-    ``spread`` (n,) is the sd of each mean's own error in σ. Far from the floor the signal is as
-    unsure as the mean; at it, less sure.
-    """
-    if coils == NONE:
-        return mean.astype(np.float32), (sigma * spread).astype(np.float32)
-    row = np.interp(spread, SPREADS, np.arange(len(SPREADS)))
-    place = np.clip(mean / np.where(sigma > 0, sigma, 1) / STEP, 0, (HIGHEST - 1) / STEP)
-    near, around = (
-        map_coordinates(table, np.stack([row, place]), order=1, mode="nearest")
-        for table in _inverse(coils)
-    )
-    far = place >= (HIGHEST - 1) / STEP
-    signal = np.where(far, true_signal(mean, sigma, 0.0, coils), sigma * near)
-    return signal, (sigma * np.where(far, spread, around)).astype(np.float32)

@@ -5,6 +5,7 @@ patch; Koay & Basser 2006 (10.1016/j.jmr.2006.01.016) for magnitude's correction
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -21,15 +22,22 @@ SPACING = 3  # voxels between patch centres: patches overlap by two
 FILLED = 0.5  # share of a patch that must lie in the object
 SMOOTHING_MM = 15.0  # FWHM; the noise of a coil array varies slowly
 MOST_VOLUMES = 128  # more volumes are thinned: the estimate gains nothing, the time is cubic
+PIECE = 3  # voxels on an edge of a patch's pieces, whose means tell the signal
+TRUST = 8  # power of the magnitude's variance in σ²: near the floor σ is a guess at the signal
 BATCH = 256  # patches at once
 
 
 @dataclass(frozen=True, eq=False)
 class NoisePatches:
-    """σ at patch centres: voxel indices (G, 3) and sd (G,), in the data's units."""
+    """σ at patch centres: voxel indices (G, 3) and sd (G,), in the data's units.
+
+    ``trust`` (G,): 1 where the signal is strong, little at the floor, where σ hangs on what the
+    signal is taken to be.
+    """
 
     centres: np.ndarray
     sigma: Float[np.ndarray, "g"]
+    trust: Float[np.ndarray, "g"]
 
 
 def marchenko_pastur(
@@ -77,13 +85,14 @@ def noise_patches(
     voxels = filled[tuple(spaced.T)].reshape(len(spaced), -1)
     enough = voxels.mean(1) >= FILLED
     spaced, voxels = spaced[enough], voxels[enough]
-    sigma = np.empty(len(spaced))
+    sigma, trust = np.empty(len(spaced)), np.empty(len(spaced))
     for lo in range(0, len(spaced), BATCH):
         part = slice(lo, lo + BATCH)
         patch = windows[tuple(spaced[part].T)].reshape(len(spaced[part]), data.shape[3], -1)
         with threadpool_limits(1, "blas"):  # many small problems: threads only fight over them
-            sigma[part] = _patch_sigma(patch.transpose(0, 2, 1), voxels[part], coils)
-    return NoisePatches(spaced + np.array(size) // 2, sigma)
+            found = _patch_sigma(patch.transpose(0, 2, 1), voxels[part], size, coils)
+            sigma[part], trust[part] = found
+    return NoisePatches(spaced + np.array(size) // 2, sigma, trust)
 
 
 def _on_grid(starts: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -94,11 +103,12 @@ def _on_grid(starts: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return starts[on]
 
 
-def _patch_sigma(patch: np.ndarray, voxels: np.ndarray, coils: float | int) -> np.ndarray:
-    """σ of (g, n, v) patches, counting only the voxels that are in the object."""
+def _patch_sigma(
+    patch: np.ndarray, voxels: np.ndarray, size: tuple[int, ...], coils: float | int
+) -> tuple[np.ndarray, np.ndarray]:
+    """σ of (g, n, v) patches and its trust, counting only the voxels that are in the object."""
     x = np.where(voxels[..., None], patch, 0).astype(np.float64)
     n, v = voxels.sum(1), x.shape[2]
-    means = x.sum(1) / n[:, None]
     gram = x.transpose(0, 2, 1) @ x if v <= x.shape[1] else x @ x.transpose(0, 2, 1)
     eigenvalues = np.linalg.eigvalsh(gram).clip(0)
     variance = np.empty(len(x))
@@ -106,7 +116,28 @@ def _patch_sigma(patch: np.ndarray, voxels: np.ndarray, coils: float | int) -> n
         same, m = n == count, min(count, v)
         rows = np.full(int(same.sum()), max(count, v), float)
         variance[same] = marchenko_pastur(eigenvalues[same][:, -m:], rows)
-    return koay(variance, means, coils)
+    whole = x.sum(1)[:, None] / n[:, None, None]
+    sums, counts = (_pieces(part, size) for part in (x, voxels[..., None].astype(float)))
+    apart = np.where(counts > 0, sums / counts.clip(1) - whole, 0)
+    fewer = np.where(counts > 0, 1 / counts.clip(1) - 1 / n[:, None, None], 0)
+    by_noise = variance * fewer.mean((1, 2))
+    kept = np.sqrt((1 - by_noise / np.square(apart).mean((1, 2)).clip(1e-30)).clip(0))
+    means = whole + kept[:, None, None] * apart
+    sigma = koay(variance, means, coils, weights=counts[..., 0])
+    return sigma, (variance / np.square(sigma).clip(1e-30)) ** TRUST
+
+
+def _pieces(x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Sums over a patch's corner pieces: (g, n, v) to (g, p, v).
+
+    A patch's own mean will not do: half fluid and half brain, no voxel has that signal, and the
+    variance of its noise is not the voxels' mean variance. (Nor will noisy means: at the floor
+    any spread looks like signal, so that of the noise is taken off the pieces'.)
+    """
+    box = x.reshape(len(x), *size, -1)
+    starts = [sorted({0, max(0, n - PIECE)}) for n in size]
+    pieces = product(*([slice(a, a + PIECE) for a in along] for along in starts))
+    return np.stack([box[:, i, j, k].sum((1, 2, 3)) for i, j, k in pieces], 1)
 
 
 def smooth_map(
@@ -115,16 +146,17 @@ def smooth_map(
     """A smooth σ map over the whole grid from values at patch centres.
 
     Normalised Gaussian convolution in the log domain, where a few patches with signal
-    left in them weigh little; far from any patch the median stands.
+    left in them weigh little, patches at the floor less still; far from any the median stands.
     """
     good = patches.sigma > 0
     centres, logs = patches.centres[good], np.log(patches.sigma[good])
+    trust = patches.trust[good]
     middle = np.median(logs)
     spread = 1.4826 * np.median(np.abs(logs - middle)) + 0.05
     logs = logs.clip(middle - 3 * spread, middle + 3 * spread)
     weight, total = np.zeros(mask.shape), np.zeros(mask.shape)
-    np.add.at(weight, tuple(centres.T), 1.0)
-    np.add.at(total, tuple(centres.T), logs - middle)
+    np.add.at(weight, tuple(centres.T), trust)
+    np.add.at(total, tuple(centres.T), trust * (logs - middle))
     widths = sd_in_voxels(SMOOTHING_MM, voxel_size, mask.shape)
     weight = ndimage.gaussian_filter(weight, widths, mode="constant", truncate=3)
     total = ndimage.gaussian_filter(total, widths, mode="constant", truncate=3)

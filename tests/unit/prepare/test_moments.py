@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from dwiser.prepare.floor import true_signal
 from dwiser.prepare.moments import (
     expected_magnitude,
     koay,
     magnitude_moments,
     magnitude_sd,
-    true_signal,
 )
 from dwiser.seeds import stream
 

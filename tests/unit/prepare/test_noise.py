@@ -52,6 +52,32 @@ def test_a_spatially_varying_rician_sigma_is_recovered() -> None:
     assert np.percentile(np.abs(found - 1), 90) < 0.2
 
 
+def test_half_fluid_half_brain_is_no_tissue_of_half_their_signal() -> None:
+    """σ by pieces errs less where a patch's own mean signal, which no voxel has, misleads."""
+    theta = np.zeros((20, 20, 20, 40))
+    theta[:8] = 8
+    noise = stream(4, "mixed").standard_normal((2, *theta.shape))
+    data = (5 * np.hypot(theta + noise[0], noise[1])).astype(np.float32)
+    found = noise_patches(data, np.ones(theta.shape[:3], bool))
+    across = found.centres[:, 0] == 8  # voxels 6 to 10: two of brain, three of fluid
+    variance = 25 * magnitude_moments(theta[6:11])[1].mean()
+    by_mean = koay(np.array([variance]), data[6:11].mean((0, 1, 2))[None])[0]
+    assert by_mean < 0.83 * 5
+    assert abs(np.median(found.sigma[across]) - 5) < 0.5 * abs(by_mean - 5)
+
+
+def test_patches_at_the_floor_are_trusted_least() -> None:
+    theta = np.full((10, 24, 10, 30), 12.0)
+    theta[:, 12:] = 0
+    noise = stream(5, "trust").standard_normal((2, *theta.shape))
+    found = noise_patches(
+        np.hypot(theta + noise[0], noise[1]).astype(np.float32), np.ones((10, 24, 10), bool)
+    )
+    bright, dark = found.centres[:, 1] < 9, found.centres[:, 1] > 14
+    assert found.trust[bright].min() > 0.8
+    assert found.trust[dark].max() < 0.02
+
+
 def test_a_given_map_is_used_and_a_noiseless_scan_is_told() -> None:
     s = phantom(shape=(16, 16, 6), shells=((1000.0, 8),), n_b0=1, noise="none")
     assert sigma_map(s.scan, s.mask).max() < 0.05 * s.scan.data.max()

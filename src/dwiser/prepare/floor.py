@@ -1,0 +1,128 @@
+"""The signal behind a magnitude's mean: the floor taken off, and how sure that leaves one.
+
+Koay & Basser 2006 (10.1016/j.jmr.2006.01.016) invert the mean itself. At the floor a small error
+of the mean is a large one of the signal, so that the answer here is a posterior mean: over all
+signals ≥ 0, which are half normal about 0 with the power that a voxel's shell shows. In fluid,
+where a whole shell lies at the floor, that is next to nothing; in tissue it is nearly flat.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+from scipy.ndimage import map_coordinates
+
+from dwiser.prepare.moments import NONE, magnitude_moments
+
+LOWEST, HIGHEST, STEP = -2.0, 14.0, 0.01  # of the means in the tables, in σ
+FAR = HIGHEST - 1  # σ: beyond, the floor is a small correction
+FINENESS = 0.02  # of the signals summed over, in σ
+SPREADS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of the mean that is inverted, in σ
+POWERS = np.geomspace(0.05, 500.0, 25)  # of the signal, in σ²; the last is as good as flat
+ODD = 1e-3  # of the prior's height, at any signal: one volume may show what no other does
+NEAR = 0.3  # σ: below, a mean and its signal's power are in proportion
+
+Values = Float[np.ndarray, "*s"]
+
+
+@lru_cache(maxsize=4)
+def _tables(coils: float | int) -> Float[np.ndarray, "2 k p m"]:
+    """Posterior mean and sd of θ, by spread, power and measured mean m, σ = 1."""
+    measured = np.arange(LOWEST, HIGHEST + STEP / 2, STEP)
+    theta = np.arange(0, HIGHEST + FINENESS / 2, FINENESS)
+    mean = magnitude_moments(theta, coils)[0]
+    prior = np.exp(-0.5 * theta[:, None] ** 2 / POWERS) + ODD
+    exact = np.interp(measured, mean, theta)
+    found = np.zeros((2, len(SPREADS), len(POWERS), len(measured)), np.float32)
+    found[0, 0] = exact
+    for row, spread in enumerate(SPREADS[1:], 1):
+        far = -0.5 * ((measured[:, None] - mean) / spread) ** 2
+        likely = np.exp(far - far.max(1, keepdims=True))
+        total, first, second = (likely @ (prior * theta[:, None] ** k) for k in range(3))
+        found[0, row] = (first / total).T
+        found[1, row] = np.sqrt(np.maximum(second / total - (first / total) ** 2, 0)).T
+    return found
+
+
+def _rows(power: Values) -> Values:
+    """Where in the tables' powers these lie."""
+    rows = np.arange(len(POWERS))
+    return np.interp(np.log(power.clip(POWERS[0], POWERS[-1])), np.log(POWERS), rows)
+
+
+def true_signal(
+    mean: Values,
+    sigma: Values,
+    spread: float = 0.0,
+    coils: float | int = 1,
+    power: Values | None = None,
+) -> Values:
+    """The signal behind a magnitude's mean: the floor taken off.
+
+    Parameters
+    ----------
+    mean : what a denoiser found, in the data's units. sigma : of one channel, same shape.
+    spread : sd of ``mean``'s own error, in σ: where it is 0 the mean itself is inverted.
+    power : the mean square of such signals in σ², of the same shape; None: any is as likely.
+
+    Notes
+    -----
+    Where σ is 0 the mean stands. A real part (``NONE`` coils) has no floor, but a signal is no
+    less than 0 there either: with a ``power`` it has such a posterior mean too.
+    """
+    if coils == NONE and power is None:
+        return mean.astype(np.float32)
+    row = float(np.interp(spread, SPREADS, np.arange(len(SPREADS))))
+    low = min(int(row), len(SPREADS) - 2)
+    below, above = _tables(coils)[0, low : low + 2]
+    table = below + np.float32(row - low) * (above - below)
+    ratio = mean / np.where(sigma > 0, sigma, 1)
+    # far above the floor mean² − (2n−1)σ² is the squared signal: the table ends where that holds
+    gap = np.float32(FAR**2 - table[-1, round((FAR - LOWEST) / STEP)] ** 2)
+    found = np.sqrt(np.maximum(np.square(ratio) - gap, 0))
+    near = ratio <= FAR
+    column = (ratio[near] - LOWEST) / STEP
+    if power is None:
+        found[near] = np.interp(column, np.arange(table.shape[1]), table[-1])
+    else:
+        place = np.stack([_rows(power[near]), column])
+        found[near] = map_coordinates(table, place, order=1, mode="nearest")
+    return np.where(sigma > 0, found * sigma, mean).astype(np.float32)
+
+
+def signal_posterior(
+    mean: Float[np.ndarray, "n"],
+    sigma: Float[np.ndarray, "n"],
+    spread: Float[np.ndarray, "n"],
+    coils: float | int = 1,
+    power: Float[np.ndarray, "n"] | None = None,
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    """Mean and sd of the signals ≥ 0 that a magnitude's mean allows, in the data's units.
+
+    ``spread`` (n,) is the sd of each mean's own error in σ, ``power`` as in `true_signal`. Far
+    from the floor the signal is as unsure as the mean; at it, less sure.
+    """
+    if coils == NONE and power is None:
+        return mean.astype(np.float32), (sigma * spread).astype(np.float32)
+    row = np.interp(spread, SPREADS, np.arange(len(SPREADS)))
+    ratio = mean / np.where(sigma > 0, sigma, 1)
+    strength = np.full(mean.shape, POWERS[-1]) if power is None else power
+    at = np.stack([row, _rows(strength), (ratio.clip(LOWEST, FAR) - LOWEST) / STEP])
+    near, around = (map_coordinates(t, at, order=1, mode="nearest") for t in _tables(coils))
+    far = ratio > FAR
+    signal = np.where(far, true_signal(mean, sigma, 0.0, coils), sigma * near)
+    return signal, (sigma * np.where(far, spread, around)).astype(np.float32)
+
+
+def signal_power(mean: Values, sigma: Values, coils: float | int = 1) -> Values:
+    """θ² in σ² behind a magnitude's mean: below the floor it is less than 0.
+
+    So that its average over means with errors is the signal's power, and not more: clipped at 0
+    it would find signal wherever there is noise.
+    """
+    theta = np.concatenate([np.arange(0, HIGHEST, FINENESS), np.geomspace(HIGHEST, 1e4, 100)])
+    shown = magnitude_moments(theta, coils)[0]
+    ratio = mean / np.maximum(sigma, 1e-12)
+    slope = NEAR**2 / (np.interp(NEAR, theta, shown) - shown[0])
+    above = np.square(np.interp(ratio, shown, theta))
+    return np.where(ratio > shown[0], above, (ratio - shown[0]) * slope).astype(np.float32)
