@@ -15,6 +15,7 @@ from scipy import stats
 from dwiser.errors import InputError
 from dwiser.evaluate.groups import in_mask
 from dwiser.evaluate.records import CannotMeasure, measured
+from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.seeds import stream
 
@@ -86,31 +87,15 @@ class Energy:
     excess: float = measured("")
 
 
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """Two functions of the SNR at every ``FINENESS`` σ: the mean, and the sd, of a magnitude."""
-
-    mean: Float[np.ndarray, "t"]
-    sd: Float[np.ndarray, "t"]
-
-    def at(self, snr: Float[np.ndarray, "*s"]) -> tuple[np.ndarray, np.ndarray]:
-        """Between the lines; the last one beyond the end. A search, as by ``interp``, is slow."""
-        place = (snr * np.float32(1 / FINENESS)).clip(0, len(self.mean) - 1.001)
-        low = place.astype(np.intp)
-        share = (place - low).astype(np.float32)
-        mean, sd = (t[low] + share * np.diff(t)[low] for t in (self.mean, self.sd))
-        return mean, sd
-
-
 @lru_cache(maxsize=8)
-def _law(reading: str, coils: float | int) -> _Table:
+def _law(reading: str, coils: float | int) -> Lookup:
     """Expectation and sd of a raw voxel, σ = 1, by the denoised value; float32, as the data."""
     values = np.arange(0, HIGHEST + FINENESS, FINENESS)
     mean, variance = magnitude_moments(values, coils)
     if reading == "mean":  # the value is the mean itself: the sd of the signal that has it
         variance = np.interp(np.interp(values, mean, values), values, variance)
         mean = values
-    return _Table(mean.astype(np.float32), np.sqrt(variance).astype(np.float32))
+    return Lookup(np.stack([mean, np.sqrt(variance)]).astype(np.float32), 0.0, FINENESS)
 
 
 def _expected(snr: np.ndarray, reading: str, coils: float | int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import map_coordinates
 
+from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import NONE, magnitude_moments
 
 LOWEST, HIGHEST, STEP = -2.0, 14.0, 0.01  # of the means in the tables, in σ
@@ -114,15 +115,24 @@ def signal_posterior(
     return signal, (sigma * np.where(far, spread, around)).astype(np.float32)
 
 
+@lru_cache(maxsize=4)
+def _power_by_mean(coils: float | int) -> Lookup:
+    """θ² by a magnitude's mean; below the floor in proportion to what is missing."""
+    mean = np.arange(LOWEST, FAR + STEP / 2, STEP)
+    theta = np.arange(0, HIGHEST + FINENESS / 2, FINENESS)
+    shown = magnitude_moments(theta, coils)[0]
+    slope = NEAR**2 / (np.interp(NEAR, theta, shown) - shown[0])
+    above = np.square(np.interp(mean, shown, theta))
+    power = np.where(mean > shown[0], above, (mean - shown[0]) * slope)
+    return Lookup(power.astype(np.float32)[None], LOWEST, STEP)
+
+
 def signal_power(mean: Values, sigma: Values, coils: float | int = 1) -> Values:
     """θ² in σ² behind a magnitude's mean: below the floor it is less than 0.
 
     So that its average over means with errors is the signal's power, and not more: clipped at 0
     it would find signal wherever there is noise.
     """
-    theta = np.concatenate([np.arange(0, HIGHEST, FINENESS), np.geomspace(HIGHEST, 1e4, 100)])
-    shown = magnitude_moments(theta, coils)[0]
-    ratio = mean / np.maximum(sigma, 1e-12)
-    slope = NEAR**2 / (np.interp(NEAR, theta, shown) - shown[0])
-    above = np.square(np.interp(ratio, shown, theta))
-    return np.where(ratio > shown[0], above, (ratio - shown[0]) * slope).astype(np.float32)
+    ratio, near = mean / np.maximum(sigma, 1e-12), _power_by_mean(coils)
+    gap = np.float32(FAR**2) - near.values[0, -1]
+    return np.where(ratio > FAR, np.square(ratio) - gap, near.at(ratio)[0]).astype(np.float32)

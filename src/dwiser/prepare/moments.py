@@ -16,9 +16,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import gammaln, hyp1f1
 
+from dwiser.prepare.lookup import Lookup
+
 NONE = 0.0  # channels: a real part, not a magnitude
 SERIES = 20.0  # θ above which the moments' expansions in 1/θ² are exact to 1e-3 for n ≤ 16
 KOAY_ROUNDS = 30  # fixed-point rounds: above the floor five do, at it the approach is slow
+HIGHEST, FINENESS = 60.0, 0.01  # of the lookup of variances by means, in σ
 SETTLED = 1e-4  # of σ: rounds that change it by less are the last
 
 
@@ -58,6 +61,17 @@ def _law(coils: float | int) -> _Law:
     return _Law(theta, *magnitude_moments(theta, coils))
 
 
+@lru_cache(maxsize=8)
+def variance_by_mean(coils: float | int) -> Lookup:
+    """The variance at σ = 1 of a magnitude of a given mean."""
+    law, mean = _law(coils), np.arange(0, HIGHEST, FINENESS)
+    if coils == NONE:
+        return Lookup(np.ones((1, len(mean)), np.float32), 0.0, FINENESS)
+    theta = np.interp(mean, law.mean, law.theta)
+    variance = np.interp(theta, law.theta, law.variance)
+    return Lookup(variance.astype(np.float32)[None], 0.0, FINENESS)
+
+
 def koay(
     variance: Float[np.ndarray, "g"],
     means: Float[np.ndarray, "g *p v"],
@@ -71,12 +85,11 @@ def koay(
     the signal whose magnitude's mean is means_v/σ. Where each patch has p pieces of its own
     means, ξ's mean is over these too, with ``weights``.
     """
-    law, sigma = _law(coils), np.sqrt(variance)
+    law, sigma = variance_by_mean(coils), np.sqrt(variance)
     per = (len(variance),) + (1,) * (means.ndim - 1)
     for _ in range(KOAY_ROUNDS):
         before = sigma
-        theta = np.interp(means / before.reshape(per).clip(1e-12), law.mean, law.theta)
-        told = np.interp(theta, law.theta, law.variance).mean(-1)
+        told = law.at(means / before.reshape(per).clip(1e-12))[0].mean(-1, dtype=float)
         told = told if weights is None else np.average(told, axis=1, weights=weights)
         sigma = np.sqrt(variance / told)
         if np.allclose(sigma, before, rtol=SETTLED, atol=0):
@@ -88,9 +101,8 @@ def magnitude_sd(
     sigma: Float[np.ndarray, "*s"], mean: Float[np.ndarray, "*s"], coils: float | int = 1
 ) -> Float[np.ndarray, "*s"]:
     """sd of a magnitude of this mean: σ where the signal is strong, 0.655 σ at Rice's floor."""
-    law = _law(coils)
-    theta = np.interp(mean / np.maximum(sigma, 1e-12), law.mean, law.theta)
-    return (sigma * np.sqrt(np.interp(theta, law.theta, law.variance))).astype(np.float32)
+    found = variance_by_mean(coils).at(mean / np.maximum(sigma, 1e-12))[0]
+    return (sigma * np.sqrt(found)).astype(np.float32)
 
 
 def expected_magnitude(
