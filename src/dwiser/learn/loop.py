@@ -114,16 +114,18 @@ def _step(
     net: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, parts: int, bf16: bool
 ) -> float:
     optimizer.zero_grad(set_to_none=True)
-    total, count = 0.0, len(batch.inputs)
-    for chosen in torch.arange(count).chunk(parts):
+    count = len(batch.inputs)
+    total, size = batch.inputs.new_zeros(()), -(-count // parts)
+    for first in range(0, count, size):
+        chosen = slice(first, first + size)  # a view: indices would copy the batch
         level = None if batch.level is None else batch.level[chosen]
         with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=bf16):
             out = net(batch.inputs[chosen], level)
         error = (out.float() - batch.targets[chosen]).square()
         if batch.weights is not None:
             error = error * batch.weights[chosen]
-        loss = error.mean() * (len(chosen) / count)
+        loss = error.mean() * (len(error) / count)
         loss.backward()
-        total += float(loss.detach())
+        total += loss.detach()
     optimizer.step()
-    return total
+    return float(total)  # only now: it waits for a GPU
