@@ -1,11 +1,12 @@
 """Time and memory against voxels and against volumes; a large scan, and a real one.
 
-``python benchmarks/scaling.py [--large | --real sherbrooke_1p8mm]``: splitq from file to file in a
-process of its own, one thread, on phantoms at b0 SNR 20, four sizes each. The slope is that of log
-CPU seconds against log size: 1 is linear. ``--large`` is a brain of 1.25 mm with 130 volumes on its
-own: the usual one with each voxel split in eight, and Rician noise. ``--real`` is a whole real scan
-of ``DWISER_DATA``, without a mask, as a user would call it. Memory is the highest resident set over
-the size of the scan in float32.
+``python benchmarks/scaling.py [--large | --wide | --real sherbrooke_1p8mm]``: splitq from file to
+file in a process of its own, one thread, on phantoms at b0 SNR 20, four sizes each. The slope is
+that of log CPU seconds against log size: 1 is linear. ``--large`` is a brain of 1.25 mm with 130
+volumes on its own: the usual one with each voxel split in eight, and Rician noise. ``--wide`` is
+81×106×76 with 150 volumes, on two threads: what a GPU would be asked for. ``--real`` is a whole
+real scan of ``DWISER_DATA``, without a mask, as a user would call it. Memory is the highest
+resident set over the size of the scan in float32.
 """
 
 import argparse
@@ -35,6 +36,7 @@ SMALL = (52, 62, 40)  # the grid on which volumes are counted up
 USUAL, B0S = 64, 6
 FINER = 2  # times as many voxels along each axis of the brain: 1.25 mm
 LARGE_SHELLS = ((1000.0, 62), (2000.0, 62))
+WIDE, WIDE_SHELLS = (81, 106, 76), ((1000.0, 72), (2000.0, 72))
 SEED = 350
 
 
@@ -63,7 +65,13 @@ def finer(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def taken(method: str, scan: Scan, mask: np.ndarray) -> dict[str, Any]:
+def wide(method: str) -> dict[str, Any]:
+    """A brain of 150 volumes on two threads."""
+    made = phantom(WIDE, shells=WIDE_SHELLS, n_b0=B0S, snr=20.0, seed=SEED)
+    return taken(method, made.scan, made.mask, threads=2)
+
+
+def taken(method: str, scan: Scan, mask: np.ndarray, threads: int = 1) -> dict[str, Any]:
     """What the method took, from file to file."""
     shape, mib = scan.shape, float(np.prod(scan.shape)) * 4 / 2**20
     with tempfile.TemporaryDirectory() as name:
@@ -73,7 +81,7 @@ def taken(method: str, scan: Scan, mask: np.ndarray) -> dict[str, Any]:
         write_bvals(scan.gradients, folder / "dwi.bval")
         write_bvecs(scan.gradients, folder / "dwi.bvec")
         del scan
-        took = timed(command(method, folder, folder / "out.nii.gz", threads=1))
+        took = timed(command(method, folder, folder / "out.nii.gz", threads=threads))
     row = {"shape": list(shape[:3]), "volumes": shape[3], "mask_voxels": int(mask.sum()), **took}
     return row | {"scan_mib": round(mib, 1), "times_scan": round(took["peak_mib"] / mib, 2)}
 
@@ -104,14 +112,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", default="splitq")
     parser.add_argument("--large", action="store_true", help="only the large scan")
+    parser.add_argument("--wide", action="store_true", help="only 150 volumes on two threads")
     parser.add_argument("--real", metavar="NAME", help="only a real scan of DWISER_DATA")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
     name = f"scaling_{asked.method}"
-    if asked.large:
-        print(row := large(asked.method))
-        print(save(f"{name}_large", SEED, row))
-        return
+    for size, run in (("large", large), ("wide", wide)):
+        if getattr(asked, size):
+            print(row := run(asked.method))
+            print(save(f"{name}_{size}", SEED, row))
+            return
     if asked.real:
         print(row := real(asked.method, asked.real))
         print(save(f"{name}_real", SEED, row))

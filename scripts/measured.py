@@ -74,6 +74,11 @@ def scaling_large(told: Told) -> str:
     return table(SIZES, [_size(told)])
 
 
+def scaling_wide(told: Told) -> str:
+    """On two threads, so that the wall time says something."""
+    return table([*SIZES, "wall s"], [[*_size(told), told["wall_s"]]])
+
+
 def _size(r: Told) -> list[object]:
     grid = "×".join(map(str, r["shape"]))
     return [
@@ -230,6 +235,7 @@ FILLED: dict[str, Callable[[Told], str]] = {
     "memory_methods": memory_methods, "memory_large": memory_large,
     "coverage": coverage, "splits": splits, "scaling_splitq": scaling,
     "scaling_splitq_large": scaling_large, "scaling_splitq_real": scaling_large,
+    "scaling_splitq_wide": scaling_wide,
     "peers_rician": peers, "peers_nc-chi": peers,
     "cohort_throughput": throughput, "cohort_overhead": overhead,
     "cohort_overhead_brain": overhead, "cohort_simulated": simulated,

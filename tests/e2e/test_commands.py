@@ -97,6 +97,11 @@ def test_importing_dwiser_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_only_what_draws_waits_for_matplotlib() -> None:
+    code = "import dwiser.run, sys; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 def test_from_python_load_denoise_save(files: Path) -> None:
     scan = package.load(files / "dwi.nii.gz")

@@ -26,7 +26,7 @@ def demo(
     --set changes Di-Fusion.
     """
     from dwiser.methods.registry import settings_of
-    from dwiser.run import demonstrate
+    from dwiser.run.demo import demonstrate  # matplotlib: half a second of every other command
 
     with progress(quiet) as watch:
         written = demonstrate(

@@ -2,7 +2,6 @@
 
 from dwiser.run.checkpoint import checkpoint_path
 from dwiser.run.corridor import denoise, denoise_file, save
-from dwiser.run.demo import demonstrate
 from dwiser.run.noise import noise_file
 from dwiser.run.request import Request
 from dwiser.run.series import denoise_series
@@ -12,7 +11,6 @@ __all__ = [
     "Request",
     "Survey",
     "checkpoint_path",
-    "demonstrate",
     "denoise",
     "denoise_file",
     "denoise_series",
