@@ -40,10 +40,15 @@ WIDE, WIDE_SHELLS = (81, 106, 76), ((1000.0, 72), (2000.0, 72))
 SEED = 350
 
 
-def measured(method: str, shape: tuple[int, int, int], directions: int) -> dict[str, Any]:
+def measured(
+    method: str,
+    shape: tuple[int, int, int],
+    shells: tuple[tuple[float, int], ...],
+    threads: int = 1,
+) -> dict[str, Any]:
     """One size: what it took, and the mask's voxels times the volumes."""
-    made = phantom(shape, shells=((1000.0, directions),), n_b0=B0S, snr=20.0, seed=SEED)
-    return taken(method, made.scan, made.mask)
+    made = phantom(shape, shells=shells, n_b0=B0S, snr=20.0, seed=SEED)
+    return taken(method, made.scan, made.mask, threads)
 
 
 def large(method: str) -> dict[str, Any]:
@@ -63,12 +68,6 @@ def finer(image: np.ndarray) -> np.ndarray:
     for axis in range(3):
         image = image.repeat(FINER, axis)
     return image
-
-
-def wide(method: str) -> dict[str, Any]:
-    """A brain of 150 volumes on two threads."""
-    made = phantom(WIDE, shells=WIDE_SHELLS, n_b0=B0S, snr=20.0, seed=SEED)
-    return taken(method, made.scan, made.mask, threads=2)
 
 
 def taken(method: str, scan: Scan, mask: np.ndarray, threads: int = 1) -> dict[str, Any]:
@@ -117,22 +116,24 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
     name = f"scaling_{asked.method}"
-    for size, run in (("large", large), ("wide", wide)):
-        if getattr(asked, size):
-            print(row := run(asked.method))
-            print(save(f"{name}_{size}", SEED, row))
-            return
-    if asked.real:
-        print(row := real(asked.method, asked.real))
-        print(save(f"{name}_real", SEED, row))
+    row = None
+    if asked.large:
+        size, row = "large", large(asked.method)
+    elif asked.wide:
+        size, row = "wide", measured(asked.method, WIDE, WIDE_SHELLS, threads=2)
+    elif asked.real:
+        size, row = "real", real(asked.method, asked.real)
+    if row is not None:
+        print(row)
+        print(save(f"{name}_{size}", SEED, row))
         return
     voxels, volumes = [], []
     for scale in SCALES:
         x, y, z = (round(n * scale) for n in BRAIN)
-        voxels.append(measured(asked.method, (x, y, z), USUAL))
+        voxels.append(measured(asked.method, (x, y, z), ((1000.0, USUAL),)))
         print(voxels[-1], flush=True)
     for count in DIRECTIONS:
-        volumes.append(measured(asked.method, SMALL, count))
+        volumes.append(measured(asked.method, SMALL, ((1000.0, count),)))
         print(volumes[-1], flush=True)
     figures = {
         "voxels": voxels, "slope_against_voxels": slope(voxels, "mask_voxels"),
