@@ -92,6 +92,13 @@ def test_the_demo_leaves_its_files(tmp_path: Path, dwiser) -> None:
     assert (tmp_path / "demo" / "side_by_side.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_the_demo_refuses_a_wrong_field_before_any_work(tmp_path: Path, dwiser) -> None:
+    done = dwiser("demo", tmp_path / "demo", "--set", "nonsense=3", "-q")
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
+    assert not (tmp_path / "demo").exists()
+
+
 def test_importing_dwiser_does_not_import_torch() -> None:
     code = "import dwiser, sys; dwiser.load; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -10,7 +10,7 @@ from dwiser.evaluate.records import CannotMeasure
 from dwiser.io import load
 from dwiser.io.sample import sample_paths
 from dwiser.methods.base import Denoised
-from dwiser.methods.registry import DEFAULT_METHOD
+from dwiser.methods.registry import DEFAULT_METHOD, build
 from dwiser.report.figures import in_montage, middle_dwi, montage, save_montage
 from dwiser.report.side_by_side import side_by_side
 from dwiser.report.tensor import colour_fa
@@ -36,6 +36,7 @@ def demonstrate(
 
     What was there from an earlier demo is replaced. ``settings`` are Di-Fusion's.
     """
+    build("difusion", preset, settings)  # a wrong field is told before the first method's work
     sample = sample_paths()
     scan = load(sample.dwi, sample.bval, sample.bvec)
     written: list[Path] = []
