@@ -25,6 +25,7 @@ CGROUPS = (  # version 2 and version 1: where, and the files of limit, use, and 
         ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ),
 )
+M_ARENA_MAX = -8  # of malloc.h
 UNITS = {"": GIB, "k": 2**10, "m": 2**20, "g": GIB, "t": 2**40}
 
 
@@ -140,6 +141,18 @@ def limited(machine: Machine) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_heap() -> None:
+    """Let all threads of this program share one heap, from which freed memory can go back.
+
+    glibc gives each thread a heap of its own, and keeps what a thread that ended has freed
+    there: 140 MiB after a denoising on two threads. To be called before threads are started.
+    """
+    if sys.platform == "linux":
+        set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+        if set_option is not None:
+            set_option(M_ARENA_MAX, 1)
 
 
 def give_memory_back() -> None:

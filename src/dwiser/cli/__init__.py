@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 
 from dwiser import __version__
 from dwiser.errors import DwiserError, DwiserWarning
+from dwiser.machine import one_heap
 
 INTERRUPTED = 130
 USAGE = 2
@@ -47,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; every error is one sentence on stderr. Returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
+    one_heap()
     words = [word for word in words if word != "--debug"]
     warnings.showwarning = _show_warning
     for name in ("SIGTERM", "SIGHUP"):  # a batch system's end, a closed terminal

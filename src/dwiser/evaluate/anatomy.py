@@ -89,9 +89,12 @@ def reference(
 
 def anatomy(residual: Residual, seen: Reference, half: np.ndarray) -> Anatomy:
     """Correlations of the residual of the other ``half`` of the DWIs with the anatomy seen."""
-    z = residual.standard[:, half]
-    mean, square = z.mean(1, dtype=float), np.square(z).mean(1, dtype=float)
-    noise = z.var(1, ddof=1, dtype=float).mean() / z.shape[1] if z.shape[1] > 1 else 0.0
+    mean, square = (np.zeros(len(residual.standard)) for _ in range(2))
+    for v in half:  # a volume at a time, for memory
+        mean += residual.standard[:, v]
+        square += np.square(residual.standard[:, v])
+    mean, square = mean / len(half), square / len(half)
+    noise = (square - mean**2).mean() / (len(half) - 1) if len(half) > 1 else 0.0
     structure = max(0.0, float(mean.var() - noise)) ** 0.5
     maps = {"signal": seen.signal, "gradient": seen.gradient, "fa": seen.fa}
     residuals = {"mean": mean, "size": np.abs(mean), "energy": square}

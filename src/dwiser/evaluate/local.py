@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import stats
 from scipy.ndimage import correlate1d, find_objects, gaussian_filter
 
@@ -17,7 +17,7 @@ SPOT_SD = 1.0  # voxels: matched to things two to four voxels wide
 NEAREST = 6  # directions pooled: what shows along one fibre direction shows in its neighbours
 TRUNCATE = 3.0  # sd of the smoothing kernel kept
 SELECTION = 3.0  # sd taken off the largest effect
-AT_ONCE = 8  # windows
+AT_ONCE = 4  # windows
 FOR_SCALE = 40_000  # voxels that the scores' scale is taken from
 ALARM = 0.01  # chance that pure noise passes the limit anywhere in the scan
 
@@ -47,10 +47,11 @@ class Spot:
 
 @dataclass(frozen=True, eq=False)
 class _Windows:
-    """Pools of volumes of one group, as a (volumes, windows) matrix of equal weights."""
+    """Pools of the m volumes of one group, as an (m, windows) matrix of equal weights."""
 
     name: str
-    weights: Float[np.ndarray, "v w"]
+    volumes: Int[np.ndarray, "m"]
+    weights: Float[np.ndarray, "m w"]
 
 
 def spots(residual: Residual, gradients: Gradients) -> tuple[Spot, ...]:
@@ -66,20 +67,22 @@ def spots(residual: Residual, gradients: Gradients) -> tuple[Spot, ...]:
     inside = mask.astype(np.float32)
     weight = _smooth(inside)[mask]
     spread = np.sqrt(_smooth_squared(inside)[mask])
-    smooth = np.empty_like(residual.standard)
-    volume = np.zeros(mask.shape, np.float32)
-    for v in range(smooth.shape[1]):
-        volume[mask] = residual.standard[:, v]
-        smooth[:, v] = _smooth(volume)[mask]
     places = np.argwhere(residual.mask)
-    kinds = [list(_pooled(gradients)), list(_parts(gradients))]
-    tests = len(places) * sum(w.weights.shape[1] for kind in kinds for w in kind)
+    groups = volume_groups(gradients, pooled=False)
+    of_group = [(_pooled(g), *_parts(g, gradients)) for g in groups]
+    tests = len(places) * sum(w.weights.shape[1] for kinds in of_group for w in kinds)
     limit = float(stats.norm.isf(ALARM / 2 / tests))
-    return tuple(
-        _strongest(smooth, windows, weight, spread, places, limit)
-        for kind in kinds
-        for windows in kind
-    )
+    together, parts = [], []
+    for group, (pooled, *others) in zip(groups, of_group, strict=True):
+        smooth = np.empty((len(places), len(group.volumes)), np.float32, order="F")
+        volume = np.zeros(mask.shape, np.float32)
+        for column, v in zip(smooth.T, group.volumes, strict=True):
+            volume[mask] = residual.standard[:, v]
+            column[:] = _smooth(volume)[mask]
+        together.append(_strongest(smooth, pooled, weight, spread, places, limit))
+        parts += [_strongest(smooth, w, weight, spread, places, limit) for w in others]
+        del smooth
+    return (*together, *parts)
 
 
 def _strongest(
@@ -106,37 +109,34 @@ def _strongest(
     return Spot(
         windows.name,
         (x, y, z),
-        tuple(int(v) for v in np.flatnonzero(windows.weights[:, w])),
+        tuple(int(v) for v in windows.volumes[np.flatnonzero(windows.weights[:, w])]),
         float(smooth[at] @ windows.weights[:, w] / weight[at]),
         best / (scale if scale > 0 else 1.0),
         limit,
     )
 
 
-def _pooled(gradients: Gradients) -> Iterator[_Windows]:
-    for group in volume_groups(gradients, pooled=False):
-        everyone = np.arange(len(group.volumes))[None]
-        yield _pool(group.name, group, everyone, len(gradients))
+def _pooled(group: Group) -> _Windows:
+    return _pool(group.name, group, np.arange(len(group.volumes))[None])
 
 
-def _parts(gradients: Gradients) -> Iterator[_Windows]:
+def _parts(group: Group, gradients: Gradients) -> Iterator[_Windows]:
     """Each direction with its nearest ones, and each volume alone."""
-    for group in volume_groups(gradients, pooled=False):
-        count = len(group.volumes)
-        vectors = gradients.bvecs[group.volumes]
-        order = np.argsort(-np.abs(vectors @ vectors.T), axis=1, kind="stable")
-        order[:, 0] = np.arange(count)
-        if not group.is_b0 and count >= 2 * NEAREST:
-            yield _pool(f"{group.name} neighbours", group, order[:, :NEAREST], len(gradients))
-        if count > 1:
-            yield _pool(f"{group.name} single", group, np.arange(count)[:, None], len(gradients))
+    count = len(group.volumes)
+    vectors = gradients.bvecs[group.volumes]
+    order = np.argsort(-np.abs(vectors @ vectors.T), axis=1, kind="stable")
+    order[:, 0] = np.arange(count)
+    if not group.is_b0 and count >= 2 * NEAREST:
+        yield _pool(f"{group.name} neighbours", group, order[:, :NEAREST])
+    if count > 1:
+        yield _pool(f"{group.name} single", group, np.arange(count)[:, None])
 
 
-def _pool(name: str, group: Group, members: np.ndarray, volumes: int) -> _Windows:
+def _pool(name: str, group: Group, members: np.ndarray) -> _Windows:
     windows, each = members.shape
-    weights = np.zeros((volumes, windows), np.float32)
-    weights[group.volumes[members].T, np.arange(windows)] = 1 / each
-    return _Windows(name, weights)
+    weights = np.zeros((len(group.volumes), windows), np.float32)
+    weights[members.T, np.arange(windows)] = 1 / each
+    return _Windows(name, group.volumes, weights)
 
 
 def _smooth(volume: np.ndarray) -> np.ndarray:

@@ -130,16 +130,16 @@ def residual(
     usable = mask & np.isfinite(sigma) & (sigma > 0) & alive
     if not usable.any():
         raise CannotMeasure("the noise's σ is zero or unknown everywhere in the mask")
-    noisy, standard = (in_mask(data, usable) for data in (raw, denoised))
-    bad = int((~np.isfinite(standard)).sum())
+    standard = in_mask(denoised, usable)  # and in place: it is as large as the brain's share
+    bad = sum(int((~np.isfinite(column)).sum()) for column in standard.T)
     if bad:
         raise InputError(f"The denoised image holds {bad} NaN or infinite values in the mask.")
-    for values in (noisy, standard):
-        values /= sigma[usable].astype(np.float32)[:, None]
-    reading = _likeliest(noisy, standard, coils)
-    for v in range(raw.shape[3]):  # in place: both are as large as the brain's share of a scan
+    noise = sigma[usable].astype(np.float32)
+    standard /= noise[:, None]
+    reading = _likeliest(raw, standard, usable, noise, coils)
+    for v in range(raw.shape[3]):
         value, sd = _expected(standard[:, v].copy(), reading, coils)
-        standard[:, v] = (noisy[:, v] - value) / sd
+        standard[:, v] = (raw[..., v][usable] / noise - value) / sd
     return Residual(standard, reading, usable)
 
 
@@ -151,20 +151,28 @@ def removed(
     volumes: Int[np.ndarray, "m"] | None = None,
 ) -> Float[np.ndarray, "n m"]:
     """r/σ with r = raw − denoised, of these volumes, all if none are named."""
-    found = in_mask(raw, where, volumes)
-    found -= in_mask(denoised, where, volumes)
-    found /= sigma[where].astype(np.float32)[:, None]
+    found, noise = in_mask(raw, where, volumes), sigma[where].astype(np.float32)
+    for column, v in zip(found.T, range(raw.shape[3]) if volumes is None else volumes, strict=True):
+        column -= denoised[..., v][where]
+        column /= noise
     return found
 
 
-def _likeliest(noisy: np.ndarray, clean: np.ndarray, coils: float | int) -> str:
-    """The reading under which the raw data are likeliest, from some voxels at low signal."""
-    low = clean < FLOOR_SNR
-    count = int(low.sum())
+def _likeliest(
+    raw: np.ndarray, clean: np.ndarray, where: np.ndarray, noise: np.ndarray, coils: float | int
+) -> str:
+    """The reading under which the raw data are likeliest, from some voxels at low signal.
+
+    ``clean`` (n, v) are the denoised values in σ at the n voxels ``where``, ``noise`` their σ.
+    """
+    count = sum(int((column < FLOOR_SNR).sum()) for column in clean.T)
     if not count:
         return "gaussian"
     some = slice(None, None, max(1, count // TOLD_BY))
-    a, d = noisy[some][low[some]], clean[some][low[some]]
+    low = clean[some] < FLOOR_SNR
+    few = noise[some]
+    noisy = np.stack([raw[..., v][where][some] / few for v in range(raw.shape[3])], 1)
+    a, d = noisy[low], clean[some][low]
     cost = {}
     for reading in READINGS:
         value, sd = _expected(d, reading, coils)
@@ -232,8 +240,14 @@ def _lag(products: np.ndarray) -> float | None:
     return float(together) / power if power > 0 else None
 
 
-def energy(standard: Float[np.ndarray, "n v"]) -> Energy:
-    """Mean square over volumes in each voxel, against its χ² law with v degrees of freedom."""
-    local = np.square(standard).mean(1, dtype=float)
-    limit = stats.chi2.ppf(SURE, standard.shape[1]) / standard.shape[1]
+def energy(
+    standard: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"] | None = None
+) -> Energy:
+    """Mean square over volumes in each voxel, against its χ² law with m degrees of freedom."""
+    chosen = np.arange(standard.shape[1]) if volumes is None else volumes
+    local = np.zeros(len(standard))
+    for v in chosen:
+        local += np.square(standard[:, v])
+    local /= len(chosen)
+    limit = stats.chi2.ppf(SURE, len(chosen)) / len(chosen)
     return Energy(float(local.mean()), float((local > limit).mean()))

@@ -189,8 +189,11 @@ def residual_findings(given: Given, found: Residual) -> Findings:
     plain = partial(removed, given.raw.data, given.denoised, given.sigma, found.mask)
     return Findings(
         {g.name: moments(plain(g.volumes), seed=given.seed) for g in groups},
-        {g.name: float(found.standard[:, g.volumes].mean(dtype=float)) for g in groups},
-        {g.name: energy(found.standard[:, g.volumes]) for g in groups},
+        {
+            g.name: float(np.mean([found.standard[:, v].mean(dtype=float) for v in g.volumes]))
+            for g in groups
+        },
+        {g.name: energy(found.standard, g.volumes) for g in groups},
         whiteness(found.standard, found.mask),
         structure,
         spots(found, gradients),

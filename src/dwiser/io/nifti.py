@@ -16,6 +16,7 @@ from nibabel.imageglobals import logger as nibabel_log
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.io.about import FilePath, about, refuse_special
 from dwiser.io.gradients import read_gradients
+from dwiser.io.gz import zipped
 from dwiser.io.names import ending, find_inputs
 from dwiser.io.voxels import read_voxels
 from dwiser.room import FLOAT32, mapped_room
@@ -127,7 +128,7 @@ def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan
     path : .nii or .nii.gz.
     like : its affine and header (q/sform codes, zooms, units, description) are kept.
     """
-    ending(path)
+    name = ending(path)
     stored = np.asarray(data).astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
     kind = nib.Nifti2Image if isinstance(like.header, nib.Nifti2Header) else nib.Nifti1Image
     with _quiet():
@@ -137,7 +138,11 @@ def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan
     header["cal_min"] = header["cal_max"] = 0  # a viewer's window for the raw intensities
     if data.ndim == MAP_NDIM:
         header.extensions.clear()  # they may describe volumes that a map does not have
-    image.to_filename(path)
+    if name.lower() == ".nii.gz":
+        with zipped(Path(path)) as file:
+            image.to_stream(file)
+    else:
+        image.to_filename(path)
 
 
 @contextmanager

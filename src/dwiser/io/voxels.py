@@ -3,7 +3,6 @@
 What is in memory at once is one volume in the file's own type, whatever the image's size.
 """
 
-import gzip
 import math
 import tempfile
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from dwiser.errors import InputError
+from dwiser.io.gz import unzipped
 from dwiser.io.names import ending
 from dwiser.room import FLOAT32, mapped_room
 
@@ -54,9 +54,9 @@ def read_voxels(
             raise InputError(DAMAGED) from error
     voxels = _empty(shape, kind, mapped)
     try:
-        opened = gzip.open if packed else open
+        name = Path(image.get_filename())
         with (
-            opened(image.get_filename(), "rb") as file,
+            unzipped(name) if packed else name.open("rb") as file,
             np.errstate(over="ignore", invalid="ignore"),
         ):
             file.seek(int(image.dataobj.offset))

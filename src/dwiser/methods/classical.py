@@ -68,7 +68,7 @@ class Classical:
         """
         need_directions(scan, self.name, self.least_directions)
         mask = object_mask(scan)
-        ground = Ground(mask, sigma_map(scan, mask))
+        ground = Ground(mask, sigma_map(scan, mask, threads=machine.threads))
         if self.divides_by_sigma and not ground.sigma[mask].any():
             warn_of_no_noise(self.name)
             found = Filtered(scan.data, dict.fromkeys(range(scan.shape[3]), "no noise found"))

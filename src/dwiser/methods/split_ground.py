@@ -28,7 +28,7 @@ PASSED = 0.3  # of the coordinates' noise passes the local estimates
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Ground:
     """A scan made ready, n voxels of a mask and its V volumes.
 
@@ -48,6 +48,11 @@ class Ground:
     groups: Groups
     alone: dict[int, str]
     found: dict[str, Any]
+
+    def take_y(self) -> Float[np.ndarray, "n v"]:
+        """y, given away: as large as the mask's share of the scan, it is not to be kept."""
+        y, self.y = self.y, np.empty((0, len(self.mean)), self.y.dtype)
+        return y
 
     @property
     def rank(self) -> int:
@@ -124,8 +129,9 @@ class Ground:
 
 
 def ground_of(
-    scan: Scan, seed: int, *, name: str, least: int, fewest_shared: int, coils: float | None
-) -> Ground | None:
+    scan: Scan, seed: int, *, name: str, least: int, fewest_shared: int, coils: float | None,
+    threads: int = 1,
+) -> Ground | None:  # fmt: skip
     """Mask, σ, channels, subspace and what stays out of it; None where there is no noise.
 
     Warns of volumes that stand apart, and where too few share a subspace.
@@ -135,8 +141,8 @@ def ground_of(
     found: dict[str, Any] = {}
     if scan.phase is not None:
         scan, found = real_scan(scan, scan.phase, mask)
-    channels = channels_of(scan, mask, coils)
-    sigma = sigma_map(scan, mask, coils=channels)
+    channels = channels_of(scan, mask, coils, threads=threads)
+    sigma = sigma_map(scan, mask, coils=channels, threads=threads)
     y = voxels_in(scan.data, mask)  # a copy: what follows works in place, for memory
     typical, mean = float(np.median(sigma[mask])), y.mean(0, dtype=np.float64)
     if typical <= NO_NOISE * mean.mean():

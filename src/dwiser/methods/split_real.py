@@ -42,8 +42,10 @@ def real_scan(
     return replace(scan, sigma=sigma), told
 
 
-def channels_of(scan: Scan, mask: Bool[np.ndarray, "x y z"], given: float | None) -> float:
+def channels_of(
+    scan: Scan, mask: Bool[np.ndarray, "x y z"], given: float | None, *, threads: int = 1
+) -> float:
     """Channels behind the magnitude: none for a real part, those given, or the background's."""
     if scan.signed:
         return NONE
-    return effective_coils(scan, mask) if given is None else given
+    return effective_coils(scan, mask, threads=threads) if given is None else given

@@ -92,7 +92,7 @@ class Splitq:
         InputError
             For fewer than 6 diffusion-weighted volumes.
         """
-        ground = self._prepare(scan, seed)
+        ground = self._prepare(scan, machine, seed)
         if ground is None:
             return as_it_is(scan, self.name)
         weights = self._learn(ground, machine, seed, watch)
@@ -106,7 +106,7 @@ class Splitq:
         InputError
             For a scan without noise, from which there is nothing to learn.
         """
-        ground = self._prepare(scan, seed)
+        ground = self._prepare(scan, machine, seed)
         if ground is None:
             raise InputError("No noise was found in the scan: there is nothing to learn from it.")
         return self._learn(ground, machine, seed, watch)
@@ -115,15 +115,15 @@ class Splitq:
         self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
     ) -> Denoised:
         """Apply weights learned before on the scan they were learned from."""
-        ground = self._prepare(scan, seed)
+        ground = self._prepare(scan, machine, seed)
         if ground is None:
             return as_it_is(scan, self.name)
         return self._restored(weights, ground, scan, machine, seed, watch)
 
-    def _prepare(self, scan: Scan, seed: int) -> Ground | None:
+    def _prepare(self, scan: Scan, machine: Machine, seed: int) -> Ground | None:
         return ground_of(
             scan, seed, name=self.name, least=self.least_directions,
-            fewest_shared=self.fewest_shared, coils=self.coils,
+            fewest_shared=self.fewest_shared, coils=self.coils, threads=machine.threads,
         )  # fmt: skip
 
     def _learn(self, ground: Ground, machine: Machine, seed: int, watch: Watch) -> Weights:
@@ -172,6 +172,7 @@ class Splitq:
             clean = partial(self._clean, weights.state["stacking"], machine=machine)
             variance = estimate_variance(clean, found, dwi, ground, seed)
         share = self._return(found, ground, scan) if self.give_back else None
+        ground.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
         errors = None if variance is None else Errors(variance, share)
         del share
@@ -221,9 +222,9 @@ class Splitq:
     ) -> Float[np.ndarray, "n v"]:
         """Put back into ``found`` what noise does not explain; the share that went back.
 
-        The ground's y becomes the standardised residual: it is needed no longer, and large.
+        The ground's y becomes the standardised residual, and is gone.
         """
-        residual = ground.y
+        residual = ground.take_y()
         residual -= found
         for v in range(residual.shape[1]):
             residual[:, v] /= ground.spread_of(found[:, v], v)

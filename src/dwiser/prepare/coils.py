@@ -29,7 +29,7 @@ ROUNDS = 2  # of σ and channels in turn
 _COILS = np.geomspace(0.5, HIGHEST, 300)
 
 
-def effective_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"]) -> float:
+def effective_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"], *, threads: int = 1) -> float:
     """The number of channels that the noise behaves like; 1 where nothing tells.
 
     The background tells, unless the scanner zeroed it or ghosts or filters are in it. Else what
@@ -39,10 +39,10 @@ def effective_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"]) -> float:
     outside &= _alive(scan)
     if outside.sum() >= FEWEST:
         return noise_channels(some_voxels(scan, outside)) or 1.0
-    return _fluid_coils(scan, mask) or 1.0
+    return _fluid_coils(scan, mask, threads) or 1.0
 
 
-def _fluid_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"]) -> float | None:
+def _fluid_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"], threads: int) -> float | None:
     """From the moments of the object's darkest voxels; other volumes chose them."""
     top = shells(scan.gradients)[-1]
     chosen_by, used = top.volumes[::2], top.volumes[1::2]
@@ -53,7 +53,7 @@ def _fluid_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"]) -> float | None:
     places, found = np.argwhere(alive), 1.0
     mean = sum(scan.data[..., v][alive] for v in chosen_by) / len(chosen_by)
     for _ in range(ROUNDS):
-        sigma = sigma_map(scan, mask, coils=found)[alive]
+        sigma = sigma_map(scan, mask, coils=found, threads=threads)[alive]
         if not (sigma > 0).all():
             return None
         darkest = np.argpartition(mean / sigma, dark)[:dark]

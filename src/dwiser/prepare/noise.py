@@ -4,6 +4,7 @@ Sources: Veraart et al. 2016 (10.1016/j.neuroimage.2016.08.016) for the estimato
 patch; Koay & Basser 2006 (10.1016/j.jmr.2006.01.016) for magnitude's correction.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
@@ -68,7 +69,11 @@ def marchenko_pastur(
 
 
 def noise_patches(
-    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"], coils: float | int = 1
+    data: Float[np.ndarray, "x y z v"],
+    mask: Bool[np.ndarray, "x y z"],
+    coils: float | int = 1,
+    *,
+    threads: int = 1,
 ) -> NoisePatches:
     """σ on a coarse grid of patches inside the mask; patches mostly outside are left out."""
     size = tuple(min(2 * RADIUS + 1, n) for n in mask.shape)
@@ -86,12 +91,16 @@ def noise_patches(
     enough = voxels.mean(1) >= FILLED
     spaced, voxels = spaced[enough], voxels[enough]
     sigma, trust = np.empty(len(spaced)), np.empty(len(spaced))
-    for lo in range(0, len(spaced), BATCH):
+
+    def work(lo: int) -> None:
         part = slice(lo, lo + BATCH)
         patch = windows[tuple(spaced[part].T)].reshape(len(spaced[part]), data.shape[3], -1)
-        with threadpool_limits(1, "blas"):  # many small problems: threads only fight over them
-            found = _patch_sigma(patch.transpose(0, 2, 1), voxels[part], size, coils)
-            sigma[part], trust[part] = found
+        found = _patch_sigma(patch.transpose(0, 2, 1), voxels[part], size, coils)
+        sigma[part], trust[part] = found
+
+    # many small problems: BLAS's own threads only fight over them
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(0, len(spaced), BATCH)))
     return NoisePatches(spaced + np.array(size) // 2, sigma, trust)
 
 
@@ -117,7 +126,8 @@ def _patch_sigma(
         rows = np.full(int(same.sum()), max(count, v), float)
         variance[same] = marchenko_pastur(eigenvalues[same][:, -m:], rows)
     whole = x.sum(1)[:, None] / n[:, None, None]
-    sums, counts = (_pieces(part, size) for part in (x, voxels[..., None].astype(float)))
+    pieces = _pieces(size)
+    sums, counts = pieces @ x, (voxels @ pieces.T)[..., None]
     apart = np.where(counts > 0, sums / counts.clip(1) - whole, 0)
     fewer = np.where(counts > 0, 1 / counts.clip(1) - 1 / n[:, None, None], 0)
     by_noise = variance * fewer.mean((1, 2))
@@ -127,17 +137,18 @@ def _patch_sigma(
     return sigma, (variance / np.square(sigma).clip(1e-30)) ** TRUST
 
 
-def _pieces(x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Sums over a patch's corner pieces: (g, n, v) to (g, p, v).
+def _pieces(size: tuple[int, ...]) -> Float[np.ndarray, "p n"]:
+    """1 at the voxels of each of a patch's corner pieces, 0 elsewhere: a row each.
 
     A patch's own mean will not do: half fluid and half brain, no voxel has that signal, and the
     variance of its noise is not the voxels' mean variance. (Nor will noisy means: at the floor
     any spread looks like signal, so that of the noise is taken off the pieces'.)
     """
-    box = x.reshape(len(x), *size, -1)
-    starts = [sorted({0, max(0, n - PIECE)}) for n in size]
-    pieces = product(*([slice(a, a + PIECE) for a in along] for along in starts))
-    return np.stack([box[:, i, j, k].sum((1, 2, 3)) for i, j, k in pieces], 1)
+    starts = list(product(*(sorted({0, max(0, n - PIECE)}) for n in size)))
+    rows = np.zeros((len(starts), *size))
+    for row, (i, j, k) in zip(rows, starts, strict=True):
+        row[i : i + PIECE, j : j + PIECE, k : k + PIECE] = 1
+    return rows.reshape(len(rows), -1)
 
 
 def smooth_map(
@@ -165,7 +176,7 @@ def smooth_map(
 
 
 def sigma_map(
-    scan: Scan, mask: Bool[np.ndarray, "x y z"], coils: float | int = 1
+    scan: Scan, mask: Bool[np.ndarray, "x y z"], coils: float | int = 1, *, threads: int = 1
 ) -> Float[np.ndarray, "x y z"]:
     """sd of the noise at every voxel, in the data's units; the scan's own map if it has one.
 
@@ -173,7 +184,7 @@ def sigma_map(
     """
     if scan.sigma is not None:
         return scan.sigma.astype(np.float32)
-    patches = noise_patches(scan.data, mask, coils)
+    patches = noise_patches(scan.data, mask, coils, threads=threads)
     if not (patches.sigma > 0).any():
         return np.zeros(mask.shape, np.float32)
     return smooth_map(patches, mask, scan.voxel_size)

@@ -16,7 +16,7 @@ from dwiser.room import FLOAT32, is_mapped
 from dwiser.run.fits import BASE
 from dwiser.scan import Scan
 
-HELD = 4  # arrays of the mask's voxels in all volumes, at most at once: the residual twice, tests
+HELD = 3  # arrays of the mask's voxels in all volumes, at most at once: the residual, what tests it
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,14 @@ def test_a_spatially_varying_rician_sigma_is_recovered() -> None:
     assert np.percentile(np.abs(found - 1), 90) < 0.2
 
 
+def test_sigma_is_the_same_on_any_number_of_threads() -> None:
+    s = phantom(shape=(34, 36, 24), shells=((1000.0, 12),), n_b0=2, snr=15)
+    one, three = (noise_patches(s.scan.data, s.mask, threads=n) for n in (1, 3))
+    assert len(one.sigma) > 256  # more than a batch
+    np.testing.assert_array_equal(one.sigma, three.sigma)
+    np.testing.assert_array_equal(one.trust, three.trust)
+
+
 def test_half_fluid_half_brain_is_no_tissue_of_half_their_signal() -> None:
     """σ by pieces errs less where a patch's own mean signal, which no voxel has, misleads."""
     theta = np.zeros((20, 20, 20, 40))
