@@ -58,10 +58,10 @@ def test_where_no_signal_may_explain_a_mean_the_interval_reaches_down_to_none() 
 def test_what_was_given_back_brings_its_noise() -> None:
     share = np.zeros((MASK.sum(), 2), np.float32)
     share[:, 1] = 1
-    errors = Errors(np.full(MASK.sum(), 0.04, np.float32), share)
+    errors = Errors(np.full(MASK.sum(), 0.04, np.float32), np.array([0.7, 1.0]), share)
     for v in range(2):
         errors.add(v, lambda sd: 10 * sd)
-    np.testing.assert_allclose(errors.sd(MASK), 10 * np.sqrt((0.04 + 1) / 2), rtol=1e-5)
+    np.testing.assert_allclose(errors.sd(MASK), 10 * np.sqrt((0.49 * 0.04 + 1) / 2), rtol=1e-5)
 
 
 def test_far_from_the_floor_the_signal_is_as_unsure_as_the_mean_and_at_it_less_sure() -> None:

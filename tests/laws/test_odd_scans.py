@@ -117,4 +117,4 @@ def test_units_do_not_matter(factor) -> None:
         scaled = denoise(
             replace(given, data=given.data * np.float32(factor)), "splitq", threads=1
         ).data
-    np.testing.assert_allclose(scaled / factor, plain, rtol=1e-3, atol=0.05)
+    np.testing.assert_allclose(scaled / factor, plain, rtol=1e-3, atol=0.1)  # steep at the floor

@@ -22,19 +22,20 @@ def estimate_variance(
     ground: Ground,
     seed: int,
 ) -> Float[np.ndarray, "n"]:
-    """Expected squared error of ``volumes`` in σ²: denoised once more, with a probe added.
+    """Expected squared error of ``volumes`` over (σ·scale)²: denoised once more, with a probe.
 
     ``found`` is what ``clean`` makes of the ground itself.
     """
     probe = np.stack(
         [signs(stream(seed, "probe", v), len(found)) for v in range(found.shape[1])], 1
     )
-    noise, step = np.float32(ground.noise), np.float32(STEP * ground.noise**0.5)
+    noise, scale = np.float32(ground.noise), ground.scale.astype(np.float32)
+    step = np.float32(STEP * ground.noise**0.5) * scale
     change = clean(replace(ground, y=ground.y + step * probe)) - found
     change /= step
     removed = np.zeros(len(found), np.float32)
     for v in volumes:
-        removed += np.square(ground.y[:, v] - found[:, v])
+        removed += np.square((ground.y[:, v] - found[:, v]) / scale[v])
     removed /= noise * len(volumes)
     variance = posterior_variance(change[:, volumes], probe[:, volumes], removed, ground.mask)
     return noise * variance

@@ -14,7 +14,7 @@ from dwiser.prepare.apart import standing_apart
 from dwiser.prepare.floor import signal_power
 from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.moments import magnitude_sd
-from dwiser.prepare.noise import sigma_map
+from dwiser.prepare.noise import noise_by_volume, sigma_map
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, left_out, second_moment
 from dwiser.room import own_copy
@@ -35,6 +35,7 @@ class Ground:
     Parameters
     ----------
     y : (n, V) float32, (x − mean)/σ. mean : (V,) over the mask, in the data's units.
+    scale : (V,) sd of each volume's noise, in σ; the subspace is that of y/scale.
     subspace : what the volumes have in common; None where too few share anything.
     alone : {volume: why it is a channel of its own}. found : of the phase, if there is one.
     """
@@ -44,6 +45,7 @@ class Ground:
     coils: float
     y: Float[np.ndarray, "n v"]
     mean: Float[np.ndarray, "v"]
+    scale: Float[np.ndarray, "v"]
     subspace: Subspace | None
     groups: Groups
     alone: dict[int, str]
@@ -60,7 +62,7 @@ class Ground:
 
     @property
     def noise(self) -> float:
-        """The variance of the noise in every channel, in σ²."""
+        """The variance of the noise in every channel; near 1."""
         return 1.0 if self.subspace is None else self.subspace.noise
 
     @property
@@ -100,7 +102,7 @@ class Ground:
             rank, volumes = self.rank, self.subspace.volumes
             matrix[volumes, :rank], root[:rank, :rank] = self.subspace.coordinates(seen)
         matrix[self.lone, np.arange(self.rank, width)] = self.noise**0.5
-        return matrix, root
+        return matrix / self.scale[:, None], root
 
     @property
     def back(self) -> Float[np.ndarray, "c v"]:
@@ -109,7 +111,7 @@ class Ground:
         if self.subspace is not None:
             matrix[: self.rank, self.subspace.volumes] = self.subspace.components.T
         matrix[np.arange(self.rank, len(matrix)), self.lone] = self.noise**-0.5
-        return matrix
+        return matrix * self.scale
 
     def record(self) -> dict[str, Any]:
         """What was found, for the sidecar."""
@@ -152,7 +154,8 @@ def ground_of(
     for v, centre in enumerate(mean.astype(np.float32)):
         y[:, v] -= centre
         y[:, v] /= noise
-    covariance = second_moment(y)
+    scale = noise_by_volume(scan, mask, sigma, channels)
+    covariance = second_moment(y) / np.outer(scale, scale)
     groups, alone = _shared(covariance, len(y), scan.gradients, fewest_shared)
     subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None
     why = _unfit(subspace, covariance, bool(groups), fewest_shared)
@@ -164,7 +167,7 @@ def ground_of(
             DwiserWarning,
             stacklevel=4,
         )
-    return Ground(mask, sigma, channels, y, mean, subspace, groups, alone, found)
+    return Ground(mask, sigma, channels, y, mean, scale, subspace, groups, alone, found)
 
 
 def _unfit(

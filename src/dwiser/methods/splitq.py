@@ -134,7 +134,8 @@ class Splitq:
         rank, volumes = ground.subspace.rank, ground.subspace.volumes
         part, trusted = inner_slices(ground.mask, self.learned_on)
         here = part[ground.mask]
-        y = torch.from_numpy(ground.y[here][:, volumes]).to(machine.device)
+        seen_here = ground.y[here][:, volumes] / ground.scale[volumes].astype(np.float32)
+        y = torch.from_numpy(seen_here).to(machine.device)
         inner = torch.from_numpy(np.flatnonzero(trusted[part])).to(machine.device)
         local = LocalEstimates(Grid.of(part, machine.device), ground.noise, machine.threads)
         stacking = Stacking(len(NAMES), rank)
@@ -174,7 +175,7 @@ class Splitq:
         share = self._return(found, ground, scan) if self.give_back else None
         ground.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
-        errors = None if variance is None else Errors(variance, share)
+        errors = None if variance is None else Errors(variance, ground.scale, share)
         del share
         give_memory_back()
         data = own_copy(scan.data)

@@ -58,11 +58,13 @@ class Errors:
 
     Parameters
     ----------
-    estimate : (n,) variance of the estimate's error, in σ².
+    estimate : (n,) variance of the estimate's error, a typical volume's over its noise's.
+    scale : (V,) sd of each volume's noise, in σ.
     share : (n, V) of the raw residual that was given back, None where nothing was.
     """
 
     estimate: Float[np.ndarray, "n"]
+    scale: Float[np.ndarray, "v"]
     share: Float[np.ndarray, "n v"] | None
 
     def __post_init__(self) -> None:
@@ -71,7 +73,8 @@ class Errors:
     def add(self, volume: int, sd: Callable[[np.ndarray], np.ndarray]) -> None:
         """One volume; ``sd`` turns the estimate's error in σ into the signal's in its units."""
         back = 0.0 if self.share is None else self.share[:, volume]
-        self.square += sd(np.sqrt((1 - back) ** 2 * self.estimate + back**2)) ** 2
+        own = np.sqrt((1 - back) ** 2 * self.estimate + back**2)
+        self.square += sd(np.float32(self.scale[volume]) * own) ** 2
         self.volumes += 1
 
     def sd(self, mask: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:

@@ -14,7 +14,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 from threadpoolctl import threadpool_limits
 
-from dwiser.prepare.moments import koay
+from dwiser.prepare.moments import koay, variance_by_mean
+from dwiser.prepare.shells import shells
 from dwiser.prepare.smooth import sd_in_voxels
 from dwiser.scan import Scan
 
@@ -188,3 +189,29 @@ def sigma_map(
     if not (patches.sigma > 0).any():
         return np.zeros(mask.shape, np.float32)
     return smooth_map(patches, mask, scan.voxel_size)
+
+
+def noise_by_volume(
+    scan: Scan,
+    mask: Bool[np.ndarray, "x y z"],
+    sigma: Float[np.ndarray, "x y z"],
+    coils: float | int = 1,
+) -> Float[np.ndarray, "v"]:
+    """sd of each volume's magnitudes over σ: 1 where the signal is strong, 0.655 at Rice's floor.
+
+    Root mean square over the mask, from the mean of the volume's shell.
+
+    Notes
+    -----
+    Volumes of unlike noise look like signal to a covariance: where half of a scan is at the
+    floor, the other half's noise exceeds the spectrum's edge, component by component.
+    """
+    found, noise = np.ones(scan.shape[3]), sigma[mask]
+    for shell in shells(scan.gradients):
+        mean = np.zeros(len(noise), np.float32)
+        for v in shell.volumes:
+            mean += scan.data[..., v][mask]
+        mean /= np.maximum(noise * np.float32(len(shell.volumes)), np.float32(1e-12))
+        variance = variance_by_mean(coils).at(mean)[0]
+        found[shell.volumes] = np.sqrt(variance.mean(dtype=float))
+    return found

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from dwiser.prepare.moments import koay, magnitude_moments, magnitude_sd
-from dwiser.prepare.noise import marchenko_pastur, noise_patches, sigma_map
-from dwiser.scan import Scan
+from dwiser.prepare.noise import (
+    marchenko_pastur,
+    noise_by_volume,
+    noise_patches,
+    sigma_map,
+)
+from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
 from dwiser.simulate import phantom
 
@@ -92,3 +97,21 @@ def test_a_given_map_is_used_and_a_noiseless_scan_is_told() -> None:
     known = np.full(s.mask.shape, 7.0, np.float32)
     told = Scan(s.scan.data, s.scan.affine, s.scan.gradients, sigma=known)
     np.testing.assert_array_equal(sigma_map(told, s.mask), known)
+
+
+@pytest.mark.parametrize("coils", [1, 4])
+def test_each_volume_has_the_noise_of_its_own_signal(coils: int) -> None:
+    """Half of the volumes show strong signal, half the floor: sd 1 and less, as measured there."""
+    theta = np.repeat([30.0, 0.0], 48)
+    shape = (12, 12, 4, len(theta))
+    noise = stream(coils, "volumes").standard_normal((2 * coils, *shape), np.float32)
+    noise[0] += theta
+    data = 5 * np.sqrt(np.square(noise).sum(0))
+    bvecs = stream(1, "bvecs").standard_normal((len(theta), 3))
+    bvecs /= np.linalg.norm(bvecs, axis=1, keepdims=True)
+    scan = Scan(data, np.eye(4), Gradients(np.repeat([1000.0, 3000.0], 48), bvecs))
+    mask, sigma = np.ones(shape[:3], bool), np.full(shape[:3], 5.0, np.float32)
+    found = noise_by_volume(scan, mask, sigma, coils)
+    measured = (data.std((0, 1, 2)) / 5).reshape(2, 48).mean(1)
+    np.testing.assert_allclose(found[[0, -1]], measured, rtol=0.04)
+    assert found[-1] < 0.72

@@ -1,0 +1,44 @@
+"""Volumes whose noise differs, as it does at a magnitude's floor, share no more for it."""
+
+import numpy as np
+import pytest
+
+from dwiser.methods.split_ground import ground_of
+from dwiser.scan import Gradients, Scan
+from dwiser.seeds import stream
+
+SHAPE, EACH = (24, 24, 12), 16
+
+
+@pytest.fixture(scope="module")
+def fluid() -> Scan:
+    """Free water: repeats at b = 0, 700 and 3000, where nothing is left but the floor."""
+    rng = stream(0, "fluid")
+    bvals = np.repeat([0.0, 700.0, 3000.0], EACH)
+    theta = 40 * np.exp(-3e-3 * bvals) * (1 + 0.2 * rng.random((*SHAPE, 1)))
+    noise = rng.standard_normal((2, *theta.shape))
+    bvecs = rng.standard_normal((len(bvals), 3))
+    bvecs /= np.linalg.norm(bvecs, axis=1, keepdims=True)
+    data = (8 * np.hypot(theta + noise[0], noise[1])).astype(np.float32)
+    sigma = np.full(SHAPE, 8.0, np.float32)
+    table = Gradients(bvals, np.where(bvals[:, None] > 0, bvecs, 0))
+    return Scan(data, np.eye(4), table, mask=np.ones(SHAPE, bool), sigma=sigma)
+
+
+def test_noise_that_differs_is_no_component(fluid: Scan) -> None:
+    ground = ground_of(fluid, 0, name="splitq", least=6, fewest_shared=10, coils=1.0)
+    assert ground is not None
+    assert ground.rank <= 2  # one signal for all, of which the floor makes two
+    assert ground.noise == pytest.approx(1.0, abs=0.12)  # 0.44 if volumes were taken for alike
+    np.testing.assert_allclose(ground.scale[[0, -1]], [1.0, 0.66], atol=0.03)
+
+
+def test_what_goes_into_channels_comes_back(fluid: Scan) -> None:
+    """A signal of the subspace is the same after ``into`` and ``back``, in units of σ."""
+    ground = ground_of(fluid, 0, name="splitq", least=6, fewest_shared=10, coils=1.0)
+    assert ground is not None
+    assert ground.subspace is not None
+    matrix, root = ground.into(np.ones(len(ground.mean), bool))
+    weights = stream(1, "weights").standard_normal((5, ground.rank))
+    y = weights @ ground.subspace.components.T * ground.scale
+    np.testing.assert_allclose(y @ matrix @ root @ ground.back, y, atol=1e-8)
