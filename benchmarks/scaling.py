@@ -122,6 +122,8 @@ def main() -> None:
     elif asked.wide:
         size, row = "wide", measured(asked.method, WIDE, WIDE_SHELLS, threads=2)
     elif asked.real:
+        if not (Path(os.environ.get("DWISER_DATA", "")) / asked.real / "dwi.nii.gz").is_file():
+            parser.error(f"DWISER_DATA holds no {asked.real}/dwi.nii.gz")
         size, row = "real", real(asked.method, asked.real)
     if row is not None:
         print(row)

@@ -1,4 +1,4 @@
-"""Fill the pages on splitq, Di-Fusion, memory and clusters with the tables of benchmarks/results/.
+"""Fill the pages on splitq, Di-Fusion, truth, memory and clusters with the tables of benchmarks/results/.
 
 ``python scripts/measured.py [--check]``: what lies between ``<!-- measured: NAME -->`` and
 ``<!-- end -->`` is written anew from NAME.json; ``--check`` writes nothing and ends with 1 if a
@@ -17,7 +17,10 @@ from pages import write_or_check
 
 HOME = Path(__file__).parent.parent
 RESULTS = HOME / "benchmarks" / "results"
-NAMES = ("explanation/splitq", "explanation/difusion", "how-to/memory", "how-to/cluster")
+NAMES = (
+    "explanation/splitq", "explanation/difusion", "explanation/truth", "how-to/memory",
+    "how-to/cluster",
+)  # fmt: skip
 PAGES = tuple(HOME / "docs" / f"{name}.md" for name in NAMES)
 BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Told = dict[str, Any]
@@ -143,6 +146,16 @@ def real_peers(told: Told) -> str:
     return table(heads, rows)
 
 
+def recorrupted(told: Told) -> str:
+    """Each volume's error against its own signal, by shell."""
+    text = ""
+    for name, rows in told["phantoms"].items():
+        heads = ["method", *next(iter(rows.values()))]
+        cells = ([f"`{m}`", *(f"{c['error']:.3f}" for c in r.values())] for m, r in rows.items())
+        text += f"\n{name}:\n\n" + table(heads, cells)
+    return text.lstrip()
+
+
 def steps(told: Told) -> str:
     """Errors and sharpness against the number of evaluations from the same weights."""
     rows = told["rows"]
@@ -239,7 +252,7 @@ FILLED: dict[str, Callable[[Told], str]] = {
     "peers_rician": peers, "peers_nc-chi": peers,
     "cohort_throughput": throughput, "cohort_overhead": overhead,
     "cohort_overhead_brain": overhead, "cohort_simulated": simulated,
-    "real_peers": real_peers, "steps_phantom": steps, "steps_real": steps,
+    "real_peers": real_peers, "recorrupted": recorrupted, "steps_phantom": steps, "steps_real": steps,
     "steps_phantom_splitnet": steps, "steps_real_splitnet": steps, "budgets": budgets,
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from dwiser.cohort.here import broken
 from dwiser.cohort.job import Job
 from dwiser.cohort.outcome import Outcome
 from dwiser.errors import DwiserError
+from dwiser.machine import one_heap
 
 Work = Callable[[Job], Outcome]
 
@@ -40,6 +41,7 @@ class OneScanEach(WorkerPlugin):
     name = "dwiser"
 
     async def setup(self, worker: Worker) -> None:
+        one_heap()
         memory = worker.memory_manager
         memory.memory_target_fraction = False
         memory.memory_spill_fraction = False

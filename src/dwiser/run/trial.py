@@ -25,6 +25,7 @@ from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.snr import Repeatability, repeatability
 from dwiser.evaluate.tensor import fit_tensor, pick
 from dwiser.io import load, read_on_grid
+from dwiser.machine import one_heap
 from dwiser.prepare.moments import expected_magnitude
 from dwiser.run.corridor import denoise, denoise_file
 from dwiser.run.given import with_maps
@@ -66,7 +67,7 @@ class Trial:
 
 def tried(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
     """Run one trial in a fresh process; whatever goes wrong there becomes its ``error``."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), one_heap) as pool:
         try:
             return pool.submit(_trial, variant, request, plan).result()
         except BrokenProcessPool:
