@@ -4,7 +4,8 @@
 file in a process of its own, one thread, on phantoms at b0 SNR 20, four sizes each. The slope is
 that of log CPU seconds against log size: 1 is linear. ``--large`` is a brain of 1.25 mm with 130
 volumes on its own: the usual one with each voxel split in eight, and Rician noise. ``--wide`` is
-81×106×76 with 150 volumes, on two threads: what a GPU would be asked for. ``--real`` is a whole
+81×106×76 with 150 volumes, on two threads: what a GPU is asked for (where there is one it is used,
+and the record is named after it). ``--real`` is a whole
 real scan of ``DWISER_DATA``, without a mask, as a user would call it. Memory is the highest
 resident set over the size of the scan in float32.
 """
@@ -20,6 +21,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import torch
 from peers import command, timed
 from record import save
 
@@ -115,7 +117,8 @@ def main() -> None:
     parser.add_argument("--real", metavar="NAME", help="only a real scan of DWISER_DATA")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
-    name = f"scaling_{asked.method}"
+    on_gpu = asked.method != "dwidenoise" and torch.cuda.is_available()
+    name = f"scaling_{asked.method}{'_cuda' if on_gpu else ''}"
     row = None
     if asked.large:
         size, row = "large", large(asked.method)

@@ -1,4 +1,4 @@
-"""Fill the pages on splitq, Di-Fusion, truth, memory and clusters with the tables of benchmarks/results/.
+"""Fill the pages on methods, truth, memory and clusters with the tables of benchmarks/results/.
 
 ``python scripts/measured.py [--check]``: what lies between ``<!-- measured: NAME -->`` and
 ``<!-- end -->`` is written anew from NAME.json; ``--check`` writes nothing and ends with 1 if a
@@ -146,6 +146,32 @@ def real_peers(told: Told) -> str:
     return table(heads, rows)
 
 
+def truth_table(told: Told) -> str:
+    """Errors on a head whose truth is known, a row a noise level and method."""
+    every = [(part["b0_snr"], row) for part in told["table"] for row in part["rows"]]
+    heads = ["b0 SNR", "method", *every[0][1]["shown"], "verdict", "CPU s"]
+    return table(heads, (
+        [f"{snr:g}", f"`{r['method']}`", *map(_figure, r["shown"].values()),
+         r["verdict"]["level"], r["cpu_seconds"]]
+        for snr, r in every
+    ))  # fmt: skip
+
+
+def repeats(told: Told) -> str:
+    """Excess over the noise against the other half of a scanner's repeats, by shell."""
+    text = ""
+    for name in ("oil_phantom", "water_phantom"):
+        rows = {m: r[name] for m, r in told["methods"].items()}
+        keys = list(next(iter(rows.values()))["scores"])
+        cells = (
+            [f"`{m}`", *(f"{r['scores'][k]['excess']:.3f}" for k in keys),
+             "/".join(v["level"] for v in r["verdicts"]), r["cpu_seconds"]]
+            for m, r in rows.items()
+        )  # fmt: skip
+        text += f"\n{name}:\n\n" + table(["method", *keys, "verdict", "CPU s"], cells)
+    return text.lstrip()
+
+
 def recorrupted(told: Told) -> str:
     """Each volume's error against its own signal, by shell."""
     text = ""
@@ -252,7 +278,9 @@ FILLED: dict[str, Callable[[Told], str]] = {
     "peers_rician": peers, "peers_nc-chi": peers,
     "cohort_throughput": throughput, "cohort_overhead": overhead,
     "cohort_overhead_brain": overhead, "cohort_simulated": simulated,
-    "real_peers": real_peers, "recorrupted": recorrupted, "steps_phantom": steps, "steps_real": steps,
+    "truth_table_splitq": truth_table, "repeats_splitq": repeats,
+    "real_peers": real_peers, "recorrupted": recorrupted,
+    "steps_phantom": steps, "steps_real": steps,
     "steps_phantom_splitnet": steps, "steps_real_splitnet": steps, "budgets": budgets,
 }  # fmt: skip
 
