@@ -185,10 +185,11 @@ def residual_findings(given: Given, found: Residual) -> Findings:
         structure = anatomy(found, seen, second)
     except CannotMeasure:
         structure = None
-    give_memory_back()
     plain = partial(removed, given.raw.data, given.denoised, given.sigma, found.mask)
+    of_group = {g.name: moments(plain(g.volumes), seed=given.seed) for g in groups}
+    give_memory_back()
     return Findings(
-        {g.name: moments(plain(g.volumes), seed=given.seed) for g in groups},
+        of_group,
         {
             g.name: float(np.mean([found.standard[:, v].mean(dtype=float) for v in g.volumes]))
             for g in groups
