@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dwiser.prepare import local_pca as module
 from dwiser.prepare.grid import Grid, cross, cube, neighbour_mean
 from dwiser.prepare.local_pca import _eigh, _patches, local_pca, shrinkage
 from dwiser.seeds import stream
@@ -137,3 +138,24 @@ def test_where_single_precision_gives_up_double_is_taken(monkeypatch: pytest.Mon
     variance, axes = _eigh(gram)
     assert variance.dtype == axes.dtype == torch.float32
     np.testing.assert_allclose(variance, np.array([[1.0], [2.0], [3.0]]) * np.ones(4), rtol=1e-6)
+
+
+def test_shared_patches_keep_torch_from_threads_of_its_own(monkeypatch) -> None:
+    """Two threads that each start two more took half as long again on two cores."""
+    seen = []
+    summed = module._summed
+
+    def watched(*given):
+        seen.append(torch.get_num_threads())
+        return summed(*given)
+
+    monkeypatch.setattr(module, "_summed", watched)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        mask = np.ones((8, 8, 4), bool)
+        local_pca(torch.zeros(256, 3), Grid.of(mask), cube(1), 1.0, threads=2)
+        assert seen == [1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
