@@ -30,7 +30,7 @@ import numpy as np
 from record import recorded, save
 
 from dwiser.io import load, save_volume, write_bvals, write_bvecs
-from dwiser.machine import GIB
+from dwiser.machine import GIB, one_heap
 from dwiser.methods.registry import METHODS
 from dwiser.room import mapped_room
 from dwiser.run import denoise
@@ -228,6 +228,7 @@ def main() -> None:
     parser.add_argument("--files", default=FILES, help="which of the large scan's")
     parser.add_argument("--large", action="store_true", help="a scan larger than the memory")
     asked = parser.parse_args()
+    one_heap()  # as the command does
     if asked.large:
         large_scan(asked.methods.split(","), asked.files.split(","))
         return

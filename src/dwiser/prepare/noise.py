@@ -99,9 +99,14 @@ def noise_patches(
         found = _patch_sigma(patch.transpose(0, 2, 1), voxels[part], size, coils)
         sigma[part], trust[part] = found
 
-    # many small problems: BLAS's own threads only fight over them
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(0, len(spaced), BATCH)))
+    batches = range(0, len(spaced), BATCH)
+    with threadpool_limits(1, "blas"):  # many small problems: its own threads only fight over them
+        if threads == 1:  # a thread of its own would keep the memory that it freed
+            for lo in batches:
+                work(lo)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(work, batches))
     return NoisePatches(spaced + np.array(size) // 2, sigma, trust)
 
 
