@@ -43,7 +43,7 @@ from dwiser.simulate import phantom
 EVERY = 0.02  # seconds between looks
 SEED = 360
 BRAIN, DIRECTIONS, B0S = (48, 48, 24), 60, 6
-SIZES = (1, 2)  # times as many slices
+SIZES = (2, 4)  # times as many slices
 SLOW = ("nlmeans", "ascm", "mppca")  # a mask of a few thousand voxels
 LARGE, INNER = (176, 176, 80), (32, 36, 30)  # the field of view, and the object in it
 LIMIT = 0.58  # GiB, of a scan of 0.61
