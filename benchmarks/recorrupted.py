@@ -11,16 +11,13 @@ mean squared difference less σ²(1 + 1/τ²) is the squared error of that very 
 at √(1 + τ²) times the noise. That asks for additive noise: shells near the floor are left out.
 """
 
-import argparse
-import os
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from record import save
-from repeats import PHANTOMS, Apply, Phantom, method, read
+from repeats import Apply, Phantom, asked
 from rich.console import Console
 from rich.table import Table
 
@@ -71,23 +68,14 @@ def measure(phantom: Phantom, apply: Apply, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", nargs="?", default=os.environ.get("DWISER_DATA"), type=Path)
-    parser.add_argument("--methods", default=METHODS)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
-    if args.folder is None:
-        parser.error("name the folder with the phantoms, or set DWISER_DATA")
+    args, methods, phantoms = asked(__doc__, METHODS, "recorrupted")
     warnings.simplefilter("ignore", DwiserWarning)
     found: dict[str, Any] = {}
-    for name in PHANTOMS:
-        phantom = read(args.folder, name)
-        found[name] = {}
-        for label in args.methods.split(","):
-            found[name][label] = measure(phantom, method(label, args), args.seed)
-            print(name, label, found[name][label], flush=True)
+    for phantom in phantoms:
+        rows = found[phantom.name] = {}
+        for label, apply in methods.items():
+            rows[label] = measure(phantom, apply, args.seed)
+            print(phantom.name, label, rows[label], flush=True)
     console = Console(width=120)
     for name, rows in found.items():
         keys = list(next(iter(rows.values())))
@@ -96,7 +84,7 @@ def main() -> None:
             table.add_row(label, *(f"{row[k]['error']:.3f}" for k in keys))
         console.print(table)
     figures = {"units": "σ²", "tau": TAU, "draws": DRAWS, "phantoms": found}
-    print(save("recorrupted", args.seed, figures))
+    print(save(args.name, args.seed, figures))
 
 
 if __name__ == "__main__":

@@ -174,22 +174,29 @@ def show(console: Console, results: dict[str, Any]) -> None:
     console.print(table)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def asked(
+    about: str, methods: str, name: str
+) -> tuple[argparse.Namespace, dict[str, Apply], list[Phantom]]:
+    """The command line of a benchmark of these phantoms, its methods and the phantoms."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("folder", nargs="?", default=os.environ.get("DWISER_DATA"), type=Path)
-    parser.add_argument("--methods", default=DEFAULT)
+    parser.add_argument("--methods", default=methods)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--name", default="repeats", help="of the file in results/")
+    parser.add_argument("--name", default=name, help="of the file in results/")
     args = parser.parse_args()
     if args.folder is None:
         parser.error("name the folder with the phantoms, or set DWISER_DATA")
     try:
-        methods = {label: method(label, args) for label in args.methods.split(",")}
-        phantoms = [read(args.folder, name) for name in PHANTOMS]
+        chosen = {label: method(label, args) for label in args.methods.split(",")}
+        return args, chosen, [read(args.folder, name) for name in PHANTOMS]
     except InputError as error:
         parser.error(str(error))
+
+
+def main() -> None:
+    args, methods, phantoms = asked(__doc__, DEFAULT, "repeats")
     console = Console(width=160)
     results: dict[str, Any] = {}
     with warnings.catch_warnings():

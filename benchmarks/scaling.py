@@ -5,9 +5,8 @@ file in a process of its own, one thread, on phantoms at b0 SNR 20, four sizes e
 that of log CPU seconds against log size: 1 is linear. ``--large`` is a brain of 1.25 mm with 130
 volumes on its own: the usual one with each voxel split in eight, and Rician noise. ``--wide`` is
 81×106×76 with 150 volumes, on two threads: what a GPU is asked for (where there is one it is used,
-and the record is named after it). ``--real`` is a whole
-real scan of ``DWISER_DATA``, without a mask, as a user would call it. Memory is the highest
-resident set over the size of the scan in float32.
+and the record is named after it). ``--real`` is a whole real scan of ``DWISER_DATA``, without a
+mask, as a user would call it. Memory is the highest resident set over the scan's size in float32.
 """
 
 import argparse

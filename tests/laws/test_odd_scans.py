@@ -107,7 +107,7 @@ def test_odd_scans_in_other_methods(odd, method) -> None:
         assert refusal.endswith((".", "?"))
 
 
-@pytest.mark.parametrize("factor", [1e-6, 1e6])
+@pytest.mark.parametrize("factor", [2.0**-20, 2.0**20])  # exact: no digit is rounded
 def test_units_do_not_matter(factor) -> None:
     """splitq of a scaled scan is the scaled splitq."""
     given = scan((8, 8, 4, 34))
@@ -117,4 +117,4 @@ def test_units_do_not_matter(factor) -> None:
         scaled = denoise(
             replace(given, data=given.data * np.float32(factor)), "splitq", threads=1
         ).data
-    np.testing.assert_allclose(scaled / factor, plain, rtol=1e-3, atol=0.1)  # steep at the floor
+    np.testing.assert_allclose(scaled / factor, plain, rtol=1e-3, atol=0.05)
