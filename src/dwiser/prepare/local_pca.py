@@ -5,15 +5,14 @@ overlapping patches; Gavish & Donoho 2017 (10.1109/TIT.2017.2653801) for the shr
 singular values that is optimal in squared error when the noise is known.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dwiser.machine import Machine, limited
 from dwiser.prepare.grid import Centres, Grid, with_outside
 
 CHUNK = 32_768  # voxels of patches at once: four times more take a tenth longer, and memory
@@ -63,7 +62,8 @@ def local_pca(
     if threads == 1:  # a thread of its own would keep the memory that it freed
         sums = [work(rows)]
     else:
-        with _one_thread_each(), ThreadPoolExecutor(threads) as pool:
+        # torch's own threads would stand in the way of those that share the patches
+        with limited(Machine(threads=1)), ThreadPoolExecutor(threads) as pool:
             sums = list(pool.map(work, rows.chunk(threads)))
     del padded
     total, weight = sums.pop()
@@ -75,17 +75,6 @@ def local_pca(
     total /= weight.clamp(min=1e-12)
     torch.where(weight > 0, total, values, out=total)  # in place: as large as the channels
     return total
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Torch's own threads would stand in the way of those that share the patches."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _summed(
