@@ -15,6 +15,7 @@ from dwiser.scan import Scan
 
 ASIDE = 2  # voxels between the mask and what counts as background
 FEWEST = 500  # voxels of background
+UNTOUCHED = 0.5  # share of it that is above 0 in all volumes
 FEWEST_VOLUMES = 6
 MOST = 20_000  # voxels looked at
 QUARTILES = 1.93  # interquartile range over the median of (sd/mean)² from V volumes, times √V
@@ -32,12 +33,14 @@ _COILS = np.geomspace(0.5, HIGHEST, 300)
 def effective_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"], *, threads: int = 1) -> float:
     """The number of channels that the noise behaves like; 1 where nothing tells.
 
-    The background tells, unless the scanner zeroed it or ghosts or filters are in it. Else what
+    The background tells, unless the scanner zeroed most of it (what it left is what was bright,
+    noise or not) or ghosts or filters are in it. Else what
     is darkest in the object at a high b-value does, if its variance is that of noise alone.
     """
     outside = ~ndimage.binary_dilation(mask, iterations=ASIDE)
+    whole = int(outside.sum())
     outside &= _alive(scan)
-    if outside.sum() >= FEWEST:
+    if outside.sum() >= max(FEWEST, UNTOUCHED * whole):
         return noise_channels(some_voxels(scan, outside)) or 1.0
     return _fluid_coils(scan, mask, threads) or 1.0
 

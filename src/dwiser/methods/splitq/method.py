@@ -15,16 +15,23 @@ from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.options import Presets, option
 from dwiser.methods.split_doubt import estimate_variance, signal_sd
 from dwiser.methods.split_ground import Ground, as_it_is, ground_of, inner_slices
-from dwiser.methods.splitq_presets import LAPTOP, PRESETS
+from dwiser.methods.splitq.presets import LAPTOP, PRESETS
+from dwiser.methods.splitq.restoring import (
+    HeldOutResponse,
+    ResponseModel,
+    residual_response,
+    restore_held_out,
+    restore_residual,
+)
 from dwiser.prepare.doubt import Errors
 from dwiser.prepare.floor import true_signal
 from dwiser.prepare.giveback import given_back, mean_back
-from dwiser.prepare.grid import Grid
+from dwiser.prepare.grid import Grid, cross, neighbour_mean
 from dwiser.prepare.shells import shells
 from dwiser.prepare.splits import folds
 from dwiser.prepare.subspace import FEWEST_SHARED
 from dwiser.room import own_copy, own_room
-from dwiser.scan import Scan
+from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
 from dwiser.watch import Progress, Watch, silent
 
@@ -39,7 +46,8 @@ class Splitq:
     volumes A of a split give coordinates u_A along W with known white noise; several local
     estimates (PCA on patches of three sizes, their neighbours' means, u_A itself) are combined
     with the weights that predict the raw volumes B, whose noise u_A never saw. The same weights
-    then combine the estimates that all volumes give.
+    then combine the estimates that all volumes give. What such estimates lack of the signal's
+    shape about its fibre is learned from all voxels by the same splits, and restored.
 
     Notes
     -----
@@ -74,6 +82,7 @@ class Splitq:
     floor: Literal["removed", "kept"] = option(
         LAPTOP["floor"].value, "the magnitude's noise floor (Rician or nc-chi bias)"
     )
+    response: bool = option(True, "restore the signal's shape about its fibre")
     give_back: bool = option(True, "give back what noise does not explain in a residual")
     uncertainty: bool = option(False, "also the sd of the error, in half as much time again")
     coils: float | None = option(
@@ -95,7 +104,7 @@ class Splitq:
         ground = self._prepare(scan, machine, seed)
         if ground is None:
             return as_it_is(scan, self.name)
-        weights = self._learn(ground, machine, seed, watch)
+        weights = self._learn(ground, scan.gradients, machine, seed, watch)
         return self._restored(weights, ground, scan, machine, seed, watch)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
@@ -109,7 +118,7 @@ class Splitq:
         ground = self._prepare(scan, machine, seed)
         if ground is None:
             raise InputError("No noise was found in the scan: there is nothing to learn from it.")
-        return self._learn(ground, machine, seed, watch)
+        return self._learn(ground, scan.gradients, machine, seed, watch)
 
     def apply(
         self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
@@ -126,8 +135,10 @@ class Splitq:
             fewest_shared=self.fewest_shared, coils=self.coils, threads=machine.threads,
         )  # fmt: skip
 
-    def _learn(self, ground: Ground, machine: Machine, seed: int, watch: Watch) -> Weights:
-        """The weights of the estimates: those that predict held-out volumes best."""
+    def _learn(
+        self, ground: Ground, gradients: Gradients, machine: Machine, seed: int, watch: Watch
+    ) -> Weights:
+        """The weights of the estimates, and the response: what predicts held-out volumes best."""
         plain = plain_weights(len(ground.alone))
         if ground.subspace is None:
             return Weights({"stacking": plain}, {"learned": False})
@@ -137,13 +148,22 @@ class Splitq:
         seen_here = ground.y[here][:, volumes] / ground.scale[volumes].astype(np.float32)
         y = torch.from_numpy(seen_here).to(machine.device)
         inner = torch.from_numpy(np.flatnonzero(trusted[part])).to(machine.device)
-        local = LocalEstimates(Grid.of(part, machine.device), ground.noise, machine.threads)
+        grid = Grid.of(part, machine.device)
+        local = LocalEstimates(grid, ground.noise, machine.threads)
+        model = ResponseModel(ground, gradients)
+        response = HeldOutResponse(model, np.flatnonzero(trusted[ground.mask]))
+        lone = torch.from_numpy(ground.y[here][:, ground.lone]).to(machine.device)
+        lone = neighbour_mean(lone, grid, cross())[inner]
+        raw = ground.y[np.flatnonzero(trusted[ground.mask])]
         stacking = Stacking(len(NAMES), rank)
         splits = folds(ground.groups, volumes, self.folds, stream(seed, "splits"))
         for done, seen in enumerate(splits, 1):
             matrix, root = ground.subspace.coordinates(seen)
             found = [_times(u[inner], root) for _, u in local(_times(y, matrix))]
             held = np.flatnonzero(~seen)
+            if self.response and model.shells and done > 1:  # weights from volumes before these
+                estimate = _seen_by_others(stacking.weights(), found, lone, ground)
+                response.add(estimate, raw, volumes[held])
             stacking.add(found, y[inner][:, held], ground.subspace.components[held])
             watch(Progress(TASK, done, len(splits) + 1, "splits"))
         weights = stacking.weights()
@@ -158,20 +178,38 @@ class Splitq:
                 n: round(float(w.mean()), 3) for n, w in zip(NAMES, weights, strict=True)
             },
         }
-        return Weights({"stacking": np.concatenate([weights, plain], 1)}, record)
+        state = {"stacking": np.concatenate([weights, plain], 1)}
+        if self.response and model.shells:
+            state["response"] = response.coefficients()
+        return Weights(state, record)
 
     def _restored(
         self, weights: Weights, ground: Ground, scan: Scan, machine: Machine, seed: int,
         watch: Watch,
     ) -> Denoised:  # fmt: skip
-        found = self._clean(weights.state["stacking"], ground, machine)
+        clean = partial(self._clean, weights.state["stacking"], machine=machine)
+        found = clean(ground)
         give_memory_back()
+        model = ResponseModel(ground, scan.gradients)
+        held_out, residual = weights.state.get("response"), None
+        if held_out is not None:
+            shape = restore_held_out(found, model, held_out)
+            residual = residual_response(found, model, shape)
+            restore_residual(found, model, residual, shape)
+            del shape
         sigma, variance = ground.sigma[ground.mask], None
         if self.uncertainty:
             watch(Progress(TASK, self.folds, self.folds + 1, "uncertainty"))
             dwi = np.flatnonzero(~scan.gradients.is_b0)
-            clean = partial(self._clean, weights.state["stacking"], machine=machine)
-            variance = estimate_variance(clean, found, dwi, ground, seed)
+
+            def estimate(probed: Ground) -> np.ndarray:
+                values = clean(probed)
+                if held_out is not None and residual is not None:
+                    shape = restore_held_out(values, model, held_out)
+                    restore_residual(values, model, residual, shape)
+                return values
+
+            variance = estimate_variance(estimate, found, dwi, ground, seed)
         share = self._return(found, ground, scan) if self.give_back else None
         ground.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
@@ -254,6 +292,24 @@ class Splitq:
         for v, column in enumerate(ground.back.T):
             clean[:, v] = _times(out, column).cpu().numpy()
         return clean
+
+
+def _seen_by_others(
+    weights: Float[np.ndarray, "e k"], estimates: list[torch.Tensor], lone: torch.Tensor,
+    ground: Ground,
+) -> Float[np.ndarray, "n v"]:  # fmt: skip
+    """All volumes in units of y, from the estimates that some of them give."""
+    assert ground.subspace is not None
+    total = sum(
+        e * torch.from_numpy(w.astype(np.float32)).to(e.device)
+        for e, w in zip(estimates, weights, strict=True)
+    )
+    values = np.empty((len(lone), len(ground.mean)), np.float32)
+    shared = ground.subspace.volumes
+    values[:, shared] = _times(total, ground.subspace.components.T).cpu().numpy()
+    values[:, shared] *= ground.scale[shared].astype(np.float32)
+    values[:, ground.lone] = lone.cpu().numpy()
+    return values
 
 
 def _times(values: torch.Tensor, matrix: np.ndarray) -> torch.Tensor:

@@ -1,0 +1,150 @@
+"""Where the angular response is learned, and where it goes back: splitq's estimate in, less lost.
+
+Twice. First from held-out volumes: the estimate that other volumes give of a volume, against its
+raw values, whose noise that estimate never saw. That is the least error, and it still shrinks,
+since a posterior mean does. Then from the residual of the whole estimate itself, where FA says
+that there is a fibre: what a residual shows of the fibre's shape was signal. In isotropic voxels
+it would be noise that the tensor follows, so there it stays out.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dwiser.methods.split_ground import Ground
+from dwiser.methods.splitq.angular_response import (
+    AngularResponse,
+    TensorShape,
+    deficit_of,
+    response_shells,
+    tensor_design,
+    tensor_shape,
+)
+from dwiser.scan import Gradients
+
+CHUNK = 8192  # voxels at once
+DIM = 1e-3  # of the mean signal; logarithms need a positive number
+FITTED = 24_000  # voxels that the second response is fitted to: 300 numbers from a million values
+NO_FIBRE, FIBRE = 0.05, 0.3  # FA from and above which the second response is restored
+
+
+class ResponseModel:
+    """A scan's shells and directions, and its voxels' values as magnitudes.
+
+    Where there is no tensor to be had, or no shell of six directions, ``shells`` is empty.
+    """
+
+    def __init__(self, ground: Ground, gradients: Gradients) -> None:
+        self.ground = ground
+        shared = np.setdiff1d(np.arange(len(gradients)), ground.lone)
+        self.shells = response_shells(gradients, shared)
+        self.directions = gradients.bvecs
+        self.sigma = ground.sigma[ground.mask]
+        self.least = DIM * float(ground.mean.mean())
+        design = tensor_design(gradients)
+        self.fitted, self.design = design if design is not None else ((), np.zeros((0, 7)))
+
+    def shape(self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray) -> TensorShape:
+        """The tensor of some of the mask's voxels, given in units of y."""
+        part = values[:, self.fitted] * self.sigma[rows, None]
+        part += self.ground.mean[self.fitted].astype(np.float32)
+        return tensor_shape(part, self.design, self.least)
+
+    def level(
+        self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray,
+        volumes: Int[np.ndarray, "m"],
+    ) -> Float[np.ndarray, "n"]:  # fmt: skip
+        """The mean signal of a shell, in σ."""
+        mean = np.float32(self.ground.mean[volumes].mean())
+        return values[:, volumes].mean(1) + mean / self.sigma[rows]
+
+
+class HeldOutResponse:
+    """The first response: gathered split by split, of voxels ``rows`` of the mask."""
+
+    def __init__(self, model: ResponseModel, rows: Int[np.ndarray, "n"]) -> None:
+        self.model, self.rows = model, rows
+        self.shells = [AngularResponse() for _ in model.shells]
+
+    def add(
+        self, estimate: Float[np.ndarray, "n v"], y: Float[np.ndarray, "n v"],
+        held: Int[np.ndarray, "h"],
+    ) -> None:  # fmt: skip
+        """One split: all volumes as the others show them, and raw; ``held`` were not seen."""
+        model = self.model
+        for part in _chunks(len(estimate)):
+            shape = model.shape(estimate[part], self.rows[part])
+            for response, shell in zip(self.shells, model.shells, strict=True):
+                out = np.intersect1d(shell.volumes, held)
+                if len(out):
+                    level = model.level(estimate[part], self.rows[part], shell.volumes)
+                    deficit = y[part][:, out] - estimate[part][:, out]
+                    response.add(shape, level, deficit, model.directions[out])
+
+    def coefficients(self) -> Float[np.ndarray, "s c k"]:
+        """One set a shell."""
+        return np.stack([response.coefficients() for response in self.shells])
+
+
+def restore_held_out(
+    values: Float[np.ndarray, "n v"], model: ResponseModel, response: Float[np.ndarray, "s c k"]
+) -> TensorShape:
+    """Add the first response to ``values``; returns the tensor after it."""
+    after = []
+    for part in _chunks(len(values)):
+        _restore(values[part], model, part, response, model.shape(values[part], part))
+        after.append(model.shape(values[part], part))
+    names = ("fa", "mode", "deviator")
+    return TensorShape(*(np.concatenate([getattr(s, n) for s in after]) for n in names))
+
+
+def residual_response(
+    values: Float[np.ndarray, "n v"], model: ResponseModel, shape: TensorShape
+) -> Float[np.ndarray, "s c k"]:
+    """The second response: of y − ``values`` at the mask's voxels, the anisotropic ones first."""
+    order = np.argsort(-shape.fa, kind="stable")
+    sure, rest = order[: FITTED // 2], order[FITTED // 2 :]
+    chosen = np.sort(np.concatenate([sure, rest[:: max(1, -(-len(rest) // (FITTED // 2)))]]))
+    fitted = []
+    for shell in model.shells:
+        response = AngularResponse()
+        for part in _chunks(len(chosen)):
+            rows, volumes = chosen[part], shell.volumes
+            own = values[rows]
+            deficit = model.ground.y[rows][:, volumes] - own[:, volumes]
+            level = model.level(own, rows, volumes)
+            response.add(shape[rows], level, deficit, model.directions[volumes])
+        fitted.append(response.coefficients())
+    return np.stack(fitted)
+
+
+def restore_residual(
+    values: Float[np.ndarray, "n v"],
+    model: ResponseModel,
+    response: Float[np.ndarray, "s c k"],
+    shape: TensorShape,
+) -> None:
+    """Add the second response to ``values``, in full above FA 0.3 and not at all below 0.05."""
+    gate = ((shape.fa - NO_FIBRE) / (FIBRE - NO_FIBRE)).clip(0, 1)
+    for part in _chunks(len(values)):
+        _restore(values[part], model, part, response, shape[part], gate[part])
+
+
+def _restore(
+    values: Float[np.ndarray, "n v"],
+    model: ResponseModel,
+    rows: slice,
+    response: Float[np.ndarray, "s c k"],
+    shape: TensorShape,
+    gate: Float[np.ndarray, "n"] | None = None,
+) -> None:
+    for shell, coefficients in zip(model.shells, response, strict=True):
+        level = model.level(values, rows, shell.volumes)
+        level = level if gate is None else level * gate
+        directions = model.directions[shell.volumes]
+        values[:, shell.volumes] += deficit_of(coefficients, shape, level, directions)
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(low, low + CHUNK) for low in range(0, count, CHUNK))
