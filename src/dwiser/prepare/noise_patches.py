@@ -114,15 +114,15 @@ def noise_patches(
         patch = windows[tuple(spaced[part].T)].reshape(len(part), data.shape[3], -1)
         patch, inside = patch.transpose(0, 2, 1), voxels[part]
         side = int(half[part[0]])
-        found = _variances(patch, inside, directions.basis[side], share)
-        variance = found.mean(1)
+        by_group = _variances(patch, inside, directions.basis[side], share)
+        variance = by_group.mean(1)
         means, weights = _piece_means(patch, inside, size, variance)
-        kept = directions.volume_share(side)
-        sigma[part] = koay(variance, means, coils, weights=weights, volume_weights=kept)
+        volumes = directions.volume_share(side)
+        sigma[part] = koay(variance, means, coils, weights=weights, volume_weights=volumes)
         ratio = variance / np.square(sigma[part]).clip(1e-30)
         trust[part] = ratio**TRUST
-        if found.shape[1] > 1:
-            both = np.stack([found[:, ::2].mean(1), found[:, 1::2].mean(1)])
+        if by_group.shape[1] > 1:
+            both = np.stack([by_group[:, ::2].mean(1), by_group[:, 1::2].mean(1)])
             halves[:, part] = np.sqrt(both / ratio.clip(1e-30))
 
     batches = list(_batches(half))

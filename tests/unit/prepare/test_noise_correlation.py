@@ -43,10 +43,10 @@ def test_white_noise_has_no_correlation(directions: int) -> None:
 @pytest.mark.parametrize("directions", [12, 40])
 def test_missing_k_space_shows_its_point_spread(directions: int) -> None:
     sampling = Sampling(0.75, 1.4)
-    found = correlation(head(directions, zero_fill=1.4, partial=0.75))
+    measured = correlation(head(directions, zero_fill=1.4, partial=0.75))
     known = point_spread(SHAPE, sampling)
     assert known.max() > 0.4
-    np.testing.assert_allclose(found, known, atol=0.06)
+    np.testing.assert_allclose(measured, known, atol=0.06)
 
 
 def test_turned_axes_turn_the_correlation() -> None:
