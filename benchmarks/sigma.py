@@ -134,10 +134,12 @@ def scored(known: Known) -> dict[str, float]:
 def bound_over_noise_volumes(folder: Path) -> dict[str, float]:
     """The bound on the diffusion volumes' σ over the noise volumes' σ, inside sense3."""
     _, inside, bound, _ = measured(folder, "sense3-bound")
-    ratio = (bound / measured(folder, "sense3")[2])[inside]
-    return dict(
-        zip(("p5", "median", "p95"), np.percentile(ratio, [5, 50, 95]).round(4), strict=True)
-    )
+    _, also_inside, noise, _ = measured(folder, "sense3")
+    inside &= also_inside
+    ratio = bound[inside] / noise[inside]
+    percentiles = np.percentile(ratio, [5, 50, 95]).round(4)
+    figures = dict(zip(("p5", "median", "p95"), map(float, percentiles), strict=True))
+    return figures | {"share_below_0.85": round(float((ratio < 0.85).mean()), 4)}
 
 
 def all_known(names: list[str], folder: Path | None) -> Iterator[tuple[str, Known]]:
