@@ -19,7 +19,7 @@ HOME = Path(__file__).parent.parent
 RESULTS = HOME / "benchmarks" / "results"
 NAMES = (
     "explanation/splitq", "explanation/difusion", "explanation/truth", "how-to/memory",
-    "how-to/cluster",
+    "how-to/cluster", "how-to/noise-maps",
 )  # fmt: skip
 PAGES = tuple(HOME / "docs" / f"{name}.md" for name in NAMES)
 BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -270,6 +270,37 @@ def _passes(rows: list[Told], method: str) -> str:
     return f"\n`{method}` errs less in the DWIs than {', '.join(said)}.\n"
 
 
+def sigma(told: Told) -> str:
+    """Estimated σ over the known one, before and after, a row a phantom."""
+    labels = list(dict.fromkeys(r["label"] for r in told["rows"]))
+    by_case: dict[str, Told] = {}
+    for r in told["rows"]:
+        by_case.setdefault(r["case"], {})[r["label"]] = r
+    heads = ["phantom", *(f"{label}: {what}" for label in labels for what in ("σ", "rms", "s"))]
+    rows = [
+        [case, *(cell for label in labels for cell in _sigma_cells(r.get(label)))]
+        for case, r in by_case.items()
+    ]
+    bound = told["bound_over_noise_volumes"]
+    text = table(heads, rows)
+    if bound is not None:
+        text += (
+            f"\nThe bound over the noise volumes' σ: {_spread(bound)}; below 0.85 in "
+            f"{bound['share_below_0.85']:.0%} of the voxels.\n"
+        )
+    return text
+
+
+def _sigma_cells(row: Told | None) -> list[object]:
+    if row is None:
+        return [None] * 3
+    return [_spread(row), f"{row['rms_error']:.3f}", f"{row['cpu_s']:.2f}"]
+
+
+def _spread(row: Told) -> str:
+    return " / ".join(f"{row[key]:.3f}" for key in ("p5", "median", "p95"))
+
+
 FILLED: dict[str, Callable[[Told], str]] = {
     "memory_methods": memory_methods, "memory_large": memory_large,
     "coverage": coverage, "splits": splits, "scaling_splitq": scaling,
@@ -282,6 +313,7 @@ FILLED: dict[str, Callable[[Told], str]] = {
     "real_peers": real_peers, "recorrupted": recorrupted,
     "steps_phantom": steps, "steps_real": steps,
     "steps_phantom_splitnet": steps, "steps_real_splitnet": steps, "budgets": budgets,
+    "sigma": sigma,
 }  # fmt: skip
 
 

@@ -56,6 +56,7 @@ def test_info_tells_what_the_scan_is(files: Path, dwiser) -> None:
         "1 (at 40;",
         "b=999.6: 40",
         "sigma",
+        "correlation x 0.",
         "SNR",
     ):
         assert part in done.stdout

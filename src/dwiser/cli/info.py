@@ -67,6 +67,9 @@ def _told(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
         f"sigma       {survey.sigma:.4g} (median in the mask; 5-95 %: "
         f"{survey.sigma_low:.4g}-{survey.sigma_high:.4g})",
         f"noise       {survey.noise}",
+        "correlation "
+        + ", ".join(f"{a} {r:z.2f}" for a, r in zip("xyz", survey.correlation, strict=True))
+        + " (noise of adjacent voxels)",
         "SNR         " + ", ".join(f"b={b:g}: {snr:.1f}" for b, snr in survey.snr),
         f"would do    {method} ({preset}): {survey.plan}",
         f"would take  {survey.time}",

@@ -78,18 +78,21 @@ def koay(
     coils: float | int = 1,
     *,
     weights: Float[np.ndarray, "g *p"] | None = None,
+    volume_weights: Float[np.ndarray, "v"] | None = None,
 ) -> Float[np.ndarray, "g"]:
     """The Gaussian σ behind magnitude noise of this variance, averaged over volumes.
 
     Solves σ²·mean_v ξ(θ_v) = variance, where ξ is the magnitude's variance at σ = 1 and θ_v
     the signal whose magnitude's mean is means_v/σ. Where each patch has p pieces of its own
-    means, ξ's mean is over these too, with ``weights``.
+    means, ξ's mean is over these too, with ``weights``. Volumes weigh ``volume_weights``: their
+    share of the variance that was measured.
     """
     law, sigma = variance_by_mean(coils), np.sqrt(variance)
     per = (len(variance),) + (1,) * (means.ndim - 1)
     for _ in range(KOAY_ROUNDS):
         before = sigma
-        told = law.at(means / before.reshape(per).clip(1e-12))[0].mean(-1, dtype=float)
+        told = law.at(means / before.reshape(per).clip(1e-12))[0].astype(float)
+        told = np.average(told, axis=-1, weights=volume_weights)
         told = told if weights is None else np.average(told, axis=1, weights=weights)
         sigma = np.sqrt(variance / told)
         if np.allclose(sigma, before, rtol=SETTLED, atol=0):

@@ -8,6 +8,7 @@ import numpy as np
 from dwiser.machine import find_machine, limited
 from dwiser.methods.base import Denoiser
 from dwiser.prepare.mask import object_mask
+from dwiser.prepare.noise_correlation import noise_correlation
 from dwiser.prepare.shells import shell_table, shells
 from dwiser.run.given import check_phase, noise_model
 from dwiser.run.noise import sigma_of
@@ -16,7 +17,10 @@ from dwiser.scan import Scan
 
 @dataclass(frozen=True)
 class Survey:
-    """Shape, voxel size in mm, shells, b0s, σ and SNR in the mask; noise, plan, time in words."""
+    """Shape, voxel size in mm, shells, b0s, σ and SNR in the mask; noise, plan, time in words.
+
+    ``correlation`` is that of the magnitude's noise between adjacent voxels along x, y and z.
+    """
 
     shape: tuple[int, int, int, int]
     voxel_size: tuple[float, float, float]
@@ -27,6 +31,7 @@ class Survey:
     sigma_low: float
     sigma_high: float
     noise: str
+    correlation: tuple[float, float, float]
     snr: list[tuple[float, float]]
     plan: str
     time: str
@@ -67,6 +72,7 @@ def survey(
         float(low),
         float(high),
         noise_model(scan),
+        noise_correlation(scan.data, mask).neighbours,
         snr,
         plan,
         time,

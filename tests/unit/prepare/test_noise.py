@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 
 from dwiser.prepare.moments import koay, magnitude_moments, magnitude_sd
-from dwiser.prepare.noise import (
-    marchenko_pastur,
-    noise_by_volume,
-    noise_patches,
-    sigma_map,
-)
+from dwiser.prepare.noise import noise_by_volume, sigma_map
+from dwiser.prepare.noise_patches import marchenko_pastur, noise_patches
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
 from dwiser.simulate import phantom

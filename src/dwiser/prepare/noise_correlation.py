@@ -1,0 +1,124 @@
+"""Correlation of the noise between neighbouring voxels, measured from the scan alone.
+
+Interpolation, zero-filled or partially sampled k-space and parallel imaging all correlate noise in
+space. In directions across volumes that show no signal (``noise_directions``) what remains of it
+in a window is taken off by the window's own principal components, and the autocorrelation of the
+rest along each axis is that of the noise.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.lib.stride_tricks import sliding_window_view
+
+from dwiser.prepare.noise_directions import NoiseDirections, noise_directions
+
+LAGS = 3  # voxels
+WINDOW = 7  # voxels on an edge
+MOST_WINDOWS = 400
+FEWEST_WINDOWS = 20  # wholly in the mask; otherwise half of one must be
+DIRECTIONS = 12  # at once in a window: few beside its voxels, so that its components fit no noise
+LOCAL_SIGNAL = 6  # components of a window's own signal: a tensor's
+LEFT_OVER = 3  # of them where six or more common ones were taken off
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseCorrelation:
+    """Autocorrelation of the magnitude's noise at 1, 2 and 3 voxels along x, y and z.
+
+    Parameters
+    ----------
+    lags : (3, 3), axis by lag; 0 where the field is too short to tell.
+    """
+
+    lags: Float[np.ndarray, "3 3"]
+
+    @property
+    def neighbours(self) -> tuple[float, float, float]:
+        """Correlation of adjacent voxels along x, y and z."""
+        x, y, z = (float(r) for r in self.lags[:, 0])
+        return x, y, z
+
+    def effective_share(self, size: tuple[int, ...]) -> float:
+        """Independent samples in a box of voxels, over its voxels: n/ΣΣρ²; 1 for white noise.
+
+        The spread of a covariance from correlated samples is that from so many independent
+        ones. ρ between two voxels is taken as the product of the axes', 0 beyond three voxels.
+        """
+        share = 1.0
+        for lags, n in zip(self.lags, size, strict=True):
+            distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+            rho = np.concatenate([[1.0], lags, np.zeros(max(0, n - LAGS))])[distance]
+            share *= n / np.square(rho).sum()
+        return share
+
+
+def noise_correlation(
+    data: Float[np.ndarray, "x y z v"],
+    mask: Bool[np.ndarray, "x y z"],
+    directions: NoiseDirections | None = None,
+) -> NoiseCorrelation:
+    """The noise's autocorrelation, from up to 400 windows of 7³ voxels spread over the mask.
+
+    Parameters
+    ----------
+    data : magnitudes, or real parts, of V volumes. directions : theirs, if known already.
+
+    Notes
+    -----
+    Windows weigh the same whatever their σ. All lags are 0 where nothing remains: a noiseless
+    scan, or a mask of no window.
+    """
+    directions = directions or noise_directions(data, mask)
+    size = tuple(min(WINDOW, n) for n in mask.shape)
+    windows = sliding_window_view(data, size, axis=(0, 1, 2))
+    filled = sliding_window_view(mask, size)
+    starts = _spread_over(filled)
+    products, powers = np.zeros((3, LAGS)), np.zeros((3, LAGS))
+    signal = LEFT_OVER if directions.rank >= LOCAL_SIGNAL else LOCAL_SIGNAL
+    for start in starts:
+        at = tuple(start)
+        inside = filled[at]
+        half = int(directions.half[tuple(start + np.array(size) // 2)])
+        basis = directions.basis[half][:, :DIRECTIONS]
+        x = np.moveaxis(windows[at], 0, -1).reshape(-1, data.shape[3]) @ basis
+        x = np.where(inside.reshape(-1, 1), x, 0).astype(np.float64)
+        variance, axes = np.linalg.eigh(x.T @ x)
+        few = max(1, x.shape[1] - signal)
+        total = variance[:few].sum()
+        if total <= 0:
+            continue
+        rest = ((x @ axes[:, :few]) / np.sqrt(total)).reshape(*size, few)
+        product, power = _at_lags(rest, inside)
+        products += product
+        powers += power
+    lags = np.divide(products, powers, out=np.zeros_like(products), where=powers > 0)
+    return NoiseCorrelation(lags.clip(-1, 1))
+
+
+def _spread_over(filled: Bool[np.ndarray, "x y z a b c"]) -> Int[np.ndarray, "w 3"]:
+    """Corners of windows in the mask, at most ``MOST_WINDOWS`` of them."""
+    share = filled.mean((3, 4, 5))
+    starts = np.argwhere(share == 1)
+    if len(starts) < FEWEST_WINDOWS:
+        starts = np.argwhere(share >= 0.5)
+    return starts[:: max(1, -(-len(starts) // MOST_WINDOWS))]
+
+
+def _at_lags(
+    rest: Float[np.ndarray, "x y z k"], inside: Bool[np.ndarray, "x y z"]
+) -> tuple[Float[np.ndarray, "3 l"], Float[np.ndarray, "3 l"]]:
+    """Sums of products of voxels so far apart along an axis, and of their mean squares."""
+    products, powers = np.zeros((3, LAGS)), np.zeros((3, LAGS))
+    square = np.square(rest).sum(-1)
+    for axis in range(3):
+        for lag in range(1, min(LAGS, rest.shape[axis] - 1) + 1):
+            low: list[slice] = [slice(None)] * 3
+            high = low.copy()
+            low[axis], high[axis] = slice(None, -lag), slice(lag, None)
+            a, b = tuple(low), tuple(high)
+            both = inside[a] & inside[b]
+            products[axis, lag - 1] = (rest[a] * rest[b]).sum()
+            powers[axis, lag - 1] = ((square[a] + square[b]) * both).sum() / 2
+    return products, powers
