@@ -44,11 +44,13 @@ class Residual:
         the value. "gaussian": additive noise, E is the value and SD is σ. The one under
         which the raw data are likeliest.
     mask : (x, y, z) the voxels used: in the mask, σ > 0, not all zero in the raw scan.
+    coils : the channels behind the raw magnitude.
     """
 
     standard: Float[np.ndarray, "n v"]
     reading: str
     mask: Bool[np.ndarray, "x y z"]
+    coils: float | int = 1
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,9 @@ def _law(reading: str, coils: float | int) -> Lookup:
     return Lookup(np.stack([mean, np.sqrt(variance)]).astype(np.float32), 0.0, FINENESS)
 
 
-def _expected(snr: np.ndarray, reading: str, coils: float | int) -> tuple[np.ndarray, np.ndarray]:
+def expected_raw(
+    snr: np.ndarray, reading: str, coils: float | int
+) -> tuple[np.ndarray, np.ndarray]:
     """Expectation and sd (in σ) of a raw voxel whose denoised value is ``snr`` (in σ)."""
     if reading == "gaussian":
         return snr, np.ones_like(snr)
@@ -138,9 +142,9 @@ def residual(
     standard /= noise[:, None]
     reading = _likeliest(raw, standard, usable, noise, coils)
     for v in range(raw.shape[3]):
-        value, sd = _expected(standard[:, v].copy(), reading, coils)
+        value, sd = expected_raw(standard[:, v].copy(), reading, coils)
         standard[:, v] = (raw[..., v][usable] / noise - value) / sd
-    return Residual(standard, reading, usable)
+    return Residual(standard, reading, usable, coils)
 
 
 def removed(
@@ -175,7 +179,7 @@ def _likeliest(
     a, d = noisy[low], clean[some][low]
     cost = {}
     for reading in READINGS:
-        value, sd = _expected(d, reading, coils)
+        value, sd = expected_raw(d, reading, coils)
         cost[reading] = float((((a - value) / sd) ** 2 + 2 * np.log(sd)).mean(dtype=float))
     return min(cost, key=lambda name: cost[name])
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from dwiser.evaluate.anatomy import anatomy, halves, reference
+from dwiser.evaluate.angle_cells import AngleCells
 from dwiser.evaluate.crossing import crossing_error
 from dwiser.evaluate.edges import edge_blur, lesion_contrast
 from dwiser.evaluate.fidelity import errors, fidelity
@@ -15,6 +16,7 @@ from dwiser.evaluate.groups import tissue_masks, volume_groups
 from dwiser.evaluate.local import spots
 from dwiser.evaluate.records import Absent, CannotMeasure, Metric, Row, rows_of
 from dwiser.evaluate.residual import Residual, energy, moments, removed, residual, whiteness
+from dwiser.evaluate.residual_by_angle import residual_by_angle
 from dwiser.evaluate.snr import Snr, background_noise, corpus_callosum, local_noise, region_snr
 from dwiser.evaluate.tensor import (
     RANGES,
@@ -174,6 +176,15 @@ def residual_of(given: Given) -> Residual:
     return residual(given.raw.data, given.denoised, given.mask, given.sigma, coils)
 
 
+def _by_angle(given: Given, found: Residual) -> tuple[tuple[AngleCells, ...], str]:
+    """The residual by angle to the fibre, and why there is none."""
+    images = given.raw.data, given.denoised, given.raw.gradients, found.mask, given.sigma
+    try:
+        return residual_by_angle(*images, found.reading, found.coils, seed=given.seed), ""
+    except CannotMeasure as why:
+        return (), str(why)
+
+
 def residual_findings(given: Given, found: Residual) -> Findings:
     """Every test of the residual that the verdict looks at."""
     gradients = given.raw.gradients
@@ -198,6 +209,7 @@ def residual_findings(given: Given, found: Residual) -> Findings:
         whiteness(found.standard, found.mask),
         structure,
         spots(found, gradients),
+        *_by_angle(given, found),
     )
 
 
@@ -216,6 +228,10 @@ def residual_rows(found: Findings) -> Iterator[Row]:
         yield from rows_of(found.anatomy, "DWI", "residual.anatomy.")
     for spot in found.spots:
         yield from rows_of(spot, spot.group, "residual.spot.")
+    if not found.angle:
+        yield Absent("residual.angle", ALL, found.angle_absent)
+    for cells in found.angle:
+        yield from cells.rows()
 
 
 def _tried(name: str, group: str, measure: Callable[..., object], *args: object) -> list[Row]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dwiser.evaluate.anatomy import Anatomy
+from dwiser.evaluate.angle_cells import COS_EDGES, FA_EDGES, AngleCells
 from dwiser.evaluate.local import Spot
 from dwiser.evaluate.residual import UNCHANGED, Energy, Moments, Whiteness
 
@@ -24,6 +25,9 @@ DIRECTION = (0.3, 0.4)  # correlation of residual energy with FA; counts only wi
 LOST = (0.05, 0.1)  # share of voxels over σ² from which DIRECTION counts
 SPOT = (0.5, 1.0)  # σ, mean over a spot four voxels wide, surely; good denoisers reach 0.2 to 0.9
 LONE_SPOT = (1.0, 2.5)  # the same in one volume only, where real scans have artefacts of 2 σ
+ANGLE = (0.08, 0.2)  # σ, mean of a cell of FA and angle, surely; good denoisers stay below 0.05
+HIGH_FA_ANGLE = (0.12, 0.3)  # the same above FA 0.8, where the signal is most curved
+HIGH_FA = 0.8
 NEIGHBOURS = 0.1  # WARN only: the raw noise itself may be correlated (zero filling)
 LITTLE = 0.3  # sd of r/σ below which little noise was removed; said, not held against it
 
@@ -58,6 +62,8 @@ class Findings:
     whiteness: Whiteness
     anatomy: Anatomy | None
     spots: tuple[Spot, ...]
+    angle: tuple[AngleCells, ...] = ()
+    angle_absent: str = ""
 
 
 def judge(found: Findings) -> Verdict:
@@ -68,7 +74,7 @@ def judge(found: Findings) -> Verdict:
     if len(unchanged) == len(found.raw_moments):
         words = "unchanged: the denoised scan equals the raw one, nothing was removed"
         return Verdict("WARN", (Reason("unchanged", "WARN", words),))
-    tests = (_shift, _anatomy, _energy, _direction, _spot, _white)
+    tests = (_shift, _anatomy, _energy, _direction, _angle, _spot, _white)
     reasons = tuple(reason for test in tests for reason in test(found))
     level = max((r.level for r in reasons), key=LEVELS.index, default="PASS")
     notes = [f"the volumes of {g} are unchanged" for g in unchanged]
@@ -145,6 +151,35 @@ def _direction(found: Findings) -> Iterator[Reason]:
             f"(correlation {a.energy_fa:.2f})"
         )
         yield Reason("direction", level, words)
+
+
+def _angle(found: Findings) -> Iterator[Reason]:
+    """The worst row of FA of all shells: one reason is enough."""
+    worst: tuple[float, AngleCells, int] | None = None
+    for cells in found.angle:
+        for row, sure in enumerate(cells.sure.max(1)):
+            size = sure / _angle_limits(row)[0]
+            if worst is None or size > worst[0]:
+                worst = size, cells, row
+    if worst is None or worst[0] < 1:
+        return
+    _, cells, row = worst
+    levels = [
+        _level(sure, _angle_limits(r)) for c in found.angle for r, sure in enumerate(c.sure.max(1))
+    ]
+    mean, between = cells.mean[row], 1 + int(np.abs(cells.mean[row, 1:-1]).argmax())
+    low, high = COS_EDGES[between], COS_EDGES[between + 1]
+    words = (
+        f"the signal's shape about its fibre was taken away: in {cells.voxels[row]} voxels of FA "
+        f"{FA_EDGES[row]:.2f}–{FA_EDGES[row + 1]:.2f} raw less denoised is on average "
+        f"{mean[0]:+.2f} σ across the fibre, {mean[between]:+.2f} σ at |cos| {low:.1f}–{high:.1f} "
+        f"and {mean[-1]:+.2f} σ along it (b = {cells.bval:.0f} s/mm²; noise alone: 0)"
+    )
+    yield Reason("angle", max(levels, key=LEVELS.index), words)
+
+
+def _angle_limits(row: int) -> tuple[float, float]:
+    return HIGH_FA_ANGLE if FA_EDGES[row] >= HIGH_FA else ANGLE
 
 
 def _spot(found: Findings) -> Iterator[Reason]:
