@@ -15,7 +15,8 @@ from dwiser.evaluate.main_direction import main_direction
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual import expected_raw
 from dwiser.evaluate.residual_by_angle import residual_by_angle
-from dwiser.evaluate.sections import Given, residual_findings, residual_of
+from dwiser.evaluate.residual_findings import residual_findings, residual_of
+from dwiser.evaluate.sections import Given
 from dwiser.evaluate.verdict import judge
 from dwiser.scan import Gradients, Scan
 from dwiser.simulate import Simulation
