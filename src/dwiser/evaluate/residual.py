@@ -14,7 +14,8 @@ from scipy import stats
 
 from dwiser.errors import InputError
 from dwiser.evaluate.groups import in_mask
-from dwiser.evaluate.records import CannotMeasure, measured
+from dwiser.evaluate.records import measured
+from dwiser.evaluate.usable import usable_voxels
 from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.seeds import stream
@@ -26,8 +27,6 @@ FEWEST_PAIRS = 100  # of neighbours, over all volumes
 UNCHANGED = 0.02  # of σ: a residual this small is no residual
 SURE = 0.99  # quantile of the χ² law above which more was removed than noise explains
 TOLD_BY = 400_000  # values at low signal that tell one reading from another
-FLOOR_SHARE = 0.75  # of the magnitude's floor: σ may be a quarter too high
-FLOOR_SELECTION = 4.0  # sd of a mean at the floor: chance leaves 3 of 100 000 voxels out
 HIGHEST, FINENESS = 60.0, 0.01  # of the table of the magnitude's law, in σ
 
 _ALONE = "fewer than 100 neighbours in the mask, or nothing was removed"
@@ -46,7 +45,7 @@ class Residual:
         the value. "gaussian": additive noise, E is the value and SD is σ. The one under
         which the raw data are likeliest.
     mask : (x, y, z) the voxels used: in the mask, σ > 0, not all zero in the raw scan, and
-        none where the scanner suppressed the background: where the mean over the volumes lies
+        none where the scanner suppressed the background: where the mean over the DWIs lies
         clearly below the magnitude's floor, σ√(π/2) for one channel, no expectation holds.
     coils : the channels behind the raw magnitude.
     suppressed : how many voxels were left out for that.
@@ -122,10 +121,12 @@ def residual(
     mask: Bool[np.ndarray, "x y z"],
     sigma: Float[np.ndarray, "x y z"],
     coils: float | int = 1,
+    dwis: Int[np.ndarray, "m"] | None = None,
 ) -> Residual:
     """The residual in units of the noise, σ may vary in space; definitions at `Residual`.
 
-    ``coils`` are the channels behind the raw magnitude, which set its floor.
+    ``coils`` are the channels behind the raw magnitude, which set its floor. ``dwis`` are the
+    volumes whose mean tells a suppressed background, all by default.
 
     Raises
     ------
@@ -134,19 +135,7 @@ def residual(
     InputError
         For NaN or infinite values in the denoised image.
     """
-    alive, signed = np.zeros(mask.shape, bool), False
-    mean = np.zeros(mask.shape)
-    for v in range(raw.shape[3]):
-        alive |= raw[..., v] != 0
-        signed |= bool((raw[..., v] < 0).any())
-        mean += raw[..., v] / raw.shape[3]
-    known = mask & np.isfinite(sigma) & (sigma > 0) & alive
-    if not known.any():
-        raise CannotMeasure("the noise's σ is zero or unknown everywhere in the mask")
-    suppressed = known & (not signed) & (mean < _least_mean(raw.shape[3], coils) * sigma)
-    usable = known & ~suppressed
-    if not usable.any():
-        raise CannotMeasure("the whole mask is darker than noise of this σ can be")
+    usable, suppressed = usable_voxels(raw, mask, sigma, coils, dwis)
     standard = in_mask(denoised, usable)  # and in place: it is as large as the brain's share
     bad = sum(int((~np.isfinite(column)).sum()) for column in standard.T)
     if bad:
@@ -157,13 +146,7 @@ def residual(
     for v in range(raw.shape[3]):
         value, sd = expected_raw(standard[:, v].copy(), reading, coils)
         standard[:, v] = (raw[..., v][usable] / noise - value) / sd
-    return Residual(standard, reading, usable, coils, int(suppressed.sum()))
-
-
-def _least_mean(volumes: int, coils: float | int) -> float:
-    """The mean over the volumes, in σ, below which no magnitude of this σ is found."""
-    mean, variance = (float(m[0]) for m in magnitude_moments(np.zeros(1), coils))
-    return FLOOR_SHARE * mean - FLOOR_SELECTION * (variance / volumes) ** 0.5
+    return Residual(standard, reading, usable, coils, suppressed)
 
 
 def removed(

@@ -30,7 +30,8 @@ from dwiser.prepare.coils import effective_coils
 def residual_of(given: Given) -> Residual:
     """What was removed, in units of the noise."""
     coils = given.coils or effective_coils(given.raw, given.mask)
-    return residual(given.raw.data, given.denoised, given.mask, given.sigma, coils)
+    images = given.raw.data, given.denoised, given.mask, given.sigma
+    return residual(*images, coils, np.flatnonzero(~given.raw.gradients.is_b0))
 
 
 def _by_angle(given: Given, found: Residual) -> tuple[tuple[AngleCells, ...], str]:
