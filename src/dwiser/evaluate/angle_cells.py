@@ -16,7 +16,7 @@ FEWEST_VOXELS = 100  # in a row of FA
 DRAWS = 200  # of the bootstrap: its standard errors are good to 5 %
 SELECTION = 3.0  # sd taken off a cell: the largest of a hundred is large by chance too
 PRECISE = 0.03  # σ; a cell with a larger standard error is shown, not judged
-ABOVE_FLOOR = 3.0  # σ; below it the floor decides: σ wrong by 10 % shifts a cell by 0.03 and more
+FLOOR_DOUBT = 0.2  # of the noise floor: what σ wrong by a tenth makes of it
 ROWS = len(FA_EDGES) - 1
 CELLS = (ROWS + 1) * COS_BINS  # with a row in front for lower FA
 
@@ -35,7 +35,7 @@ class AngleCells:
     voxels : (5,) of each row.
     mean, error : (5, 5) FA and v1 from the denoised scan; the error is the standard error by a
         bootstrap over directions.
-    signal : (5, 5) mean denoised value, σ.
+    floor : (5, 5) mean of the magnitude's expectation less the denoised value, σ.
     crossed, crossed_error : (5, 5) the same with FA and v1 from the raw volumes of the *other*
         half of the directions, whose noise is independent of the raw volumes averaged; noise in
         v1 blurs them.
@@ -50,7 +50,7 @@ class AngleCells:
     voxels: Int[np.ndarray, "f"]
     mean: Float[np.ndarray, "f c"]
     error: Float[np.ndarray, "f c"]
-    signal: Float[np.ndarray, "f c"]
+    floor: Float[np.ndarray, "f c"]
     crossed: Float[np.ndarray, "f c"]
     crossed_error: Float[np.ndarray, "f c"]
     confirmed: Float[np.ndarray, "f"]
@@ -61,14 +61,13 @@ class AngleCells:
         """How much of each cell's mean is no chance and no noise in v1, σ; 0 where unknown.
 
         Its size times the share that is confirmed (0 if that may be chance), less 3 of its
-        standard errors. Cells of an error above 0.03 σ, and those whose denoised signal is
-        below 3 σ on average, count as 0.
+        standard errors and a fifth of the noise floor. Cells of an error above 0.03 σ count as 0.
         """
         beyond_chance = self.confirmed - SELECTION * self.confirmed_error > 0
         share = np.where(beyond_chance, self.confirmed.clip(0, 1), 0)[:, None]
-        sure = np.abs(self.mean) * share - SELECTION * self.error
-        judged = (self.error <= PRECISE) & (self.signal >= ABOVE_FLOOR)
-        return np.where(judged & (sure > 0), sure, 0)
+        chance = SELECTION * self.error + FLOOR_DOUBT * np.abs(self.floor)
+        sure = np.abs(self.mean) * share - chance
+        return np.where((self.error <= PRECISE) & (sure > 0), sure, 0)
 
     def rows(self) -> Iterator[Row]:
         """Every cell that has a value: ``residual.angle.cos1`` (across the fibre) to ``cos5``."""
@@ -99,17 +98,17 @@ class CellSums:
     """
 
     def __init__(self, volumes: int) -> None:
-        self.counts, self.totals, self.signals = np.zeros((3, volumes, CELLS))
+        self.counts, self.totals, self.floors = np.zeros((3, volumes, CELLS))
         self.crossed_counts, self.crossed_totals = np.zeros((2, volumes, CELLS))
         self.together = np.zeros((CELLS, CELLS))
 
     def add(
-        self, i: int, cell: np.ndarray, other: np.ndarray, residual: np.ndarray, snr: np.ndarray
+        self, i: int, cell: np.ndarray, other: np.ndarray, residual: np.ndarray, floor: np.ndarray
     ) -> None:
-        """The i-th volume: its voxels' cells, residuals and denoised values, both in σ."""
+        """The i-th volume: its voxels' cells, residuals and noise floors, both in σ."""
         self.counts[i] = np.bincount(cell, minlength=CELLS)
         self.totals[i] = np.bincount(cell, residual, CELLS)
-        self.signals[i] = np.bincount(cell, snr, CELLS)
+        self.floors[i] = np.bincount(cell, floor, CELLS)
         self.crossed_totals[i] = np.bincount(other, residual, CELLS)
         both = np.bincount(cell * CELLS + other, minlength=CELLS**2).reshape(CELLS, CELLS)
         self.crossed_counts[i] = both.sum(0)
@@ -131,12 +130,12 @@ def angle_cells(
     mean, draws = _means(sums.totals, sums.counts, weights)
     crossed, crossed_draws = _means(sums.crossed_totals, sums.crossed_counts, weights)
     passed = np.nan_to_num(mean.ravel()) @ sums.together / sums.together.sum(0).clip(1)
-    signal = _share(sums.signals.sum(0), sums.counts.sum(0)).reshape(-1, COS_BINS)
+    floor = _share(sums.floors.sum(0), sums.counts.sum(0)).reshape(-1, COS_BINS)
     with np.errstate(invalid="ignore", divide="ignore"):
         confirmed, confirmed_error = _slope(crossed, crossed_draws, passed.reshape(mean.shape))
     few, crossed_few = voxels < FEWEST_VOXELS, crossed_voxels < FEWEST_VOXELS
     by_row = (np.where(few | crossed_few, np.nan, a)[1:] for a in (confirmed, confirmed_error))
-    direct = (np.where(few[:, None], np.nan, a)[1:] for a in (mean, draws.std(0), signal))
+    direct = (np.where(few[:, None], np.nan, a)[1:] for a in (mean, draws.std(0), floor))
     crossed_ = (
         np.where(crossed_few[:, None], np.nan, a)[1:] for a in (crossed, crossed_draws.std(0))
     )

@@ -92,9 +92,9 @@ def residual_by_angle(
         sums = CellSums(len(group.volumes))
         for i, v in enumerate(group.volumes):  # a volume at a time, for memory
             snr = denoised[..., v][tissue] / noise
-            residual = raw[..., v][tissue] / noise - expected_raw(snr, reading, coils)[0]
-            bvec = gradients.bvecs[v]
-            sums.add(i, seen.cell(bvec), other[v].cell(bvec), residual, snr)
+            expected = expected_raw(snr, reading, coils)[0]
+            residual, bvec = raw[..., v][tissue] / noise - expected, gradients.bvecs[v]
+            sums.add(i, seen.cell(bvec), other[v].cell(bvec), residual, expected - snr)
         crossed = np.minimum(*(other[v].voxels for v in group.volumes[:2]))
         bval = float(gradients.bvals[group.volumes].mean())
         found.append(angle_cells(group.name, bval, sums, seen.voxels, crossed, seed))

@@ -84,7 +84,7 @@ def judge(found: Findings) -> Verdict:
     if len(unchanged) == len(found.raw_moments):
         words = "unchanged: the denoised scan equals the raw one, nothing was removed"
         return Verdict("WARN", (Reason("unchanged", "WARN", words),))
-    tests = (_shift, _anatomy, _energy, _direction, _angle, _spot, _white)
+    tests = (_shift, _anatomy, _angle, _energy, _direction, _spot, _white)
     reasons = tuple(reason for test in tests for reason in test(found))
     level = max((r.level for r in reasons), key=LEVELS.index, default="PASS")
     notes = [f"the volumes of {g} are unchanged" for g in unchanged]
@@ -198,7 +198,7 @@ def _angle(found: Findings) -> Iterator[Reason]:
         f"{mean[0]:+.2f} σ across the fibre, {mean[between]:+.2f} σ at |cos| {low:.1f}–{high:.1f} "
         f"and {mean[-1]:+.2f} σ along it (b = {cells.bval:.0f} s/mm²; noise alone: 0)"
     )
-    yield Reason("angle", max(levels, key=LEVELS.index), words)
+    yield Reason("angle", max(levels, key=LEVELS.index), words.replace(" -", " −"))
 
 
 def _angle_limits(row: int) -> tuple[float, float]:

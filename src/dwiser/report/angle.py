@@ -35,7 +35,13 @@ def _map(
         )
         for (f, c), value in np.ndenumerate(mean):
             if np.isfinite(value):
-                label = ax.text(c, f, f"{value:+.2f}\n±{error[f, c]:.3f}", ha="center", va="center")
+                label = ax.text(
+                    c,
+                    f,
+                    f"{value:+.2f}\n±{error[f, c]:.3f}".replace("-", "−"),
+                    ha="center",
+                    va="center",
+                )
                 label.set(fontsize=6.5, color="white" if abs(value) > DARK * WINDOW else INK)
                 if error[f, c] > PRECISE:
                     label.set(style="italic", alpha=0.6)
