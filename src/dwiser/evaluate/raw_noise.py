@@ -46,18 +46,20 @@ def raw_noise(
             f"two b0s or {FEWEST_DIRECTIONS} directions in a shell tell the raw noise from signal"
         )
     every = -(-sum(len(group.volumes) for group, _ in groups) // MOST_VOLUMES)
-    noise, columns = sigma[mask].astype(np.float32), []
-    plain = np.ones(len(noise), bool)
+    noise = sigma[mask].astype(np.float32)
+    plain, columns = np.ones(len(noise), bool), 0
+    residual = np.empty((sum(-(-len(b) // every) for _, b in groups), len(noise)), np.float32).T
     for group, basis in groups:
         coefficients = np.zeros((len(noise), basis.shape[1]), np.float32)
         for v, row in zip(group.volumes, basis, strict=True):  # a volume at a time, for memory
             coefficients += (raw[..., v][mask] / noise)[:, None] * row
         for v, row in list(zip(group.volumes, basis, strict=True))[::every]:
-            columns.append(raw[..., v][mask] / noise - coefficients @ row)
+            residual[:, columns] = raw[..., v][mask] / noise - coefficients @ row
+            columns += 1
         if basis.shape[1] == _coefficients(2):
             plain &= _least_anisotropic(coefficients / len(basis) ** 0.5)
-    residual, where = np.stack(columns).T, mask.copy()
-    if plain.sum() >= FEWEST_VOXELS:
+    where = mask.copy()
+    if FEWEST_VOXELS <= plain.sum() < len(plain):
         residual, where[mask] = residual[plain], plain
     found = whiteness(residual, where)
     return Whiteness(found.x, found.y, found.z, None)

@@ -48,7 +48,7 @@ class _Axes:
 
     def cell(self, bvec: Float[np.ndarray, "3"]) -> Int[np.ndarray, "n"]:
         """Which cell each voxel is in for a volume of this direction."""
-        column = (np.abs(self.v1 @ bvec) * COS_BINS).astype(np.intp)
+        column = (np.abs(self.v1 @ bvec.astype(np.float32)) * COS_BINS).astype(np.intp)
         return self.row * COS_BINS + np.minimum(column, COS_BINS - 1)
 
 
@@ -119,7 +119,8 @@ def _tissue(raw: np.ndarray, gradients: Gradients, mask: np.ndarray) -> np.ndarr
 
 
 def _axes(fa: np.ndarray, v1: np.ndarray) -> _Axes:
-    return _Axes(np.searchsorted(FA_EDGES[:-1], fa, side="right"), v1)
+    row = np.searchsorted(FA_EDGES[:-1], fa, side="right").astype(np.int8)
+    return _Axes(row, v1.astype(np.float32))
 
 
 def _other_axes(
