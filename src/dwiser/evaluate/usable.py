@@ -13,6 +13,7 @@ from dwiser.prepare.moments import magnitude_moments
 
 FLOOR_SHARE = 0.9  # of the magnitude's floor: σ may be a tenth too high
 FLOOR_SELECTION = 4.0  # sd of a mean at the floor: chance leaves 3 of 100 000 voxels out
+AROUND, INDEPENDENT = 3, 9  # voxels on an edge; how many of the 27 count, if noise is correlated
 BESIDE = 2  # voxels around what was suppressed
 SIGNED = 0.01  # share of negative voxels beyond which an image is no magnitude
 
@@ -57,9 +58,18 @@ def _suppressed(
 ) -> np.ndarray:
     """Where the scanner suppressed the background: darker over the volumes than noise can be.
 
-    Beside such voxels, half suppressed, those below the noise's own mean belong to them.
+    Few volumes tell it together with the voxels around. Beside such voxels, half suppressed,
+    those below the noise's own mean belong to them.
     """
     floor, variance = (float(m[0]) for m in magnitude_moments(np.zeros(1), coils))
-    least = FLOOR_SHARE * floor - FLOOR_SELECTION * (variance / volumes) ** 0.5
-    dark = (mean < least * sigma) | (mean == 0)
-    return dark | ndimage.binary_dilation(dark, iterations=BESIDE) & (mean < floor * sigma)
+    snr = np.divide(mean, sigma, out=np.zeros_like(mean), where=sigma > 0)
+    dark = snr < _least(floor, variance / volumes)
+    below = snr < floor
+    around = ndimage.uniform_filter(snr, AROUND, mode="nearest")
+    dark |= below & (around < _least(floor, variance / volumes / INDEPENDENT))
+    return dark | ndimage.binary_dilation(dark, iterations=BESIDE) & below
+
+
+def _least(floor: float, variance: float) -> float:
+    """The mean in σ below which none of this variance is found at the floor."""
+    return FLOOR_SHARE * floor - FLOOR_SELECTION * variance**0.5

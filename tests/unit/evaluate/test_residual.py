@@ -106,8 +106,9 @@ def test_a_blur_leaves_more_than_noise_explains():
     assert 0.1 < found.excess < 0.5
 
 
-def test_what_is_darker_than_noise_can_be_is_left_out_and_noise_is_not():
-    noise = magnitude(np.zeros((*SHAPE, 30)), SIGMA)
+@pytest.mark.parametrize("volumes", [6, 30])
+def test_what_is_darker_than_noise_can_be_is_left_out_and_noise_is_not(volumes):
+    noise = magnitude(np.zeros((*SHAPE, volumes)), SIGMA)
     found = residual(noise, np.zeros_like(noise), EVERYWHERE, SIGMA)
     assert found.suppressed == 0
     noise[:6] *= np.linspace(0, 0.5, 6)[:, None, None, None]  # dead, then scaled down
