@@ -157,3 +157,20 @@ def test_without_a_method_it_is_splitq_for_the_command_line_and_for_python(
     np.testing.assert_allclose(
         np.asarray(nib.load(files / "out.nii.gz").dataobj), ours.data, rtol=1e-4, atol=1e-2
     )
+
+
+def test_strict_ends_with_1_for_a_fail_and_the_result_is_there(files: Path, dwiser) -> None:
+    blur = ("denoise", files / "dwi.nii.gz", files / "out.nii.gz", "--method", "gaussian")
+    wide = (*blur, "--set", "fwhm=4", "--threads", 1)
+    done = dwiser(*wide, "--strict")
+    assert done.returncode == 1
+    assert "out.nii.gz was written, but the verdict is FAIL: " in done.stderr
+    assert voxels(files / "out.nii.gz").shape == voxels(files / "dwi.nii.gz").shape
+    told = json.loads((files / "out.json").read_text())["Verdict"]
+    worst = next(r for r in told["Reasons"] if r["Level"] == "FAIL")
+    assert f"  FAIL: {worst['Words']}" in done.stdout
+    assert "  What to do: " in done.stdout
+    assert dwiser(*wide, "--force").returncode == 0
+    assert (
+        dwiser("denoise", *blur[1:3], "--method", "identity", "--force", "--strict").returncode == 0
+    )

@@ -19,4 +19,4 @@ def apply(
 ) -> int:
     """Denoise a scan with weights learned on another one of the same protocol."""
     request = shared.request(dwi, out, weights=weights)
-    return run_and_tell(request, verbose=shared.verbose, quiet=shared.quiet)
+    return run_and_tell(request, shared)

@@ -17,7 +17,7 @@ from dwiser.cli.options import (
     Shared,
 )
 from dwiser.cli.progress import progress
-from dwiser.errors import InputError
+from dwiser.errors import DwiserError, InputError
 from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.watch import Watch
 
@@ -79,7 +79,7 @@ def denoise(
     from dwiser.run import noise_file
 
     dwi, out = _in_and_out(files, outdir, together)
-    verbose, quiet = shared.verbose, shared.quiet
+    quiet = shared.quiet
     request = shared.request(
         dwi, out, method=method, preset=preset, settings=settings_of(settings or []), phase=phase,
         save_uncertainty=save_uncertainty, save_weights=save_weights, warm_start=warm_start,
@@ -93,33 +93,37 @@ def denoise(
             print(f"{out}: sigma {median:.4g} (median in the mask)")
         return 0
     if outdir is None:
-        return run_and_tell(request, verbose=verbose, quiet=quiet)
+        return run_and_tell(request, shared)
     with progress(quiet) as watch:
         records = _series(request, files, outdir, together, quiet, watch)
     for path, record in records.items():
-        _tell(path, record, verbose=verbose, quiet=quiet)
+        _tell(path, record, shared)
+    if shared.strict:
+        _insist(records)
     return 0
 
 
-def run_and_tell(request: "Request", *, verbose: bool, quiet: bool) -> int:
+def run_and_tell(request: "Request", shared: Shared) -> int:
     """Denoise, with progress, and say what came of it."""
     from dwiser.run import checkpoint_path, denoise_file
 
     try:
-        with progress(quiet) as watch:
+        with progress(shared.quiet) as watch:
             result = denoise_file(request, watch)
     except KeyboardInterrupt as error:
         if checkpoint_path(request.out).exists():
             raise KeyboardInterrupt(GO_ON) from error
         raise
-    _tell(request.out, result.record, verbose=verbose, quiet=quiet)
+    _tell(request.out, result.record, shared)
+    if shared.strict:
+        _insist({request.out: result.record})
     return 0
 
 
-def _tell(out: Path, record: dict[str, Any], *, verbose: bool, quiet: bool) -> None:
-    if not quiet:
-        print(_summary(out, record))
-    if verbose:
+def _tell(out: Path, record: dict[str, Any], shared: Shared) -> None:
+    if not shared.quiet:
+        print("\n".join([_summary(out, record), *_top_reason(record)]))
+    if shared.verbose:
         print(json.dumps(record, indent=2, default=str, ensure_ascii=False))
 
 
@@ -171,3 +175,30 @@ def _summary(out: Path, record: dict[str, Any]) -> str:
         f"{out}: {record['Method']} ({record['Preset']}), {record['WallTimeSeconds']:.0f} s, "
         f"{record['PeakMemoryMiB'] / 1024:.2f} GiB{noise}{verdict}; see {sidecar}"
     )
+
+
+def _top_reason(record: dict[str, Any]) -> list[str]:
+    """The first of the worst reasons of the verdict, and what to do about it."""
+    from dwiser.evaluate.remedies import REMEDIES
+
+    verdict = record.get("Verdict") or {}
+    reasons = verdict.get("Reasons") or []
+    worst = [r for r in reasons if r["Level"] == verdict.get("Level")]
+    if not worst:
+        return []
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return [
+        f"  {worst[0]['Level']}: {worst[0]['Words']}{more}",
+        f"  What to do: {REMEDIES[worst[0]['Code']]}",
+    ]
+
+
+def _insist(records: dict[Path, dict[str, Any]]) -> None:
+    """Exit code 1 for a FAIL, and where there was nothing to give a verdict on."""
+    for out, record in records.items():
+        verdict = record.get("Verdict") or {}
+        if verdict.get("Level") in ("PASS", "WARN"):
+            continue
+        reasons = [r["Words"] for r in verdict.get("Reasons", []) if r["Level"] == "FAIL"]
+        why = [f"the verdict is FAIL: {words}" for words in reasons] or verdict.get("Notes", [])
+        raise DwiserError(f"{out} was written, but {why[0].removesuffix('.')}.")

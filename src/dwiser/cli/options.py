@@ -61,6 +61,13 @@ Verbose = Annotated[
 Quiet = Annotated[
     bool, Parameter(name=["--quiet", "-q"], help="Print nothing but errors.", negative=())
 ]
+Strict = Annotated[
+    bool,
+    Parameter(
+        help="Exit code 1 unless the verdict is PASS or WARN; everything is written all the same.",
+        negative=(),
+    ),
+]
 Truth = Annotated[Path | None, Parameter(help="The series without noise, if known.")]
 Tissues = Annotated[
     list[Path] | None,
@@ -77,7 +84,7 @@ Lesions = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What ``dwiser denoise`` and ``dwiser apply`` both take; all but the last two of `Request`."""
+    """What ``dwiser denoise`` and ``dwiser apply`` take; all but the last three of `Request`."""
 
     bval: Bval = None
     bvec: Bvec = None
@@ -92,6 +99,7 @@ class Shared:
     memory: Memory = None
     seed: Seed = 0
     force: Force = False
+    strict: Strict = False
     verbose: Verbose = False
     quiet: Quiet = False
 
@@ -99,7 +107,8 @@ class Shared:
         """These, and what one of the commands takes alone."""
         from dwiser.run import Request
 
-        names = [f.name for f in fields(self) if f.name not in ("verbose", "quiet")]
+        said = ("strict", "verbose", "quiet")
+        names = [f.name for f in fields(self) if f.name not in said]
         return Request(dwi, out, **{name: getattr(self, name) for name in names}, **more)
 
 

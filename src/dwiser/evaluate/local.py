@@ -1,10 +1,10 @@
 """The strongest spot of the residual: something small that was erased, or invented."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 from scipy.ndimage import correlate1d, find_objects, gaussian_filter
 
@@ -19,6 +19,7 @@ TRUNCATE = 3.0  # sd of the smoothing kernel kept
 SELECTION = 3.0  # sd taken off the largest effect
 AT_ONCE = 4  # windows
 FOR_SCALE = 40_000  # voxels that the scores' scale is taken from
+_UNSEEN = "the scans were not at hand"
 ALARM = 0.01  # chance that pure noise passes the limit anywhere in the scan
 
 
@@ -30,7 +31,8 @@ class Spot:
     than the raw. score: its size over the robust sd of such means. limit: what pure noise
     exceeds once in a hundred scans (Bonferroni over all places and windows). sure: the
     effect's size less three of its sd, since the largest of many is large by chance too.
-    place: voxel. volumes: which volumes the window pools.
+    place: voxel. volumes: which volumes the window pools. raw, denoised: the mean signal of each
+    scan in the spot, with the same weights; their difference holds the noise's floor too.
     """
 
     group: str
@@ -39,6 +41,8 @@ class Spot:
     effect: float = measured("σ")
     score: float = measured("sd")
     limit: float = measured("sd")
+    raw: float | None = measured("signal", _UNSEEN, default=None)
+    denoised: float | None = measured("signal", _UNSEEN, default=None)
 
     @property
     def sure(self) -> float:
@@ -83,6 +87,26 @@ def spots(residual: Residual, gradients: Gradients) -> tuple[Spot, ...]:
         parts += [_strongest(smooth, w, weight, spread, places, limit) for w in others]
         del smooth
     return (*together, *parts)
+
+
+def with_signals(
+    spot: Spot,
+    raw: Float[np.ndarray, "x y z v"],
+    denoised: Float[np.ndarray, "x y z v"],
+    mask: Bool[np.ndarray, "x y z"],
+) -> Spot:
+    """The same with the mean signal of both scans in the spot, over its volumes."""
+    reach = int(TRUNCATE * SPOT_SD + 0.5)
+    box = tuple(slice(max(0, i - reach), i + reach + 1) for i in spot.place)
+    weight = np.zeros(mask.shape, np.float32)
+    weight[spot.place] = 1
+    kernel = _smooth(weight)[box] * mask[box]
+    kernel /= kernel.sum()
+    means = [
+        float(np.mean([(data[..., v][box] * kernel).sum() for v in spot.volumes]))
+        for data in (raw, denoised)
+    ]
+    return replace(spot, raw=means[0], denoised=means[1])
 
 
 def _strongest(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeAlias
 
 from dwiser.errors import InputError
@@ -38,9 +38,11 @@ class Absent:
 Row: TypeAlias = Metric | Absent
 
 
-def measured(unit: str = "", absent: str = "the value is not defined here") -> Any:
+def measured(
+    unit: str = "", absent: str = "the value is not defined here", *, default: Any = MISSING
+) -> Any:
     """A field of a record that is a metric: its unit, and the reason when it is None."""
-    return field(metadata={"unit": unit, "absent": absent})
+    return field(default=default, metadata={"unit": unit, "absent": absent})
 
 
 def rows_of(record: Any, group: str, prefix: str = "") -> Iterator[Row]:

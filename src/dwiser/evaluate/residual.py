@@ -14,7 +14,8 @@ from scipy import stats
 
 from dwiser.errors import InputError
 from dwiser.evaluate.groups import in_mask
-from dwiser.evaluate.records import CannotMeasure, measured
+from dwiser.evaluate.records import measured
+from dwiser.evaluate.usable import usable_voxels
 from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.seeds import stream
@@ -43,12 +44,18 @@ class Residual:
         its Rician mean. "mean": the Rician mean itself (no correction of the floor), E is
         the value. "gaussian": additive noise, E is the value and SD is σ. The one under
         which the raw data are likeliest.
-    mask : (x, y, z) the voxels used: in the mask, σ > 0, not all zero in the raw scan.
+    mask : (x, y, z) the voxels used: in the mask, σ > 0, not all zero in the raw scan, and
+        none where the scanner suppressed the background: where the mean over the DWIs lies
+        clearly below the magnitude's floor, σ√(π/2) for one channel, no expectation holds.
+    coils : the channels behind the raw magnitude.
+    suppressed : how many voxels were left out for that.
     """
 
     standard: Float[np.ndarray, "n v"]
     reading: str
     mask: Bool[np.ndarray, "x y z"]
+    coils: float | int = 1
+    suppressed: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,9 @@ def _law(reading: str, coils: float | int) -> Lookup:
     return Lookup(np.stack([mean, np.sqrt(variance)]).astype(np.float32), 0.0, FINENESS)
 
 
-def _expected(snr: np.ndarray, reading: str, coils: float | int) -> tuple[np.ndarray, np.ndarray]:
+def expected_raw(
+    snr: np.ndarray, reading: str, coils: float | int
+) -> tuple[np.ndarray, np.ndarray]:
     """Expectation and sd (in σ) of a raw voxel whose denoised value is ``snr`` (in σ)."""
     if reading == "gaussian":
         return snr, np.ones_like(snr)
@@ -112,10 +121,12 @@ def residual(
     mask: Bool[np.ndarray, "x y z"],
     sigma: Float[np.ndarray, "x y z"],
     coils: float | int = 1,
+    dwis: Int[np.ndarray, "m"] | None = None,
 ) -> Residual:
     """The residual in units of the noise, σ may vary in space; definitions at `Residual`.
 
-    ``coils`` are the channels behind the raw magnitude, which set its floor.
+    ``coils`` are the channels behind the raw magnitude, which set its floor. ``dwis`` are the
+    volumes whose mean tells a suppressed background, all by default.
 
     Raises
     ------
@@ -124,12 +135,7 @@ def residual(
     InputError
         For NaN or infinite values in the denoised image.
     """
-    alive = np.zeros(mask.shape, bool)
-    for v in range(raw.shape[3]):
-        alive |= raw[..., v] != 0
-    usable = mask & np.isfinite(sigma) & (sigma > 0) & alive
-    if not usable.any():
-        raise CannotMeasure("the noise's σ is zero or unknown everywhere in the mask")
+    usable, suppressed = usable_voxels(raw, mask, sigma, coils, dwis)
     standard = in_mask(denoised, usable)  # and in place: it is as large as the brain's share
     bad = sum(int((~np.isfinite(column)).sum()) for column in standard.T)
     if bad:
@@ -138,9 +144,9 @@ def residual(
     standard /= noise[:, None]
     reading = _likeliest(raw, standard, usable, noise, coils)
     for v in range(raw.shape[3]):
-        value, sd = _expected(standard[:, v].copy(), reading, coils)
+        value, sd = expected_raw(standard[:, v].copy(), reading, coils)
         standard[:, v] = (raw[..., v][usable] / noise - value) / sd
-    return Residual(standard, reading, usable)
+    return Residual(standard, reading, usable, coils, suppressed)
 
 
 def removed(
@@ -175,7 +181,7 @@ def _likeliest(
     a, d = noisy[low], clean[some][low]
     cost = {}
     for reading in READINGS:
-        value, sd = _expected(d, reading, coils)
+        value, sd = expected_raw(d, reading, coils)
         cost[reading] = float((((a - value) / sd) ** 2 + 2 * np.log(sd)).mean(dtype=float))
     return min(cost, key=lambda name: cost[name])
 

@@ -2,19 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
-from dwiser.evaluate.anatomy import anatomy, halves, reference
 from dwiser.evaluate.crossing import crossing_error
 from dwiser.evaluate.edges import edge_blur, lesion_contrast
 from dwiser.evaluate.fidelity import errors, fidelity
 from dwiser.evaluate.groups import tissue_masks, volume_groups
-from dwiser.evaluate.local import spots
 from dwiser.evaluate.records import Absent, CannotMeasure, Metric, Row, rows_of
-from dwiser.evaluate.residual import Residual, energy, moments, removed, residual, whiteness
 from dwiser.evaluate.snr import Snr, background_noise, corpus_callosum, local_noise, region_snr
 from dwiser.evaluate.tensor import (
     RANGES,
@@ -25,9 +21,6 @@ from dwiser.evaluate.tensor import (
     map_fidelity,
 )
 from dwiser.evaluate.tracts import Coherency, bundle, coherency
-from dwiser.evaluate.verdict import Findings
-from dwiser.machine import give_memory_back
-from dwiser.prepare.coils import effective_coils
 from dwiser.scan import Scan
 
 ALL = "all"
@@ -166,56 +159,6 @@ def _region_snr(denoised: np.ndarray, raw: np.ndarray, region: np.ndarray, mask:
 
 def _local_snr(denoised: np.ndarray, region: np.ndarray, mask: np.ndarray) -> Snr:
     return region_snr(denoised, region, mask, local_noise(denoised, region))
-
-
-def residual_of(given: Given) -> Residual:
-    """What was removed, in units of the noise."""
-    coils = given.coils or effective_coils(given.raw, given.mask)
-    return residual(given.raw.data, given.denoised, given.mask, given.sigma, coils)
-
-
-def residual_findings(given: Given, found: Residual) -> Findings:
-    """Every test of the residual that the verdict looks at."""
-    gradients = given.raw.gradients
-    groups = volume_groups(gradients, pooled=False)
-    try:
-        first, second = halves(gradients)
-        seen = reference(given.raw.data, gradients, first, found.mask)
-        give_memory_back()  # of the fit; what follows makes arrays of the residual's size
-        structure = anatomy(found, seen, second)
-    except CannotMeasure:
-        structure = None
-    plain = partial(removed, given.raw.data, given.denoised, given.sigma, found.mask)
-    of_group = {g.name: moments(plain(g.volumes), seed=given.seed) for g in groups}
-    give_memory_back()
-    return Findings(
-        of_group,
-        {
-            g.name: float(np.mean([found.standard[:, v].mean(dtype=float) for v in g.volumes]))
-            for g in groups
-        },
-        {g.name: energy(found.standard, g.volumes) for g in groups},
-        whiteness(found.standard, found.mask),
-        structure,
-        spots(found, gradients),
-    )
-
-
-def residual_rows(found: Findings) -> Iterator[Row]:
-    """The findings as rows."""
-    for group, values in found.raw_moments.items():
-        yield from rows_of(values, group, "residual.")
-    for group, mean in found.standard_mean.items():
-        yield Metric("residual.shift", group, mean, "σ")
-    for group, local in found.energies.items():
-        yield from rows_of(local, group, "residual.energy.")
-    yield from rows_of(found.whiteness, ALL, "residual.lag1.")
-    if found.anatomy is None:
-        yield Absent("residual.anatomy", ALL, "fewer than 4 DWIs cannot be split into two halves")
-    else:
-        yield from rows_of(found.anatomy, "DWI", "residual.anatomy.")
-    for spot in found.spots:
-        yield from rows_of(spot, spot.group, "residual.spot.")
 
 
 def _tried(name: str, group: str, measure: Callable[..., object], *args: object) -> list[Row]:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Integer
 from dwiser.errors import InputError
 from dwiser.evaluate import sections
 from dwiser.evaluate.records import Absent, CannotMeasure, Metric, Row
+from dwiser.evaluate.residual_findings import residual_findings, residual_of, residual_rows
 from dwiser.evaluate.sections import ALL, Given, collect
 from dwiser.evaluate.tensor import TensorMaps, fit_tensor
 from dwiser.evaluate.verdict import Verdict, judge
@@ -146,10 +147,10 @@ def _measure(given: Given, crossing: bool) -> tuple[list[Row], Verdict | None]:
     if given.bundle is not None:
         rows += collect("bundle", sections.bundle_rows(given))
     try:
-        found = sections.residual_findings(given, sections.residual_of(given))
+        found = residual_findings(given, residual_of(given))
     except CannotMeasure as why:
         return [*rows, Absent("residual", ALL, str(why))], None
-    return rows + list(sections.residual_rows(found)), judge(found)
+    return rows + list(residual_rows(found)), judge(found)
 
 
 def _true_tensor(given: Given) -> TensorMaps | None:

@@ -7,11 +7,12 @@ invented lesion FAIL.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from dwiser.evaluate.anatomy import Anatomy
+from dwiser.evaluate.angle_cells import COS_EDGES, FA_EDGES, AngleCells
 from dwiser.evaluate.local import Spot
 from dwiser.evaluate.residual import UNCHANGED, Energy, Moments, Whiteness
 
@@ -24,7 +25,11 @@ DIRECTION = (0.3, 0.4)  # correlation of residual energy with FA; counts only wi
 LOST = (0.05, 0.1)  # share of voxels over σ² from which DIRECTION counts
 SPOT = (0.5, 1.0)  # σ, mean over a spot four voxels wide, surely; good denoisers reach 0.2 to 0.9
 LONE_SPOT = (1.0, 2.5)  # the same in one volume only, where real scans have artefacts of 2 σ
-NEIGHBOURS = 0.1  # WARN only: the raw noise itself may be correlated (zero filling)
+ANGLE = (0.08, 0.2)  # σ, mean of a cell of FA and angle, surely; good denoisers stay below 0.05
+HIGH_FA_ANGLE = (0.12, 0.3)  # the same above FA 0.8, where the signal is most curved
+HIGH_FA = 0.8
+NEIGHBOURS = 0.1  # beyond the raw noise's own; WARN only
+SAID = 0.01  # share of the mask left out that is worth a note
 LITTLE = 0.3  # sd of r/σ below which little noise was removed; said, not held against it
 
 LEVELS = ("PASS", "WARN", "FAIL")
@@ -50,7 +55,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Findings:
-    """What the residual tests found, by group of volumes where they are by group."""
+    """What the residual tests found, by group of volumes where they are by group.
+
+    ``noise`` is the raw noise's own correlation between neighbours, ``levels`` the mean signal
+    of the raw scan and of the denoised one, ``suppressed`` the share of the mask that was left
+    out because the scanner suppressed the background there.
+    """
 
     raw_moments: Mapping[str, Moments]
     standard_mean: Mapping[str, float]
@@ -58,6 +68,12 @@ class Findings:
     whiteness: Whiteness
     anatomy: Anatomy | None
     spots: tuple[Spot, ...]
+    angle: tuple[AngleCells, ...] = ()
+    angle_absent: str = ""
+    noise: Whiteness | None = None
+    noise_absent: str = ""
+    levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    suppressed: float = 0.0
 
 
 def judge(found: Findings) -> Verdict:
@@ -68,7 +84,7 @@ def judge(found: Findings) -> Verdict:
     if len(unchanged) == len(found.raw_moments):
         words = "unchanged: the denoised scan equals the raw one, nothing was removed"
         return Verdict("WARN", (Reason("unchanged", "WARN", words),))
-    tests = (_shift, _anatomy, _energy, _direction, _spot, _white)
+    tests = (_shift, _anatomy, _angle, _energy, _direction, _spot, _white)
     reasons = tuple(reason for test in tests for reason in test(found))
     level = max((r.level for r in reasons), key=LEVELS.index, default="PASS")
     notes = [f"the volumes of {g} are unchanged" for g in unchanged]
@@ -77,6 +93,11 @@ def judge(found: Findings) -> Verdict:
         for g, m in found.raw_moments.items()
         if g not in unchanged and m.sd < LITTLE
     ]
+    if found.suppressed >= SAID:
+        notes.append(
+            f"{found.suppressed:.0%} of the mask is darker than noise can be, because the scanner "
+            "suppressed the background: it was left out"
+        )
     return Verdict(level, reasons, tuple(notes))
 
 
@@ -92,9 +113,17 @@ def _shift(found: Findings) -> Iterator[Reason]:
     for group, mean in found.standard_mean.items():
         level = _level(abs(mean), SHIFT)
         if level != "PASS":
-            way = "darker" if mean > 0 else "brighter"
-            words = f"{group} became {way} by {abs(mean):.2f} σ on average: intensities shifted"
+            raw, denoised = found.levels[group]
+            words = (
+                f"intensities of {group} shifted: their mean is {raw:.4g} in the raw scan and "
+                f"{denoised:.4g} in the denoised one, {_off(mean)} on average"
+            )
             yield Reason("shift", level, words)
+
+
+def _off(effect: float) -> str:
+    """How far the denoised signal is from what the raw one, with its noise's floor, allows."""
+    return f"{abs(effect):.2g} σ {'lower' if effect > 0 else 'higher'} than noise explains"
 
 
 def _anatomy(found: Findings) -> Iterator[Reason]:
@@ -147,6 +176,35 @@ def _direction(found: Findings) -> Iterator[Reason]:
         yield Reason("direction", level, words)
 
 
+def _angle(found: Findings) -> Iterator[Reason]:
+    """The worst row of FA of all shells: one reason is enough."""
+    worst: tuple[float, AngleCells, int] | None = None
+    for cells in found.angle:
+        for row, sure in enumerate(cells.sure.max(1)):
+            size = sure / _angle_limits(row)[0]
+            if worst is None or size > worst[0]:
+                worst = size, cells, row
+    if worst is None or worst[0] < 1:
+        return
+    _, cells, row = worst
+    levels = [
+        _level(sure, _angle_limits(r)) for c in found.angle for r, sure in enumerate(c.sure.max(1))
+    ]
+    mean, between = cells.mean[row], 1 + int(np.abs(cells.mean[row, 1:-1]).argmax())
+    low, high = COS_EDGES[between], COS_EDGES[between + 1]
+    words = (
+        f"the signal's shape about its fibre was taken away: in {cells.voxels[row]} voxels of FA "
+        f"{FA_EDGES[row]:.2f}–{FA_EDGES[row + 1]:.2f} raw less denoised is on average "
+        f"{mean[0]:+.2f} σ across the fibre, {mean[between]:+.2f} σ at |cos| {low:.1f}–{high:.1f} "
+        f"and {mean[-1]:+.2f} σ along it (b = {cells.bval:.0f} s/mm²; noise alone: 0)"
+    )
+    yield Reason("angle", max(levels, key=LEVELS.index), words.replace(" -", " −"))
+
+
+def _angle_limits(row: int) -> tuple[float, float]:
+    return HIGH_FA_ANGLE if FA_EDGES[row] >= HIGH_FA else ANGLE
+
+
 def _spot(found: Findings) -> Iterator[Reason]:
     """The worst spot of each shell; its windows overlap, so one reason is enough."""
     worst: dict[str, tuple[str, Spot]] = {}
@@ -160,26 +218,39 @@ def _spot(found: Findings) -> Iterator[Reason]:
     for level, s in worst.values():
         if level == "PASS":
             continue
-        way = "darker" if s.effect > 0 else "brighter"
         lone = ", or an artefact of this one volume was removed" if len(s.volumes) == 1 else ""
         where = f"volume {s.volumes[0]}" if lone else f"{len(s.volumes)} volumes of {s.group}"
         words = (
-            f"something was erased or invented at voxel {s.place} in {where}: the denoised "
-            f"image is {abs(s.effect):.1f} σ {way} than the raw there (score {s.score:.1f}, "
-            f"noise stays below {s.limit:.1f}){lone}"
+            f"something was erased or invented at voxel {s.place} in {where}: the mean there is "
+            f"{s.raw:.4g} in the raw scan and {s.denoised:.4g} in the denoised one, "
+            f"{_off(s.effect)} (score {s.score:.1f}, noise stays below {s.limit:.1f}){lone}"
         )
         yield Reason("local", level, words)
 
 
 def _white(found: Findings) -> Iterator[Reason]:
-    w = found.whiteness
-    space = [v for v in (w.x, w.y, w.z) if v is not None]
-    if space and float(np.abs(space).max()) >= NEIGHBOURS:
-        words = (
-            f"neighbouring residuals are correlated ({max(space, key=abs):.2f}): the denoiser "
-            "smoothed in space, or the raw noise is correlated (interpolated, zero-filled)"
+    w, noise = found.whiteness, found.noise or Whiteness(None, None, None, None)
+    axes = {"x": (w.x, noise.x), "y": (w.y, noise.y), "z": (w.z, noise.z)}
+    lags = {axis: (own or 0.0, of_noise or 0.0) for axis, (own, of_noise) in axes.items()}
+    axis = max(lags, key=lambda axis: _beyond(*lags[axis]))
+    own, of_noise = lags[axis]
+    if _beyond(own, of_noise) >= NEIGHBOURS:
+        known = (
+            f"the raw noise's own is {of_noise:.2f}: the denoiser smoothed in space"
+            if found.noise
+            else "the denoiser smoothed in space, or the raw noise is correlated"
         )
+        words = f"neighbouring residuals are correlated ({own:.2f} along {axis}); {known}"
         yield Reason("space", "WARN", words)
     if w.volume is not None and abs(w.volume) >= NEIGHBOURS:
         words = f"residuals of successive volumes are correlated ({w.volume:.2f})"
         yield Reason("volumes", "WARN", words)
+
+
+def _beyond(correlation: float, of_noise: float) -> float:
+    """How far a residual's correlation lies outside of what is between none and the noise's own.
+
+    Noise that is correlated looks like signal to a denoiser, which leaves some of it: the
+    residual is then whiter than the noise, and nothing was smoothed.
+    """
+    return max(correlation - max(of_noise, 0.0), min(of_noise, 0.0) - correlation)

@@ -16,6 +16,7 @@ from dwiser.evaluate.groups import volume_groups
 from dwiser.io import sidecar
 from dwiser.methods.registry import METHODS
 from dwiser.report import charts, words
+from dwiser.report.angle import angle_maps
 from dwiser.report.colours import GREY, VIRIDIS
 from dwiser.report.figures import AXIS_COLOURS, middle_dwi, montage
 from dwiser.report.material import Material
@@ -48,6 +49,7 @@ def page(material: Material) -> str:
         apart=apart_rows(material),
         anatomy=anatomy_rows(material),
         residual_charts=residual_charts(material),
+        angle_charts=angle_charts(material),
         training_charts=training_charts(record),
         spec=shown.spec,
         blobs=shown.blobs,
@@ -157,6 +159,12 @@ def residual_charts(material: Material) -> list[charts.Chart]:
             sd = material.judged.findings.energies[group.name].mean ** 0.5
             drawn += [charts.histogram(name, found, sd), charts.quantiles(name, found)]
     return drawn
+
+
+def angle_charts(material: Material) -> list[charts.Chart]:
+    """Two heat maps a shell: the residual by angle to the fibre, and cross-fitted."""
+    shells = material.judged.findings.angle if material.judged is not None else ()
+    return [chart for cells in shells for chart in angle_maps(cells)]
 
 
 def training_charts(record: Mapping[str, Any]) -> list[charts.Chart]:

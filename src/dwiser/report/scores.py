@@ -20,10 +20,21 @@ SECTIONS = (
     ("Lesions: 1 is all of their contrast, 0 erased", r"lesion\.(?P<col>.+)"),
     ("Corpus callosum (a blur wins it: never judge by it)", r"corpus_callosum\.(?P<col>.+)"),
     ("Bundle: fibre-to-bundle coherency", r"bundle\.(?P<col>.+)"),
-    ("Residual: raw − denoised in units of σ", r"residual\.(?!lag1|anatomy|spot)(?P<col>.+)"),
+    (
+        "Residual by angle to the fibre: |cos| 0–0.2 (cos1, across) to 0.8–1 (cos5, along)",
+        r"residual\.angle\.(?P<col>.+)",
+    ),
+    (
+        "The same with FA and fibre from other raw volumes",
+        r"residual\.angle_crossed\.(?P<col>.+)",
+    ),
+    (
+        "Residual: raw − denoised in units of σ",
+        r"residual\.(?!lag1|anatomy|spot|angle)(?P<col>.+)",
+    ),
     (
         "Residual: correlation with the next voxel or volume",
-        r"(?P<row>residual\.lag1)\.(?P<col>.+)",
+        r"(?P<row>(?:residual|noise)\.lag1)\.(?P<col>.+)",
     ),
     (
         "Residual: correlation with the anatomy",

@@ -7,7 +7,8 @@ from typing import Any
 from dwiser.errors import DwiserWarning
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual import Residual
-from dwiser.evaluate.sections import Given, residual_findings, residual_of
+from dwiser.evaluate.residual_findings import residual_findings, residual_of
+from dwiser.evaluate.sections import Given
 from dwiser.evaluate.verdict import judge
 from dwiser.machine import GIB, give_memory_back
 from dwiser.methods.base import Denoised

@@ -104,3 +104,23 @@ def test_a_blur_leaves_more_than_noise_explains():
     blurred = gaussian_filter(raw, (1, 1, 1, 0))
     found = energy(residual(raw, blurred, EVERYWHERE, SIGMA).standard)
     assert 0.1 < found.excess < 0.5
+
+
+@pytest.mark.parametrize("volumes", [6, 30])
+def test_what_is_darker_than_noise_can_be_is_left_out_and_noise_is_not(volumes):
+    noise = magnitude(np.zeros((*SHAPE, volumes)), SIGMA)
+    found = residual(noise, np.zeros_like(noise), EVERYWHERE, SIGMA)
+    assert found.suppressed == 0
+    noise[:6] *= np.linspace(0, 0.5, 6)[:, None, None, None]  # dead, then scaled down
+    found = residual(noise, np.zeros_like(noise), EVERYWHERE, SIGMA)
+    assert not found.mask[:6].any()
+    assert found.mask[6 + 2 :].all()
+    assert found.suppressed == EVERYWHERE.sum() - EVERYWHERE[0].sum() - found.mask.sum()
+    with pytest.raises(CannotMeasure, match="darker than noise"):
+        residual(noise[1:5], np.zeros_like(noise[1:5]), EVERYWHERE[1:5], SIGMA[1:5])
+
+
+def test_a_real_part_has_no_floor_and_loses_no_voxel():
+    noise = np.random.default_rng(0).normal(size=(*SHAPE, 30)) * SIGMA[..., None]
+    found = residual(noise, np.zeros_like(noise), EVERYWHERE, SIGMA)
+    assert (found.suppressed, found.mask.sum()) == (0, EVERYWHERE.sum())

@@ -78,7 +78,7 @@ def test_a_bundle_off_the_grid_is_refused_by_name(head, head_scan):
 def test_without_truth_only_what_needs_none_is_measured(head, head_scan):
     found = evaluate(head.truth, head_scan)
     names = {m.metric.split(".")[0] for m in found.metrics}
-    assert names <= {"residual", "corpus_callosum"}
+    assert names <= {"residual", "noise", "corpus_callosum"}
     absent = {a.metric: a.reason for a in found.absent}
     for name in ("fidelity", "tensor", "edge", "lesion"):
         assert absent[name] == "no truth was given"

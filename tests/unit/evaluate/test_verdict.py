@@ -1,12 +1,15 @@
 """A blur, the mean DWI, an eraser and an inventor fail, each for its own reason."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.stats import rice
 
 from dwiser.errors import InputError
-from dwiser.evaluate.sections import Given, residual_findings, residual_of
+from dwiser.evaluate.residual_findings import residual_findings, residual_of
+from dwiser.evaluate.sections import Given
 from dwiser.evaluate.suite import evaluate
 from dwiser.evaluate.verdict import Verdict, judge
 from dwiser.scan import Scan
@@ -20,6 +23,12 @@ def verdict(denoised: np.ndarray, scan: Scan) -> Verdict:
 
 def failed(found: Verdict) -> set[str]:
     return {r.code for r in found.reasons if r.level == "FAIL"}
+
+
+def means(words: str) -> tuple[float, float]:
+    """The mean signal of the raw scan and of the denoised one, as a reason tells them."""
+    found = re.search(r"is (\S+) in the raw scan and (\S+) in the denoised one", words)
+    return float(found.group(1)), float(found.group(2))
 
 
 def ball(head: Simulation, label: int) -> np.ndarray:
@@ -47,6 +56,8 @@ def test_a_blur_fails_for_anatomy(head, head_scan):
     assert "anatomy" in failed(found)
     assert "direction" not in failed(found)
     assert any("anatomy" in r.words and "blurred" in r.words for r in found.reasons)
+    space = next(r for r in found.reasons if r.code == "space")
+    assert "the denoiser smoothed in space" in space.words
 
 
 def test_the_mean_dwi_fails_for_lost_directions(head, head_scan):
@@ -86,7 +97,9 @@ def test_an_inventor_fails_for_one_spot_only(head, head_scan):
     found = verdict(invented, head_scan)
     assert failed(found) == {"local"}
     spot = next(r for r in found.reasons if r.code == "local")
-    assert "brighter" in spot.words
+    raw, denoised = means(spot.words)
+    assert denoised > 1.2 * raw
+    assert "higher than noise explains" in spot.words
 
 
 def test_the_input_unchanged_is_told_so(head_scan):
@@ -107,6 +120,45 @@ def test_shifted_intensities_fail_for_the_shift(head, head_scan):
     sigma = head.sigma[..., None]
     shifted = (head.truth + 0.5 * sigma).astype(np.float32)
     assert "shift" in failed(verdict(shifted, head_scan))
+
+
+@pytest.mark.parametrize("by", [-0.5, 0.5])
+def test_a_shift_is_told_as_the_means_that_a_reader_measures(head, head_scan, by: float) -> None:
+    """By the signal a voxel on the floor is too bright, and still darker than its raw mean."""
+    shifted = np.maximum(head.truth + by * head.sigma[..., None], 0).astype(np.float32)
+    shifts = [r for r in verdict(shifted, head_scan).reasons if r.code == "shift"]
+    dwis, inside = ~head_scan.gradients.is_b0, head.mask
+    raw, denoised = means(next(r.words for r in shifts if r.words.startswith("intensities of b1")))
+    assert np.isclose(raw, head_scan.data[inside][:, dwis].mean(), rtol=1e-3)
+    assert np.isclose(denoised, shifted[inside][:, dwis].mean(), rtol=1e-3)
+    word = "higher" if by > 0 else "lower"
+    assert all(f"{word} than noise explains" in r.words for r in shifts)
+
+
+def test_noise_that_was_correlated_is_not_held_against_the_denoiser() -> None:
+    s = phantom(shape=(36, 40, 14), shells=((1000.0, 32),), n_b0=4, snr=20, zero_fill=1.5, seed=5)
+    whole = Scan(s.scan.data, s.scan.affine, s.scan.gradients, mask=s.mask, sigma=s.sigma * 1.0)
+    given = Given(s.truth, whole, s.mask, s.sigma.astype(float))
+    found = residual_findings(given, residual_of(given))
+    assert max(found.whiteness.x, found.whiteness.y) > 0.15
+    assert np.isclose(found.noise.x, found.whiteness.x, atol=0.03)
+    assert "space" not in {r.code for r in judge(found).reasons}
+
+
+def test_a_background_that_the_scanner_suppressed_is_left_out(head, head_scan) -> None:
+    """Between zero and the floor no expectation holds; it was told as a denoiser's shift."""
+    around = np.ones_like(head.mask)
+    data, truth = head_scan.data.copy(), head.truth.copy()
+    data[~head.mask] *= 0.2
+    truth[~head.mask] = 0
+    scan = Scan(data, head_scan.affine, head_scan.gradients, mask=around, sigma=head_scan.sigma)
+    found = verdict(truth, scan)
+    assert found.level == "PASS", found.reasons
+    assert any("suppressed the background" in note for note in found.notes)
+    plain = Scan(
+        head_scan.data, head_scan.affine, head_scan.gradients, mask=around, sigma=head_scan.sigma
+    )
+    assert verdict(head.truth, plain) == Verdict("PASS", (), ())
 
 
 def test_a_denoiser_that_removes_half_of_the_noise_does_not_fail(head, head_scan):

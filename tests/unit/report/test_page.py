@@ -2,13 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
+from dwiser.evaluate.angle_cells import AngleCells
+from dwiser.report.angle import angle_maps
 from dwiser.report.material import Material
-from dwiser.report.page import bundled, page
+from dwiser.report.page import angle_charts, bundled, page
 from dwiser.report.words import listed
 
 from .conftest import HOSTILE
@@ -133,3 +137,30 @@ def test_what_is_bundled_comes_with_its_licence() -> None:
 
 def test_runs_of_volumes_are_drawn_together() -> None:
     assert listed([12, 4, 5, 6, 0]) == "0, 4–6, 12"
+
+
+def by_angle(mean: np.ndarray) -> AngleCells:
+    """A shell's cells with these means."""
+    same = np.full((5, 5), 0.01)
+    voxels, shares = np.full(5, 400), np.ones(5)
+    return AngleCells("b1000", 1000.0, voxels, mean, same, same, mean / 2, same, shares, shares)
+
+
+def test_the_residual_by_angle_is_drawn_beside_the_cross_fitted_one(material: Material) -> None:
+    assert material.judged is not None
+    mean = np.zeros((5, 5))
+    mean[3, 0] = 0.21
+    findings = replace(material.judged.findings, angle=(by_angle(mean),))
+    shown = replace(material, judged=replace(material.judged, findings=findings))
+    charts = angle_charts(shown)
+    pictures = {img.get("src"): img.get("alt") for img in Tree(page(shown)).all("img")}
+    assert [pictures[chart.source] for chart in charts] == [chart.alt for chart in charts]
+    assert "+0.21 ± 0.01 σ at FA 0.60–0.80, |cos| 0.0–0.2" in charts[0].alt
+    assert "+0.10 ± 0.01 σ at FA 0.60–0.80" in charts[1].alt
+
+
+def test_where_there_is_no_angle_the_reason_stands(material: Material, tree: Tree) -> None:
+    assert material.judged is not None
+    assert not material.judged.findings.angle
+    assert f"Not measured: {material.judged.findings.angle_absent}." in tree.text("p")
+    assert "no cell holds enough voxels" in angle_maps(by_angle(np.full((5, 5), np.nan)))[0].alt

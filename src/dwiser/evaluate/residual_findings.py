@@ -1,0 +1,125 @@
+"""Every test of the residual, in one go: what the verdict looks at, and its rows."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from dwiser.evaluate.anatomy import anatomy, halves, reference
+from dwiser.evaluate.angle_cells import AngleCells
+from dwiser.evaluate.groups import volume_groups
+from dwiser.evaluate.local import spots, with_signals
+from dwiser.evaluate.raw_noise import raw_noise
+from dwiser.evaluate.records import Absent, CannotMeasure, Metric, Row, rows_of
+from dwiser.evaluate.residual import (
+    Residual,
+    Whiteness,
+    energy,
+    moments,
+    removed,
+    residual,
+    whiteness,
+)
+from dwiser.evaluate.residual_by_angle import residual_by_angle
+from dwiser.evaluate.sections import ALL, Given
+from dwiser.evaluate.verdict import Findings
+from dwiser.machine import give_memory_back
+from dwiser.prepare.coils import effective_coils
+
+
+def residual_of(given: Given) -> Residual:
+    """What was removed, in units of the noise."""
+    coils = given.coils or effective_coils(given.raw, given.mask)
+    images = given.raw.data, given.denoised, given.mask, given.sigma
+    return residual(*images, coils, np.flatnonzero(~given.raw.gradients.is_b0))
+
+
+def _by_angle(given: Given, found: Residual) -> tuple[tuple[AngleCells, ...], str]:
+    """The residual by angle to the fibre, and why there is none."""
+    images = given.raw.data, given.denoised, given.raw.gradients, found.mask, given.sigma
+    try:
+        return residual_by_angle(*images, found.reading, found.coils, seed=given.seed), ""
+    except CannotMeasure as why:
+        return (), str(why)
+
+
+def residual_findings(given: Given, found: Residual) -> Findings:
+    """Every test of the residual that the verdict looks at."""
+    gradients = given.raw.gradients
+    groups = volume_groups(gradients, pooled=False)
+    try:
+        first, second = halves(gradients)
+        seen = reference(given.raw.data, gradients, first, found.mask)
+        give_memory_back()  # of the fit; what follows makes arrays of the residual's size
+        structure = anatomy(found, seen, second)
+    except CannotMeasure:
+        structure = None
+    plain = partial(removed, given.raw.data, given.denoised, given.sigma, found.mask)
+    of_group = {g.name: moments(plain(g.volumes), seed=given.seed) for g in groups}
+    give_memory_back()
+    pair = given.raw.data, given.denoised
+    return Findings(
+        of_group,
+        {
+            g.name: float(np.mean([found.standard[:, v].mean(dtype=float) for v in g.volumes]))
+            for g in groups
+        },
+        {g.name: energy(found.standard, g.volumes) for g in groups},
+        whiteness(found.standard, found.mask),
+        structure,
+        tuple(with_signals(spot, *pair, found.mask) for spot in spots(found, gradients)),
+        *_by_angle(given, found),
+        *_raw_noise(given, found),
+        {g.name: _levels(pair, found.mask, g.volumes) for g in groups},
+        found.suppressed / (found.suppressed + len(found.standard)),
+    )
+
+
+def _raw_noise(given: Given, found: Residual) -> tuple[Whiteness | None, str]:
+    """The raw noise's correlation between neighbours, and why it is unknown."""
+    try:
+        raw = given.raw
+        return raw_noise(raw.data, raw.gradients, found.mask, given.sigma), ""
+    except CannotMeasure as why:
+        return None, str(why)
+
+
+def _levels(
+    pair: tuple[np.ndarray, np.ndarray], mask: np.ndarray, volumes: np.ndarray
+) -> tuple[float, float]:
+    """Mean signal of some volumes in the raw scan and in the denoised one."""
+    raw, denoised = (
+        float(np.mean([data[..., v][mask].mean(dtype=float) for v in volumes])) for data in pair
+    )
+    return raw, denoised
+
+
+def residual_rows(found: Findings) -> Iterator[Row]:
+    """The findings as rows."""
+    for group, values in found.raw_moments.items():
+        yield from rows_of(values, group, "residual.")
+    for group, mean in found.standard_mean.items():
+        yield Metric("residual.shift", group, mean, "σ")
+    for group, local in found.energies.items():
+        yield from rows_of(local, group, "residual.energy.")
+    yield from rows_of(found.whiteness, ALL, "residual.lag1.")
+    if found.noise is None:
+        yield Absent("noise.lag1", ALL, found.noise_absent)
+    else:
+        for row in rows_of(found.noise, ALL, "noise.lag1."):
+            if row.metric != "noise.lag1.volume":
+                yield row
+    for group, (raw, denoised) in found.levels.items():
+        yield Metric("residual.raw", group, raw, "signal")
+        yield Metric("residual.denoised", group, denoised, "signal")
+    yield Metric("residual.suppressed", ALL, found.suppressed, "")
+    if found.anatomy is None:
+        yield Absent("residual.anatomy", ALL, "fewer than 4 DWIs cannot be split into two halves")
+    else:
+        yield from rows_of(found.anatomy, "DWI", "residual.anatomy.")
+    for spot in found.spots:
+        yield from rows_of(spot, spot.group, "residual.spot.")
+    if not found.angle:
+        yield Absent("residual.angle", ALL, found.angle_absent)
+    for cells in found.angle:
+        yield from cells.rows()
