@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from dwiser.evaluate.anatomy import anatomy, halves, reference
+from dwiser.evaluate.bins import binned_rows
 from dwiser.evaluate.crossing import crossing_error
 from dwiser.evaluate.edges import edge_blur, lesion_contrast
 from dwiser.evaluate.fidelity import errors, fidelity
@@ -81,7 +82,7 @@ def fidelity_rows(given: Given) -> Iterator[Row]:
 
 
 def tensor_rows(given: Given, true: TensorMaps | None) -> Iterator[Row]:
-    """FA, MD, RD, AD and V1 against the truth's."""
+    """FA, MD, RD, AD and V1 against the truth's, in the mask and by bins of the true FA."""
     given.true()
     fitted = fit_tensor(given.denoised, given.raw.gradients, given.mask)
     if true is None:
@@ -94,6 +95,7 @@ def tensor_rows(given: Given, true: TensorMaps | None) -> Iterator[Row]:
             yield row
     v1 = fitted.v1, true.v1, true.fa
     yield from _tried("v1.angle", ALL, angular_error, *v1, given.mask)
+    yield from binned_rows(fitted, true, true.fa, given.mask)
 
 
 def crossing_rows(given: Given) -> Iterator[Row]:
