@@ -92,11 +92,14 @@ def scored(
     return whole | {f"by_{k}_fa": by_bin(fitted, true, fa, mask) for k, fa in bins.items()}
 
 
-def nrmse(data: np.ndarray, made: Simulation) -> dict[str, float]:
-    dwis = ~made.scan.gradients.is_b0
+def nrmse(
+    data: np.ndarray, truth: np.ndarray, gradients: Gradients, mask: np.ndarray
+) -> dict[str, float]:
+    """Of the DWIs and of the b0s, in the mask."""
+    dwis = ~gradients.is_b0
     found = {}
     for name, chosen in (("nrmse", dwis), ("b0_nrmse", ~dwis)):
-        error, signal = (data - made.truth)[made.mask][:, chosen], made.truth[made.mask][:, chosen]
+        error, signal = (data - truth)[mask][:, chosen], truth[mask][:, chosen]
         found[name] = rounded(float(np.sqrt((error**2).mean() / (signal**2).mean())))
     return found
 
@@ -138,7 +141,10 @@ def bounds(
         }  # fmt: skip
         fitted = fit_tensor(image, gradients, mask)
         name = f"Bayes bound, library {again + 1}"
-        yield name, about | nrmse(image, made) | scored(fitted, true, drawn, mask)
+        yield (
+            name,
+            about | nrmse(image, made.truth, gradients, mask) | scored(fitted, true, drawn, mask),
+        )
         own = [np.zeros(mask.shape), np.zeros(mask.shape)]
         for grid, column in zip(own, found[:, -2:].T, strict=True):
             grid[mask] = column
@@ -155,7 +161,9 @@ def rows(case: Case, methods: list[str], heads: int) -> Iterator[tuple[str, dict
     drawn = drawn_fa(made.truth, gradients, mask, made.sigma, noise, case.seed)
 
     def of(image: np.ndarray) -> dict[str, Any]:
-        return nrmse(image, made) | scored(fit_tensor(image, gradients, mask), true, drawn, mask)
+        return nrmse(image, made.truth, gradients, mask) | scored(
+            fit_tensor(image, gradients, mask), true, drawn, mask
+        )
 
     yield "noisy", of(made.scan.data)
     for name in methods:
