@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Integer
 from dwiser.evaluate.anatomy import anatomy, halves, reference
 from dwiser.evaluate.bins import binned_rows
 from dwiser.evaluate.crossing import crossing_error
+from dwiser.evaluate.csd_bins import csd_rows
 from dwiser.evaluate.edges import edge_blur, lesion_contrast
 from dwiser.evaluate.fidelity import errors, fidelity
 from dwiser.evaluate.groups import tissue_masks, volume_groups
@@ -105,6 +106,15 @@ def crossing_rows(given: Given) -> Iterator[Row]:
         given.denoised, given.true(), given.raw.gradients, where, seed=given.seed
     )
     yield from rows_of(found, ALL, "crossing.")
+
+
+def fibre_rows(given: Given, true: TensorMaps | None) -> Iterator[Row]:
+    """Peaks and fibre density of CSD by bins of the true FA."""
+    truth = given.true()
+    if true is None:
+        raise CannotMeasure("the truth's tensor could not be fitted")
+    scan = given.raw.gradients, given.mask
+    yield from csd_rows(given.denoised, truth, *scan, true.fa, seed=given.seed)
 
 
 def edge_rows(given: Given) -> Iterator[Row]:
