@@ -5,8 +5,10 @@ voxels are drawn from, is that of the posterior mean. The law is learned from a 
 noiseless signals of the simulator itself: a mixture of Gaussians, one for each cell of a k-means
 partition, in place of plain importance sampling: with some ten free parameters and 64
 directions hardly one of 1e5 draws lies within the noise of a given voxel. The noise is taken
-for Gaussian about the magnitude's mean. Whatever the mixture misses makes the error larger than
-the bound, not smaller: two independent libraries, and a larger one, say how far it is from it.
+for Gaussian about the magnitude's mean. Whatever the mixture misses makes the mean squared error
+over all voxels larger than the bound, not smaller: two independent libraries, and a larger one,
+say how far it is from it. It holds over all voxels together: in one bin of FA another estimator
+may err less, as may FA itself where it is taken from the mean signal.
 """
 
 from dataclasses import dataclass
