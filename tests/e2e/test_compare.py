@@ -52,6 +52,18 @@ def test_methods_side_by_side_and_one_that_fails(made: Path, tmp_path: Path, cap
     assert (out / "montage.png").read_bytes()[:4] == b"\x89PNG"
     record = json.loads((out / "comparison.json").read_text())
     assert record["HeldOutPaired"][0]["model"] in ("dti", "sh")
+    by_fa = record["HeldOutByFaPaired"]
+    assert {(p["method"], p["against"]) for p in by_fa} >= {(SMOKE, "noisy")}
+    assert {p["model"] for p in by_fa} == {"dti"}  # 22 directions stay: order 4 wants 23
+    assert "order 4 need 23 directions" in told.out
+    for p in by_fa:
+        whole = record["Methods"][0]["held_out_by_fa"]["dti"][p["group"]]
+        assert p["voxels"] == whole["voxels"] >= 30
+        assert p["low"] <= p["difference"] <= p["high"]
+    assert "FA 0.45-0.70 (" in told.out
+    assert float(rows[0]["heldout_dti_fa_0.45-0.70"]) == pytest.approx(
+        record["Methods"][0]["held_out_by_fa"]["dti"]["FA 0.45-0.70"]["excess"]
+    )
     assert (out / "difusion_preset_smoke_iterations_3.nii.gz").exists()
     assert code == 1
     assert f"{SMOKE} against noisy, dti: " in told.out

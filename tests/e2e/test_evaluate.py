@@ -97,7 +97,7 @@ def test_without_truth_its_metrics_are_absent_with_reasons(here: Path, capsys) -
     words = ("--json", here / "s.json", "--tsv", here / "s.tsv")
     assert evaluate("smoke.nii.gz", "--raw", "dwi.nii.gz", *words) == 0
     shown = capsys.readouterr().out
-    assert "fidelity; tensor; crossing; edge; lesion: no truth was given" in shown
+    assert "fidelity; tensor; crossing; csd; edge; lesion: no truth was given" in shown
     assert "mask estimated, sigma estimated" in shown
     record = json.loads((here / "s.json").read_text())
     assert record["inputs"] == {"mask": "estimated", "sigma": "estimated"}

@@ -122,7 +122,15 @@ def compare(
 
 def _show(rows: "Sequence[Compared]", seed: int) -> None:
     """A table a theme, without the columns that nobody has a figure for; then what is missing."""
-    from dwiser.run.scoreboard import TABLES, absences, against_the_first, paired_lines, table
+    from dwiser.run.scoreboard import (
+        TABLES,
+        absences,
+        against_the_first,
+        best_lines,
+        paired_lines,
+        pairs_by_fa,
+        table,
+    )
 
     console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
     heads, cells = table(rows)
@@ -141,6 +149,9 @@ def _show(rows: "Sequence[Compared]", seed: int) -> None:
     lines = {
         "Held-out excess, difference with 95 % limits; below 0 is better": paired_lines(
             against_the_first(rows, seed)
+        ),
+        "The same by FA, the best method against the next": best_lines(
+            rows, pairs_by_fa(rows, seed)
         ),
         "Not measured": absences(rows),
     }

@@ -46,6 +46,17 @@ def simulate(
     lesions: Annotated[
         bool, Parameter(help="Put small lesions in, some in one direction only.", negative=())
     ] = False,
+    texture: Annotated[
+        float,
+        Parameter(
+            help="How much tissue varies from voxel to voxel: sd of its fractions' logarithm; "
+            "0.3 is about a brain's."
+        ),
+    ] = 0.0,
+    texture_correlation: Annotated[
+        float,
+        Parameter(help="FWHM in voxels of that variation; 0 makes neighbours independent."),
+    ] = 1.0,
     source: Annotated[
         Path | None,
         Parameter(name="--from", help="A real scan to refit, in place of the head made by code."),
@@ -64,7 +75,7 @@ def simulate(
 
     request = SimulationRequest(
         outdir, snr, shells, b0, shape, voxel, noise, coils, sigma_map, partial_fourier,
-        zero_fill, lesions, source, bval, bvec, mask, seed, force,
+        zero_fill, lesions, texture, texture_correlation, source, bval, bvec, mask, seed, force,
     )  # fmt: skip
     with progress(quiet) as watch:
         made, written = simulate_files(request, watch)

@@ -5,7 +5,11 @@ out before denoising, so no noise is shared, and signal that was blurred away is
 functions take arrays that are already denoised.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 from dipy.core.geometry import cart2sphere
@@ -13,6 +17,7 @@ from dipy.reconst.dti import TensorModel
 from dipy.reconst.shm import real_sh_descoteaux
 from jaxtyping import Float
 
+from dwiser.evaluate.bins import ENOUGH, fa_bins
 from dwiser.evaluate.groups import volume_groups
 from dwiser.evaluate.records import CannotMeasure, measured
 from dwiser.evaluate.tensor import SIGNAL_FLOOR, UNKNOWNS, dipy_table
@@ -20,6 +25,7 @@ from dwiser.scan import Gradients
 from dwiser.seeds import stream
 
 PER_COEFFICIENT = 2  # directions for each SH coefficient: the fit must not pass the noise on
+LEAST_PER_COEFFICIENT = 1.5  # the same where the order is asked for by name
 HIGHEST = 6  # SH order; single-shell signals hold nothing beyond it at b up to 3000
 DRAWS = 10_000  # bootstrap draws: the 95 % limits are good to about 1 % of their distance
 LEVEL = 0.95
@@ -32,11 +38,13 @@ class HeldOut:
     rmse: over the voxels and held-out volumes; excess: RMSE² − σ², what the prediction adds
     to the noise of the raw volumes themselves (below σ the Rician noise is smaller than σ²,
     so it can be negative; compare methods, not zero). volume_excess: (h,), by volume.
+    voxels: how many were looked at.
     """
 
     volume_excess: Float[np.ndarray, "h"]
     rmse: float = measured("signal")
     excess: float = measured("signal²")
+    voxels: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,17 +118,39 @@ def sh_order(directions: int) -> int:
     return orders[-1]
 
 
+def _enough(directions: int, order: int | None) -> int:
+    """The order that is asked for, if the directions carry it; without one, what they carry."""
+    if order is None:
+        return sh_order(directions)
+    least = math.ceil(LEAST_PER_COEFFICIENT * (order + 1) * (order + 2) / 2)
+    if directions < least:
+        raise CannotMeasure(
+            f"spherical harmonics of order {order} need {least} directions in a shell, "
+            f"not {directions}"
+        )
+    return order
+
+
 def _harmonics(bvecs: np.ndarray, order: int) -> np.ndarray:
     _, theta, phi = cart2sphere(*bvecs.T)
     return np.asarray(real_sh_descoteaux(order, theta, phi, legacy=False)[0])
 
 
 def predict_sh(
-    kept: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
+    kept: Float[np.ndarray, "n k"],
+    gradients: Gradients,
+    held: Gradients,
+    order: int | None = None,
 ) -> Float[np.ndarray, "n h"]:
     """Signals of the ``held`` directions by least squares in real, even SH, shell by shell.
 
-    A held-out volume belongs to the kept shell with the nearest mean b-value.
+    A held-out volume belongs to the kept shell with the nearest mean b-value. Without an
+    ``order``, `sh_order` finds each shell's.
+
+    Raises
+    ------
+    CannotMeasure
+        For a shell of too few directions: two a coefficient, 1.5 if ``order`` is asked for.
     """
     groups = [g for g in volume_groups(gradients, pooled=False) if not g.is_b0]
     if not groups or held.is_b0.any():
@@ -132,9 +162,9 @@ def predict_sh(
         wanted = np.flatnonzero(nearest == i)
         if not len(wanted):
             continue
-        order = sh_order(len(group.volumes))
-        basis = _harmonics(gradients.bvecs[group.volumes], order)
-        weights = _harmonics(held.bvecs[wanted], order) @ np.linalg.pinv(basis)
+        own = _enough(len(group.volumes), order)
+        basis = _harmonics(gradients.bvecs[group.volumes], own)
+        weights = _harmonics(held.bvecs[wanted], own) @ np.linalg.pinv(basis)
         out[:, wanted] = kept[:, group.volumes] @ weights.T
     return out
 
@@ -147,7 +177,32 @@ def held_out_score(
     """RMSE and excess over noise, RMSE² − mean σ², over n voxels and h held-out volumes."""
     mse = ((predicted - raw.astype(float)) ** 2).mean(0)
     excess = mse - float((sigma.astype(float) ** 2).mean())
-    return HeldOut(excess, float(mse.mean()) ** 0.5, float(excess.mean()))
+    return HeldOut(excess, float(mse.mean()) ** 0.5, float(excess.mean()), len(predicted))
+
+
+def binned_scores(
+    predicted: Float[np.ndarray, "n h"],
+    raw: Float[np.ndarray, "n h"],
+    sigma: Float[np.ndarray, "n"],
+    fa: Float[np.ndarray, "n"],
+) -> tuple[dict[str, HeldOut], dict[str, str]]:
+    """The score of each bin of ``fa``, and why a bin has none.
+
+    Take FA from the raw training volumes: it shares no noise with those held out, and is the same
+    for every method.
+    """
+    bins = fa_bins(fa)
+    few = {
+        name: f"{len(voxels)} voxels of the mask have such an FA, fewer than {ENOUGH}"
+        for name, voxels in bins.items()
+        if len(voxels) < ENOUGH
+    }
+    scores = {
+        name: held_out_score(predicted[voxels], raw[voxels], sigma[voxels])
+        for name, voxels in bins.items()
+        if name not in few
+    }
+    return scores, few
 
 
 def paired_bootstrap(a: HeldOut, b: HeldOut, *, seed: int = 0) -> Paired:
@@ -160,3 +215,11 @@ def paired_bootstrap(a: HeldOut, b: HeldOut, *, seed: int = 0) -> Paired:
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     sides = min(float((means <= 0).mean()), float((means >= 0).mean()))
     return Paired(float(d.mean()), float(low), float(high), min(1.0, 2 * sides))
+
+
+Predict: TypeAlias = Callable[[np.ndarray, Gradients, Gradients], np.ndarray]
+BY_FA: dict[str, Predict] = {  # models whose scores are told by bins of FA
+    "dti": predict_dti,
+    "sh4": partial(predict_sh, order=4),
+    "sh6": partial(predict_sh, order=6),
+}

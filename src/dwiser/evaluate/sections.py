@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
+from dwiser.evaluate.bins import binned_rows
 from dwiser.evaluate.crossing import crossing_error
+from dwiser.evaluate.csd_bins import csd_rows
 from dwiser.evaluate.edges import edge_blur, lesion_contrast
 from dwiser.evaluate.fidelity import errors, fidelity
 from dwiser.evaluate.groups import tissue_masks, volume_groups
@@ -74,7 +76,7 @@ def fidelity_rows(given: Given) -> Iterator[Row]:
 
 
 def tensor_rows(given: Given, true: TensorMaps | None) -> Iterator[Row]:
-    """FA, MD, RD, AD and V1 against the truth's."""
+    """FA, MD, RD, AD and V1 against the truth's, in the mask and by bins of the true FA."""
     given.true()
     fitted = fit_tensor(given.denoised, given.raw.gradients, given.mask)
     if true is None:
@@ -87,6 +89,7 @@ def tensor_rows(given: Given, true: TensorMaps | None) -> Iterator[Row]:
             yield row
     v1 = fitted.v1, true.v1, true.fa
     yield from _tried("v1.angle", ALL, angular_error, *v1, given.mask)
+    yield from binned_rows(fitted, true, true.fa, given.mask)
 
 
 def crossing_rows(given: Given) -> Iterator[Row]:
@@ -96,6 +99,15 @@ def crossing_rows(given: Given) -> Iterator[Row]:
         given.denoised, given.true(), given.raw.gradients, where, seed=given.seed
     )
     yield from rows_of(found, ALL, "crossing.")
+
+
+def fibre_rows(given: Given, true: TensorMaps | None) -> Iterator[Row]:
+    """Peaks and fibre density of CSD by bins of the true FA."""
+    truth = given.true()
+    if true is None:
+        raise CannotMeasure("the truth's tensor could not be fitted")
+    scan = given.raw.gradients, given.mask
+    yield from csd_rows(given.denoised, truth, *scan, true.fa, seed=given.seed)
 
 
 def edge_rows(given: Given) -> Iterator[Row]:

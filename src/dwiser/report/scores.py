@@ -9,6 +9,8 @@ from dwiser.evaluate.suite import Evaluation
 DIGITS = 4
 MISSING = "–"  # could not be had; the reason stands below the tables
 
+BY_FA = "Tensor against the truth's, by bins of the true FA"
+
 # Title and pattern: `col` names the column, `row` the row where it is not the group. First match.
 SECTIONS = (
     (
@@ -16,6 +18,7 @@ SECTIONS = (
         r"(?=fidelity|error|edge)(?:fidelity\.|error\.)?(?P<col>.+)",
     ),
     ("Tensor maps against the truth's", r"(?P<row>fa|md|rd|ad)\.(?P<col>.+)"),
+    (BY_FA, r"(?!)"),  # by group, not by name
     ("Directions against the truth's", r"(?P<row>v1\.angle|crossing)\.(?P<col>.+)"),
     ("Lesions: 1 is all of their contrast, 0 erased", r"lesion\.(?P<col>.+)"),
     ("Corpus callosum (a blur wins it: never judge by it)", r"corpus_callosum\.(?P<col>.+)"),
@@ -99,6 +102,11 @@ def verdict_lines(found: Evaluation) -> list[str]:
 
 
 def _place(item: Row) -> tuple[str, _Cell]:
+    if item.group.startswith("FA "):
+        if isinstance(item, Metric):
+            text = f"{item.value:.{DIGITS}g}"
+            return BY_FA, _Cell(item.metric, item.group, text, item.unit)
+        return BY_FA, _Cell(item.metric, item.group, MISSING, None)
     for title, pattern in SECTIONS:
         match = re.fullmatch(pattern, item.metric)
         if match:

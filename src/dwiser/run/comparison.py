@@ -25,7 +25,7 @@ from dwiser.report.side_by_side import side_by_side
 from dwiser.run.given import takes_noise_map, takes_phase, with_maps
 from dwiser.run.references import References
 from dwiser.run.request import Request, named_inputs
-from dwiser.run.scoreboard import Compared, against_the_first, table
+from dwiser.run.scoreboard import Compared, against_the_first, pairs_by_fa, table
 from dwiser.run.trial import TrialPlan, noisy_trial, tried
 from dwiser.run.variants import Variant
 from dwiser.scan import Scan
@@ -165,6 +165,7 @@ def _write(
         "References": references,
         "Methods": [_record(row) for row in rows],
         "HeldOutPaired": against_the_first(rows, plan.seed),
+        "HeldOutByFaPaired": pairs_by_fa(rows, plan.seed),
     }
     json_text, tsv_text = sidecar(record), text.getvalue()
     writers: dict[Path, Writer] = {
@@ -189,6 +190,10 @@ def _record(row: Compared) -> dict[str, Any]:
         "error": trial.error,
         "record": trial.record,
         "held_out": {name: asdict(score) for name, score in trial.held_out.items()},
+        "held_out_by_fa": {
+            model: {group: asdict(score) for group, score in bins.items()}
+            for model, bins in trial.held_out_by_fa.items()
+        },
         "seeds": asdict(trial.seeds) if trial.seeds is not None else None,
         "halves": asdict(trial.halves) if trial.halves is not None else None,
         "rescan": {name: asdict(score) for name, score in trial.rescan.items()},

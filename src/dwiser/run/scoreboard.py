@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dwiser.evaluate.heldout import DRAWS, paired_bootstrap
+from dwiser.evaluate.bins import FA_BINS
+from dwiser.evaluate.heldout import BY_FA, DRAWS, paired_bootstrap
 from dwiser.evaluate.kfold import CALLOSUM, WHITE
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.suite import Evaluation
@@ -41,6 +42,10 @@ R_SQUARED = {  # of the raw volumes; "own": of the denoised ones, as on the post
     for model in ("dti", "csd")
 }
 HELD_OUT, SEEDS, HALVES = ("heldout_dti", "heldout_sh"), "seeds_cv", "halves_fa"
+HELD_OUT_BY_FA = {  # model → column → bin
+    model: {f"heldout_{model}_{group.replace(' ', '_').lower()}": group for group in FA_BINS}
+    for model in BY_FA
+}
 RESCAN = {"rescan_fa": "fa", "rescan_md": "md", "rescan_signal": "signal"}
 COST = {"seconds": "WallTimeSeconds", "peak_mib": "PeakMemoryMiB"}
 TABLES: dict[str, tuple[str, ...]] = {  # as they are printed; the TSV has all in one
@@ -48,6 +53,10 @@ TABLES: dict[str, tuple[str, ...]] = {  # as they are printed; the TSV has all i
     "Without truth: verdict, residual, held-out raw volumes (excess over the noise)": (
         "verdict", *RESIDUAL, *HELD_OUT,
     ),
+    **{
+        f"Held-out raw volumes by FA of the raw rest, {model} (excess over the noise)": tuple(some)
+        for model, some in HELD_OUT_BY_FA.items()
+    },
     "R² of the raw volumes by cross-validation; own: of the denoised, a blur wins it": (
         tuple(R_SQUARED)
     ),
@@ -104,6 +113,9 @@ def _cells(row: Compared) -> dict[str, Any]:
     if trial is not None:
         held = {name: score.excess for name, score in trial.held_out.items()}
         cells |= {head: held.get(head.removeprefix("heldout_")) for head in HELD_OUT}
+        for model, columns in HELD_OUT_BY_FA.items():
+            bins = trial.held_out_by_fa.get(model, {})
+            cells |= {head: bins[group].excess for head, group in columns.items() if group in bins}
         cells[SEEDS] = trial.seeds.cv if trial.seeds is not None else None
         cells[HALVES] = trial.halves.cv if trial.halves is not None else None
         twice = trial.rescan
@@ -144,6 +156,49 @@ def against_the_first(rows: Sequence[Compared], seed: int) -> list[dict[str, Any
                 | {"model": name, **asdict(paired)}
             )
     return pairs
+
+
+def pairs_by_fa(rows: Sequence[Compared], seed: int) -> list[dict[str, Any]]:
+    """Every method against every one before it, in each bin of FA: a paired bootstrap."""
+    trials = [r.trial for r in rows if r.trial is not None and r.trial.held_out_by_fa]
+    pairs: list[dict[str, Any]] = []
+    for i, other in enumerate(trials):
+        for first in trials[:i]:
+            for model, bins in other.held_out_by_fa.items():
+                common = first.held_out_by_fa.get(model, {})
+                for group in [g for g in bins if g in common]:
+                    about = {"method": other.variant.label, "against": first.variant.label}
+                    about |= {"model": model, "group": group}
+                    try:
+                        found = asdict(paired_bootstrap(bins[group], common[group], seed=seed))
+                    except CannotMeasure as reason:
+                        found = {"absent": str(reason)}
+                    pairs.append({**about, "voxels": bins[group].voxels, **found})
+    return pairs
+
+
+def best_lines(rows: Sequence[Compared], pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The best method of each bin of FA against the next best, by ``pairs``; a line a bin.
+
+    Of SH of order 4, or of DTI where the directions do not carry that.
+    """
+    trials = {r.label: r.trial for r in rows if r.trial is not None and r.trial.held_out_by_fa}
+    models = [m for m in ("sh4", "dti") if all(m in t.held_out_by_fa for t in trials.values())]
+    lines = []
+    for group in FA_BINS if models and len(trials) > 1 else ():
+        scores = {n: t.held_out_by_fa[models[0]].get(group) for n, t in trials.items()}
+        order = sorted((s.excess, name) for name, s in scores.items() if s is not None)
+        names = {name for _, name in order[:2]}
+        for p in pairs:
+            same = (p["model"], p["group"]) == (models[0], group)
+            if same and {p["method"], p["against"]} == names and "absent" not in p:
+                sign = 1 if p["method"] == order[0][1] else -1
+                low, high = sorted((sign * p["low"], sign * p["high"]))
+                lines.append(
+                    f"{group} ({p['voxels']} voxels), {models[0]}: {order[0][1]} first, "
+                    f"{order[1][1]} next: {sign * p['difference']:+.4g} ({low:+.4g} to {high:+.4g})"
+                )
+    return lines
 
 
 def paired_lines(pairs: Sequence[Mapping[str, Any]]) -> list[str]:

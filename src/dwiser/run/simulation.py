@@ -16,6 +16,7 @@ from dwiser.scan import Scan
 from dwiser.simulate import NoiseModel, Simulation, phantom, phantom_from, scheme
 from dwiser.simulate.noise import Sampling
 from dwiser.simulate.scheme import Shells
+from dwiser.simulate.texture import Texture
 from dwiser.watch import Watch, silent
 
 SHAPE = (65, 78, 66)  # a whole head at 2.5 mm
@@ -44,6 +45,8 @@ class SimulationRequest:
     partial_fourier: float = 1.0
     zero_fill: float = 1.0
     lesions: bool = False
+    texture: float = 0.0
+    texture_correlation: float = 1.0
     source: Path | None = None
     bval: Path | None = None
     bvec: Path | None = None
@@ -162,6 +165,7 @@ def _check(request: SimulationRequest) -> None:
     if request.voxel is not None and not (request.voxel > 0 and isfinite(request.voxel)):
         raise InputError(f"--voxel must be a positive number of mm, not {request.voxel:g}.")
     _noise(request)
+    _texture(request)
     if request.source is None:
         orphans = {"--bval": request.bval, "--bvec": request.bvec, "--mask": request.mask}
         for option, value in orphans.items():
@@ -191,6 +195,12 @@ def _noise(request: SimulationRequest) -> dict[str, Any]:
     }
 
 
+def _texture(request: SimulationRequest) -> dict[str, Any]:
+    """The texture as ``phantom`` takes it, refused here and now if it cannot be."""
+    texture = Texture(request.texture, request.texture_correlation)
+    return {"texture": texture.strength, "texture_correlation": texture.correlation}
+
+
 def _coded(request: SimulationRequest) -> Simulation:
     shape = SHAPE if request.shape is None else parse_shape(request.shape)
     return phantom(
@@ -200,6 +210,7 @@ def _coded(request: SimulationRequest) -> Simulation:
         n_b0=B0 if request.b0 is None else request.b0,
         lesions=request.lesions,
         seed=request.seed,
+        **_texture(request),
         **_noise(request),
     )
 
@@ -216,5 +227,6 @@ def _refitted(request: SimulationRequest, scan: Scan, watch: Watch) -> Simulatio
         lesions=request.lesions,
         seed=request.seed,
         watch=watch,
+        **_texture(request),
         **_noise(request),
     )

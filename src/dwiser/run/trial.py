@@ -14,7 +14,10 @@ import numpy as np
 
 from dwiser.errors import DwiserWarning
 from dwiser.evaluate.heldout import (
+    BY_FA,
     HeldOut,
+    Predict,
+    binned_scores,
     held_out_score,
     leave_out,
     predict_dti,
@@ -23,7 +26,7 @@ from dwiser.evaluate.heldout import (
 from dwiser.evaluate.kfold import FOLDS
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.snr import Repeatability, repeatability
-from dwiser.evaluate.tensor import fit_tensor, pick
+from dwiser.evaluate.tensor import anisotropy, fit_tensor, pick
 from dwiser.io import load, read_on_grid
 from dwiser.machine import one_heap
 from dwiser.prepare.moments import expected_magnitude
@@ -35,6 +38,7 @@ from dwiser.run.variants import Variant
 from dwiser.scan import Scan
 
 PREDICTORS = {"dti": predict_dti, "sh": predict_sh}
+ByFa = dict[str, dict[str, HeldOut]]  # model → bin of FA → score
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Trial:
     image: Path
     record: dict[str, Any] = field(default_factory=dict)
     held_out: dict[str, HeldOut] = field(default_factory=dict)
+    held_out_by_fa: ByFa = field(default_factory=dict)
     seeds: Repeatability | None = None
     halves: Repeatability | None = None
     rescan: dict[str, Repeatability] = field(default_factory=dict)
@@ -82,15 +87,16 @@ def noisy_trial(scan: Scan, request: Request, plan: TrialPlan) -> Trial:
     sigma = scan.sigma
     assert sigma is not None
     absent: dict[str, str] = {}
-    held = _tell(
+    held, by_fa = _tell(
         absent,
         "held-out",
         lambda: _held_out(scan, sigma, lambda some, _: some.data, plan, absent),
-    )
+    ) or ({}, {})
     twice = _rescan(scan, scan.data, lambda some, _: some.data, request, plan, absent)
     return Trial(
-        Variant("noisy", "noisy"), request.dwi, held_out=held or {}, rescan=twice, absent=absent
-    )
+        Variant("noisy", "noisy"), request.dwi, held_out=held, held_out_by_fa=by_fa,
+        rescan=twice, absent=absent,
+    )  # fmt: skip
 
 
 def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
@@ -116,13 +122,16 @@ def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
     absent: dict[str, str] = {}
     removed = result.record.get("noise_floor") == "removed"
     floor = (result.record["coils"] or 1) if removed else None  # 0: a real part, ours alone
-    held = (
-        _tell(absent, "held-out", lambda: _held_out(known, sigma, again, plan, absent, floor)) or {}
-    )
+    held, by_fa = _tell(
+        absent, "held-out", lambda: _held_out(known, sigma, again, plan, absent, floor)
+    ) or ({}, {})
     seeds = _tell(absent, "seeds", lambda: _seeds(known, result.data, again, variant, plan))
     halves = _tell(absent, "halves", lambda: _halves(known, again, plan)) if plan.halves else None
     twice = _rescan(known, result.data, again, request, plan, absent)
-    return replace(trial, held_out=held, seeds=seeds, halves=halves, rescan=twice, absent=absent)
+    return replace(
+        trial, held_out=held, held_out_by_fa=by_fa, seeds=seeds, halves=halves, rescan=twice,
+        absent=absent,
+    )  # fmt: skip
 
 
 def _tell(absent: dict[str, str], name: str, measure: Callable[[], Any]) -> Any:
@@ -143,11 +152,12 @@ def _held_out(
     plan: TrialPlan,
     absent: dict[str, str],
     floor: float | None = None,
-) -> dict[str, HeldOut]:
-    """Directions left out before denoising, predicted from the denoised rest.
+) -> tuple[dict[str, HeldOut], ByFa]:
+    """Directions left out before denoising, predicted from the denoised rest; also by bins of FA.
 
     ``floor``: channels of the magnitude whose noise floor the method removed; what it predicts
-    is then a signal, and the raw volume is held against the magnitude that shows it.
+    is then a signal, and the raw volume is held against the magnitude that shows it. The bins'
+    FA is that of the raw volumes that stay, the same for every method.
     """
     if plan.held_out < 1:
         raise CannotMeasure("no volumes were to be held out")
@@ -157,15 +167,29 @@ def _held_out(
     table, wanted = pick(scan.gradients, rest), pick(scan.gradients, held)
     kept = again(some_volumes(scan, rest), plan.seed)[scan.mask]
     raw, noise = scan.data[scan.mask][:, held], sigma[scan.mask]
-    scores = {}
-    for name, predict in PREDICTORS.items():
-        predicted = _tell(absent, f"held-out by {name}", partial(predict, kept, table, wanted))
-        if predicted is not None and floor is not None:
-            columns = np.broadcast_to(noise[:, None], predicted.shape)
-            predicted = expected_magnitude(predicted, columns, floor)
-        if predicted is not None:
-            scores[name] = held_out_score(predicted, raw, noise)
-    return scores
+
+    def predicted(name: str, predict: Predict) -> np.ndarray | None:
+        guess = _tell(absent, f"held-out by {name}", partial(predict, kept, table, wanted))
+        if guess is not None and floor is not None:
+            columns = np.broadcast_to(noise[:, None], guess.shape)
+            guess = expected_magnitude(guess, columns, floor)
+        return guess
+
+    guesses = {name: predicted(name, predict) for name, predict in PREDICTORS.items()}
+    scores = {n: held_out_score(g, raw, noise) for n, g in guesses.items() if g is not None}
+    try:
+        fa = anisotropy(scan.data, scan.gradients, scan.mask, rest)
+    except CannotMeasure as reason:
+        absent["held-out by FA"] = str(reason)
+        return scores, {}
+    guesses |= {name: predicted(name, p) for name, p in BY_FA.items() if name not in guesses}
+    by_fa = {}
+    for name in BY_FA:
+        guess = guesses[name]
+        if guess is not None:
+            by_fa[name], few = binned_scores(guess, raw, noise, fa)
+            absent.update({f"held-out of {group}": why for group, why in few.items()})
+    return scores, by_fa
 
 
 def some_volumes(scan: Scan, volumes: np.ndarray) -> Scan:

@@ -7,6 +7,7 @@ from dwiser.seeds import stream
 from dwiser.simulate.geometry import Anatomy
 from dwiser.simulate.shapes import smooth_field
 from dwiser.simulate.signal import Compartment, ball
+from dwiser.simulate.texture import SMOOTH, Texture
 
 B0_SIGNAL = {"wm": 700.0, "gm": 880.0, "csf": 2200.0}  # a T2-weighted EPI at TE near 80 ms
 # mm²/s at body temperature: sticks and tortuous extra-axonal water (Szafer 1995; Zhang 2012)
@@ -33,20 +34,27 @@ def b0_signal(anatomy: Anatomy, tissue: str, seed: int) -> Float[np.ndarray, "x 
     return B0_SIGNAL[tissue] * anatomy.density * varied(shape, "bias", seed) * own
 
 
-def compartments(anatomy: Anatomy, seed: int) -> list[Compartment]:
+def compartments(anatomy: Anatomy, seed: int, texture: Texture = SMOOTH) -> list[Compartment]:
     """Sticks and zeppelins of up to three populations, grey and free water in the mask's voxels.
 
     Each population is a stick (share ~0.6) and a zeppelin of the same axis whose λ⊥ follows
     the tortuosity limit λ∥(1 − stick): together λ⊥ ≈ 0.27e-3 mm²/s.
+    ``texture`` varies λ∥, the stick's share and the diffusivity of grey matter by voxel.
     """
     mask = anatomy.mask
     shape = mask.shape
     water = {t: (b0_signal(anatomy, t, seed) * anatomy.tissues[t])[mask] for t in B0_SIGNAL}
     parallel = PARALLEL * varied(shape, "parallel", seed)[mask]
     stick = STICK * varied(shape, "stick", seed)[mask]
+    grey = GREY * varied(shape, "grey", seed)[mask]
+    if texture.strength > 0:
+        parallel = np.minimum(WATER, parallel * texture.diffusivity(shape, "parallel", seed)[mask])
+        grey = np.minimum(WATER, grey * texture.diffusivity(shape, "grey", seed)[mask])
+        odds = stick / (1 - stick) * texture.factor(shape, "stick", seed)[mask]
+        stick = odds / (1 + odds)
     across = parallel * (1 - stick)
     found = [
-        ball(water["gm"], GREY * varied(shape, "grey", seed)[mask]),
+        ball(water["gm"], grey),
         ball(water["csf"], np.full(int(mask.sum()), WATER)),
     ]
     for k in range(anatomy.shares.shape[-1]):

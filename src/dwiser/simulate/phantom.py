@@ -17,6 +17,7 @@ from dwiser.simulate.noise import Sampling, sigma_map
 from dwiser.simulate.scheme import Shells, scheme
 from dwiser.simulate.signal import synthesise
 from dwiser.simulate.tensor import tensor_metrics
+from dwiser.simulate.texture import Texture, textured
 
 WHITE = 0.5  # voxels with more white matter than this make the SNR's mean
 SNR_DEFINITION = (
@@ -73,12 +74,16 @@ def phantom(
     partial_fourier: float | int = 1.0,
     zero_fill: float | int = 1.0,
     lesions: bool = False,
+    texture: float | int = 0.0,
+    texture_correlation: float | int = 1.0,
     seed: int = 0,
 ) -> Simulation:
     """A head made by code alone, scanned with noise of known σ.
 
     The head fills the field of view whatever ``voxel`` (mm) is. The b-vectors are along the
     voxel axes, and the affine's determinant is negative, so that no reader needs to flip them.
+    ``texture`` and ``texture_correlation`` (FWHM, voxels) are those of `Texture`; without it
+    tissues vary smoothly, over several voxels.
 
     Raises
     ------
@@ -88,8 +93,9 @@ def phantom(
     model = NoiseModel(noise, snr, coils, sigma_map, Sampling(partial_fourier, zero_fill))
     if not voxel > 0:
         raise InputError(f"The voxel size must be positive, not {voxel:g} mm.")
+    rough = Texture(texture, texture_correlation)
     gradients = scheme(shells, n_b0=n_b0, b0_place=b0_place, seed=seed)
-    anatomy = make_anatomy((shape[0], shape[1], shape[2]), seed)
+    anatomy = textured(make_anatomy((shape[0], shape[1], shape[2]), seed), rough, seed)
     affine = np.diag([-voxel, voxel, voxel, 1.0])
     affine[:3, 3] = -affine[:3, :3] @ (np.array(shape) - 1) / 2
     settings = {
@@ -98,8 +104,9 @@ def phantom(
         "shells": [[float(b), int(n)] for b, n in shells],
         "n_b0": n_b0,
         "b0_place": b0_place,
+        "texture": rough.record(),
     }
-    water = compartments(anatomy, seed)
+    water = compartments(anatomy, seed, rough)
     return simulate(
         anatomy,
         lambda table: synthesise(water, table),

@@ -1,6 +1,6 @@
 """A phantom refitted from a real scan: a crossing-capable model a voxel, on any scheme."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from dipy.data import get_sphere
@@ -17,7 +17,8 @@ from dwiser.simulate.geometry import Anatomy
 from dwiser.simulate.noise import Sampling
 from dwiser.simulate.phantom import Simulation, simulate
 from dwiser.simulate.scheme import Shells, scheme
-from dwiser.simulate.signal import Compartment, ball, decay
+from dwiser.simulate.signal import Compartment, ball, decay, synthesise
+from dwiser.simulate.texture import Texture, mixed, turned
 from dwiser.watch import Progress, Watch, silent
 
 AXES = "repulsion200"  # DIPY's sphere: 100 axes, 12° or so apart
@@ -41,16 +42,52 @@ class Refit:
     weights : (n, A + 2) b0 signal of each fibre, of the grey ball and of free water, never
         negative, in the scan's units.
     misfit : root mean square of what the model leaves, over the root mean square signal.
+    faster : (n,) factor of the diffusivities of fibres and grey; None where there is no texture.
+    turns : (n, 3) rotation vector (radians) of the voxel's fibres; None without texture.
     """
 
     mask: Bool[np.ndarray, "x y z"]
     axes: Float[np.ndarray, "a 3"]
     weights: Float[np.ndarray, "n k"]
     misfit: float
+    faster: Float[np.ndarray, "n"] | None = None
+    turns: Float[np.ndarray, "n 3"] | None = None
 
     def signal(self, gradients: Gradients) -> Float[np.ndarray, "n v"]:
         """The noiseless signal of the mask's voxels on any scheme, float32."""
-        return (self.weights @ dictionary(gradients, self.axes).T).astype(np.float32)
+        if self.faster is None or self.turns is None:
+            return (self.weights @ dictionary(gradients, self.axes).T).astype(np.float32)
+        signal = synthesise(
+            [
+                ball(self.weights[:, -2], np.minimum(WATER, GREY * self.faster)),
+                ball(self.weights[:, -1], np.full(len(self.weights), WATER)),
+            ],
+            gradients,
+        )
+        for k, axis in enumerate(self.axes):
+            rows = np.flatnonzero(self.weights[:, k])
+            own = turned(np.tile(axis, (len(rows), 1)), self.turns[rows])
+            speed = self.faster[rows]
+            fibre = Compartment(self.weights[rows, k], PARALLEL * speed, ACROSS * speed, own)
+            signal[rows] += synthesise([fibre], gradients)
+        return signal
+
+
+def roughened(fitted: Refit, texture: Texture, seed: int) -> Refit:
+    """The refit with its weights varied from voxel to voxel, its fibres turned and sped up.
+
+    A voxel's b0 signal, the sum of its weights, stays.
+    """
+    if texture.strength == 0:
+        return fitted
+    mask, shape = fitted.mask, fitted.mask.shape
+    factors = [texture.factor(shape, "atom", seed, k)[mask] for k in range(fitted.weights.shape[1])]
+    return replace(
+        fitted,
+        weights=mixed(fitted.weights, np.stack(factors, axis=-1)),
+        faster=np.minimum(WATER / PARALLEL, texture.diffusivity(shape, "parallel", seed)[mask]),
+        turns=texture.turns(shape, seed)[mask],
+    )
 
 
 def dictionary(gradients: Gradients, axes: Float[np.ndarray, "a 3"]) -> Float[np.ndarray, "v k"]:
@@ -137,6 +174,8 @@ def _peaks(fitted: Refit) -> tuple[np.ndarray, np.ndarray]:
         length = np.linalg.norm(middle, axis=1, keepdims=True)
         axes[:, k] = middle / np.where(length > 0, length, 1)
         left -= taken
+    if fitted.turns is not None:
+        axes = turned(axes, np.broadcast_to(fitted.turns[:, None], axes.shape))
     total = shares.sum(axis=1, keepdims=True)
     return shares / np.where(total > 0, total, 1), axes
 
@@ -154,13 +193,16 @@ def phantom_from(
     partial_fourier: float | int = 1.0,
     zero_fill: float | int = 1.0,
     lesions: bool = False,
+    texture: float | int = 0.0,
+    texture_correlation: float | int = 1.0,
     seed: int = 0,
     watch: Watch = silent,
 ) -> Simulation:
     """A real scan's own anatomy as a phantom: refitted, re-synthesised, noised anew.
 
     Without ``shells`` the scan's own scheme is used. The noise in the scan becomes texture of
-    the truth as far as a sum of non-negative kernels can follow it.
+    the truth as far as a sum of non-negative kernels can follow it. ``texture`` and
+    ``texture_correlation`` (FWHM, voxels) are those of `Texture`, laid over what was refitted.
 
     Raises
     ------
@@ -168,10 +210,11 @@ def phantom_from(
         For a scan without a b0, and for settings that cannot be simulated.
     """
     model = NoiseModel(noise, snr, coils, sigma_map, Sampling(partial_fourier, zero_fill))
+    rough = Texture(texture, texture_correlation)
     gradients = scan.gradients
     if shells is not None:
         gradients = scheme(shells, n_b0=n_b0, b0_place=b0_place, seed=seed)
-    fitted = refit(scan, watch)
+    fitted = roughened(refit(scan, watch), rough, seed)
     settings = {
         "geometry": "refit",
         "model": f"{len(fitted.axes)} fibre axes (1.7e-3, {ACROSS:g} mm2/s), grey and free balls",
@@ -179,6 +222,7 @@ def phantom_from(
         "shells": None if shells is None else [[float(b), int(n)] for b, n in shells],
         "n_b0": int(gradients.is_b0.sum()),
         "b0_place": None if shells is None else b0_place,
+        "texture": rough.record(),
     }
     return simulate(
         anatomy_of(fitted),

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from dwiser.evaluate.heldout import (
+    BY_FA,
     HeldOut,
+    binned_scores,
     held_out_score,
     leave_out,
     paired_bootstrap,
@@ -69,6 +71,50 @@ def test_the_excess_of_a_perfect_prediction_is_zero_and_of_a_wrong_one_its_error
     assert abs(held_out_score(truth, raw, sigma).excess) < 0.5  # σ² is about 17
     assert np.isclose(held_out_score(truth + 4, raw, sigma).excess, 16, rtol=0.05)
     assert held_out_score(truth, raw, sigma).volume_excess.shape == (10,)
+
+
+def test_an_order_asked_for_needs_one_and_a_half_directions_a_coefficient():
+    rng = np.random.default_rng(0)
+    held = spread_directions(4, seed=3)
+    wanted = Gradients(np.full(4, 1000.0), held)
+    for order, least in ((4, 23), (6, 42)):
+        for count in (least - 1, least):
+            table = scheme([(1000.0, count)], n_b0=0)
+            data = rng.uniform(50, 60, (3, count))
+            if count < least:
+                with pytest.raises(CannotMeasure, match=f"order {order} need {least}"):
+                    predict_sh(data, table, wanted, order)
+            else:
+                assert predict_sh(data, table, wanted, order).shape == (3, 4)
+
+
+def test_order_4_predicts_fourth_order_signals_exactly_and_order_2_does_not():
+    kept, held = split(TABLE, 16)
+    x, y, z = TABLE.bvecs.T
+    data = np.stack([100 + 50 * x**4, 100 + 50 * x**2 * y * z])
+    guess = [
+        BY_FA["sh4"](data[:, kept], pick(TABLE, kept), pick(TABLE, held)),
+        predict_sh(data[:, kept], pick(TABLE, kept), pick(TABLE, held), 2),
+    ]
+    assert np.allclose(guess[0], data[:, held], rtol=1e-6)
+    assert np.abs(guess[1] - data[:, held]).max() > 1
+
+
+def test_scores_by_fa_tell_where_the_prediction_is_wrong_and_add_up_to_the_whole():
+    rng = np.random.default_rng(0)
+    fa = rng.uniform(0, 0.69, 6000)
+    fa[:9] = 0.9
+    sigma = np.full(6000, 2.0)
+    raw = 100 + rng.normal(0, 2, (6000, 12))
+    wrong = np.where((fa > 0.45) & (fa < 0.7), 105.0, 100.0)[:, None].repeat(12, axis=1)
+    scores, few = binned_scores(wrong, raw, sigma, fa)
+    assert set(few) == {"FA 0.70-1.00"}
+    assert few["FA 0.70-1.00"].startswith("9 voxels")
+    for name, score in scores.items():
+        assert score.excess == pytest.approx(25 if name == "FA 0.45-0.70" else 0, abs=0.5)
+    total = sum(s.voxels * s.volume_excess for s in scores.values())
+    rest = held_out_score(wrong[fa < 0.7], raw[fa < 0.7], sigma[fa < 0.7])
+    assert np.allclose(total, rest.voxels * rest.volume_excess)
 
 
 def test_paired_bootstrap_sees_a_small_steady_difference_under_large_shared_spread():

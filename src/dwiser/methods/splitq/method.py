@@ -300,10 +300,9 @@ def _seen_by_others(
 ) -> Float[np.ndarray, "n v"]:  # fmt: skip
     """All volumes in units of y, from the estimates that some of them give."""
     assert ground.subspace is not None
-    total = sum(
-        e * torch.from_numpy(w.astype(np.float32)).to(e.device)
-        for e, w in zip(estimates, weights, strict=True)
-    )
+    total = torch.zeros_like(estimates[0])
+    for e, w in zip(estimates, weights, strict=True):
+        total += e * torch.from_numpy(w.astype(np.float32)).to(e.device)
     values = np.empty((len(lone), len(ground.mean)), np.float32)
     shared = ground.subspace.volumes
     values[:, shared] = _times(total, ground.subspace.components.T).cpu().numpy()

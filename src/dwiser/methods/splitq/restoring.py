@@ -42,8 +42,9 @@ class ResponseModel:
         self.directions = gradients.bvecs
         self.sigma = ground.sigma[ground.mask]
         self.least = DIM * float(ground.mean.mean())
-        design = tensor_design(gradients)
-        self.fitted, self.design = design if design is not None else ((), np.zeros((0, 7)))
+        fitted = tensor_design(gradients)
+        nothing = np.zeros(0, int), np.zeros((0, 7))
+        self.fitted, self.design = nothing if fitted is None else fitted
 
     def shape(self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray) -> TensorShape:
         """The tensor of some of the mask's voxels, given in units of y."""
