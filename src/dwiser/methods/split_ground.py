@@ -38,6 +38,7 @@ class Ground:
     scale : (V,) sd of each volume's noise, in σ; the subspace is that of y/scale.
     subspace : what the volumes have in common; None where too few share anything.
     alone : {volume: why it is a channel of its own}. found : of the phase, if there is one.
+    axes : (L, L), orthonormal: what the lone volumes' weights go along; None for themselves.
     """
 
     mask: Bool[np.ndarray, "x y z"]
@@ -50,6 +51,7 @@ class Ground:
     groups: Groups
     alone: dict[int, str]
     found: dict[str, Any]
+    axes: Float[np.ndarray, "l l"] | None = None
 
     def take_y(self) -> Float[np.ndarray, "n v"]:
         """y, given away: as large as the mask's share of the scan, it is not to be kept."""
@@ -102,6 +104,8 @@ class Ground:
             rank, volumes = self.rank, self.subspace.volumes
             matrix[volumes, :rank], root[:rank, :rank] = self.subspace.coordinates(seen)
         matrix[self.lone, np.arange(self.rank, width)] = self.noise**0.5
+        if self.axes is not None:
+            root[self.rank :, self.rank :] = self.axes
         return matrix / self.scale[:, None], root
 
     @property
@@ -110,7 +114,8 @@ class Ground:
         matrix = np.zeros((self.rank + len(self.alone), len(self.mean)))
         if self.subspace is not None:
             matrix[: self.rank, self.subspace.volumes] = self.subspace.components.T
-        matrix[np.arange(self.rank, len(matrix)), self.lone] = self.noise**-0.5
+        axes = np.eye(len(self.alone)) if self.axes is None else self.axes
+        matrix[self.rank :, self.lone] = axes.T * self.noise**-0.5
         return matrix * self.scale
 
     def record(self) -> dict[str, Any]:
@@ -162,8 +167,8 @@ def ground_of(
     if why is not None:
         groups, subspace, alone = (), None, dict.fromkeys(range(scan.shape[3]), why)
         warnings.warn(
-            f"{why[0].upper()}{why[1:]}: {name} falls back on local PCA of the whole scan, and "
-            "learns nothing across directions.",
+            f"{why[0].upper()}{why[1:]}: {name} holds no volume out, works on all of them at once "
+            "and learns its weights by Stein's risk.",
             DwiserWarning,
             stacklevel=4,
         )

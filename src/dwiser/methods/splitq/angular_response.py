@@ -84,7 +84,27 @@ def tensor_design(
 def tensor_shape(
     magnitudes: Float[np.ndarray, "n m"], design: Float[np.ndarray, "m 7"], least: float
 ) -> TensorShape:
-    """FA, mode and deviator of a weighted log-linear fit (Salvador et al. 2005), voxel by voxel.
+    """FA, mode and deviator of the tensor fitted to ``magnitudes``, as `fitted_tensor` does."""
+    tensor = fitted_tensor(magnitudes, design, least)[:, 1:]
+    fa, mode, deviator = (part.astype(np.float32) for part in _invariants(tensor))
+    return TensorShape(fa, mode, deviator)
+
+
+def predicted_by_tensor(
+    magnitudes: Float[np.ndarray, "n m"], design: Float[np.ndarray, "m 7"], least: float
+) -> Float[np.ndarray, "n m"]:
+    """What the tensor fitted to ``magnitudes`` predicts for these volumes; no more than twice
+    the largest of them.
+    """
+    logs = fitted_tensor(magnitudes, design, least) @ design.T
+    most = np.log(2 * np.maximum(magnitudes.max(1, keepdims=True), max(least, TINY)))
+    return np.exp(np.minimum(logs, most)).astype(np.float32)
+
+
+def fitted_tensor(
+    magnitudes: Float[np.ndarray, "n m"], design: Float[np.ndarray, "m 7"], least: float
+) -> Float[np.ndarray, "n 7"]:
+    """log S0 and the tensor in 1e-3 mm²/s, by a weighted log-linear fit (Salvador et al. 2005).
 
     ``magnitudes`` are those of the design's volumes, as in `tensor_design`; values below
     ``least`` count as that.
@@ -98,9 +118,7 @@ def tensor_shape(
     normal = (weight @ pairs).reshape(-1, UNKNOWNS, UNKNOWNS).astype(float)
     normal += NEARLY * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(UNKNOWNS)
     right = ((weight * logs) @ small).astype(float)
-    tensor = np.linalg.solve(normal, right[..., None])[:, 1:, 0]
-    fa, mode, deviator = (part.astype(np.float32) for part in _invariants(tensor))
-    return TensorShape(fa, mode, deviator)
+    return np.linalg.solve(normal, right[..., None])[..., 0]
 
 
 def _invariants(tensor: Float[np.ndarray, "n 6"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -140,14 +158,23 @@ class AngularResponse:
         directions: Float[np.ndarray, "m 3"],
     ) -> None:
         """Voxels' raw less estimated signals along ``directions``, in sd of the noise."""
-        classes = _classes(shape)
-        forms = np.stack(list(_monomials(shape.deviator, directions)), -1)
-        forms *= level[:, None, None]
+        classes, forms = _features(shape, level, directions)
         square = (forms.transpose(0, 2, 1) @ forms).reshape(len(forms), -1)
         pairs = (classes[:, :, None] * classes[:, None]).reshape(len(classes), -1)
         count = classes.shape[1]
         blocks = (pairs.T @ square).reshape(count, count, SHAPES, SHAPES)
         self.normal += blocks.transpose(0, 2, 1, 3).reshape(self.normal.shape)
+        self.right += (classes.T @ (deficit[:, None] @ forms)[:, 0]).reshape(-1)
+
+    def add_right(
+        self,
+        shape: TensorShape,
+        level: Float[np.ndarray, "n"],
+        deficit: Float[np.ndarray, "n m"],
+        directions: Float[np.ndarray, "m 3"],
+    ) -> None:
+        """Such a deficit alone, without its voxels' weight: what corrects one added before."""
+        classes, forms = _features(shape, level, directions)
         self.right += (classes.T @ (deficit[:, None] @ forms)[:, 0]).reshape(-1)
 
     def coefficients(self) -> Float[np.ndarray, "c k"]:
@@ -191,6 +218,15 @@ def _monomials(
     p, q = deviator @ quadratic, squared @ quadratic
     pp, pq, qq = p * p, p * q, q * q
     yield from (np.ones_like(p), p, q, pp, pq, qq, pp * p, pp * q, p * qq, qq * q)
+
+
+def _features(
+    shape: TensorShape, level: Float[np.ndarray, "n"], directions: Float[np.ndarray, "m 3"]
+) -> tuple[Float[np.ndarray, "n c"], Float[np.ndarray, "n m k"]]:
+    """The classes' weights, and level times each monomial."""
+    forms = np.stack(list(_monomials(shape.deviator, directions)), -1)
+    forms *= level[:, None, None]
+    return _classes(shape), forms
 
 
 def _classes(shape: TensorShape) -> Float[np.ndarray, "n c"]:

@@ -15,6 +15,14 @@ from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.options import Presets, option
 from dwiser.methods.split_doubt import estimate_variance, signal_sd
 from dwiser.methods.split_ground import Ground, as_it_is, ground_of, inner_slices
+from dwiser.methods.splitq.few_directions import (
+    FEWEST_VOXELS,
+    WithTensor,
+    axes_of,
+    local_names,
+    response_by_risk,
+    weights_by_risk,
+)
 from dwiser.methods.splitq.presets import LAPTOP, PRESETS
 from dwiser.methods.splitq.restoring import (
     HeldOutResponse,
@@ -57,7 +65,8 @@ class Splitq:
 
     Volumes alone in their group (a single b0) are no part of W. They are channels of their own
     in the local PCA, beside what the others share, with fixed weights. So are all volumes
-    where fewer than ``fewest_shared`` share a subspace: that is local PCA of the whole scan.
+    where fewer than ``fewest_shared`` share a subspace; the weights then minimise Stein's
+    unbiased risk, and the tensor's prediction is one of the estimates (`few_directions`).
     """
 
     name: ClassVar[str] = "splitq"
@@ -141,7 +150,7 @@ class Splitq:
         """The weights of the estimates, and the response: what predicts held-out volumes best."""
         plain = plain_weights(len(ground.alone))
         if ground.subspace is None:
-            return Weights({"stacking": plain}, {"learned": False})
+            return self._learn_by_risk(ground, gradients, machine, seed, watch)
         rank, volumes = ground.subspace.rank, ground.subspace.volumes
         part, trusted = inner_slices(ground.mask, self.learned_on)
         here = part[ground.mask]
@@ -183,14 +192,52 @@ class Splitq:
             state["response"] = response.coefficients()
         return Weights(state, record)
 
+    def _learn_by_risk(
+        self, ground: Ground, gradients: Gradients, machine: Machine, seed: int, watch: Watch
+    ) -> Weights:
+        """The same where no volume can be held out; equal weights where voxels are too few."""
+        volumes = len(ground.mean)
+        most = self.learned_on * min(1.0, self.fewest_shared / volumes)  # for memory
+        part, trusted = inner_slices(ground.mask, round(most))
+        rows, inner = np.flatnonzero(part[ground.mask]), np.flatnonzero(trusted[part])
+        if len(inner) < FEWEST_VOXELS:
+            return Weights({"stacking": plain_weights(volumes)}, {"learned": False})
+        model = ResponseModel(ground, gradients)
+        grid = Grid.of(part, machine.device)
+        local = LocalEstimates(grid, ground.noise, machine.threads)
+        channels = ground.y[rows] / ground.scale.astype(np.float32)
+        names, axes = local_names(model), axes_of(ground)
+        estimates = WithTensor(local, model, rows)
+        weights, estimate, probed, step = weights_by_risk(
+            estimates, channels, inner, axes, ground.noise, seed, machine.device
+        )
+        watch(Progress(TASK, 1, 2, "risk"))
+        record = {
+            "learned": True,
+            "by": "Stein's unbiased risk",
+            "voxels": len(inner),
+            "weights": int(weights.size),
+            "mean_weights": {
+                n: round(float(w.mean()), 3) for n, w in zip(names, weights, strict=True)
+            },
+        }
+        state = {"stacking": weights, "axes": axes}
+        if self.response and model.shells:
+            scale = ground.scale.astype(np.float32)
+            state["response"] = response_by_risk(
+                model, rows[inner], estimate * scale, probed * scale, step * scale
+            )
+        return Weights(state, record)
+
     def _restored(
         self, weights: Weights, ground: Ground, scan: Scan, machine: Machine, seed: int,
         watch: Watch,
     ) -> Denoised:  # fmt: skip
-        clean = partial(self._clean, weights.state["stacking"], machine=machine)
+        ground.axes = weights.state.get("axes")
+        model = ResponseModel(ground, scan.gradients)
+        clean = partial(self._clean, weights.state["stacking"], model=model, machine=machine)
         found = clean(ground)
         give_memory_back()
-        model = ResponseModel(ground, scan.gradients)
         held_out, residual = weights.state.get("response"), None
         if held_out is not None:
             shape = restore_held_out(found, model, held_out)
@@ -275,7 +322,11 @@ class Splitq:
         return share
 
     def _clean(
-        self, weights: Float[np.ndarray, "e c"], ground: Ground, machine: Machine
+        self,
+        weights: Float[np.ndarray, "e c"],
+        ground: Ground,
+        model: ResponseModel,
+        machine: Machine,
     ) -> Float[np.ndarray, "n v"]:
         """(x̂ − μ)/σ of all volumes at the mask's voxels."""
         seen = np.ones(len(ground.mean) - len(ground.alone), bool)
@@ -283,7 +334,8 @@ class Splitq:
         values = _times(torch.from_numpy(ground.y).to(machine.device), matrix)
         local = LocalEstimates(Grid.of(ground.mask, machine.device), ground.noise, machine.threads)
         out = torch.zeros_like(values)
-        estimates = local(values)
+        by_risk = ground.axes is not None  # of the volumes themselves, and with a tensor's too
+        estimates = (WithTensor(local, model, slice(None)) if by_risk else local)(values)
         for row in weights:  # in place, and nothing kept: each of these is K channels large
             turned = torch.from_numpy((root * row).astype(np.float32)).to(out.device)
             out.addmm_(next(estimates)[1], turned)

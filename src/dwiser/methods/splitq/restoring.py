@@ -37,20 +37,35 @@ class ResponseModel:
 
     def __init__(self, ground: Ground, gradients: Gradients) -> None:
         self.ground = ground
-        shared = np.setdiff1d(np.arange(len(gradients)), ground.lone)
+        shared = np.arange(len(gradients))
+        if ground.subspace is not None:
+            shared = np.setdiff1d(shared, ground.lone)
         self.shells = response_shells(gradients, shared)
         self.directions = gradients.bvecs
         self.sigma = ground.sigma[ground.mask]
         self.least = DIM * float(ground.mean.mean())
         fitted = tensor_design(gradients)
-        nothing = np.zeros(0, int), np.zeros((0, 7))
-        self.fitted, self.design = nothing if fitted is None else fitted
+        self.fitted = np.zeros(0, int) if fitted is None else fitted[0]
+        self.design = np.zeros((0, 7)) if fitted is None else fitted[1]
+
+    def magnitudes(
+        self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
+    ) -> Float[np.ndarray, "n m"]:
+        """The volumes that a tensor is fitted to, of voxels given in units of y."""
+        part = values[:, self.fitted] * self.sigma[rows, None]
+        part += self.ground.mean[self.fitted].astype(np.float32)
+        return part
+
+    def standard(
+        self, magnitudes: Float[np.ndarray, "n m"], rows: slice | np.ndarray
+    ) -> Float[np.ndarray, "n m"]:
+        """`magnitudes` turned back to units of y."""
+        mean = self.ground.mean[self.fitted].astype(np.float32)
+        return (magnitudes - mean) / self.sigma[rows, None]
 
     def shape(self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray) -> TensorShape:
         """The tensor of some of the mask's voxels, given in units of y."""
-        part = values[:, self.fitted] * self.sigma[rows, None]
-        part += self.ground.mean[self.fitted].astype(np.float32)
-        return tensor_shape(part, self.design, self.least)
+        return tensor_shape(self.magnitudes(values, rows), self.design, self.least)
 
     def level(
         self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray,
@@ -74,7 +89,7 @@ class HeldOutResponse:
     ) -> None:  # fmt: skip
         """One split: all volumes as the others show them, and raw; ``held`` were not seen."""
         model = self.model
-        for part in _chunks(len(estimate)):
+        for part in chunks(len(estimate)):
             shape = model.shape(estimate[part], self.rows[part])
             for response, shell in zip(self.shells, model.shells, strict=True):
                 out = np.intersect1d(shell.volumes, held)
@@ -93,7 +108,7 @@ def restore_held_out(
 ) -> TensorShape:
     """Add the first response to ``values``; returns the tensor after it."""
     after = []
-    for part in _chunks(len(values)):
+    for part in chunks(len(values)):
         _restore(values[part], model, part, response, model.shape(values[part], part))
         after.append(model.shape(values[part], part))
     names = ("fa", "mode", "deviator")
@@ -110,7 +125,7 @@ def residual_response(
     fitted = []
     for shell in model.shells:
         response = AngularResponse()
-        for part in _chunks(len(chosen)):
+        for part in chunks(len(chosen)):
             rows, volumes = chosen[part], shell.volumes
             own = values[rows]
             deficit = model.ground.y[rows][:, volumes] - own[:, volumes]
@@ -128,7 +143,7 @@ def restore_residual(
 ) -> None:
     """Add the second response to ``values``, in full above FA 0.3 and not at all below 0.05."""
     gate = ((shape.fa - NO_FIBRE) / (FIBRE - NO_FIBRE)).clip(0, 1)
-    for part in _chunks(len(values)):
+    for part in chunks(len(values)):
         _restore(values[part], model, part, response, shape[part], gate[part])
 
 
@@ -147,5 +162,6 @@ def _restore(
         values[:, shell.volumes] += deficit_of(coefficients, shape, level, directions)
 
 
-def _chunks(count: int) -> Iterator[slice]:
+def chunks(count: int) -> Iterator[slice]:
+    """Some voxels at a time."""
     return (slice(low, low + CHUNK) for low in range(0, count, CHUNK))

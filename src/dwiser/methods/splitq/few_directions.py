@@ -1,0 +1,151 @@
+"""Where too few volumes share a subspace for any to be held out: weights by Stein's risk.
+
+All volumes are channels then. The same local estimates, and the tensor's prediction from two of
+them, which is what directions tell of each other, are combined along the principal components of
+the volumes. With no volume to spare, the weights minimise Stein's unbiased estimate of the risk
+(Stein 1981; a linear expansion of thresholds, Blu & Luisier 2007, 10.1109/TIP.2007.906002); the
+divergences are measured with a probe of random signs (Ramani, Blu & Unser 2008,
+10.1109/TIP.2008.2001404). The response about the fibre is learned by the same risk.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dwiser.learn.stacking import NAMES, LocalEstimates
+from dwiser.methods.split_ground import Ground
+from dwiser.methods.splitq.angular_response import AngularResponse, predicted_by_tensor
+from dwiser.methods.splitq.restoring import ResponseModel, chunks
+from dwiser.prepare.doubt import signs
+from dwiser.seeds import stream
+
+STEP = 0.1  # of the noise's sd: small enough to change no choice, large enough for float32
+RIDGE = 1e-4  # of the mean diagonal: estimates of smooth signals are nearly equal
+FEWEST_VOXELS = 1000  # fewer do not tell a divergence to 3 %
+OF_TENSOR = ("cube", "wide")  # estimates that a tensor is fitted to
+
+
+def local_names(model: ResponseModel) -> tuple[str, ...]:
+    """What `WithTensor` gives, in its order."""
+    tensors = OF_TENSOR if len(model.fitted) else ()
+    return tuple(n for name in NAMES for n in (name, f"tensor of {name}")[: 1 + (name in tensors)])
+
+
+@dataclass(frozen=True, eq=False)
+class WithTensor:
+    """The local estimates, and after two of them what the tensor fitted to them predicts.
+
+    ``rows`` are the mask's voxels that the channels belong to.
+    """
+
+    local: LocalEstimates
+    model: ResponseModel
+    rows: slice | np.ndarray
+
+    def __call__(self, values: Float[Tensor, "n v"]) -> Iterator[tuple[str, Tensor]]:
+        for name, estimate in self.local(values):
+            yield name, estimate
+            if name in OF_TENSOR and len(self.model.fitted):
+                yield f"tensor of {name}", self._tensor(estimate)
+
+    def _tensor(self, channels: Tensor) -> Tensor:
+        scale = self.model.ground.scale.astype(np.float32)
+        values = channels.cpu().numpy() * scale
+        for part in chunks(len(values)):
+            rows = part if isinstance(self.rows, slice) else self.rows[part]
+            shown = self.model.magnitudes(values[part], rows)
+            shown = predicted_by_tensor(shown, self.model.design, self.model.least)
+            values[part, self.model.fitted] = self.model.standard(shown, rows)
+        return torch.from_numpy(values / scale).to(channels.device)
+
+
+def weights_by_risk(
+    estimates: Callable[[Tensor], Iterator[tuple[str, Tensor]]],
+    channels: Float[np.ndarray, "n v"],
+    inner: np.ndarray,
+    axes: Float[np.ndarray, "v v"],
+    noise: float,
+    seed: int,
+    device: str,
+) -> tuple[Float[np.ndarray, "e v"], np.ndarray, np.ndarray, np.ndarray]:
+    """Weights along the ``axes``, and two estimates that they give.
+
+    Parameters
+    ----------
+    channels : (n, V), of white noise with variance ``noise``. inner : rows that count.
+    axes : (V, V) orthonormal.
+
+    Returns
+    -------
+    weights (E, V), the estimate, the estimate of the probed channels and the step that was added
+    to these, each (m, V) at the inner rows in units of the channels.
+
+    Notes
+    -----
+    Minimises ‖u − Σ_e α_e û_e‖² + 2 ν Σ_e α_e div û_e for each component. The divergence is
+    E[b · (û(u + hb) − û(u))/h] for b of random signs.
+    """
+    step = STEP * noise**0.5
+    probe = np.stack(
+        [signs(stream(seed, "risk", v), len(channels)) for v in range(channels.shape[1])], 1
+    )
+    turned = axes.astype(np.float32)
+    shown: list[list[np.ndarray]] = [[], []]
+    for part, values in zip(shown, (channels, channels + np.float32(step) * probe), strict=True):
+        for _, estimate in estimates(torch.from_numpy(values).to(device)):
+            part.append(estimate.cpu().numpy()[inner] @ turned)
+    wanted, signs_there = channels[inner] @ turned, probe[inner] @ turned
+    weights = np.empty((len(shown[0]), channels.shape[1]))
+    for c in range(channels.shape[1]):
+        x = np.stack([e[:, c] for e in shown[0]], 1).astype(float)
+        change = np.stack([p[:, c] - e[:, c] for p, e in zip(shown[1], shown[0], strict=True)], 1)
+        divergence = signs_there[:, c].astype(float) @ change / step
+        square = x.T @ x
+        square += RIDGE * np.trace(square) / len(square) * np.eye(len(square))
+        weights[:, c] = np.linalg.solve(square, x.T @ wanted[:, c] - noise * divergence)
+    small = weights.astype(np.float32)
+    before, after = (
+        np.sum([e * a for e, a in zip(part, small, strict=True)], 0) @ turned.T for part in shown
+    )
+    return weights, before, after, probe[inner] * np.float32(step)
+
+
+def response_by_risk(
+    model: ResponseModel,
+    rows: np.ndarray,
+    estimate: Float[np.ndarray, "n v"],
+    probed: Float[np.ndarray, "n v"],
+    step: Float[np.ndarray, "n v"],
+) -> Float[np.ndarray, "s c k"]:
+    """The first response where no volume is held out; all in units of y at the voxels ``rows``.
+
+    The regression of y − x̂ on a function φ of x̂ is off by the noise that φ follows, E[n·φ],
+    which is its divergence (Stein's lemma): that much, measured with the probe, is taken off.
+    """
+    noise = model.ground.noise
+    fitted = []
+    for shell in model.shells:
+        response, v = AngularResponse(), shell.volumes
+        for part in chunks(len(rows)):
+            here = rows[part]
+            before, after = estimate[part], probed[part]
+            size = model.ground.scale[v].astype(np.float32) ** 2 * np.float32(noise)
+            follows = size * step[part][:, v] / np.square(step[part][:, v]).mean(0)
+            deficit = model.ground.y[here][:, v] - before[:, v]
+            directions = model.directions[v]
+            shape, level = model.shape(before, here), model.level(before, here, v)
+            response.add(shape, level, deficit + follows, directions)
+            shape, level = model.shape(after, here), model.level(after, here, v)
+            response.add_right(shape, level, -follows, directions)
+        fitted.append(response.coefficients())
+    return np.stack(fitted)
+
+
+def axes_of(ground: Ground) -> Float[np.ndarray, "v v"]:
+    """The volumes' principal components, largest first, in units of their noise."""
+    channels = ground.y / ground.scale.astype(np.float32)
+    return np.linalg.eigh((channels.T @ channels).astype(float))[1][:, ::-1]
