@@ -25,7 +25,7 @@ OTHER_DIRECTION = "difusion:pairing=adjacent"  # the publication's pair: sound i
 NO_BETTER = {"identity": "gives the noisy scan back"}  # the only excuse for not beating it
 # The others are learned in a second, or from 12 directions: at b0 SNR 20 some of them, and those
 # whose pair is another direction at any budget, are worse than the noisy scan (docs: choose.md).
-AT_SNR_20 = ["ascm", "dwidenoise", "gaussian", "mppca", "nlmeans", "subspace"]
+AT_SNR_20 = ["ascm", "dwidenoise", "gaussian", "localpca", "mppca", "nlmeans", "subspace"]
 
 
 def entry(label: str) -> Entry:

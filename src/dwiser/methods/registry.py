@@ -103,6 +103,14 @@ METHODS: dict[str, Entry] = {
         "using random matrix theory, NeuroImage 2016, 10.1016/j.neuroimage.2016.08.016",
         "b-values, 1 direction; the more, the better",
     ),
+    "localpca": Entry(
+        "dwiser.methods.localpca:LocalPCA",
+        "Local PCA: in small patches, components below a multiple of the noise are set to zero "
+        "(DIPY)",
+        "Manjón, Coupé, Concha, Buades, Collins, Robles: Diffusion Weighted Image Denoising Using "
+        "Overcomplete Local PCA, PLoS ONE 2013, 10.1371/journal.pone.0073021",
+        "b-values, 1 direction; 2 b0s or 6 directions for its own σ",
+    ),
     "dwidenoise": Entry(
         "dwiser.methods.dwidenoise:Dwidenoise",
         "MRtrix3's own MPPCA, called as a program",
