@@ -33,12 +33,15 @@ def entry(label: str) -> Entry:
 
 
 def these(labels: Iterable[str]) -> list:
-    """Parameters of a test; a method whose program is not here is skipped."""
+    """Parameters of a test; a method whose program or package is not here is skipped."""
     absent = {label: not entry(label).available for label in labels}
     return [
         pytest.param(
             label,
-            marks=pytest.mark.skipif(skip, reason=f"{entry(label).program} is not on this machine"),
+            marks=pytest.mark.skipif(
+                skip,
+                reason=f"{entry(label).program or entry(label).package} is not on this machine",
+            ),
         )
         for label, skip in absent.items()
     ]

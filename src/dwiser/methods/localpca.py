@@ -49,6 +49,8 @@ class LocalPCA(Classical):
     """
 
     name: ClassVar[str] = "localpca"
+    working: ClassVar[float] = 2.3  # measured: benchmarks/memory.py
+    working_mapped: ClassVar[float] = 1.5
     presets: ClassVar[Presets] = {
         "paper": {
             "patch_radius": S(2, DIPY),
