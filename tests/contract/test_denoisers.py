@@ -32,16 +32,22 @@ def entry(label: str) -> Entry:
     return METHODS[label.split(":")[0]]
 
 
+MINUTES = ["nlsam"]  # a run on the small phantom: left to `make test-slow`
+
+
 def these(labels: Iterable[str]) -> list:
     """Parameters of a test; a method whose program or package is not here is skipped."""
     absent = {label: not entry(label).available for label in labels}
     return [
         pytest.param(
             label,
-            marks=pytest.mark.skipif(
-                skip,
-                reason=f"{entry(label).program or entry(label).package} is not on this machine",
-            ),
+            marks=[
+                pytest.mark.skipif(
+                    skip,
+                    reason=f"{entry(label).program or entry(label).package} is not on this machine",
+                ),
+                *([pytest.mark.slow] if label in MINUTES else []),
+            ],
         )
         for label, skip in absent.items()
     ]

@@ -60,7 +60,7 @@ def test_without_it_one_sentence_names_the_licence_and_the_remedy(
     small, machine, monkeypatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(InputError, match="not on the PATH: build it .*noncommercial.* localpca"):
+    with pytest.raises(InputError, match=r"not on the PATH: build it .*noncommercial.* localpca"):
         Dwidenoise2().denoise(small.scan, machine=machine, seed=0)
 
 

@@ -40,14 +40,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict:
 def test_without_it_one_sentence_says_what_to_install(small, machine, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "nlsam", None)
     monkeypatch.delitem(sys.modules, "nlsam.denoiser", raising=False)
-    with pytest.raises(InputError, match="nlsam is not installed: pip install nlsam 'scipy<1.17'"):
+    with pytest.raises(
+        InputError, match=r"nlsam is not installed: pip install nlsam 'scipy<1\.17'"
+    ):
         NLSAM().denoise(small.scan, machine=machine, seed=0)
 
 
 def test_a_scipy_that_it_does_not_know_is_named(tmp_path, monkeypatch) -> None:
     (tmp_path / "broken_nlsam_part.py").write_text("raise ImportError('no function chndtr')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(InputError, match="no function chndtr.*pip install 'scipy<1.17'"):
+    with pytest.raises(InputError, match=r"no function chndtr.*pip install 'scipy<1\.17'"):
         needed_function("broken_nlsam_part", "anything")
 
 
