@@ -10,9 +10,10 @@ at b=1000 and 2000 with four channels' nc-χ noise, σ varying as a g-factor doe
 measured, since some methods remove the magnitude's noise floor and some keep it: against the truth,
 and against the mean of the noisy magnitude ("NRMSE, mean").
 
-Methods whose program or package is not on this machine are left out, and named in the record
-(``absent``), as are the versions of those that are (``others``). Results are written after each method, so that a stop loses nothing; rows of methods
-that are not asked for stay as they were recorded.
+Methods whose program or package is not on this machine are left out and named in the record
+(``absent``); the versions of those that are stand there too (``others``). Results are written
+after each method, so that a stop loses nothing; rows of methods that are not asked for stay as they
+were recorded.
 """
 
 import argparse
