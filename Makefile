@@ -26,13 +26,22 @@ test: lint
 test-slow: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow
 
-# The peers that pip does not bring: MRtrix3 from Debian's packages. DIPY's are installed already.
+# The peers that dwiser does not bring. MRtrix3 is one of Debian's packages; patch-denoise needs a
+# Python of 3.12 or later and is left out without one. dwidenoise2 is built from its sources; nlsam
+# wants an older SciPy than the tests run on (pip install nlsam 'scipy<1.17'), and many minutes.
+PYTHON312 ?= python3.12
+PEERS := .venv/peers
 bench-setup: .venv/installed
 	command -v dwidenoise || apt-get install -y mrtrix3
+	if $(PYTHON312) -c '' 2>/dev/null; then \
+	  $(PYTHON312) -m venv $(PEERS) && $(PEERS)/bin/pip install -q 'patch-denoise==2.3.0'; \
+	else echo "No Python 3.12: patch-denoise is left out (make bench-setup PYTHON312=...)"; fi
 
+bench: export PATH := $(PATH):$(CURDIR)/$(PEERS)/bin
 bench: .venv/installed
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/peers.py --case nc-chi --snr 20
+	$(BIN)/python benchmarks/peers.py --case small --snr 20
 
 # The page of the poster's results, from the records in docs/results; the records anew: one by one
 # by `python -m reproduce.NAME here`, or all of them.

@@ -1,4 +1,4 @@
-"""Fill docs/how-to/choose.md with the numbers of benchmarks/results/all_methods_*.json.
+"""Fill docs/how-to/choose.md with the numbers of benchmarks/results/{all_methods,peers}_*.json.
 
 ``python scripts/choose_page.py [--check]``: what lies between ``<!-- measured: NAME -->`` and
 ``<!-- end -->`` is written anew; ``--check`` writes nothing and ends with 1 if the page is stale.
@@ -94,8 +94,58 @@ def _sentences(rows: list[Row], column: str, name: str) -> list[str]:
     return [f"- **In {name}** the best are {', '.join(told)}; {'; '.join(places)}.{lost}"]
 
 
+PEERS: dict[str, tuple[str, Show]] = {  # as COLUMNS, of the peers' benchmark
+    "NRMSE": ("NRMSE, truth", plain(4)),
+    "NRMSE, mean": ("NRMSE, magnitude's mean", plain(4)),
+    "b0 NRMSE": ("NRMSE, b0s", plain(4)),
+    "FA": ("FA RMSE", plain(4)),
+    "V1": ("V1, degrees", plain(2)),
+    "cpu_s": ("CPU s", plain(0)),
+    "peak_mib": ("peak MiB", plain(0)),
+}
+LOWER = tuple(PEERS)[:5]  # is better
+
+
+def both_targets(phantoms: dict[str, dict[str, Row]]) -> list[str]:
+    """The peers on each phantom, against the truth and against the mean of the magnitude."""
+    heads = ["phantom", "method", *(head for head, _ in PEERS.values()), "verdict"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for phantom, by_method in phantoms.items():
+        for method, row in by_method.items():
+            cells = []
+            for column, (_, show) in PEERS.items():
+                value = row.get(column)
+                known = [r[column] for r in by_method.values() if r.get(column) is not None]
+                text = "–" if value is None else show(value)
+                best = value is not None and column in LOWER and value == min(known)
+                cells.append(f"**{text}**" if best else text)
+            cells.append(row.get("verdict") or "–")
+            lines.append("| " + " | ".join([phantom, f"`{method}`", *cells]) + " |")
+    return lines
+
+
+def peers(path: Path) -> str:
+    """The peers' benchmark, with the versions of what it called and what was not there."""
+    told = json.loads(path.read_text())
+    shape = "×".join(map(str, told["shape"]))
+    others = ", ".join(sorted(set(told["others"].values())))
+    lines = [
+        f"{shape} voxels, {told['threads']} thread of {told['machine']['cpu']}, "
+        f"dwiser {told['versions']['dwiser']}, {told['date']}; {others}.",
+        "",
+        *both_targets(told["phantoms"]),
+        "",
+        *(f"`{m}` is not measured: it needs {needs}." for m, needs in told["absent"].items()),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def block(name: str, results: Path = RESULTS) -> str:
     """What stands in the page for one file of results; a line in place of what is not there."""
+    if name.startswith("peers_"):
+        case, path = name.removeprefix("peers_"), results / f"{name}.json"
+        missing = f"*Not measured yet: `python benchmarks/peers.py --case {case}`.*\n"
+        return peers(path) if path.exists() else missing
     path = results / f"all_methods_{name}.json"
     if not path.exists():
         return f"*Not measured yet: `python benchmarks/all_methods.py {name}`.*\n"

@@ -25,20 +25,29 @@ OTHER_DIRECTION = "difusion:pairing=adjacent"  # the publication's pair: sound i
 NO_BETTER = {"identity": "gives the noisy scan back"}  # the only excuse for not beating it
 # The others are learned in a second, or from 12 directions: at b0 SNR 20 some of them, and those
 # whose pair is another direction at any budget, are worse than the noisy scan (docs: choose.md).
-AT_SNR_20 = ["ascm", "dwidenoise", "gaussian", "mppca", "nlmeans", "subspace"]
+AT_SNR_20 = ["ascm", "dwidenoise", "gaussian", "localpca", "mppca", "nlmeans", "subspace"]
 
 
 def entry(label: str) -> Entry:
     return METHODS[label.split(":")[0]]
 
 
+MINUTES = ["nlsam"]  # a run on the small phantom: left to `make test-slow`
+
+
 def these(labels: Iterable[str]) -> list:
-    """Parameters of a test; a method whose program is not here is skipped."""
+    """Parameters of a test; a method whose program or package is not here is skipped."""
     absent = {label: not entry(label).available for label in labels}
     return [
         pytest.param(
             label,
-            marks=pytest.mark.skipif(skip, reason=f"{entry(label).program} is not on this machine"),
+            marks=[
+                pytest.mark.skipif(
+                    skip,
+                    reason=f"{entry(label).program or entry(label).package} is not on this machine",
+                ),
+                *([pytest.mark.slow] if label in MINUTES else []),
+            ],
         )
         for label, skip in absent.items()
     ]

@@ -59,3 +59,27 @@ def test_what_was_not_measured_is_said_to_be_so(script, tmp_path) -> None:
     (tmp_path / "all_methods_phantom.json").write_text(json.dumps(record))
     assert "`mppca` | **0.0300**" in script.filled(told, tmp_path)
     assert script.filled(told, tmp_path).startswith("a\n<!-- measured")
+
+
+def test_the_peers_stand_with_both_targets_and_the_absent_with_what_they_need(
+    script, tmp_path
+) -> None:
+    page = "<!-- measured: peers_small -->\nold\n<!-- end -->\n"
+    assert "Not measured yet: `python benchmarks/peers.py --case small`" in script.filled(
+        page, tmp_path
+    )
+    record = {
+        "shape": [40, 40, 20], "threads": 1, "machine": {"cpu": "some"}, "date": "2030-01-01",
+        "versions": {"dwiser": "0"}, "others": {"mppca:a=1": "x 1.2", "mppca": "x 1.2"},
+        "absent": {"dwidenoise2": "a program"},
+        "phantoms": {"b0 SNR 20": {
+            "noisy": {"NRMSE": 0.1, "NRMSE, mean": 0.2, "verdict": "WARN"},
+            "mppca": {"NRMSE": 0.05, "NRMSE, mean": 0.3, "cpu_s": 7.2, "verdict": "PASS"},
+        }},
+    }  # fmt: skip
+    (tmp_path / "peers_small.json").write_text(json.dumps(record))
+    text = script.filled(page, tmp_path)
+    assert "| b0 SNR 20 | `noisy` | 0.1000 | **0.2000** |" in text
+    assert "| b0 SNR 20 | `mppca` | **0.0500** | 0.3000 | – | – | – | 7 | – | PASS |" in text
+    assert "`dwidenoise2` is not measured: it needs a program." in text
+    assert "2030-01-01; x 1.2." in text

@@ -1,24 +1,23 @@
 """MRtrix3's dwidenoise, when it is installed: a program of its own, under its own licence."""
 
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal
 
-import nibabel as nib
 import numpy as np
 
-from dwiser.errors import DwiserError, InputError
+from dwiser.errors import InputError
 from dwiser.machine import Machine
 from dwiser.methods.classical import TASK, Classical, Filtered, Ground
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
+from dwiser.methods.programs import need_program, read_image, run_program, write_scan
 from dwiser.scan import Scan
 from dwiser.watch import Progress, Watch
 
 PROGRAM = "dwidenoise"
+REMEDY = "install MRtrix3 (www.mrtrix.org), or choose another method, such as mppca"
 MRTRIX = "MRtrix3's default"
 
 
@@ -58,19 +57,12 @@ class Dwidenoise(Classical):
     def _filter(
         self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
-        program = shutil.which(PROGRAM)
-        if program is None:
-            raise InputError(
-                f"The program {PROGRAM} is not on the PATH: install MRtrix3 (www.mrtrix.org), "
-                "or choose another method, such as mppca."
-            )
+        program = need_program(PROGRAM, REMEDY)
         with TemporaryDirectory() as name:
             place = Path(name)
-            grid = np.diag([*scan.voxel_size, 1.0])
-            nib.save(nib.Nifti1Image(scan.data, grid), place / "dwi.nii")
-            nib.save(nib.Nifti1Image(ground.mask.astype(np.uint8), grid), place / "mask.nii")
-            _run([program, *self._arguments(place, machine)])
-            data, sigma = _read(place / "out.nii"), _read(place / "noise.nii")
+            write_scan(place, scan, mask=ground.mask)
+            run_program([program, *self._arguments(place, machine)], threads=machine.threads)
+            data, sigma = read_image(place / "out.nii"), read_image(place / "noise.nii")
         watch(Progress(TASK, 1, 1))
         own = sigma[ground.mask & (sigma > 0)]
         record = {"its_own_sigma_median": float(np.median(own)) if own.size else None}
@@ -88,16 +80,3 @@ class Dwidenoise(Classical):
             wanted["extent"] = self.extent
         options = [text for name, value in wanted.items() for text in (f"-{name}", str(value))]
         return [str(place / "dwi.nii"), str(place / "out.nii"), "-quiet", *options]
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise DwiserError(f"{PROGRAM} failed: {said[-1].strip()}")
-
-
-def _read(path: Path) -> np.ndarray:
-    """The voxels with x, y, z in our order: MRtrix orders axes of one voxel as it likes."""
-    image = nib.as_closest_canonical(nib.load(path))
-    return np.asarray(image.dataobj, dtype=np.float32)

@@ -18,7 +18,7 @@ from dwiser.methods.classical import TASK, Classical, Filtered, Ground
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
 from dwiser.scan import Scan
-from dwiser.seeds import stream
+from dwiser.seeds import global_stream
 from dwiser.watch import Progress, Watch
 
 VERSIONS = (1, 3)
@@ -120,7 +120,7 @@ class Patch2Self(Classical):
         empty = BLOCKS - count % BLOCKS
         series = np.concatenate([data, np.zeros((*data.shape[:3], empty), data.dtype)], axis=3)
         bvals = np.repeat([1.0, 0.0], [count, empty])  # empty volumes pose as b0s, to be skipped
-        with _one_sketch(seed), _quiet(), TemporaryDirectory() as place:
+        with global_stream(seed, "sketch"), _quiet(), TemporaryDirectory() as place:
             out = patch2self(
                 series, bvals, model=self.model, b0_threshold=0, alpha=self.alpha,
                 b0_denoising=False, shift_intensity=False, clip_negative_vals=False,
@@ -131,17 +131,6 @@ class Patch2Self(Classical):
                 out.dtype
             )
         return out
-
-
-@contextmanager
-def _one_sketch(seed: int) -> Iterator[None]:
-    """NumPy's global state keyed by the seed, and as it was afterwards."""
-    before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(int(stream(seed, "sketch").integers(2**32)))  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from importlib import import_module
-from shutil import which
+from importlib.util import find_spec
 from typing import Any
 
 from dwiser.errors import InputError, unknown
 from dwiser.methods.base import Denoiser
 from dwiser.methods.options import Presets, parse
+from dwiser.methods.programs import find_program
 
 DEFAULT_METHOD, DEFAULT_PRESET = "splitq", "laptop"
 
@@ -16,7 +17,8 @@ DEFAULT_METHOD, DEFAULT_PRESET = "splitq", "laptop"
 class Entry:
     """One method: where its class is, and what a user should know before choosing it.
 
-    ``program`` is the one it calls, where it is not dwiser's own.
+    ``program`` and ``package`` are what it calls, where that is not dwiser's own and does not
+    come with it.
     """
 
     place: str
@@ -24,11 +26,13 @@ class Entry:
     citation: str
     needs: str
     program: str | None = None
+    package: str | None = None
 
     @property
     def available(self) -> bool:
-        """Whether the program that it calls, if it calls one, is on this machine's PATH."""
-        return self.program is None or which(self.program) is not None
+        """Whether the program or package that it calls, if it calls one, is on this machine."""
+        has_program = self.program is None or find_program(self.program) is not None
+        return has_program and (self.package is None or find_spec(self.package) is not None)
 
     @property
     def needs_here(self) -> str:
@@ -103,6 +107,14 @@ METHODS: dict[str, Entry] = {
         "using random matrix theory, NeuroImage 2016, 10.1016/j.neuroimage.2016.08.016",
         "b-values, 1 direction; the more, the better",
     ),
+    "localpca": Entry(
+        "dwiser.methods.localpca:LocalPCA",
+        "Local PCA: in small patches, components below a multiple of the noise are set to zero "
+        "(DIPY)",
+        "Manjón, Coupé, Concha, Buades, Collins, Robles: Diffusion Weighted Image Denoising Using "
+        "Overcomplete Local PCA, PLoS ONE 2013, 10.1371/journal.pone.0073021",
+        "b-values, 1 direction; 2 b0s or 6 directions for its own σ",
+    ),
     "dwidenoise": Entry(
         "dwiser.methods.dwidenoise:Dwidenoise",
         "MRtrix3's own MPPCA, called as a program",
@@ -110,6 +122,25 @@ METHODS: dict[str, Entry] = {
         "10.1016/j.neuroimage.2019.06.039; Tournier et al.: MRtrix3, NeuroImage 2019",
         "dwidenoise of MRtrix3 on the PATH (its licence is its own); b-values, 1 direction",
         program="dwidenoise",
+    ),
+    "dwidenoise2": Entry(
+        "dwiser.methods.dwidenoise2:Dwidenoise2",
+        "MRtrix3's overcomplete local PCA with optimal shrinkage, called as a program",
+        "Cordero-Grande et al., NeuroImage 2019, 10.1016/j.neuroimage.2019.06.039; Manjón et al., "
+        "PLoS ONE 2013, 10.1371/journal.pone.0073021; Tournier et al.: MRtrix3, NeuroImage 2019",
+        "dwidenoise2 on the PATH (its licence, PolyForm Noncommercial 1.0.0, forbids commercial "
+        "use); b-values, 1 direction",
+        program="dwidenoise2",
+    ),
+    "patch_denoise": Entry(
+        "dwiser.methods.patch_denoise:PatchDenoise",
+        "patch-denoise: singular values of large patches, shrunk optimally; called as a program",
+        "Gavish, Donoho: Optimal Shrinkage of Singular Values, IEEE Transactions on Information "
+        "Theory 2017, 10.1109/TIT.2017.2653801; Comby, Amor, Vignaud, Ciuciu: Denoising of fMRI "
+        "volumes using local low rank methods, ISBI 2023",
+        "patch-denoise 2 or later (MIT) on the PATH, which needs a Python of 3.12 or later; "
+        "b-values, 1 direction",
+        program="patch-denoise",
     ),
     "patch2self": Entry(
         "dwiser.methods.patch2self:Patch2Self",
@@ -124,6 +155,15 @@ METHODS: dict[str, Entry] = {
         "Coupé, Manjón, Robles, Collins: Adaptive Multiresolution Non-Local Means Filter for 3D "
         "MR Image Denoising, IET Image Processing 2012, 10.1049/iet-ipr.2011.0161",
         "b-values, 1 direction",
+    ),
+    "nlsam": Entry(
+        "dwiser.methods.nlsam:NLSAM",
+        "NLSAM: sparse sums of atoms, learned on blocks of a volume and its angular neighbours",
+        "St-Jean, Coupé, Descoteaux: Non Local Spatial and Angular Matching, Medical Image "
+        "Analysis 2016, 10.1016/j.media.2016.02.010",
+        "the package nlsam (GPL-3.0-or-later) and SciPy below 1.17; b-values, b-vectors, a b0, "
+        "5 directions; minutes",
+        package="nlsam",
     ),
     "nlmeans": Entry(
         "dwiser.methods.nlmeans:NLMeans",

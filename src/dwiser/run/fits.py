@@ -31,8 +31,9 @@ def bytes_needed(
     -----
     A method's ``working`` is what it holds beside the scan and the result, over the scan's bytes
     as float32; ``working_mapped`` is what it holds in memory where scan and result lie in files.
-    ``works_in`` says whether that grows with the mask, its box or the field of view. splitq's
-    are measured (benchmarks/memory.py), the others' counted from the arrays that they make.
+    ``works_in`` says whether that grows with the mask, its box or the field of view. splitq's and
+    localpca's are measured (benchmarks/memory.py), the others' counted from the arrays that they
+    make.
     """
     mapped = is_mapped(scan.data)
     working: float | None = getattr(method, "working_mapped" if mapped else "working", None)

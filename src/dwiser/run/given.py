@@ -68,9 +68,10 @@ def in_range(scan: Scan) -> Iterator[None]:
 def check_noise_map(method: Denoiser) -> None:
     """Warn of a method that finds its own noise: the map is then for measuring only."""
     if not takes_noise_map(method):
+        remedy = " (--set sigma=map would use it)" if hasattr(method, "sigma") else ""
         warnings.warn(
             f"{_name(method)} does not ask for σ: the map that was given measures its residual "
-            "and changes nothing in its result.",
+            f"and changes nothing in its result{remedy}.",
             DwiserWarning,
             stacklevel=3,
         )

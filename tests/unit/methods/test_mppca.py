@@ -8,8 +8,9 @@ from dipy.denoise.localpca import mppca
 
 from dwiser.errors import DwiserWarning
 from dwiser.machine import Machine
-from dwiser.methods import mppca as module
-from dwiser.methods.mppca import MPPCA, slabs
+from dwiser.methods import slabs as module
+from dwiser.methods.mppca import MPPCA
+from dwiser.methods.slabs import slabs
 from dwiser.simulate import phantom
 
 

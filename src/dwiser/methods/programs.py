@@ -1,0 +1,79 @@
+"""Programs that are no part of dwiser: found, run in a temporary folder, and read back."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dwiser.errors import DwiserError, InputError
+from dwiser.scan import Scan
+
+
+def find_program(name: str) -> str | None:
+    """Where a program is: on the PATH, or beside the Python interpreter that runs dwiser."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+
+
+def need_program(name: str, remedy: str) -> str:
+    """Where a program is.
+
+    Raises
+    ------
+    InputError
+        Where it is not; ``remedy`` says what to do.
+    """
+    program = find_program(name)
+    if program is None:
+        raise InputError(f"The program {name} is not on the PATH: {remedy}.")
+    return program
+
+
+def run_program(command: list[str], *, threads: int = 1) -> str:
+    """What the program printed; its libraries may use ``threads`` threads.
+
+    Raises
+    ------
+    DwiserError
+        Where it failed, with its last words.
+    """
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | limits
+    )
+    if done.returncode:
+        lines = [line.strip(" │\t") for line in done.stderr.splitlines()]
+        last = [line for line in lines if line.strip("╭╮╰╯─ ")]
+        reason = last[-1] if last else f"exit code {done.returncode}"
+        raise DwiserError(f"{Path(command[0]).name} failed: {reason}")
+    return done.stdout
+
+
+def write_scan(
+    place: Path, scan: Scan, **maps: Float[np.ndarray, "x y z"] | Bool[np.ndarray, "x y z"]
+) -> None:
+    """``dwi.nii`` and a file for each map, on a plain grid of the scan's voxel size.
+
+    A program needs no more of the geometry, and so cannot reorder the axes.
+    """
+    grid = np.diag([*scan.voxel_size, 1.0])
+    nib.save(nib.Nifti1Image(scan.data, grid), place / "dwi.nii")
+    for name, values in maps.items():
+        stored = values.astype(np.uint8 if values.dtype == bool else np.float32)
+        nib.save(nib.Nifti1Image(stored, grid), place / f"{name}.nii")
+
+
+def write_gradients(place: Path, scan: Scan) -> None:
+    """``dwi.bval`` and ``dwi.bvec`` in FSL's layout; the b0s' directions are 0."""
+    np.savetxt(place / "dwi.bval", scan.gradients.bvals[None], fmt="%.10g")
+    np.savetxt(place / "dwi.bvec", scan.gradients.bvecs.T, fmt="%.10g")
+
+
+def read_image(path: Path) -> np.ndarray:
+    """The voxels with x, y, z in our order: MRtrix orders axes of one voxel as it likes."""
+    image = nib.as_closest_canonical(nib.load(path))
+    return np.asarray(image.dataobj, dtype=np.float32)
