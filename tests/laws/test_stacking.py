@@ -117,7 +117,7 @@ def test_the_floor_is_removed_or_kept(machine) -> None:
 
 @quiet
 def test_too_few_shared_volumes_fall_back_with_a_warning(small, machine) -> None:
-    with pytest.warns(match="learns nothing across directions"):
+    with pytest.warns(match="learns its weights by Stein.s risk"):
         result = build("splitq").denoise(small.scan, machine=machine, seed=0)
     assert result.record["rank"] == 0
     assert not result.record["training"]["learned"]
