@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dwiser.prepare.grid import Centres, Grid, cross, cube, neighbour_mean
 from dwiser.prepare.local_pca import local_pca
+from dwiser.prepare.noise_correlation import NoiseCorrelation
 
 NAMES = ("itself", "cross", "cube", "cube 6", "cube 26", "wide", "wide 6", "wide 26")
 PLAIN = {"cube": 0.5, "wide": 0.5}  # weights where there is nothing to learn them from
@@ -32,12 +33,14 @@ class LocalEstimates:
     """All local estimates of some channels, one at a time in the order of ``NAMES``.
 
     ``itself`` is the input, ``cross``, ``cube`` and ``wide`` its local PCA on 7, 27 and 125
-    voxels; "6" and "26" the mean of such an estimate over a voxel's neighbours.
+    voxels; "6" and "26" the mean of such an estimate over a voxel's neighbours. Where the noise
+    of neighbours is correlated, a patch counts as fewer samples.
     """
 
     grid: Grid
     noise: float
     threads: int = 1
+    correlation: NoiseCorrelation | None = None
 
     def __call__(self, values: Float[Tensor, "n k"]) -> Iterator[tuple[str, Tensor]]:
         yield "itself", values
@@ -50,9 +53,11 @@ class LocalEstimates:
                 yield f"{name} {len(others)}", neighbour_mean(found, self.grid, others)
 
     def _pca(self, values: Tensor, offsets: np.ndarray, centres: Centres = "all") -> Tensor:
+        share = 1.0 if self.correlation is None else self.correlation.share_of(offsets)
         return local_pca(
-            values, self.grid, offsets, self.noise, centres=centres, threads=self.threads
-        )
+            values, self.grid, offsets, self.noise,
+            centres=centres, threads=self.threads, share=share,
+        )  # fmt: skip
 
 
 @dataclass(eq=False)

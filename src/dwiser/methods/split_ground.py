@@ -15,6 +15,7 @@ from dwiser.prepare.floor import signal_power
 from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import noise_by_volume, sigma_map
+from dwiser.prepare.noise_correlation import NoiseCorrelation, noise_correlation
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, left_out, second_moment
 from dwiser.room import own_copy
@@ -24,6 +25,7 @@ NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one de
 BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost is noise removed
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
 TOLD_BY = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
+NEARLY_WHITE = 0.1  # correlation of adjacent voxels below which nothing changes; measured to 0.03
 PASSED = 0.3  # of the coordinates' noise passes the local estimates
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
@@ -39,6 +41,7 @@ class Ground:
     subspace : what the volumes have in common; None where too few share anything.
     alone : {volume: why it is a channel of its own}. found : of the phase, if there is one.
     axes : (L, L), orthonormal: what the lone volumes' weights go along; None for themselves.
+    correlation : of neighbouring voxels' noise; None where it is white.
     """
 
     mask: Bool[np.ndarray, "x y z"]
@@ -52,6 +55,7 @@ class Ground:
     alone: dict[int, str]
     found: dict[str, Any]
     axes: Float[np.ndarray, "l l"] | None = None
+    correlation: NoiseCorrelation | None = None
 
     def take_y(self) -> Float[np.ndarray, "n v"]:
         """y, given away: as large as the mask's share of the scan, it is not to be kept."""
@@ -129,6 +133,8 @@ class Ground:
             "volumes_passed_through": {},
             **self.found,
         }
+        if self.correlation is not None:
+            found["noise_correlation"] = [round(r, 3) for r in self.correlation.neighbours]
         if self.subspace is not None:
             ratio = self.subspace.signal / self.noise
             found["component_snr"] = [round(float(r), 2) for r in ratio]
@@ -172,7 +178,12 @@ def ground_of(
             DwiserWarning,
             stacklevel=4,
         )
-    return Ground(mask, sigma, channels, y, mean, scale, subspace, groups, alone, found)
+    measured = noise_correlation(scan.data, mask)
+    correlation = measured if np.abs(measured.neighbours).max() >= NEARLY_WHITE else None
+    return Ground(
+        mask, sigma, channels, y, mean, scale, subspace, groups, alone, found,
+        correlation=correlation,
+    )  # fmt: skip
 
 
 def _unfit(

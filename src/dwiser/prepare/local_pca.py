@@ -37,6 +37,7 @@ def local_pca(
     *,
     centres: Centres = "all",
     threads: int = 1,
+    share: float = 1.0,
 ) -> Float[Tensor, "n k"]:
     """Denoise the channels of a mask's voxels, patch by overlapping patch.
 
@@ -45,6 +46,7 @@ def local_pca(
     values : (n, K), each channel with independent noise of variance ``noise``.
     offsets : (O, 3), the patch around its centre. centres : which voxels are.
     threads : shares of the patches worked on side by side (on a CPU).
+    share : independent samples over a patch's voxels; below 1 where their noise is correlated.
 
     Notes
     -----
@@ -57,7 +59,7 @@ def local_pca(
     padded = with_outside(values)
 
     def work(part: Tensor) -> tuple[Tensor, Tensor]:
-        return _summed(part, padded, grid, offsets, noise)
+        return _summed(part, padded, grid, offsets, noise, share)
 
     if threads == 1:  # a thread of its own would keep the memory that it freed
         sums = [work(rows)]
@@ -83,12 +85,13 @@ def _summed(
     grid: Grid,
     offsets: Int[np.ndarray, "o 3"],
     noise: float,
+    share: float,
 ) -> tuple[Float[Tensor, "m k"], Float[Tensor, "m"]]:
     """Weighted sums over the patches centred at ``rows``, and the weights' sums."""
     total, weight = torch.zeros_like(padded), padded.new_zeros(len(padded))
     for chunk in rows.split(max(1, CHUNK // len(offsets))):
         around = grid.around(chunk, offsets)
-        clean, trust = _patches(padded[around], around < len(grid), noise)
+        clean, trust = _patches(padded[around], around < len(grid), noise, share)
         flat = around.reshape(-1)
         total.index_add_(0, flat, (clean * trust[..., None]).reshape(len(flat), padded.shape[1]))
         weight.index_add_(0, flat, trust.reshape(-1))
@@ -96,7 +99,7 @@ def _summed(
 
 
 def _patches(
-    x: Float[Tensor, "c o k"], inside: Tensor, noise: float
+    x: Float[Tensor, "c o k"], inside: Tensor, noise: float, share: float
 ) -> tuple[Float[Tensor, "c o k"], Float[Tensor, "c o"]]:
     """Each patch denoised, and how far each of its voxels is to be trusted (0 outside)."""
     held = inside.to(x.dtype)
@@ -107,7 +110,7 @@ def _patches(
     few = samples < channels  # the smaller of the two Gram matrices has the same eigenvalues
     gram = centred @ centred.transpose(1, 2) if few else centred.transpose(1, 2) @ centred
     variance, axes = _eigh(gram / (noise * (count - 1).clamp(min=1)[..., None]))
-    kept = shrinkage(variance, channels / count)
+    kept = shrinkage(variance, channels / (count * share))
     left, right = (axes, axes.transpose(1, 2) @ centred) if few else (centred @ axes, axes.mT)
     clean = mean + (left * kept[:, None]) @ right
     freedom = kept.sum(1, keepdim=True) + channels / count

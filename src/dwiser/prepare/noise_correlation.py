@@ -47,11 +47,34 @@ class NoiseCorrelation:
         ones. ρ between two voxels is taken as the product of the axes', 0 beyond three voxels.
         """
         share = 1.0
-        for lags, n in zip(self.lags, size, strict=True):
-            distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-            rho = np.concatenate([[1.0], lags, np.zeros(max(0, n - LAGS))])[distance]
+        for axis, n in enumerate(size):
+            rho = self._along(axis, np.subtract.outer(np.arange(n), np.arange(n)))
             share *= n / np.square(rho).sum()
         return share
+
+    def share_of(self, offsets: Int[np.ndarray, "o 3"]) -> float:
+        """The same for any neighbourhood: the voxels at ``offsets`` from one."""
+        apart = offsets[:, None] - offsets
+        rho = np.prod([self._along(axis, apart[..., axis]) for axis in range(3)], axis=0)
+        return float(len(offsets) / np.square(rho).sum())
+
+    def draw(
+        self, rng: np.random.Generator, shape: tuple[int, int, int]
+    ) -> Float[np.ndarray, "x y z"]:
+        """Normal noise of variance 1 with this correlation, periodic over the field."""
+        noise = rng.standard_normal(shape)
+        for axis, n in enumerate(shape):
+            place = np.minimum(np.arange(n), n - np.arange(n))
+            power = np.fft.fft(self._along(axis, place)).real.clip(min=0)
+            root = np.sqrt(power / power.mean())
+            wide = root.reshape([-1 if a == axis else 1 for a in range(3)])
+            noise = np.fft.ifft(np.fft.fft(noise, axis=axis) * wide, axis=axis).real
+        return noise.astype(np.float32)
+
+    def _along(self, axis: int, distance: Int[np.ndarray, "*d"]) -> Float[np.ndarray, "*d"]:
+        """ρ of voxels so far apart along an axis."""
+        far = np.minimum(np.abs(distance), LAGS + 1)
+        return np.concatenate([[1.0], self.lags[axis], [0.0]])[far]
 
 
 def noise_correlation(

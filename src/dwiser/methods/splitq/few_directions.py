@@ -4,8 +4,8 @@ All volumes are channels then. The same local estimates, and the tensor's predic
 them, which is what directions tell of each other, are combined along the principal components of
 the volumes. With no volume to spare, the weights minimise Stein's unbiased estimate of the risk
 (Stein 1981; a linear expansion of thresholds, Blu & Luisier 2007, 10.1109/TIP.2007.906002); the
-divergences are measured with a probe of random signs (Ramani, Blu & Unser 2008,
-10.1109/TIP.2008.2001404). The response about the fibre is learned by the same risk.
+divergences are measured with a probe (Ramani, Blu & Unser 2008, 10.1109/TIP.2008.2001404), which
+is correlated in space as the noise is. The response about the fibre is learned by the same risk.
 """
 
 from collections.abc import Callable, Iterator
@@ -66,17 +66,18 @@ class WithTensor:
 def weights_by_risk(
     estimates: Callable[[Tensor], Iterator[tuple[str, Tensor]]],
     channels: Float[np.ndarray, "n v"],
+    probe: Float[np.ndarray, "n v"],
     inner: np.ndarray,
     axes: Float[np.ndarray, "v v"],
     noise: float,
-    seed: int,
     device: str,
 ) -> tuple[Float[np.ndarray, "e v"], np.ndarray, np.ndarray, np.ndarray]:
     """Weights along the ``axes``, and two estimates that they give.
 
     Parameters
     ----------
-    channels : (n, V), of white noise with variance ``noise``. inner : rows that count.
+    channels : (n, V), of noise with variance ``noise``. probe : (n, V), noise of variance 1 with
+    the same correlation between voxels. inner : rows that count.
     axes : (V, V) orthonormal.
 
     Returns
@@ -87,12 +88,9 @@ def weights_by_risk(
     Notes
     -----
     Minimises ‖u − Σ_e α_e û_e‖² + 2 ν Σ_e α_e div û_e for each component. The divergence is
-    E[b · (û(u + hb) − û(u))/h] for b of random signs.
+    E[b · (û(u + hb) − û(u))/h] for the probe b.
     """
     step = STEP * noise**0.5
-    probe = np.stack(
-        [signs(stream(seed, "risk", v), len(channels)) for v in range(channels.shape[1])], 1
-    )
     turned = axes.astype(np.float32)
     shown: list[list[np.ndarray]] = [[], []]
     for part, values in zip(shown, (channels, channels + np.float32(step) * probe), strict=True):
@@ -143,6 +141,20 @@ def response_by_risk(
             response.add_right(shape, level, -follows, directions)
         fitted.append(response.coefficients())
     return np.stack(fitted)
+
+
+def probe_of(ground: Ground, seed: int) -> Float[np.ndarray, "n v"]:
+    """Noise of variance 1 at the mask's voxels, correlated as the scan's is; signs if that is not.
+
+    Of a denoiser's derivative J the noise meets E[nᵀ J n] = ν tr(J C), with C its correlation
+    between voxels: that of the probe too.
+    """
+    count, volumes = ground.y.shape
+    if ground.correlation is None:
+        return np.stack([signs(stream(seed, "risk", v), count) for v in range(volumes)], 1)
+    shape = ground.mask.shape
+    drawn = (ground.correlation.draw(stream(seed, "risk", v), shape) for v in range(volumes))
+    return np.stack([noise[ground.mask] for noise in drawn], 1)
 
 
 def axes_of(ground: Ground) -> Float[np.ndarray, "v v"]:

@@ -20,6 +20,7 @@ from dwiser.methods.splitq.few_directions import (
     WithTensor,
     axes_of,
     local_names,
+    probe_of,
     response_by_risk,
     weights_by_risk,
 )
@@ -158,7 +159,7 @@ class Splitq:
         y = torch.from_numpy(seen_here).to(machine.device)
         inner = torch.from_numpy(np.flatnonzero(trusted[part])).to(machine.device)
         grid = Grid.of(part, machine.device)
-        local = LocalEstimates(grid, ground.noise, machine.threads)
+        local = LocalEstimates(grid, ground.noise, machine.threads, ground.correlation)
         model = ResponseModel(ground, gradients)
         response = HeldOutResponse(model, np.flatnonzero(trusted[ground.mask]))
         lone = torch.from_numpy(ground.y[here][:, ground.lone]).to(machine.device)
@@ -204,13 +205,14 @@ class Splitq:
             return Weights({"stacking": plain_weights(volumes)}, {"learned": False})
         model = ResponseModel(ground, gradients)
         grid = Grid.of(part, machine.device)
-        local = LocalEstimates(grid, ground.noise, machine.threads)
+        local = LocalEstimates(grid, ground.noise, machine.threads, ground.correlation)
         channels = ground.y[rows] / ground.scale.astype(np.float32)
         names, axes = local_names(model), axes_of(ground)
         estimates = WithTensor(local, model, rows)
         weights, estimate, probed, step = weights_by_risk(
-            estimates, channels, inner, axes, ground.noise, seed, machine.device
-        )
+            estimates, channels, probe_of(ground, seed)[rows], inner, axes, ground.noise,
+            machine.device,
+        )  # fmt: skip
         watch(Progress(TASK, 1, 2, "risk"))
         record = {
             "learned": True,
@@ -332,7 +334,9 @@ class Splitq:
         seen = np.ones(len(ground.mean) - len(ground.alone), bool)
         matrix, root = ground.into(seen)
         values = _times(torch.from_numpy(ground.y).to(machine.device), matrix)
-        local = LocalEstimates(Grid.of(ground.mask, machine.device), ground.noise, machine.threads)
+        local = LocalEstimates(
+            Grid.of(ground.mask, machine.device), ground.noise, machine.threads, ground.correlation
+        )
         out = torch.zeros_like(values)
         by_risk = ground.axes is not None  # of the volumes themselves, and with a tensor's too
         estimates = (WithTensor(local, model, slice(None)) if by_risk else local)(values)
