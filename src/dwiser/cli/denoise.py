@@ -122,7 +122,9 @@ def run_and_tell(request: "Request", shared: Shared) -> int:
 
 def _tell(out: Path, record: dict[str, Any], shared: Shared) -> None:
     if not shared.quiet:
-        print("\n".join([_summary(out, record), *_top_reason(record)]))
+        print(_summary(out, record))
+        for line in _top_reason(record):
+            print(line, file=sys.stderr)
     if shared.verbose:
         print(json.dumps(record, indent=2, default=str, ensure_ascii=False))
 

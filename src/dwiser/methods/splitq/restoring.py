@@ -25,6 +25,7 @@ from dwiser.scan import Gradients
 
 CHUNK = 8192  # voxels at once
 DIM = 1e-3  # of the mean signal; logarithms need a positive number
+DARK = 0.5  # of σ: below, a real part (no magnitude) is noise, and its logarithm a wild one
 FITTED = 24_000  # voxels that the second response is fitted to: 300 numbers from a million values
 NO_FIBRE, FIBRE = 0.05, 0.25  # FA from and above which the second response is restored
 
@@ -43,7 +44,7 @@ class ResponseModel:
         self.shells = response_shells(gradients, shared)
         self.directions = gradients.bvecs
         self.sigma = ground.sigma[ground.mask]
-        self.least = DIM * float(ground.mean.mean())
+        self.least = max(DIM * float(ground.mean.mean()), DARK * float(np.median(self.sigma)))
         fitted = tensor_design(gradients)
         self.fitted = np.zeros(0, int) if fitted is None else fitted[0]
         self.design = np.zeros((0, 7)) if fitted is None else fitted[1]
