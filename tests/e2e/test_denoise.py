@@ -168,7 +168,7 @@ def test_strict_ends_with_1_for_a_fail_and_the_result_is_there(files: Path, dwis
     assert voxels(files / "out.nii.gz").shape == voxels(files / "dwi.nii.gz").shape
     told = json.loads((files / "out.json").read_text())["Verdict"]
     worst = next(r for r in told["Reasons"] if r["Level"] == "FAIL")
-    assert f"  FAIL: {worst['Words']}" in done.stdout
+    assert f"  FAIL: {worst['Words']}" in done.stderr
     assert "  What to do: " in done.stderr
     assert dwiser(*wide, "--force").returncode == 0
     assert (
