@@ -44,7 +44,7 @@ class ResponseModel:
         self.directions = gradients.bvecs
         self.sigma = ground.sigma[ground.mask]
         self.least = DIM * float(ground.mean.mean())
-        fitted = tensor_design(gradients)
+        fitted = tensor_design(gradients, shared)
         self.fitted = np.zeros(0, int) if fitted is None else fitted[0]
         self.design = np.zeros((0, 7)) if fitted is None else fitted[1]
 
@@ -118,10 +118,13 @@ def restore_held_out(
 def residual_response(
     values: Float[np.ndarray, "n v"], model: ResponseModel, shape: TensorShape
 ) -> Float[np.ndarray, "s c k"]:
-    """The second response: of y − ``values`` at the mask's voxels, the anisotropic ones first."""
-    order = np.argsort(-shape.fa, kind="stable")
-    sure, rest = order[: FITTED // 2], order[FITTED // 2 :]
-    chosen = np.sort(np.concatenate([sure, rest[:: max(1, -(-len(rest) // (FITTED // 2)))]]))
+    """The second response: of y − ``values`` at the most anisotropic voxels and evenly spread ones.
+
+    Their places do not hang on FA's last digit, nor does what is learned from them.
+    """
+    half, count = FITTED // 2, len(values)
+    anisotropic = np.argsort(-shape.fa, kind="stable")[:half]
+    chosen = np.union1d(anisotropic, np.arange(0, count, max(1, -(-count // half))))
     fitted = []
     for shell in model.shells:
         response = AngularResponse()
