@@ -61,7 +61,7 @@ def response_shells(gradients: Gradients, volumes: Int[np.ndarray, "m"]) -> tupl
 
 
 def tensor_design(
-    gradients: Gradients, shared: Int[np.ndarray, "m"] | None = None
+    gradients: Gradients, shared: Int[np.ndarray, "k"] | None = None
 ) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m 7"]] | None:
     """The volumes a tensor is fitted to, and log S = design · (log S0, D in 1e-3 mm²/s).
 
@@ -162,11 +162,17 @@ class AngularResponse:
     The deficit at direction g is level · Σ_c h_c(FA, mode) Σ_k β_ck s_k(gᵀDg, gᵀD²g) in units of
     the noise's sd, with h_c tent functions of FA and mode and s_k the monomials up to the third
     degree; ``level`` is the mean signal of the voxel's shell. β has a normal prior of sd 0.2.
+
+    Notes
+    -----
+    β = (N + K R)⁻¹ r with N the features' second moments, r their product with the deficit, R the
+    prior's precision, and K (diagonal) the variance of r over that of unit noise, N's diagonal.
     """
 
     def __init__(self) -> None:
         size = len(FA_KNOTS) * len(MODE_KNOTS) * SHAPES
         self.normal, self.right = np.zeros((size, size)), np.zeros(size)
+        self.variance = np.zeros(size)  # of the right side, where it is more than unit noise's
 
     def add(
         self,
@@ -177,38 +183,55 @@ class AngularResponse:
     ) -> None:
         """Voxels' raw less estimated signals along ``directions``, in sd of the noise."""
         classes, p, q = _classes(shape), *_along(shape.deviator, directions)
+        self._add_normal(classes, level, p, q)
+        self.right += (classes.T @ _against(deficit, level, p, q)).reshape(-1)
+
+    def add_probed(
+        self,
+        shape: TensorShape,
+        level: Float[np.ndarray, "n"],
+        deficit: Float[np.ndarray, "n m"],
+        probed_shape: TensorShape,
+        probed_level: Float[np.ndarray, "n"],
+        noise: Float[np.ndarray, "n m"],
+        directions: Float[np.ndarray, "m 3"],
+    ) -> None:
+        """The same of an estimate that saw the deficit's noise, less what it followed of it.
+
+        ``noise`` times what the features change with the probe has the mean of the deficit's
+        noise times the features. Its variance is larger than unit noise's, and is measured.
+        """
+        p, q = _along(shape.deviator, directions)
+        classes, probed_classes = _classes(shape), _classes(probed_shape)
+        self._add_normal(classes, level, p, q)
+        own = _against(deficit + noise, level, p, q)
+        probed = _along(probed_shape.deviator, directions)
+        followed = _against(noise, probed_level, *probed)
+        for c, (weight, probed_weight) in enumerate(zip(classes.T, probed_classes.T, strict=True)):
+            near = np.flatnonzero((weight > 0) | (probed_weight > 0))
+            part = weight[near, None] * own[near] - probed_weight[near, None] * followed[near]
+            place = slice(c * SHAPES, (c + 1) * SHAPES)
+            self.right[place] += part.sum(0)
+            self.variance[place] += np.square(part).sum(0)
+
+    def _add_normal(
+        self,
+        classes: Float[np.ndarray, "n c"],
+        level: Float[np.ndarray, "n"],
+        p: Float[np.ndarray, "n m"],
+        q: Float[np.ndarray, "n m"],
+    ) -> None:
         moments = _sums(_monomials(p, q, 2 * DEGREE)) * np.square(level, dtype=float)[:, None]
         blocks = self.normal.reshape(classes.shape[1], SHAPES, classes.shape[1], SHAPES)
         for block, weight in zip(blocks, classes.T, strict=True):
             near = np.flatnonzero(weight)  # a voxel is in four classes at most
             pairs = (classes[near] * weight[near, None]).T @ moments[near]
             block += pairs[:, PRODUCTS].transpose(1, 0, 2)
-        self._add_right(classes, level, deficit, p, q)
-
-    def add_right(
-        self,
-        shape: TensorShape,
-        level: Float[np.ndarray, "n"],
-        deficit: Float[np.ndarray, "n m"],
-        directions: Float[np.ndarray, "m 3"],
-    ) -> None:
-        """Such a deficit alone, without its voxels' weight: what corrects one added before."""
-        self._add_right(_classes(shape), level, deficit, *_along(shape.deviator, directions))
-
-    def _add_right(
-        self,
-        classes: Float[np.ndarray, "n c"],
-        level: Float[np.ndarray, "n"],
-        deficit: Float[np.ndarray, "n m"],
-        p: Float[np.ndarray, "n m"],
-        q: Float[np.ndarray, "n m"],
-    ) -> None:
-        sums = _sums(deficit * form for form in _monomials(p, q)) * level[:, None]
-        self.right += (classes.T @ sums).reshape(-1)
 
     def coefficients(self) -> Float[np.ndarray, "c k"]:
         """β of each class and monomial."""
-        ridge = np.eye(len(self.right)) / PRIOR**2
+        spread = np.maximum(self.variance / np.maximum(self.normal.diagonal(), TINY), 1)
+        ridge = np.diag(spread / PRIOR**2)
         return np.linalg.solve(self.normal + ridge, self.right).reshape(-1, SHAPES)
 
 
@@ -267,6 +290,16 @@ def _products() -> Int[np.ndarray, "k k"]:
 
 
 PRODUCTS = _products()
+
+
+def _against(
+    deficit: Float[np.ndarray, "n m"],
+    level: Float[np.ndarray, "n"],
+    p: Float[np.ndarray, "n m"],
+    q: Float[np.ndarray, "n m"],
+) -> Float[np.ndarray, "n k"]:
+    """Each feature times the deficit, summed over the directions."""
+    return _sums(deficit * form for form in _monomials(p, q)) * level[:, None]
 
 
 def _sums(forms: Iterable[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n k"]:

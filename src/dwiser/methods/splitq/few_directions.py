@@ -125,22 +125,25 @@ def response_by_risk(
 
     The regression of y − x̂ on a function φ of x̂ is off by the noise that φ follows, E[n·φ],
     which is its divergence (Stein's lemma): that much, measured with the probe, is taken off.
+    What the probe measures is itself noisy, most of all where the tensor is that of noise.
     """
-    noise = model.ground.noise
     fitted = []
     for shell in model.shells:
         response, v = AngularResponse(), shell.volumes
+        variance = model.ground.noise * model.ground.scale[v].astype(np.float32) ** 2
         for part in chunks(len(rows)):
-            here = rows[part]
-            before, after = estimate[part], probed[part]
-            size = model.ground.scale[v].astype(np.float32) ** 2 * np.float32(noise)
-            follows = size * step[part][:, v] / np.square(step[part][:, v]).mean(0)
-            deficit = model.ground.y[here][:, v] - before[:, v]
-            directions = model.directions[v]
-            shape, level = model.shape(before, here), model.level(before, here, v)
-            response.add(shape, level, deficit + follows, directions)
-            shape, level = model.shape(after, here), model.level(after, here, v)
-            response.add_right(shape, level, -follows, directions)
+            here, before, after = rows[part], estimate[part], probed[part]
+            own_step = step[part][:, v]
+            noise = variance.astype(np.float32) * own_step / np.square(own_step).mean(0)
+            response.add_probed(
+                model.shape(before, here),
+                model.level(before, here, v),
+                model.ground.y[here][:, v] - before[:, v],
+                model.shape(after, here),
+                model.level(after, here, v),
+                noise,
+                model.directions[v],
+            )
         fitted.append(response.coefficients())
     return np.stack(fitted)
 
