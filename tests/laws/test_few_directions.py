@@ -219,7 +219,7 @@ def test_the_response_by_risk_restores_what_the_estimate_lost_and_not_its_noise(
 
 @quiet
 def test_the_response_helps_a_phantom_of_few_directions(machine) -> None:
-    s = phantom(shape=(34, 38, 10), shells=((1000.0, 12),), n_b0=1, snr=15, seed=41)
+    s = phantom(shape=(30, 34, 8), shells=((1000.0, 12),), n_b0=1, snr=15, seed=41)
 
     def error(**settings) -> float:
         data = build("splitq", settings=settings).denoise(s.scan, machine=machine, seed=0).data

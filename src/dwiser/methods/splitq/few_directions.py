@@ -57,9 +57,9 @@ class WithTensor:
         values = channels.cpu().numpy() * scale
         for part in chunks(len(values)):
             rows = part if isinstance(self.rows, slice) else self.rows[part]
-            shown = self.model.magnitudes(values[part], rows)
-            shown = predicted_by_tensor(shown, self.model.design, self.model.least)
-            values[part, self.model.fitted] = self.model.standard(shown, rows)
+            magnitudes = self.model.magnitudes(values[part], rows)
+            predicted = predicted_by_tensor(magnitudes, self.model.design, self.model.least)
+            values[part, self.model.fitted] = self.model.standard(predicted, rows)
         return torch.from_numpy(values / scale).to(channels.device)
 
 
@@ -93,23 +93,25 @@ def weights_by_risk(
     probe = np.stack(
         [signs(stream(seed, "risk", v), len(channels)) for v in range(channels.shape[1])], 1
     )
-    turned = axes.astype(np.float32)
-    shown: list[list[np.ndarray]] = [[], []]
-    for part, values in zip(shown, (channels, channels + np.float32(step) * probe), strict=True):
+    rotation = axes.astype(np.float32)
+    plain: list[np.ndarray] = []
+    probed: list[np.ndarray] = []
+    for rotated, values in ((plain, channels), (probed, channels + np.float32(step) * probe)):
         for _, estimate in estimates(torch.from_numpy(values).to(device)):
-            part.append(estimate.cpu().numpy()[inner] @ turned)
-    wanted, signs_there = channels[inner] @ turned, probe[inner] @ turned
-    weights = np.empty((len(shown[0]), channels.shape[1]))
+            rotated.append(estimate.cpu().numpy()[inner] @ rotation)
+    raw, probe_along = channels[inner] @ rotation, probe[inner] @ rotation
+    weights = np.empty((len(plain), channels.shape[1]))
     for c in range(channels.shape[1]):
-        x = np.stack([e[:, c] for e in shown[0]], 1).astype(float)
-        change = np.stack([p[:, c] - e[:, c] for p, e in zip(shown[1], shown[0], strict=True)], 1)
-        divergence = signs_there[:, c].astype(float) @ change / step
-        square = x.T @ x
-        square += RIDGE * np.trace(square) / len(square) * np.eye(len(square))
-        weights[:, c] = np.linalg.solve(square, x.T @ wanted[:, c] - noise * divergence)
+        own = np.stack([e[:, c] for e in plain], 1).astype(float)
+        change = np.stack([p[:, c] - e[:, c] for p, e in zip(probed, plain, strict=True)], 1)
+        divergence = probe_along[:, c].astype(float) @ change / step
+        normal = own.T @ own
+        normal += RIDGE * np.trace(normal) / len(normal) * np.eye(len(normal))
+        weights[:, c] = np.linalg.solve(normal, own.T @ raw[:, c] - noise * divergence)
     small = weights.astype(np.float32)
     before, after = (
-        np.sum([e * a for e, a in zip(part, small, strict=True)], 0) @ turned.T for part in shown
+        np.sum([e * a for e, a in zip(part, small, strict=True)], 0) @ rotation.T
+        for part in (plain, probed)
     )
     return weights, before, after, probe[inner] * np.float32(step)
 

@@ -92,11 +92,11 @@ class HeldOutResponse:
         for part in chunks(len(estimate)):
             shape = model.shape(estimate[part], self.rows[part])
             for response, shell in zip(self.shells, model.shells, strict=True):
-                out = np.intersect1d(shell.volumes, held)
-                if len(out):
+                volumes = np.intersect1d(shell.volumes, held)
+                if len(volumes):
                     level = model.level(estimate[part], self.rows[part], shell.volumes)
-                    deficit = y[part][:, out] - estimate[part][:, out]
-                    response.add(shape, level, deficit, model.directions[out])
+                    deficit = y[part][:, volumes] - estimate[part][:, volumes]
+                    response.add(shape, level, deficit, model.directions[volumes])
 
     def coefficients(self) -> Float[np.ndarray, "s c k"]:
         """One set a shell."""
@@ -107,12 +107,12 @@ def restore_held_out(
     values: Float[np.ndarray, "n v"], model: ResponseModel, response: Float[np.ndarray, "s c k"]
 ) -> TensorShape:
     """Add the first response to ``values``; returns the tensor after it."""
-    after = []
+    restored = []
     for part in chunks(len(values)):
         _restore(values[part], model, part, response, model.shape(values[part], part))
-        after.append(model.shape(values[part], part))
+        restored.append(model.shape(values[part], part))
     names = ("fa", "mode", "deviator")
-    return TensorShape(*(np.concatenate([getattr(s, n) for s in after]) for n in names))
+    return TensorShape(*(np.concatenate([getattr(s, n) for s in restored]) for n in names))
 
 
 def residual_response(
