@@ -34,8 +34,8 @@ def effective_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"], *, threads: int
     """The number of channels that the noise behaves like; 1 where nothing tells.
 
     The background tells, unless the scanner zeroed most of it (what it left is what was bright,
-    noise or not) or ghosts or filters are in it. Else what
-    is darkest in the object at a high b-value does, if its variance is that of noise alone.
+    noise or not) or ghosts or filters are in it. Else what is darkest in the object at a high
+    b-value does, if its variance is that of noise alone.
     """
     outside = ~ndimage.binary_dilation(mask, iterations=ASIDE)
     whole = int(outside.sum())

@@ -38,6 +38,19 @@ def test_a_zeroed_background_at_a_low_b_and_ghosts_do_not_tell() -> None:
     assert effective_coils(ghosted, s.mask) == 1.0
 
 
+@pytest.mark.parametrize(("spared", "expected"), [(0.0, 1), (0.3, 1), (0.7, 4), (1.0, 4)])
+def test_a_background_tells_only_where_most_of_it_was_not_zeroed(
+    spared: float, expected: int
+) -> None:
+    """Where the scanner zeroes voxels, it spares the bright ones: what is left tells too many."""
+    s = phantom(shape=(36, 40, 12), shells=((1000.0, 20),), n_b0=2, noise="nc-chi", coils=4, seed=4)
+    brightness = s.scan.data.mean(-1)
+    least = np.quantile(brightness[~s.mask], 1 - spared)
+    spared_voxels = s.mask | (brightness > least)
+    zeroed = replace(s.scan, data=s.scan.data * spared_voxels[..., None])
+    assert effective_coils(zeroed, s.mask) == pytest.approx(expected, rel=0.1)
+
+
 @pytest.mark.parametrize(("coils", "theta"), [(1, 0.0), (1, 1.0), (4, 0.5), (8, 1.0)])
 def test_variance_and_mean_square_tell_channels_and_signal_apart(coils: int, theta: float) -> None:
     mean, variance = magnitude_moments(np.array(theta), coils)

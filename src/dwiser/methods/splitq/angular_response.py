@@ -9,7 +9,7 @@ isotropic functions). Polynomials of these two up to third degree (sixth order i
 coefficients that depend on FA and mode, are fitted in closed form.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,14 +18,17 @@ from jaxtyping import Float, Int
 from dwiser.prepare.shells import Shell, shells
 from dwiser.scan import Gradients
 
-B_MOST = 1500.0  # s/mm²; above it the signal is not Gaussian, and a tensor from it is another
+B_MOST = 1550.0  # s/mm²; above it the signal is not Gaussian, and a tensor from it is another
 FEWEST_DIRECTIONS = 6  # of a shell, and of a tensor
 UNKNOWNS = 7  # six of the tensor and the b0
+WORST_CONDITION = 100.0  # of the design, b over its largest: 5 to 40 where directions are spread
 FA_KNOTS = np.arange(0, 0.95, 0.1)
 MODE_KNOTS = np.array([-1.0, 0.0, 1.0])
+DEGREE = 3
 SHAPES = 10  # (gᵀDg)^i (gᵀD²g)^j with i + j ≤ 3
 PRIOR = 0.2  # sd of a coefficient, of the mean signal: classes that few voxels tell stay near 0
 TINY = 1e-12
+DIMMEST = float(np.finfo(np.float32).tiny)  # in the data's units, which may be any
 NEARLY = 1e-9  # of the trace: keeps a voxel solvable whose weights leave a direction unknown
 
 
@@ -49,7 +52,7 @@ class TensorShape:
 
 def response_shells(gradients: Gradients, volumes: Int[np.ndarray, "m"]) -> tuple[Shell, ...]:
     """The shells of ``volumes`` that have six directions or more; none if no tensor can be had."""
-    if tensor_design(gradients) is None:
+    if tensor_design(gradients, volumes) is None:
         return ()
     parts = (
         Shell(s.bval, np.intersect1d(s.volumes, volumes)) for s in shells(gradients) if not s.is_b0
@@ -58,27 +61,42 @@ def response_shells(gradients: Gradients, volumes: Int[np.ndarray, "m"]) -> tupl
 
 
 def tensor_design(
-    gradients: Gradients,
+    gradients: Gradients, shared: Int[np.ndarray, "k"] | None = None
 ) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m 7"]] | None:
     """The volumes a tensor is fitted to, and log S = design · (log S0, D in 1e-3 mm²/s).
 
-    Those with b up to 1500 s/mm², or the b0s and the lowest shell. None where they do not
-    determine it: without a b0 or a second shell, or with too few directions.
+    Those of shells up to 1550 s/mm², or of the two lowest shells. Of a shell in which some volumes
+    are ``shared``, the others stand apart and stay out. None where no such volumes determine the
+    tensor: without a b0 or a second shell, or with directions that are too few or in one plane.
     """
-    low = np.flatnonzero(gradients.bvals <= B_MOST)
-    if (~gradients.is_b0[low]).sum() < FEWEST_DIRECTIONS:
-        low = np.concatenate([s.volumes for s in shells(gradients)[:2]])
-    b, (x, y, z) = gradients.bvals[low] * 1e-3, gradients.bvecs[low].T
-    design = np.stack(
-        [
-            np.ones_like(b),
-            *(-b * p for p in (x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z)),
-        ],
-        1,
-    )
-    if np.linalg.matrix_rank(design) < UNKNOWNS:
-        return None
-    return low, design
+    parts = [(shell.bval, _fit_for_tensor(shell.volumes, shared)) for shell in shells(gradients)]
+    for some in ([v for b, v in parts if b <= B_MOST], [v for _, v in parts[:2]]):
+        low = np.sort(np.concatenate([*some, np.zeros(0, int)]))
+        design = _tensor_rows(gradients.bvals[low] * 1e-3, gradients.bvecs[low])
+        if (~gradients.is_b0[low]).sum() >= FEWEST_DIRECTIONS and _determines(design):
+            return low, design
+    return None
+
+
+def _fit_for_tensor(
+    volumes: Int[np.ndarray, "m"], shared: Int[np.ndarray, "k"] | None
+) -> Int[np.ndarray, "j"]:
+    usual = volumes if shared is None else np.intersect1d(volumes, shared)
+    return usual if len(usual) else volumes
+
+
+def _tensor_rows(b: Float[np.ndarray, "m"], bvecs: Float[np.ndarray, "m 3"]) -> np.ndarray:
+    x, y, z = bvecs.T
+    squares = (x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z)
+    return np.stack([np.ones_like(b), *(-b * square for square in squares)], 1)
+
+
+def _determines(design: Float[np.ndarray, "m 7"]) -> bool:
+    if len(design) < UNKNOWNS:
+        return False
+    largest = np.maximum(np.abs(design).max(), TINY)
+    unitless = design / np.array([1.0] + [largest] * (UNKNOWNS - 1))
+    return bool(np.linalg.cond(unitless) <= WORST_CONDITION)
 
 
 def tensor_shape(
@@ -97,7 +115,7 @@ def predicted_by_tensor(
     the largest of them.
     """
     logs = fitted_tensor(magnitudes, design, least) @ design.T
-    most = np.log(2 * np.maximum(magnitudes.max(1, keepdims=True), max(least, TINY)))
+    most = np.log(2 * np.maximum(magnitudes.max(1, keepdims=True), max(least, DIMMEST)))
     return np.exp(np.minimum(logs, most)).astype(np.float32)
 
 
@@ -112,7 +130,7 @@ def fitted_tensor(
     first = np.linalg.pinv(design).T.astype(np.float32)
     small = design.astype(np.float32)
     pairs = (small[:, :, None] * small[:, None]).reshape(len(small), -1)
-    logs = np.log(np.maximum(magnitudes, np.float32(max(least, TINY))))
+    logs = np.log(np.maximum(magnitudes, np.float32(max(least, DIMMEST))))
     expected = logs @ first @ small.T
     weight = np.exp(2 * (expected - expected.max(1, keepdims=True)))
     normal = (weight @ pairs).reshape(-1, UNKNOWNS, UNKNOWNS).astype(float)
@@ -144,11 +162,17 @@ class AngularResponse:
     The deficit at direction g is level · Σ_c h_c(FA, mode) Σ_k β_ck s_k(gᵀDg, gᵀD²g) in units of
     the noise's sd, with h_c tent functions of FA and mode and s_k the monomials up to the third
     degree; ``level`` is the mean signal of the voxel's shell. β has a normal prior of sd 0.2.
+
+    Notes
+    -----
+    β = (N + K R)⁻¹ r with N the features' second moments, r their product with the deficit, R the
+    prior's precision, and K (diagonal) the variance of r over that of unit noise, N's diagonal.
     """
 
     def __init__(self) -> None:
         size = len(FA_KNOTS) * len(MODE_KNOTS) * SHAPES
         self.normal, self.right = np.zeros((size, size)), np.zeros(size)
+        self.variance = np.zeros(size)  # of the right side, where it is more than unit noise's
 
     def add(
         self,
@@ -158,28 +182,56 @@ class AngularResponse:
         directions: Float[np.ndarray, "m 3"],
     ) -> None:
         """Voxels' raw less estimated signals along ``directions``, in sd of the noise."""
-        classes, forms = _features(shape, level, directions)
-        square = (forms.transpose(0, 2, 1) @ forms).reshape(len(forms), -1)
-        pairs = (classes[:, :, None] * classes[:, None]).reshape(len(classes), -1)
-        count = classes.shape[1]
-        blocks = (pairs.T @ square).reshape(count, count, SHAPES, SHAPES)
-        self.normal += blocks.transpose(0, 2, 1, 3).reshape(self.normal.shape)
-        self.right += (classes.T @ (deficit[:, None] @ forms)[:, 0]).reshape(-1)
+        classes, p, q = _classes(shape), *_along(shape.deviator, directions)
+        self._add_normal(classes, level, p, q)
+        self.right += (classes.T @ _against(deficit, level, p, q)).reshape(-1)
 
-    def add_right(
+    def add_probed(
         self,
         shape: TensorShape,
         level: Float[np.ndarray, "n"],
         deficit: Float[np.ndarray, "n m"],
+        probed_shape: TensorShape,
+        probed_level: Float[np.ndarray, "n"],
+        noise: Float[np.ndarray, "n m"],
         directions: Float[np.ndarray, "m 3"],
     ) -> None:
-        """Such a deficit alone, without its voxels' weight: what corrects one added before."""
-        classes, forms = _features(shape, level, directions)
-        self.right += (classes.T @ (deficit[:, None] @ forms)[:, 0]).reshape(-1)
+        """The same of an estimate that saw the deficit's noise, less what it followed of it.
+
+        ``noise`` times what the features change with the probe has the mean of the deficit's
+        noise times the features. Its variance is larger than unit noise's, and is measured.
+        """
+        p, q = _along(shape.deviator, directions)
+        classes, probed_classes = _classes(shape), _classes(probed_shape)
+        self._add_normal(classes, level, p, q)
+        own = _against(deficit + noise, level, p, q)
+        probed = _along(probed_shape.deviator, directions)
+        followed = _against(noise, probed_level, *probed)
+        for c, (weight, probed_weight) in enumerate(zip(classes.T, probed_classes.T, strict=True)):
+            near = np.flatnonzero((weight > 0) | (probed_weight > 0))
+            part = weight[near, None] * own[near] - probed_weight[near, None] * followed[near]
+            place = slice(c * SHAPES, (c + 1) * SHAPES)
+            self.right[place] += part.sum(0)
+            self.variance[place] += np.square(part).sum(0)
+
+    def _add_normal(
+        self,
+        classes: Float[np.ndarray, "n c"],
+        level: Float[np.ndarray, "n"],
+        p: Float[np.ndarray, "n m"],
+        q: Float[np.ndarray, "n m"],
+    ) -> None:
+        moments = _sums(_monomials(p, q, 2 * DEGREE)) * np.square(level, dtype=float)[:, None]
+        blocks = self.normal.reshape(classes.shape[1], SHAPES, classes.shape[1], SHAPES)
+        for block, weight in zip(blocks, classes.T, strict=True):
+            near = np.flatnonzero(weight)  # a voxel is in four classes at most
+            pairs = (classes[near] * weight[near, None]).T @ moments[near]
+            block += pairs[:, PRODUCTS].transpose(1, 0, 2)
 
     def coefficients(self) -> Float[np.ndarray, "c k"]:
         """β of each class and monomial."""
-        ridge = np.eye(len(self.right)) / PRIOR**2
+        spread = np.maximum(self.variance / np.maximum(self.normal.diagonal(), TINY), 1)
+        ridge = np.diag(spread / PRIOR**2)
         return np.linalg.solve(self.normal + ridge, self.right).reshape(-1, SHAPES)
 
 
@@ -192,15 +244,15 @@ def deficit_of(
     """What the estimate lacks along ``directions``, in sd of the noise."""
     own = (_classes(shape) @ coefficients.astype(np.float32)) * level[:, None]
     total = np.zeros((len(own), len(directions)), np.float32)
-    for k, form in enumerate(_monomials(shape.deviator, directions)):
+    for k, form in enumerate(_monomials(*_along(shape.deviator, directions))):
         total += own[:, k, None] * form
     return total
 
 
-def _monomials(
+def _along(
     deviator: Float[np.ndarray, "n 6"], directions: Float[np.ndarray, "m 3"]
-) -> Iterator[Float[np.ndarray, "n m"]]:
-    """1, p, q, p², pq, q², p³, p²q, pq², q³ with p = gᵀDg and q = gᵀD²g."""
+) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n m"]]:
+    """gᵀDg and gᵀD²g of each voxel and direction."""
     x, y, z = directions.T
     quadratic = np.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z]).astype(np.float32)
     xx, yy, zz, xy, xz, yz = deviator.T
@@ -215,18 +267,44 @@ def _monomials(
         ],
         1,
     )
-    p, q = deviator @ quadratic, squared @ quadratic
-    pp, pq, qq = p * p, p * q, q * q
-    yield from (np.ones_like(p), p, q, pp, pq, qq, pp * p, pp * q, p * qq, qq * q)
+    return deviator @ quadratic, squared @ quadratic
 
 
-def _features(
-    shape: TensorShape, level: Float[np.ndarray, "n"], directions: Float[np.ndarray, "m 3"]
-) -> tuple[Float[np.ndarray, "n c"], Float[np.ndarray, "n m k"]]:
-    """The classes' weights, and level times each monomial."""
-    forms = np.stack(list(_monomials(shape.deviator, directions)), -1)
-    forms *= level[:, None, None]
-    return _classes(shape), forms
+def _monomials(
+    p: Float[np.ndarray, "n m"], q: Float[np.ndarray, "n m"], degree: int = DEGREE
+) -> Iterator[Float[np.ndarray, "n m"]]:
+    """1, p, q, p², pq, q², p³, p²q, pq², q³, … up to the degree."""
+    same_degree = [np.ones_like(p)]
+    yield same_degree[0]
+    for _ in range(degree):
+        same_degree = [same_degree[0] * p, *(form * q for form in same_degree)]
+        yield from same_degree
+
+
+def _products() -> Int[np.ndarray, "k k"]:
+    """Which of the monomials up to twice the degree is the product of two up to the degree."""
+    q_power = np.concatenate([np.arange(d + 1) for d in range(DEGREE + 1)])
+    degree = np.repeat(np.arange(DEGREE + 1), np.arange(DEGREE + 1) + 1)
+    both = np.add.outer(degree, degree)
+    return both * (both + 1) // 2 + np.add.outer(q_power, q_power)
+
+
+PRODUCTS = _products()
+
+
+def _against(
+    deficit: Float[np.ndarray, "n m"],
+    level: Float[np.ndarray, "n"],
+    p: Float[np.ndarray, "n m"],
+    q: Float[np.ndarray, "n m"],
+) -> Float[np.ndarray, "n k"]:
+    """Each feature times the deficit, summed over the directions."""
+    return _sums(deficit * form for form in _monomials(p, q)) * level[:, None]
+
+
+def _sums(forms: Iterable[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n k"]:
+    """Each summed over the directions; in float64, since the prior is small beside the sums."""
+    return np.stack([form @ np.ones(form.shape[1], form.dtype) for form in forms], 1).astype(float)
 
 
 def _classes(shape: TensorShape) -> Float[np.ndarray, "n c"]:

@@ -57,9 +57,9 @@ class WithTensor:
         values = channels.cpu().numpy() * scale
         for part in chunks(len(values)):
             rows = part if isinstance(self.rows, slice) else self.rows[part]
-            shown = self.model.magnitudes(values[part], rows)
-            shown = predicted_by_tensor(shown, self.model.design, self.model.least)
-            values[part, self.model.fitted] = self.model.standard(shown, rows)
+            magnitudes = self.model.magnitudes(values[part], rows)
+            predicted = predicted_by_tensor(magnitudes, self.model.design, self.model.least)
+            values[part, self.model.fitted] = self.model.standard(predicted, rows)
         return torch.from_numpy(values / scale).to(channels.device)
 
 
@@ -91,23 +91,25 @@ def weights_by_risk(
     E[b · (û(u + hb) − û(u))/h] for the probe b.
     """
     step = STEP * noise**0.5
-    turned = axes.astype(np.float32)
-    shown: list[list[np.ndarray]] = [[], []]
-    for part, values in zip(shown, (channels, channels + np.float32(step) * probe), strict=True):
+    rotation = axes.astype(np.float32)
+    plain: list[np.ndarray] = []
+    probed: list[np.ndarray] = []
+    for rotated, values in ((plain, channels), (probed, channels + np.float32(step) * probe)):
         for _, estimate in estimates(torch.from_numpy(values).to(device)):
-            part.append(estimate.cpu().numpy()[inner] @ turned)
-    wanted, signs_there = channels[inner] @ turned, probe[inner] @ turned
-    weights = np.empty((len(shown[0]), channels.shape[1]))
+            rotated.append(estimate.cpu().numpy()[inner] @ rotation)
+    raw, probe_along = channels[inner] @ rotation, probe[inner] @ rotation
+    weights = np.empty((len(plain), channels.shape[1]))
     for c in range(channels.shape[1]):
-        x = np.stack([e[:, c] for e in shown[0]], 1).astype(float)
-        change = np.stack([p[:, c] - e[:, c] for p, e in zip(shown[1], shown[0], strict=True)], 1)
-        divergence = signs_there[:, c].astype(float) @ change / step
-        square = x.T @ x
-        square += RIDGE * np.trace(square) / len(square) * np.eye(len(square))
-        weights[:, c] = np.linalg.solve(square, x.T @ wanted[:, c] - noise * divergence)
+        own = np.stack([e[:, c] for e in plain], 1).astype(float)
+        change = np.stack([p[:, c] - e[:, c] for p, e in zip(probed, plain, strict=True)], 1)
+        divergence = probe_along[:, c].astype(float) @ change / step
+        normal = own.T @ own
+        normal += RIDGE * np.trace(normal) / len(normal) * np.eye(len(normal))
+        weights[:, c] = np.linalg.solve(normal, own.T @ raw[:, c] - noise * divergence)
     small = weights.astype(np.float32)
     before, after = (
-        np.sum([e * a for e, a in zip(part, small, strict=True)], 0) @ turned.T for part in shown
+        np.sum([e * a for e, a in zip(part, small, strict=True)], 0) @ rotation.T
+        for part in (plain, probed)
     )
     return weights, before, after, probe[inner] * np.float32(step)
 
@@ -123,22 +125,25 @@ def response_by_risk(
 
     The regression of y − x̂ on a function φ of x̂ is off by the noise that φ follows, E[n·φ],
     which is its divergence (Stein's lemma): that much, measured with the probe, is taken off.
+    What the probe measures is itself noisy, most of all where the tensor is that of noise.
     """
-    noise = model.ground.noise
     fitted = []
     for shell in model.shells:
         response, v = AngularResponse(), shell.volumes
+        variance = model.ground.noise * model.ground.scale[v].astype(np.float32) ** 2
         for part in chunks(len(rows)):
-            here = rows[part]
-            before, after = estimate[part], probed[part]
-            size = model.ground.scale[v].astype(np.float32) ** 2 * np.float32(noise)
-            follows = size * step[part][:, v] / np.square(step[part][:, v]).mean(0)
-            deficit = model.ground.y[here][:, v] - before[:, v]
-            directions = model.directions[v]
-            shape, level = model.shape(before, here), model.level(before, here, v)
-            response.add(shape, level, deficit + follows, directions)
-            shape, level = model.shape(after, here), model.level(after, here, v)
-            response.add_right(shape, level, -follows, directions)
+            here, before, after = rows[part], estimate[part], probed[part]
+            own_step = step[part][:, v]
+            noise = variance.astype(np.float32) * own_step / np.square(own_step).mean(0)
+            response.add_probed(
+                model.shape(before, here),
+                model.level(before, here, v),
+                model.ground.y[here][:, v] - before[:, v],
+                model.shape(after, here),
+                model.level(after, here, v),
+                noise,
+                model.directions[v],
+            )
         fitted.append(response.coefficients())
     return np.stack(fitted)
 

@@ -45,7 +45,7 @@ class ResponseModel:
         self.directions = gradients.bvecs
         self.sigma = ground.sigma[ground.mask]
         self.least = max(DIM * float(ground.mean.mean()), DARK * float(np.median(self.sigma)))
-        fitted = tensor_design(gradients)
+        fitted = tensor_design(gradients, shared)
         self.fitted = np.zeros(0, int) if fitted is None else fitted[0]
         self.design = np.zeros((0, 7)) if fitted is None else fitted[1]
 
@@ -93,11 +93,11 @@ class HeldOutResponse:
         for part in chunks(len(estimate)):
             shape = model.shape(estimate[part], self.rows[part])
             for response, shell in zip(self.shells, model.shells, strict=True):
-                out = np.intersect1d(shell.volumes, held)
-                if len(out):
+                volumes = np.intersect1d(shell.volumes, held)
+                if len(volumes):
                     level = model.level(estimate[part], self.rows[part], shell.volumes)
-                    deficit = y[part][:, out] - estimate[part][:, out]
-                    response.add(shape, level, deficit, model.directions[out])
+                    deficit = y[part][:, volumes] - estimate[part][:, volumes]
+                    response.add(shape, level, deficit, model.directions[volumes])
 
     def coefficients(self) -> Float[np.ndarray, "s c k"]:
         """One set a shell."""
@@ -108,21 +108,24 @@ def restore_held_out(
     values: Float[np.ndarray, "n v"], model: ResponseModel, response: Float[np.ndarray, "s c k"]
 ) -> TensorShape:
     """Add the first response to ``values``; returns the tensor after it."""
-    after = []
+    restored = []
     for part in chunks(len(values)):
         _restore(values[part], model, part, response, model.shape(values[part], part))
-        after.append(model.shape(values[part], part))
+        restored.append(model.shape(values[part], part))
     names = ("fa", "mode", "deviator")
-    return TensorShape(*(np.concatenate([getattr(s, n) for s in after]) for n in names))
+    return TensorShape(*(np.concatenate([getattr(s, n) for s in restored]) for n in names))
 
 
 def residual_response(
     values: Float[np.ndarray, "n v"], model: ResponseModel, shape: TensorShape
 ) -> Float[np.ndarray, "s c k"]:
-    """The second response: of y − ``values`` at the mask's voxels, the anisotropic ones first."""
-    order = np.argsort(-shape.fa, kind="stable")
-    sure, rest = order[: FITTED // 2], order[FITTED // 2 :]
-    chosen = np.sort(np.concatenate([sure, rest[:: max(1, -(-len(rest) // (FITTED // 2)))]]))
+    """The second response: of y − ``values`` at the most anisotropic voxels and evenly spread ones.
+
+    Their places do not hang on FA's last digit, nor does what is learned from them.
+    """
+    half, count = FITTED // 2, len(values)
+    anisotropic = np.argsort(-shape.fa, kind="stable")[:half]
+    chosen = np.union1d(anisotropic, np.arange(0, count, max(1, -(-count // half))))
     fitted = []
     for shell in model.shells:
         response = AngularResponse()

@@ -1,0 +1,229 @@
+"""Weights by Stein's risk: without the truth, what the truth would have chosen."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dwiser.learn.stacking import LocalEstimates
+from dwiser.methods.registry import build
+from dwiser.methods.split_ground import Ground
+from dwiser.methods.splitq.few_directions import (
+    STEP,
+    WithTensor,
+    axes_of,
+    local_names,
+    response_by_risk,
+    weights_by_risk,
+)
+from dwiser.methods.splitq.restoring import ResponseModel, restore_held_out
+from dwiser.prepare.grid import Grid
+from dwiser.scan import Gradients
+from dwiser.seeds import stream
+from dwiser.simulate import phantom
+
+quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+VOLUMES, NOISE = 8, 1.7
+SHAPE = (26, 20, 10)
+
+
+def turning() -> np.ndarray:
+    return np.linalg.qr(stream(0, "axes").standard_normal((VOLUMES, VOLUMES)))[0]
+
+
+def smooth(values: Tensor) -> Tensor:
+    return (values.roll(1, 0) + values + values.roll(-1, 0)) / 3
+
+
+def soft(values: Tensor) -> Tensor:
+    return values.sign() * (values.abs() - 1).clamp(min=0)
+
+
+def three(values: Tensor) -> Iterator[tuple[str, Tensor]]:
+    yield "itself", values
+    yield "smooth", smooth(values)
+    yield "soft", soft(values)
+
+
+def truth_of(count: int) -> np.ndarray:
+    """Signals that neighbours share in part, of which half are 0."""
+    rng = stream(1, "truth")
+    rough = rng.standard_normal((count, VOLUMES)) * (rng.random((count, 1)) < 0.5)
+    return 2 * (rough + np.roll(rough, 1, 0) + 0.3 * rng.standard_normal((count, VOLUMES)))
+
+
+def noisy(truth: np.ndarray, seed: int = 2) -> np.ndarray:
+    noise = stream(seed, "noise").standard_normal(truth.shape)
+    return (truth + NOISE**0.5 * noise).astype(np.float32)
+
+
+def by_risk(channels: np.ndarray, estimates=three) -> tuple[np.ndarray, ...]:
+    inner = np.arange(len(channels))
+    return weights_by_risk(estimates, channels, inner, turning(), NOISE, 0, "cpu")
+
+
+def by_truth(truth: np.ndarray, channels: np.ndarray) -> np.ndarray:
+    turned = [e.numpy() @ turning() for _, e in three(torch.from_numpy(channels))]
+    wanted = truth @ turning()
+    return np.stack(
+        [
+            np.linalg.lstsq(np.stack([e[:, c] for e in turned], 1), wanted[:, c], rcond=None)[0]
+            for c in range(VOLUMES)
+        ],
+        1,
+    )
+
+
+def test_one_linear_estimate_is_shrunk_as_stein_says() -> None:
+    """S of trace t: α = (uᵀSu − ν t)/‖Su‖², the measured divergence being the trace."""
+    channels = noisy(truth_of(60_000))
+
+    def one(values: Tensor) -> Iterator[tuple[str, Tensor]]:
+        yield "smooth", smooth(values)
+
+    weights, *_ = by_risk(channels, one)
+    u, su = (a @ turning() for a in (channels, smooth(torch.from_numpy(channels)).numpy()))
+    trace = len(channels) / 3
+    expected = ((u * su).sum(0) - NOISE * trace) / (su**2).sum(0)
+    without = (u * su).sum(0) / (su**2).sum(0)
+    np.testing.assert_allclose(weights[0], expected, atol=0.015)
+    assert (without - expected > 0.1).all()
+
+
+def test_the_weights_are_those_that_the_truth_would_choose_the_nearer_the_more_voxels() -> None:
+    errors = []
+    for count in (2000, 200_000):
+        truth = truth_of(count)
+        channels = noisy(truth)
+        errors.append(np.sqrt(np.mean((by_risk(channels)[0] - by_truth(truth, channels)) ** 2)))
+    few, many = errors
+    assert many < 0.02
+    assert many < few / 4  # a hundred times as many voxels: a tenth, in expectation
+
+
+def test_the_estimate_is_the_weighted_one_and_the_probe_a_tenth_of_the_noise() -> None:
+    channels = noisy(truth_of(500))
+    weights, before, after, step = by_risk(channels)
+    axes = turning()
+
+    def combined(values: np.ndarray) -> np.ndarray:
+        parts = [e.numpy() @ axes for _, e in three(torch.from_numpy(values))]
+        return np.sum([e * w for e, w in zip(parts, weights, strict=True)], 0) @ axes.T
+
+    np.testing.assert_allclose(before, combined(channels), atol=1e-4)
+    np.testing.assert_allclose(after, combined(channels + step), atol=1e-4)
+    np.testing.assert_allclose(np.abs(step), STEP * NOISE**0.5, rtol=1e-5)
+
+
+class Unchanged(LocalEstimates):
+    def __call__(self, values: Tensor) -> Iterator[tuple[str, Tensor]]:
+        yield "cube", values
+
+
+def table(dwis: int) -> Gradients:
+    bvecs = stream(3, "bvecs").standard_normal((dwis + 1, 3))
+    return Gradients(
+        np.r_[0.0, np.full(dwis, 1000.0)], bvecs / np.linalg.norm(bvecs, axis=1, keepdims=True)
+    )
+
+
+def along_x() -> np.ndarray:
+    """Fibres that turn by half a circle along x."""
+    angle = np.indices(SHAPE)[0].ravel() / SHAPE[0] * np.pi
+    along = np.stack([np.cos(angle), np.sin(angle), np.full(angle.shape, 0.3)], 1)
+    return along / np.linalg.norm(along, axis=1, keepdims=True)
+
+
+def fibres(dwis: int, sigma: float) -> tuple[ResponseModel, np.ndarray]:
+    """A ground of fibres in noise, turning along an axis; and its truth, in units of y."""
+    gradients = table(dwis)
+    brightness = 500 + 20 * np.indices(SHAPE)[1].reshape(-1, 1)
+    exponent = gradients.bvals * 1e-3 * (0.4 + 1.2 * (along_x() @ gradients.bvecs.T) ** 2)
+    shown = brightness * np.exp(-exponent)
+    mean = shown.mean(0)
+    truth = ((shown - mean) / sigma).astype(np.float32)
+    noise = stream(4, "noise").standard_normal(truth.shape).astype(np.float32)
+    ground = Ground(
+        np.ones(SHAPE, bool), np.full(SHAPE, sigma, np.float32), 1.0, truth + noise, mean,
+        np.ones(dwis + 1), None, (), dict.fromkeys(range(dwis + 1), "few"), {},
+    )  # fmt: skip
+    return ResponseModel(ground, gradients), truth
+
+
+def test_names_stand_in_the_order_of_the_estimates_and_a_tensor_predicts_a_tensor() -> None:
+    model, truth = fibres(12, 40.0)
+    local = LocalEstimates(Grid.of(model.ground.mask), 1.0)
+    given = list(WithTensor(local, model, slice(None))(torch.from_numpy(truth)))
+    assert tuple(name for name, _ in given) == local_names(model)
+    exact = WithTensor(Unchanged(Grid.of(model.ground.mask), 1.0), model, slice(None))
+    (_, itself), (name, predicted) = exact(torch.from_numpy(truth))
+    assert name == "tensor of cube"
+    np.testing.assert_allclose(predicted.numpy(), itself.numpy(), atol=0.02)
+
+
+def test_without_a_b0_there_is_no_tensor_among_the_estimates() -> None:
+    model, truth = fibres(12, 40.0)
+    ground = model.ground
+    vectors = table(12).bvecs.copy()
+    vectors[0] = [1, 0, 0]
+    bvals = 1000 + stream(5, "jitter").uniform(-5, 5, 13)
+    model = ResponseModel(ground, Gradients(bvals, vectors))
+    local = LocalEstimates(Grid.of(ground.mask), 1.0)
+    names = [n for n, _ in WithTensor(local, model, slice(None))(torch.from_numpy(truth))]
+    assert tuple(names) == local_names(model)
+    assert not [n for n in names if "tensor" in n]
+    assert model.shells == ()
+
+
+def test_the_axes_are_orthonormal_and_the_largest_comes_first() -> None:
+    model, _ = fibres(9, 40.0)
+    axes = axes_of(model.ground)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(10), atol=1e-10)
+    power = np.square(model.ground.y @ axes).sum(0)
+    assert (np.diff(power) < 1e-3 * power[0]).all()
+
+
+def test_the_response_by_risk_restores_what_the_estimate_lost_and_not_its_noise() -> None:
+    """The estimate lost the fourth order about the fibre, and follows a fifth of y's noise."""
+    model, truth = fibres(12, 15.0)
+    v = np.arange(1, 13)
+    cosine = along_x() @ model.directions[v].T
+    form = (35 * cosine**4 - 30 * cosine**2 + 3) / 8
+    lost = np.zeros_like(truth)
+    lost[:, v] = 0.1 * model.level(truth, slice(None), v)[:, None] * form
+
+    def estimate(y: np.ndarray) -> np.ndarray:
+        return (truth - lost + 0.2 * (y - truth)).astype(np.float32)
+
+    y = model.ground.y
+    step = (0.1 * np.sign(stream(6, "probe").standard_normal(y.shape))).astype(np.float32)
+    response = response_by_risk(model, np.arange(len(y)), estimate(y), estimate(y + step), step)
+    values = estimate(y)
+
+    def remaining(found: np.ndarray) -> float:
+        return float(((truth - found)[:, v] * form).sum() / (form**2).sum())
+
+    def follows(found: np.ndarray) -> float:
+        noise = y - truth
+        return float((found * noise)[:, v].sum() / np.square(noise[:, v]).sum())
+
+    before, slope = remaining(values), follows(values)
+    restore_held_out(values, model, response)
+    assert before > 1
+    assert abs(remaining(values)) < 0.1 * before
+    assert abs(follows(values) - slope) < 0.01
+    assert np.square(values - truth).mean() < 0.5 * np.square(estimate(y) - truth).mean()
+
+
+@quiet
+def test_the_response_helps_a_phantom_of_few_directions(machine) -> None:
+    s = phantom(shape=(30, 34, 8), shells=((1000.0, 12),), n_b0=1, snr=15, seed=41)
+
+    def error(**settings) -> float:
+        data = build("splitq", settings=settings).denoise(s.scan, machine=machine, seed=0).data
+        return float(np.sqrt(np.mean((data - s.truth)[s.mask] ** 2)))
+
+    raw = float(np.sqrt(np.mean((s.scan.data - s.truth)[s.mask] ** 2)))
+    assert error() < error(response=False) < 0.6 * raw
