@@ -18,6 +18,7 @@ from dwiser.evaluate.records import measured
 from dwiser.evaluate.usable import usable_voxels
 from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import magnitude_moments
+from dwiser.room import own_room
 from dwiser.seeds import stream
 
 READINGS = ("signal", "mean", "gaussian")
@@ -136,17 +137,53 @@ def residual(
         For NaN or infinite values in the denoised image.
     """
     usable, suppressed = usable_voxels(raw, mask, sigma, coils, dwis)
-    standard = in_mask(denoised, usable)  # and in place: it is as large as the brain's share
-    bad = sum(int((~np.isfinite(column)).sum()) for column in standard.T)
-    if bad:
-        raise InputError(f"The denoised image holds {bad} NaN or infinite values in the mask.")
-    noise = sigma[usable].astype(np.float32)
-    standard /= noise[:, None]
-    reading = _likeliest(raw, standard, usable, noise, coils)
+    reading = _likeliest(raw, denoised, usable, sigma, coils)
+    standard = np.empty((raw.shape[3], int(usable.sum())), np.float32).T
     for v in range(raw.shape[3]):
-        value, sd = expected_raw(standard[:, v].copy(), reading, coils)
-        standard[:, v] = (raw[..., v][usable] / noise - value) / sd
+        pair = raw[..., v], denoised[..., v]
+        standard[:, v] = _standardised(*pair, usable, sigma, reading, coils)
     return Residual(standard, reading, usable, coils, suppressed)
+
+
+def standardised_series(
+    raw: Float[np.ndarray, "x y z v"],
+    denoised: Float[np.ndarray, "x y z v"],
+    mask: Bool[np.ndarray, "x y z"],
+    sigma: Float[np.ndarray, "x y z"],
+    coils: float | int = 1,
+    dwis: Int[np.ndarray, "m"] | None = None,
+) -> Float[np.ndarray, "x y z v"]:
+    """The standardised residual of `residual` as an image, a volume at a time; no unit.
+
+    0 outside the voxels that `residual` uses. In memory, or mapped if ``raw`` is.
+
+    Raises
+    ------
+    CannotMeasure, InputError
+        As `residual` does.
+    """
+    usable, _ = usable_voxels(raw, mask, sigma, coils, dwis)
+    reading = _likeliest(raw, denoised, usable, sigma, coils)
+    image = own_room(raw)
+    for v in range(raw.shape[3]):
+        pair = raw[..., v], denoised[..., v]
+        image[..., v] = 0
+        image[..., v][usable] = _standardised(*pair, usable, sigma, reading, coils)
+    return image
+
+
+def _standardised(
+    raw: np.ndarray,
+    denoised: np.ndarray,
+    where: np.ndarray,
+    sigma: np.ndarray,
+    reading: str,
+    coils: float | int,
+) -> np.ndarray:
+    """(raw − E)/SD of one volume's voxels ``where``."""
+    noise = sigma[where].astype(np.float32)
+    value, sd = expected_raw(denoised[where] / noise, reading, coils)
+    return (raw[where] / noise - value) / sd
 
 
 def removed(
@@ -165,20 +202,34 @@ def removed(
 
 
 def _likeliest(
-    raw: np.ndarray, clean: np.ndarray, where: np.ndarray, noise: np.ndarray, coils: float | int
+    raw: np.ndarray,
+    denoised: np.ndarray,
+    where: np.ndarray,
+    sigma: np.ndarray,
+    coils: float | int,
 ) -> str:
     """The reading under which the raw data are likeliest, from some voxels at low signal.
 
-    ``clean`` (n, v) are the denoised values in σ at the n voxels ``where``, ``noise`` their σ.
+    Raises
+    ------
+    InputError
+        For NaN or infinite values in the denoised image.
     """
-    count = sum(int((column < FLOOR_SNR).sum()) for column in clean.T)
+    noise, count, bad = sigma[where].astype(np.float32), 0, 0
+    for v in range(raw.shape[3]):  # a volume at a time, for memory
+        column = denoised[..., v][where]
+        bad += int((~np.isfinite(column)).sum())
+        count += int((column / noise < FLOOR_SNR).sum())
+    if bad:
+        raise InputError(f"The denoised image holds {bad} NaN or infinite values in the mask.")
     if not count:
         return "gaussian"
-    some = slice(None, None, max(1, count // TOLD_BY))
-    low = clean[some] < FLOOR_SNR
-    few = noise[some]
-    noisy = np.stack([raw[..., v][where][some] / few for v in range(raw.shape[3])], 1)
-    a, d = noisy[low], clean[some][low]
+    every = max(1, count // TOLD_BY)
+    some, few = np.zeros(where.shape, bool), noise[::every]
+    some.flat[np.flatnonzero(where)[::every]] = True
+    noisy, clean = (in_mask(data, some) / few[:, None] for data in (raw, denoised))
+    low = clean < FLOOR_SNR
+    a, d = noisy[low], clean[low]
     cost = {}
     for reading in READINGS:
         value, sd = expected_raw(d, reading, coils)

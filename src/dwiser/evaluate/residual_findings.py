@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from dwiser.evaluate.anatomy import anatomy, halves, reference
 from dwiser.evaluate.angle_cells import AngleCells
@@ -18,6 +20,7 @@ from dwiser.evaluate.residual import (
     moments,
     removed,
     residual,
+    standardised_series,
     whiteness,
 )
 from dwiser.evaluate.residual_by_angle import residual_by_angle
@@ -29,9 +32,18 @@ from dwiser.prepare.coils import effective_coils
 
 def residual_of(given: Given) -> Residual:
     """What was removed, in units of the noise."""
+    return residual(*_what_is_tested(given))
+
+
+def standardised_of(given: Given) -> Float[np.ndarray, "x y z v"]:
+    """The same as an image of the scan's shape, `standardised_series`."""
+    return standardised_series(*_what_is_tested(given))
+
+
+def _what_is_tested(given: Given) -> tuple[Any, ...]:
     coils = given.coils or effective_coils(given.raw, given.mask)
     images = given.raw.data, given.denoised, given.mask, given.sigma
-    return residual(*images, coils, np.flatnonzero(~given.raw.gradients.is_b0))
+    return *images, coils, np.flatnonzero(~given.raw.gradients.is_b0)
 
 
 def _by_angle(given: Given, found: Residual) -> tuple[tuple[AngleCells, ...], str]:
