@@ -51,7 +51,7 @@ class TrueResidual:
 
     @cached_property
     def where(self) -> np.ndarray:
-        return self.residual.mask & self.made.mask
+        return self.residual.mask
 
     @cached_property
     def noise(self) -> np.ndarray:
@@ -128,28 +128,32 @@ class TrueResidual:
         return {"confirmed": right, "correlation": follows, "excess": excess}
 
     def _angle(self, reason: Reason, findings: Findings) -> dict[str, Any]:
-        """By the true FA and fibre direction."""
+        """The worst row of FA that the reason names, by the true FA and fibre direction."""
         gradients = self.made.scan.gradients
         fa, v1 = self.made.fa[self.where], self.made.v1[self.where]
         row = np.searchsorted(FA_EDGES, fa, side="right") - 1
-        worst, measured = {"confirmed": False, "true": 0.0}, 0.0
-        for cells in findings.angle:
-            measured = max(measured, float(cells.sure.max()))
-            volumes = self.of_group(cells.group)
-            cos = np.abs(v1 @ gradients.bvecs[volumes].T)
-            column = np.minimum((cos * COS_BINS).astype(int), COS_BINS - 1)
-            for r in range(len(FA_EDGES) - 1):
-                if (row == r).sum() < FEWEST_VOXELS:
-                    continue
-                limit = (HIGH_FA_ANGLE if FA_EDGES[r] >= HIGH_FA else ANGLE)[0]
-                for c in range(COS_BINS):
-                    cell = (column == c) & (row == r)[:, None]
-                    value = float(self.lost[:, volumes][cell].mean()) if cell.any() else 0.0
-                    if abs(value) > abs(worst["true"]):
-                        worst["true"] = value
-                        worst["fa"], worst["cos"] = FA_EDGES[r], c + 1
-                    worst["confirmed"] |= abs(value) >= limit
-        return worst | {"measured": measured}
+        b = float(reason.words.split("(b = ")[1].split()[0])
+        cells = min(findings.angle, key=lambda cells: abs(cells.bval - b))
+        low = float(reason.words.split("of FA ")[1].split("–")[0])
+        named = min(range(len(FA_EDGES) - 1), key=lambda r: abs(FA_EDGES[r] - low))
+        volumes = self.of_group(cells.group)
+        lost = self.lost[:, volumes] * self.law[1][:, volumes] / self.noise  # σ, as measured
+        cos = np.abs(v1 @ gradients.bvecs[volumes].T)
+        column = np.minimum((cos * COS_BINS).astype(int), COS_BINS - 1)
+        means = np.full((len(FA_EDGES) - 1, COS_BINS), np.nan)
+        for r, c in np.ndindex(means.shape):
+            cell = (column == c) & (row == r)[:, None]
+            if cell.any() and (row == r).sum() >= FEWEST_VOXELS:
+                means[r, c] = lost[cell].mean()
+        shape = np.nan_to_num(means - np.nanmean(means))[named]
+        limit = (HIGH_FA_ANGLE if FA_EDGES[named] >= HIGH_FA else ANGLE)[0]
+        measured = np.nan_to_num(cells.mean[named] - cells.shift)
+        right = np.abs(shape).max() >= limit and shape @ measured > 0
+        return {
+            "confirmed": bool(right), "fa": FA_EDGES[named],
+            "measured": [round(float(x), 3) for x in cells.mean[named]],
+            "true": [round(float(x), 3) for x in means[named]],
+        }  # fmt: skip
 
     def _local(self, reason: Reason, findings: Findings) -> dict[str, Any]:
         spot = next(s for s in findings.spots if f"voxel {s.place} in" in reason.words)

@@ -25,11 +25,15 @@ READINGS = ("signal", "mean", "gaussian")
 FLOOR_SNR = 10.0  # beyond it the Rician bias is below 0.05 σ and tells no reading from another
 SAMPLE = 5000  # values for the normality statistic: of millions, any deviation is "significant"
 FEWEST_PAIRS = 100  # of neighbours, over all volumes
+FEWEST_VOLUMES = 4  # that leave three pairs beside the successive ones
 UNCHANGED = 0.02  # of σ: a residual this small is no residual
 SURE = 0.99  # quantile of the χ² law above which more was removed than noise explains
 TOLD_BY = 400_000  # values at low signal that tell one reading from another
+FLOOR_DOUBT = 0.2  # of the noise floor: what σ wrong by a tenth makes of it
 HIGHEST, FINENESS = 60.0, 0.01  # of the table of the magnitude's law, in σ
 
+_ONE_VOLUME = "there is one volume only, or nothing was removed"
+_FEW_VOLUMES = "fewer than 4 volumes, or nothing was removed"
 _ALONE = "fewer than 100 neighbours in the mask, or nothing was removed"
 
 
@@ -75,12 +79,19 @@ class Moments:
 
 @dataclass(frozen=True)
 class Whiteness:
-    """Correlation of the residual with its neighbour along x, y, z and in the next volume."""
+    """Correlation of the residual with its neighbour along x, y, z and in the next volume.
+
+    volume_error: standard error of the last, the spread of all other pairs of volumes over the
+    root of the number of successive ones. volume_fit: what a fit across the volumes, which takes
+    off their mean at least, leaves between any two on average, −1/(V − 1).
+    """
 
     x: float | None = measured("", _ALONE)
     y: float | None = measured("", _ALONE)
     z: float | None = measured("", _ALONE)
-    volume: float | None = measured("", "there is one volume only, or nothing was removed")
+    volume: float | None = measured("", _ONE_VOLUME)
+    volume_error: float | None = measured("", _FEW_VOLUMES, default=None)
+    volume_fit: float | None = measured("", _ONE_VOLUME, default=None)
 
 
 @dataclass(frozen=True)
@@ -201,6 +212,25 @@ def removed(
     return found
 
 
+def noise_floor(
+    denoised: Float[np.ndarray, "x y z v"],
+    sigma: Float[np.ndarray, "x y z"],
+    found: Residual,
+    volumes: Int[np.ndarray, "m"],
+) -> Float[np.ndarray, "n"]:
+    """Mean over some volumes of what noise adds to the denoised signal, in its sd; 0 or more.
+
+    At the residual's n voxels. Where it is large the expectation hangs on σ and on the channels.
+    """
+    noise = sigma[found.mask].astype(np.float32)
+    floor = np.zeros(len(noise))
+    for v in volumes if found.reading == "signal" else ():
+        snr = denoised[..., v][found.mask] / noise
+        value, sd = expected_raw(snr, found.reading, found.coils)
+        floor += (value - snr) / sd
+    return floor / len(volumes)
+
+
 def _likeliest(
     raw: np.ndarray,
     denoised: np.ndarray,
@@ -284,7 +314,22 @@ def whiteness(standard: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"
         _lag(p) if count >= FEWEST_PAIRS else None
         for p, count in zip(products[:3], counts, strict=True)
     )
-    return Whiteness(x, y, z, _lag(products[3]) if standard.shape[1] > 1 else None)
+    volumes = standard.shape[1]
+    if volumes < 2:
+        return Whiteness(x, y, z, None)
+    error = _successive_error(standard) if volumes >= FEWEST_VOLUMES else None
+    return Whiteness(x, y, z, _lag(products[3]), error, -1 / (volumes - 1))
+
+
+def _successive_error(standard: Float[np.ndarray, "n v"]) -> float | None:
+    """Standard error of the mean correlation of successive volumes, from all other pairs."""
+    mean = standard.mean(0, dtype=float)
+    covariance = (standard.T @ standard) / len(standard) - np.outer(mean, mean)
+    power = np.sqrt(np.diag(covariance).clip(0))
+    if not (power > 0).all():
+        return None
+    others = (covariance / np.outer(power, power))[np.triu_indices(len(mean), 2)]
+    return float(others.std(ddof=1) / (len(mean) - 1) ** 0.5)
 
 
 def _products(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:

@@ -18,6 +18,7 @@ from dwiser.evaluate.residual import (
     Whiteness,
     energy,
     moments,
+    noise_floor,
     removed,
     residual,
     standardised_series,
@@ -28,6 +29,7 @@ from dwiser.evaluate.sections import ALL, Given
 from dwiser.evaluate.verdict import Findings
 from dwiser.machine import give_memory_back
 from dwiser.prepare.coils import effective_coils
+from dwiser.prepare.noise_correlation import noise_correlation
 
 
 def residual_of(given: Given) -> Residual:
@@ -70,6 +72,7 @@ def residual_findings(given: Given, found: Residual) -> Findings:
     of_group = {g.name: moments(plain(g.volumes), seed=given.seed) for g in groups}
     give_memory_back()
     pair = given.raw.data, given.denoised
+    floors = {g.name: noise_floor(pair[1], given.sigma, found, g.volumes) for g in groups}
     return Findings(
         of_group,
         {
@@ -79,21 +82,29 @@ def residual_findings(given: Given, found: Residual) -> Findings:
         {g.name: energy(found.standard, g.volumes) for g in groups},
         whiteness(found.standard, found.mask),
         structure,
-        tuple(with_signals(spot, *pair, found.mask) for spot in spots(found, gradients)),
+        tuple(with_signals(s, *pair, found.mask) for s in spots(found, gradients, floors)),
         *_by_angle(given, found),
-        *_raw_noise(given, found),
+        _raw_noise(given, found),
         {g.name: _levels(pair, found.mask, g.volumes) for g in groups},
         found.suppressed / (found.suppressed + len(found.standard)),
     )
 
 
-def _raw_noise(given: Given, found: Residual) -> tuple[Whiteness | None, str]:
-    """The raw noise's correlation between neighbours, and why it is unknown."""
+def _raw_noise(given: Given, found: Residual) -> Whiteness:
+    """The raw noise's correlation between neighbours: the lower of two estimates by axis.
+
+    One takes the volumes' signal off voxel by voxel, the other a window's own components. Signal
+    that either leaves is alike in neighbours and makes it too high.
+    """
+    raw = given.raw
+    by_window = noise_correlation(raw.data, found.mask).neighbours
     try:
-        raw = given.raw
-        return raw_noise(raw.data, raw.gradients, found.mask, given.sigma), ""
-    except CannotMeasure as why:
-        return None, str(why)
+        by_voxel = raw_noise(raw.data, raw.gradients, found.mask, given.sigma)
+    except CannotMeasure:
+        return Whiteness(*by_window, None)
+    own = by_voxel.x, by_voxel.y, by_voxel.z
+    lower = (w if v is None else min(v, w) for v, w in zip(own, by_window, strict=True))
+    return Whiteness(*lower, None)
 
 
 def _levels(
@@ -115,11 +126,9 @@ def residual_rows(found: Findings) -> Iterator[Row]:
     for group, local in found.energies.items():
         yield from rows_of(local, group, "residual.energy.")
     yield from rows_of(found.whiteness, ALL, "residual.lag1.")
-    if found.noise is None:
-        yield Absent("noise.lag1", ALL, found.noise_absent)
-    else:
+    if found.noise is not None:
         for row in rows_of(found.noise, ALL, "noise.lag1."):
-            if row.metric != "noise.lag1.volume":
+            if not row.metric.startswith("noise.lag1.volume"):
                 yield row
     for group, (raw, denoised) in found.levels.items():
         yield Metric("residual.raw", group, raw, "signal")

@@ -29,6 +29,7 @@ ANGLE = (0.08, 0.2)  # σ, mean of a cell of FA and angle, surely; good denoiser
 HIGH_FA_ANGLE = (0.12, 0.3)  # the same above FA 0.8, where the signal is most curved
 HIGH_FA = 0.8
 NEIGHBOURS = 0.1  # beyond the raw noise's own; WARN only
+SELECTION = 3.0  # standard errors of it
 SAID = 0.01  # share of the mask left out that is worth a note
 LITTLE = 0.3  # sd of r/σ below which little noise was removed; said, not held against it
 
@@ -71,7 +72,6 @@ class Findings:
     angle: tuple[AngleCells, ...] = ()
     angle_absent: str = ""
     noise: Whiteness | None = None
-    noise_absent: str = ""
     levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     suppressed: float = 0.0
 
@@ -242,9 +242,15 @@ def _white(found: Findings) -> Iterator[Reason]:
         )
         words = f"neighbouring residuals are correlated ({own:.2f} along {axis}); {known}"
         yield Reason("space", "WARN", words)
-    if w.volume is not None and abs(w.volume) >= NEIGHBOURS:
-        words = f"residuals of successive volumes are correlated ({w.volume:.2f})"
-        yield Reason("volumes", "WARN", words)
+    if w.volume is not None and w.volume_error is not None and w.volume_fit is not None:
+        beyond = _beyond(w.volume, w.volume_fit) - SELECTION * w.volume_error
+        if beyond >= NEIGHBOURS:
+            words = (
+                f"residuals of successive volumes are correlated ({w.volume:.2f}; the spread of "
+                f"all other pairs of volumes and a fit across them explain {w.volume_fit:.2f} ± "
+                f"{SELECTION * w.volume_error:.2f})"
+            )
+            yield Reason("volumes", "WARN", words)
 
 
 def _beyond(correlation: float, of_noise: float) -> float:
