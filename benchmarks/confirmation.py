@@ -170,7 +170,7 @@ class TrueResidual:
         axis = reason.words.split("along ")[1][0]
         noise = self.made.scan.data[self.where] - self.shown
         true, own = getattr(whiteness(noise, self.where), axis), getattr(findings.whiteness, axis)
-        beyond = max(own - max(true, 0.0), min(true, 0.0) - own)
+        beyond = own - max(true, 0.0)
         said = None if findings.noise is None else getattr(findings.noise, axis)
         return {
             "confirmed": beyond >= NEIGHBOURS, "axis": axis, "residual": own,

@@ -61,18 +61,21 @@ def residual_findings(given: Given, found: Residual) -> Findings:
     """Every test of the residual that the verdict looks at."""
     gradients = given.raw.gradients
     groups = volume_groups(gradients, pooled=False)
+    pair = given.raw.data, given.denoised
+    floors = {g.name: noise_floor(pair[1], given.sigma, found, g.volumes) for g in groups}
     try:
         first, second = halves(gradients)
         seen = reference(given.raw.data, gradients, first, found.mask)
         give_memory_back()  # of the fit; what follows makes arrays of the residual's size
-        structure = anatomy(found, seen, second)
+        dwis = [g for g in groups if not g.is_b0]
+        counts = [len(g.volumes) for g in dwis]
+        floor = np.average([floors[g.name] for g in dwis], axis=0, weights=counts)
+        structure = anatomy(found, seen, second, floor)
     except CannotMeasure:
         structure = None
     plain = partial(removed, given.raw.data, given.denoised, given.sigma, found.mask)
     of_group = {g.name: moments(plain(g.volumes), seed=given.seed) for g in groups}
     give_memory_back()
-    pair = given.raw.data, given.denoised
-    floors = {g.name: noise_floor(pair[1], given.sigma, found, g.volumes) for g in groups}
     return Findings(
         of_group,
         {

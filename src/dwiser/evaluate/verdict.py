@@ -93,6 +93,7 @@ def judge(found: Findings) -> Verdict:
         for g, m in found.raw_moments.items()
         if g not in unchanged and m.sd < LITTLE
     ]
+    notes += _averaged(found)
     if found.suppressed >= SAID:
         notes.append(
             f"{found.suppressed:.0%} of the mask is darker than noise can be, because the scanner "
@@ -229,12 +230,10 @@ def _spot(found: Findings) -> Iterator[Reason]:
 
 
 def _white(found: Findings) -> Iterator[Reason]:
-    w, noise = found.whiteness, found.noise or Whiteness(None, None, None, None)
-    axes = {"x": (w.x, noise.x), "y": (w.y, noise.y), "z": (w.z, noise.z)}
-    lags = {axis: (own or 0.0, of_noise or 0.0) for axis, (own, of_noise) in axes.items()}
-    axis = max(lags, key=lambda axis: _beyond(*lags[axis]))
+    w, lags = found.whiteness, _neighbours(found)
+    axis = max(lags, key=lambda axis: lags[axis][0] - max(lags[axis][1], 0.0))
     own, of_noise = lags[axis]
-    if _beyond(own, of_noise) >= NEIGHBOURS:
+    if own - max(of_noise, 0.0) >= NEIGHBOURS:
         known = (
             f"the raw noise's own is {of_noise:.2f}: the denoiser smoothed in space"
             if found.noise
@@ -253,10 +252,30 @@ def _white(found: Findings) -> Iterator[Reason]:
             yield Reason("volumes", "WARN", words)
 
 
-def _beyond(correlation: float, of_noise: float) -> float:
-    """How far a residual's correlation lies outside of what is between none and the noise's own.
+def _neighbours(found: Findings) -> dict[str, tuple[float, float]]:
+    """By axis the correlation of neighbouring residuals, and the raw noise's own.
 
     Noise that is correlated looks like signal to a denoiser, which leaves some of it: the
     residual is then whiter than the noise, and nothing was smoothed.
     """
-    return max(correlation - max(of_noise, 0.0), min(of_noise, 0.0) - correlation)
+    w, noise = found.whiteness, found.noise or Whiteness(None, None, None, None)
+    axes = {"x": (w.x, noise.x), "y": (w.y, noise.y), "z": (w.z, noise.z)}
+    return {axis: (own or 0.0, of_noise or 0.0) for axis, (own, of_noise) in axes.items()}
+
+
+def _averaged(found: Findings) -> Iterator[str]:
+    """Neighbours alike in the opposite sense: noise, and no signal, was averaged over them.
+
+    Signal that was smoothed away is alike in neighbouring residuals; noise that was averaged
+    leaves what each voxel lacks of the average, which is opposite.
+    """
+    lags = _neighbours(found)
+    axis = min(lags, key=lambda axis: lags[axis][0] - min(lags[axis][1], 0.0))
+    own, of_noise = lags[axis]
+    if min(of_noise, 0.0) - own >= NEIGHBOURS:
+        yield f"noise was averaged over neighbours ({own:.2f} between residuals along {axis})"
+
+
+def _beyond(correlation: float, expected: float) -> float:
+    """How far a correlation lies outside of what is between none and what is expected."""
+    return max(correlation - max(expected, 0.0), min(expected, 0.0) - correlation)
