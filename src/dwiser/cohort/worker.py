@@ -34,7 +34,14 @@ CLEAR, PEAK = Path("/proc/self/clear_refs"), "5"  # the kernel's mark of peak me
 FINAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 PAGE_SECONDS = 60.0  # to wait for another who writes the page of the same subject
 DENOISED = "Denoised diffusion series, in the units, geometry and order of the input"
-OURS = ("denoised", "sigma", "brain", "residual", "standardised", "uncertainty")  # "desc" of what is made here
+OURS = (
+    "denoised",
+    "sigma",
+    "brain",
+    "residual",
+    "standardised",
+    "uncertainty",
+)  # "desc" of what is made here
 SAVED = {
     "sigma": "save_noise", "mask": "save_mask", "residual": "save_residual",
     "standardised": "save_standardised", "uncertainty": "save_uncertainty",

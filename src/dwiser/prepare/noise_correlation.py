@@ -6,6 +6,7 @@ in a window is taken off by the window's own principal components, and the autoc
 rest along each axis is that of the noise.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,7 @@ def noise_correlation(
     size = tuple(min(WINDOW, n) for n in mask.shape)
     windows = sliding_window_view(data, size, axis=(0, 1, 2))
     filled = sliding_window_view(mask, size)
-    starts = _spread_over(filled)
+    starts = _spread_over(mask, size)
     products, powers = np.zeros((3, LAGS)), np.zeros((3, LAGS))
     signal = LEFT_OVER if directions.rank >= LOCAL_SIGNAL else LOCAL_SIGNAL
     for start in starts:
@@ -97,12 +98,15 @@ def noise_correlation(
     return NoiseCorrelation(lags.clip(-1, 1))
 
 
-def _spread_over(filled: Bool[np.ndarray, "x y z a b c"]) -> Int[np.ndarray, "w 3"]:
-    """Corners of windows in the mask, at most ``MOST_WINDOWS`` of them."""
-    share = filled.mean((3, 4, 5))
-    starts = np.argwhere(share == 1)
+def _spread_over(mask: Bool[np.ndarray, "x y z"], size: tuple[int, ...]) -> Int[np.ndarray, "w 3"]:
+    """Corners of windows of this size in the mask, at most ``MOST_WINDOWS`` of them."""
+    inside = mask.astype(np.int32)
+    for axis, edge in enumerate(size):  # one axis after another: a sum over a box is separable
+        inside = sliding_window_view(inside, edge, axis=axis).sum(-1, dtype=np.int32)
+    voxels = math.prod(size)
+    starts = np.argwhere(inside == voxels)
     if len(starts) < FEWEST_WINDOWS:
-        starts = np.argwhere(share >= 0.5)
+        starts = np.argwhere(2 * inside >= voxels)
     return starts[:: max(1, -(-len(starts) // MOST_WINDOWS))]
 
 

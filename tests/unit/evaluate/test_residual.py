@@ -134,7 +134,9 @@ def test_a_real_part_has_no_floor_and_loses_no_voxel():
     assert (found.suppressed, found.mask.sum()) == (0, EVERYWHERE.sum())
 
 
-def test_anatomy_of_a_removed_floor_shows_in_the_plain_residual_and_not_in_the_standardised() -> None:
+def test_anatomy_of_a_removed_floor_shows_in_the_plain_residual_and_not_in_the_standardised() -> (
+    None
+):
     s = phantom((34, 38, 14), shells=((3000.0, 40),), n_b0=3, snr=6.0, sigma_map="gfactor", seed=4)
     dwis, sigma = np.flatnonzero(~s.scan.gradients.is_b0), s.sigma.astype(float)
     raw, truth = s.scan.data, s.truth

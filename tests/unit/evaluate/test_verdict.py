@@ -229,7 +229,8 @@ def test_successive_volumes_that_are_alike_are_told_and_a_fit_across_few_is_not(
     mask, sigma = np.ones(flat.shape[:3], bool), np.full(flat.shape[:3], 20.0)
 
     def of(noise: np.ndarray, clean: np.ndarray) -> set[str]:
-        scan = Scan((flat + noise).astype(np.float32), np.eye(4), gradients, mask, sigma)
+        data = (flat + noise).astype(np.float32)
+        scan = Scan(data, np.eye(4), gradients, mask=mask, sigma=sigma)
         return {r.code for r in verdict(clean, scan).reasons}
 
     assert "volumes" not in of(noise, flat + noise.mean(3, keepdims=True))  # −1/7 between all
