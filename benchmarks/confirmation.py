@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from dwiser.evaluate.angle_cells import COS_BINS, FA_EDGES, FEWEST_VOXELS
 from dwiser.evaluate.anatomy import correlation
+from dwiser.evaluate.angle_cells import COS_BINS, FA_EDGES, FEWEST_VOXELS
 from dwiser.evaluate.groups import volume_groups
 from dwiser.evaluate.local import with_signals
 from dwiser.evaluate.residual import Residual, energy, expected_raw, whiteness

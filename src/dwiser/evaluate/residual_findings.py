@@ -106,8 +106,8 @@ def _raw_noise(given: Given, found: Residual) -> Whiteness:
     except CannotMeasure:
         return Whiteness(*by_window, None)
     own = by_voxel.x, by_voxel.y, by_voxel.z
-    lower = (w if v is None else min(v, w) for v, w in zip(own, by_window, strict=True))
-    return Whiteness(*lower, None)
+    x, y, z = (w if v is None else min(v, w) for v, w in zip(own, by_window, strict=True))
+    return Whiteness(x, y, z, None)
 
 
 def _levels(

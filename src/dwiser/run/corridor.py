@@ -26,7 +26,7 @@ from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
 from dwiser.prepare.shells import shell_table, shells
 from dwiser.room import own_copy, own_room
 from dwiser.run.checkpoint import checkpoint_path
-from dwiser.run.given import check_phase, in_range, noise_model, with_maps
+from dwiser.run.given import check_earlier_steps, check_phase, in_range, noise_model, with_maps
 from dwiser.run.judging import Judgement, judgement
 from dwiser.run.memory import Peak, enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
@@ -72,6 +72,7 @@ def denoise(
     safe = enough_memory(machine.device, chosen)
     sane = in_range(scan)
     with limited(machine), recorded() as heard, peak_memory() as peak, safe, sane:
+        check_earlier_steps(scan)
         what: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
         if weights is not None:
             result = chosen.apply(weights, scan, **what)  # type: ignore[attr-defined]
