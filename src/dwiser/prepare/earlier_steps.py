@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dwiser.errors import DwiserWarning
@@ -125,14 +125,15 @@ def _edges(
             here = mask[:, :, z] & (known.half[:, :, z] == side)
             noise[here] = data[:, :, z][here] @ known.basis[side][:, :DIRECTIONS]
         power += np.square(np.abs(np.fft.fft2(noise, axes=(0, 1)))).sum(-1)
-    along_x, along_y = (
-        np.minimum((2 * np.abs(np.fft.fftfreq(int(edge))) * BINS).astype(int), BINS - 1)
-        for edge in power.shape
-    )
-    flat = (along_x[:, None] * BINS + along_y).ravel()
+    flat = (_bins(power.shape[0])[:, None] * BINS + _bins(power.shape[1])).ravel()
     counts = np.bincount(flat, minlength=BINS**2).clip(1)
     mean = (np.bincount(flat, power.ravel(), BINS**2) / counts).reshape(BINS, BINS)
     middle = float(np.median(mean[MIDDLE, MIDDLE]))
     if middle <= 0:
         return None
     return float(mean[-1, 1:3].mean() / middle), float(mean[1:3, -1].mean() / middle)
+
+
+def _bins(length: int) -> Int[np.ndarray, "n"]:
+    """By |k|, 0 to the highest, in FFT order."""
+    return np.minimum((2 * np.abs(np.fft.fftfreq(length)) * BINS).astype(int), BINS - 1)
