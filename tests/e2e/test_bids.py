@@ -31,7 +31,8 @@ def of(name: str, *, residual: bool = False) -> set[str]:
     made |= {f"{home}_desc-sigma_dwimap.{e}" for e in ("nii.gz", "json")}
     made |= {f"{home}_desc-brain_mask.{e}" for e in ("nii.gz", "json")}
     if residual:
-        made |= {f"{home}_desc-residual_dwi.{e}" for e in ("nii.gz", "json", "bval", "bvec")}
+        kinds, endings = ("residual", "standardised"), ("nii.gz", "json", "bval", "bvec")
+        made |= {f"{home}_desc-{kind}_dwi.{e}" for kind in kinds for e in endings}
     return made | {f"{sub}/figures/{name}_desc-denoised_dwi.png", f"{sub}.html"}
 
 
@@ -43,7 +44,8 @@ def test_the_derivative_is_whole_and_says_what_it_was_made_of(bids, tmp_path: Pa
         bids(tmp_path, "sub-01/ses-a run-1", "sub-01/ses-a run-2", "sub-02"),
         tmp_path / "out",
     )
-    assert bids_app(root, out, "participant", "--save-residual", "--seed", 3) == 0
+    saved = ("--save-residual", "--save-standardised")
+    assert bids_app(root, out, "participant", *saved, "--seed", 3) == 0
     names = ("sub-01_ses-a_run-1", "sub-01_ses-a_run-2", "sub-02")
     wanted = DATASET.union(*(of(name, residual=True) for name in names))
     assert files(out) == wanted

@@ -37,7 +37,8 @@ def voxels(path: Path) -> np.ndarray:
 
 def test_the_whole_set_comes_out_with_the_inputs_geometry_and_b0(files: Path, dwiser) -> None:
     out = files / "out.nii.gz"
-    maps = {f"--save-{m}": files / f"{m}.nii.gz" for m in ("noise", "residual", "mask")}
+    kinds = ("noise", "residual", "standardised", "mask")
+    maps = {f"--save-{m}": files / f"{m}.nii.gz" for m in kinds}
     words = [str(w) for pair in maps.items() for w in pair]
     done = dwiser("denoise", files / "dwi.nii.gz", out, *QUICK, *words, "--seed", 7)
     assert done.returncode == 0, done.stderr
@@ -55,6 +56,10 @@ def test_the_whole_set_comes_out_with_the_inputs_geometry_and_b0(files: Path, dw
     np.testing.assert_array_equal(clean[~mask], raw[~mask])
     assert (clean[mask][:, :40] != raw[mask][:, :40]).mean() > 0.99
     np.testing.assert_allclose(voxels(maps["--save-residual"]), raw - clean, atol=1e-3)
+    standardised = voxels(maps["--save-standardised"])
+    assert standardised.shape == raw.shape
+    assert not standardised[~mask].any()
+    assert 0.5 < standardised[mask][:, :40].std() < 2
     assert np.median(voxels(maps["--save-noise"])[mask]) == pytest.approx(35, rel=0.5)
     for e in ("bval", "bvec"):
         np.testing.assert_array_equal(

@@ -90,6 +90,10 @@ class Cohort:
     save_residual: Annotated[
         bool, Parameter(help="Also write what was removed, input − output.", negative=())
     ] = False
+    save_standardised: Annotated[
+        bool,
+        Parameter(help="Also write the residual in units of its noise.", negative=()),
+    ] = False
     save_uncertainty: Annotated[
         bool, Parameter(help="Also write the sd of the result's error.", negative=())
     ] = False
@@ -130,6 +134,7 @@ class Cohort:
             seed=self.seed,
             b0_threshold=self.b0_threshold,
             save_residual=self.save_residual,
+            save_standardised=self.save_standardised,
             save_uncertainty=self.save_uncertainty,
             masks=self.masks and self.masks.absolute(),
             noise_maps=self.noise_maps and self.noise_maps.absolute(),

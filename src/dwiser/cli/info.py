@@ -70,6 +70,7 @@ def _told(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
         "correlation "
         + ", ".join(f"{a} {r:z.2f}" for a, r in zip("xyz", survey.correlation, strict=True))
         + " (noise of adjacent voxels)",
+        *(f"earlier     {sentence}" for sentence in survey.earlier_steps),
         "SNR         " + ", ".join(f"b={b:g}: {snr:.1f}" for b, snr in survey.snr),
         f"would do    {method} ({preset}): {survey.plan}",
         f"would take  {survey.time}",

@@ -28,6 +28,13 @@ SaveNoise = Annotated[Path | None, Parameter(help="Write the noise's sd (σ map)
 SaveResidual = Annotated[
     Path | None, Parameter(help="Write what was removed, input − output, here.")
 ]
+SaveStandardised = Annotated[
+    Path | None,
+    Parameter(
+        help="Write what was removed in units of its noise here: (input − expected)/sd, in which "
+        "a noise floor that was removed does not show."
+    ),
+]
 SaveMask = Annotated[Path | None, Parameter(help="Write the mask that was used here.")]
 SaveWeights = Annotated[
     Path | None, Parameter(help="Write what was learned here (.safetensors), for apply.")
@@ -92,6 +99,7 @@ class Shared:
     noise_map: NoiseMap = None
     save_noise: SaveNoise = None
     save_residual: SaveResidual = None
+    save_standardised: SaveStandardised = None
     save_mask: SaveMask = None
     b0_threshold: B0Threshold = B0_THRESHOLD
     device: Device = "auto"

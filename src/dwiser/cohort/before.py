@@ -47,7 +47,7 @@ def enough_memory(job: Job, limit: int | None) -> None:
 
 def enough_space(job: Job) -> None:
     """Refuse before minutes of work what the disk cannot take; quotas it does not see."""
-    copies = 2 if job.asked.save_residual else 1
+    copies = 1 + job.asked.save_residual + job.asked.save_standardised
     needed = SPARE * copies * job.scan.dwi.stat().st_size
     free = shutil.disk_usage(job.out).free
     if free < needed:

@@ -26,6 +26,7 @@ class Asked:
     seed: int = 0
     b0_threshold: float = B0_THRESHOLD
     save_residual: bool = False
+    save_standardised: bool = False
     save_uncertainty: bool = False
     masks: Path | None = None
     noise_maps: Path | None = None
@@ -147,6 +148,8 @@ class Job:
         }
         if self.asked.save_residual:
             paths["residual"] = derived("residual", "dwi", ".nii.gz")
+        if self.asked.save_standardised:
+            paths["standardised"] = derived("standardised", "dwi", ".nii.gz")
         if self.asked.save_uncertainty:
             paths["uncertainty"] = derived("uncertainty", "dwimap", ".nii.gz")
         return {kind: self.out / path for kind, path in paths.items()} | {"denoised": self.image}

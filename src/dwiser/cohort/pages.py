@@ -34,6 +34,7 @@ README = """Diffusion series denoised by dwiser.
 *_desc-sigma_dwimap.nii.gz   standard deviation of the noise
 *_desc-brain_mask.nii.gz     voxels that were denoised; the rest is the input's
 *_desc-residual_dwi.nii.gz   input minus denoised, if it was asked for
+*_desc-standardised_dwi.nii.gz   the same in units of its noise, likewise
 sub-*.html, cohort.html      what to look at; cohort.tsv is a table of all scans
 sub-*/figures/*.html         interactive reports, if they were asked for
 """

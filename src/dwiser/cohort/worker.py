@@ -34,15 +34,23 @@ CLEAR, PEAK = Path("/proc/self/clear_refs"), "5"  # the kernel's mark of peak me
 FINAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 PAGE_SECONDS = 60.0  # to wait for another who writes the page of the same subject
 DENOISED = "Denoised diffusion series, in the units, geometry and order of the input"
-OURS = ("denoised", "sigma", "brain", "residual", "uncertainty")  # "desc" of what is made here
+OURS = (
+    "denoised",
+    "sigma",
+    "brain",
+    "residual",
+    "standardised",
+    "uncertainty",
+)  # "desc" of what is made here
 SAVED = {
     "sigma": "save_noise", "mask": "save_mask", "residual": "save_residual",
-    "uncertainty": "save_uncertainty",
+    "standardised": "save_standardised", "uncertainty": "save_uncertainty",
 }  # fmt: skip
 MAPS = {
     "sigma": "Standard deviation of the noise in the input, in the input's units",
     "mask": "Voxels that were denoised; outside them the series is the input's",
     "residual": "Input minus denoised series",
+    "standardised": "Input minus what the denoised series lets expect of it, in sd of that",
     "uncertainty": "Standard deviation of the denoised series' error, in the input's units",
 }
 
@@ -173,7 +181,7 @@ def _describe(job: Job, here: dict[str, Path], inputs: dict[str, Any]) -> None:
             fields: dict[str, Any] = {"Description": words, "Sources": sources[:1]}
             if kind == "mask":
                 fields |= {"Type": "Brain", "SpatialReference": "orig"}
-            if kind == "residual":
+            if kind in ("residual", "standardised"):
                 fields["SkullStripped"] = False
                 for ending in (".bval", ".bvec"):
                     table = companion(here["denoised"], ending)

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_gradient_magnitude
 
 from dwiser.evaluate.groups import volume_groups
 from dwiser.evaluate.records import CannotMeasure, measured
-from dwiser.evaluate.residual import Residual
+from dwiser.evaluate.residual import FLOOR_DOUBT, Residual
 from dwiser.evaluate.tensor import anisotropy
 from dwiser.scan import Gradients
 
@@ -36,7 +36,8 @@ class Anatomy:
     data, whose noise is independent: shared noise cannot make a correlation. ``mean`` is the
     mean over DWIs of the standardised residual, ``size`` its absolute value, ``energy`` the
     mean square. ``structure`` is the RMS in σ of what repeats in that mean beyond noise,
-    sqrt(max(0, var_x(mean) − mean_x(s²)/v)).
+    sqrt(max(0, var_x(mean) − mean_x(s²)/v)). At the noise floor, where the expectation hangs on
+    σ, the mean's size is less a fifth of the floor, down to 0.
     """
 
     mean_signal: float | None = measured("", _FLAT)
@@ -87,14 +88,23 @@ def reference(
     return Reference(mean[mask], gradient[mask], fa)
 
 
-def anatomy(residual: Residual, seen: Reference, half: np.ndarray) -> Anatomy:
-    """Correlations of the residual of the other ``half`` of the DWIs with the anatomy seen."""
+def anatomy(
+    residual: Residual,
+    seen: Reference,
+    half: np.ndarray,
+    floor: Float[np.ndarray, "n"] | float | int = 0,
+) -> Anatomy:
+    """Correlations of the residual of the other ``half`` of the DWIs with the anatomy seen.
+
+    ``floor`` is the DWIs' `noise_floor`, in the noise's sd.
+    """
     mean, square = (np.zeros(len(residual.standard)) for _ in range(2))
     for v in half:  # a volume at a time, for memory
         mean += residual.standard[:, v]
         square += np.square(residual.standard[:, v])
     mean, square = mean / len(half), square / len(half)
     noise = (square - mean**2).mean() / (len(half) - 1) if len(half) > 1 else 0.0
+    mean = np.sign(mean) * np.maximum(np.abs(mean) - FLOOR_DOUBT * floor, 0)
     structure = max(0.0, float(mean.var() - noise)) ** 0.5
     maps = {"signal": seen.signal, "gradient": seen.gradient, "fa": seen.fa}
     residuals = {"mean": mean, "size": np.abs(mean), "energy": square}

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dwiser.evaluate.records import Absent, Metric, Row
+from dwiser.evaluate.residual import FLOOR_DOUBT
 from dwiser.seeds import stream
 
 FA_EDGES = (0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
@@ -16,7 +17,6 @@ FEWEST_VOXELS = 100  # in a row of FA
 DRAWS = 200  # of the bootstrap: its standard errors are good to 5 %
 SELECTION = 3.0  # sd taken off a cell: the largest of a hundred is large by chance too
 PRECISE = 0.03  # σ; a cell with a larger standard error is shown, not judged
-FLOOR_DOUBT = 0.2  # of the noise floor: what σ wrong by a tenth makes of it
 ROWS = len(FA_EDGES) - 1
 CELLS = (ROWS + 1) * COS_BINS  # with a row in front for lower FA
 
@@ -60,14 +60,24 @@ class AngleCells:
     def sure(self) -> Float[np.ndarray, "f c"]:
         """How much of each cell's mean is no chance and no noise in v1, σ; 0 where unknown.
 
-        Its size times the share that is confirmed (0 if that may be chance), less 3 of its
-        standard errors and a fifth of the noise floor. Cells of an error above 0.03 σ count as 0.
+        Its distance from the mean of all cells, each row weighing as many voxels as it has (a
+        shift of the whole tissue has no shape), times the share that is confirmed (0 if that may
+        be chance), less 3 of its standard errors and a fifth of the noise floor. Cells of an
+        error above 0.03 σ count as 0.
         """
         beyond_chance = self.confirmed - SELECTION * self.confirmed_error > 0
         share = np.where(beyond_chance, self.confirmed.clip(0, 1), 0)[:, None]
         chance = SELECTION * self.error + FLOOR_DOUBT * np.abs(self.floor)
-        sure = np.abs(self.mean) * share - chance
+        sure = np.abs(self.mean - self.shift) * share - chance
         return np.where((self.error <= PRECISE) & (sure > 0), sure, 0)
+
+    @property
+    def shift(self) -> float:
+        """Mean of the cells that are known, by the voxels of their rows, σ."""
+        known = np.isfinite(self.mean)
+        weights = np.where(known, self.voxels[:, None], 0)
+        total = float(weights.sum())
+        return float((np.where(known, self.mean, 0) * weights).sum() / total) if total else 0.0
 
     def rows(self) -> Iterator[Row]:
         """Every cell that has a value: ``residual.angle.cos1`` (across the fibre) to ``cos5``."""

@@ -1,6 +1,6 @@
 """The strongest spot of the residual: something small that was erased, or invented."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.ndimage import correlate1d, find_objects, gaussian_filter
 
 from dwiser.evaluate.groups import Group, volume_groups
 from dwiser.evaluate.records import measured
-from dwiser.evaluate.residual import Residual
+from dwiser.evaluate.residual import FLOOR_DOUBT, Residual
 from dwiser.scan import Gradients
 
 SPOT_SD = 1.0  # voxels: matched to things two to four voxels wide
@@ -29,8 +29,9 @@ class Spot:
 
     effect: weighted mean residual in the spot, in σ; above 0 the denoised image is darker
     than the raw. score: its size over the robust sd of such means. limit: what pure noise
-    exceeds once in a hundred scans (Bonferroni over all places and windows). sure: the
-    effect's size less three of its sd, since the largest of many is large by chance too.
+    exceeds once in a hundred scans (Bonferroni over all places and windows). doubt: what σ wrong
+    by a tenth makes of the noise floor there; score is of the effect's size less this. sure: the
+    same less three of its sd too, since the largest of many is large by chance.
     place: voxel. volumes: which volumes the window pools. raw, denoised: the mean signal of each
     scan in the spot, with the same weights; their difference holds the noise's floor too.
     """
@@ -41,12 +42,14 @@ class Spot:
     effect: float = measured("σ")
     score: float = measured("sd")
     limit: float = measured("sd")
+    doubt: float = measured("σ", default=0.0)
     raw: float | None = measured("signal", _UNSEEN, default=None)
     denoised: float | None = measured("signal", _UNSEEN, default=None)
 
     @property
     def sure(self) -> float:
-        return abs(self.effect) * max(0.0, 1 - SELECTION / self.score) if self.score else 0.0
+        size = max(0.0, abs(self.effect) - self.doubt)
+        return size * max(0.0, 1 - SELECTION / self.score) if self.score else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +61,18 @@ class _Windows:
     weights: Float[np.ndarray, "m w"]
 
 
-def spots(residual: Residual, gradients: Gradients) -> tuple[Spot, ...]:
+def spots(
+    residual: Residual,
+    gradients: Gradients,
+    floors: Mapping[str, Float[np.ndarray, "n"]] | None = None,
+) -> tuple[Spot, ...]:
     """The strongest spot of b0s, each shell, its neighbouring directions, its single volumes.
 
     At every place x and window of volumes W the score is Σ_y k(x−y) z̄_W(y) over its sd under
     white noise, √(Σ_y k²/|W|), rescaled by the median absolute deviation of all scores of
     the same windows: noise that is correlated in space, or half kept, changes the scale and
-    not the test. Sums run over the mask only.
+    not the test. Sums run over the mask only. ``floors``, `noise_floor` by group, say where the
+    expectation hangs on σ: a fifth of them is taken off the sum's size first.
     """
     box = find_objects(residual.mask.astype(np.int8))[0]  # outside it all is zero
     mask = residual.mask[box]
@@ -83,8 +91,11 @@ def spots(residual: Residual, gradients: Gradients) -> tuple[Spot, ...]:
         for column, v in zip(smooth.T, group.volumes, strict=True):
             volume[mask] = residual.standard[:, v]
             column[:] = _smooth(volume)[mask]
-        together.append(_strongest(smooth, pooled, weight, spread, places, limit))
-        parts += [_strongest(smooth, w, weight, spread, places, limit) for w in others]
+        volume[mask] = 0 if floors is None else FLOOR_DOUBT * floors[group.name]
+        doubt = _smooth(volume)[mask]
+        at = weight, spread, doubt, places
+        together.append(_strongest(smooth, pooled, *at, limit))
+        parts += [_strongest(smooth, w, *at, limit) for w in others]
         del smooth
     return (*together, *parts)
 
@@ -114,17 +125,21 @@ def _strongest(
     windows: _Windows,
     weight: np.ndarray,
     spread: np.ndarray,
+    doubt: np.ndarray,
     places: np.ndarray,
     limit: float,
 ) -> Spot:
-    best, at, w, some = -1.0, 0, 0, []
+    best, at, w, some = -np.inf, 0, 0, []
     for low in range(0, windows.weights.shape[1], AT_ONCE):  # some windows at a time, for memory
         weights = windows.weights[:, low : low + AT_ONCE]
         score = smooth @ weights
-        score /= spread[:, None]
-        score /= np.sqrt(np.square(weights).sum(0))
         np.abs(score, out=score)
-        some.append(score[:: max(1, len(score) // FOR_SCALE)].ravel())
+        sd = np.sqrt(np.square(weights).sum(0))
+        every = slice(None, None, max(1, len(score) // FOR_SCALE))
+        some.append((score[every] / spread[every, None] / sd).ravel())
+        score -= doubt[:, None]
+        score /= spread[:, None]
+        score /= sd
         place, column = np.unravel_index(int(score.argmax()), score.shape)
         if score[place, column] > best:
             best, at, w = float(score[place, column]), int(place), low + int(column)
@@ -135,8 +150,9 @@ def _strongest(
         (x, y, z),
         tuple(int(v) for v in windows.volumes[np.flatnonzero(windows.weights[:, w])]),
         float(smooth[at] @ windows.weights[:, w] / weight[at]),
-        best / (scale if scale > 0 else 1.0),
+        max(best, 0.0) / (scale if scale > 0 else 1.0),
         limit,
+        float(doubt[at] / weight[at]),
     )
 
 

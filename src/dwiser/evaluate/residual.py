@@ -18,17 +18,22 @@ from dwiser.evaluate.records import measured
 from dwiser.evaluate.usable import usable_voxels
 from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import magnitude_moments
+from dwiser.room import own_room
 from dwiser.seeds import stream
 
 READINGS = ("signal", "mean", "gaussian")
 FLOOR_SNR = 10.0  # beyond it the Rician bias is below 0.05 σ and tells no reading from another
 SAMPLE = 5000  # values for the normality statistic: of millions, any deviation is "significant"
 FEWEST_PAIRS = 100  # of neighbours, over all volumes
+FEWEST_VOLUMES = 4  # that leave three pairs beside the successive ones
 UNCHANGED = 0.02  # of σ: a residual this small is no residual
 SURE = 0.99  # quantile of the χ² law above which more was removed than noise explains
 TOLD_BY = 400_000  # values at low signal that tell one reading from another
+FLOOR_DOUBT = 0.2  # of the noise floor: what σ wrong by a tenth makes of it
 HIGHEST, FINENESS = 60.0, 0.01  # of the table of the magnitude's law, in σ
 
+_ONE_VOLUME = "there is one volume only, or nothing was removed"
+_FEW_VOLUMES = "fewer than 4 volumes, or nothing was removed"
 _ALONE = "fewer than 100 neighbours in the mask, or nothing was removed"
 
 
@@ -74,12 +79,19 @@ class Moments:
 
 @dataclass(frozen=True)
 class Whiteness:
-    """Correlation of the residual with its neighbour along x, y, z and in the next volume."""
+    """Correlation of the residual with its neighbour along x, y, z and in the next volume.
+
+    volume_error: standard error of the last, the spread of all other pairs of volumes over the
+    root of the number of successive ones. volume_fit: what a fit across the volumes, which takes
+    off their mean at least, leaves between any two on average, −1/(V − 1).
+    """
 
     x: float | None = measured("", _ALONE)
     y: float | None = measured("", _ALONE)
     z: float | None = measured("", _ALONE)
-    volume: float | None = measured("", "there is one volume only, or nothing was removed")
+    volume: float | None = measured("", _ONE_VOLUME)
+    volume_error: float | None = measured("", _FEW_VOLUMES, default=None)
+    volume_fit: float | None = measured("", _ONE_VOLUME, default=None)
 
 
 @dataclass(frozen=True)
@@ -136,17 +148,53 @@ def residual(
         For NaN or infinite values in the denoised image.
     """
     usable, suppressed = usable_voxels(raw, mask, sigma, coils, dwis)
-    standard = in_mask(denoised, usable)  # and in place: it is as large as the brain's share
-    bad = sum(int((~np.isfinite(column)).sum()) for column in standard.T)
-    if bad:
-        raise InputError(f"The denoised image holds {bad} NaN or infinite values in the mask.")
-    noise = sigma[usable].astype(np.float32)
-    standard /= noise[:, None]
-    reading = _likeliest(raw, standard, usable, noise, coils)
+    reading = _likeliest(raw, denoised, usable, sigma, coils)
+    standard = np.empty((raw.shape[3], int(usable.sum())), np.float32).T
     for v in range(raw.shape[3]):
-        value, sd = expected_raw(standard[:, v].copy(), reading, coils)
-        standard[:, v] = (raw[..., v][usable] / noise - value) / sd
+        pair = raw[..., v], denoised[..., v]
+        standard[:, v] = _standardised(*pair, usable, sigma, reading, coils)
     return Residual(standard, reading, usable, coils, suppressed)
+
+
+def standardised_series(
+    raw: Float[np.ndarray, "x y z v"],
+    denoised: Float[np.ndarray, "x y z v"],
+    mask: Bool[np.ndarray, "x y z"],
+    sigma: Float[np.ndarray, "x y z"],
+    coils: float | int = 1,
+    dwis: Int[np.ndarray, "m"] | None = None,
+) -> Float[np.ndarray, "x y z v"]:
+    """The standardised residual of `residual` as an image, a volume at a time; no unit.
+
+    0 outside the voxels that `residual` uses. In memory, or mapped if ``raw`` is.
+
+    Raises
+    ------
+    CannotMeasure, InputError
+        As `residual` does.
+    """
+    usable, _ = usable_voxels(raw, mask, sigma, coils, dwis)
+    reading = _likeliest(raw, denoised, usable, sigma, coils)
+    image = own_room(raw)
+    for v in range(raw.shape[3]):
+        pair = raw[..., v], denoised[..., v]
+        image[..., v] = 0
+        image[..., v][usable] = _standardised(*pair, usable, sigma, reading, coils)
+    return image
+
+
+def _standardised(
+    raw: np.ndarray,
+    denoised: np.ndarray,
+    where: np.ndarray,
+    sigma: np.ndarray,
+    reading: str,
+    coils: float | int,
+) -> np.ndarray:
+    """(raw − E)/SD of one volume's voxels ``where``."""
+    noise = sigma[where].astype(np.float32)
+    value, sd = expected_raw(denoised[where] / noise, reading, coils)
+    return (raw[where] / noise - value) / sd
 
 
 def removed(
@@ -164,21 +212,54 @@ def removed(
     return found
 
 
+def noise_floor(
+    denoised: Float[np.ndarray, "x y z v"],
+    sigma: Float[np.ndarray, "x y z"],
+    found: Residual,
+    volumes: Int[np.ndarray, "m"],
+) -> Float[np.ndarray, "n"]:
+    """Mean over some volumes of what noise adds to the denoised signal, in its sd; 0 or more.
+
+    At the residual's n voxels. Where it is large the expectation hangs on σ and on the channels.
+    """
+    noise = sigma[found.mask].astype(np.float32)
+    floor = np.zeros(len(noise))
+    for v in volumes if found.reading == "signal" else ():
+        snr = denoised[..., v][found.mask] / noise
+        value, sd = expected_raw(snr, found.reading, found.coils)
+        floor += (value - snr) / sd
+    return floor / len(volumes)
+
+
 def _likeliest(
-    raw: np.ndarray, clean: np.ndarray, where: np.ndarray, noise: np.ndarray, coils: float | int
+    raw: np.ndarray,
+    denoised: np.ndarray,
+    where: np.ndarray,
+    sigma: np.ndarray,
+    coils: float | int,
 ) -> str:
     """The reading under which the raw data are likeliest, from some voxels at low signal.
 
-    ``clean`` (n, v) are the denoised values in σ at the n voxels ``where``, ``noise`` their σ.
+    Raises
+    ------
+    InputError
+        For NaN or infinite values in the denoised image.
     """
-    count = sum(int((column < FLOOR_SNR).sum()) for column in clean.T)
+    noise, count, bad = sigma[where].astype(np.float32), 0, 0
+    for v in range(raw.shape[3]):  # a volume at a time, for memory
+        column = denoised[..., v][where]
+        bad += int((~np.isfinite(column)).sum())
+        count += int((column / noise < FLOOR_SNR).sum())
+    if bad:
+        raise InputError(f"The denoised image holds {bad} NaN or infinite values in the mask.")
     if not count:
         return "gaussian"
-    some = slice(None, None, max(1, count // TOLD_BY))
-    low = clean[some] < FLOOR_SNR
-    few = noise[some]
-    noisy = np.stack([raw[..., v][where][some] / few for v in range(raw.shape[3])], 1)
-    a, d = noisy[low], clean[some][low]
+    every = max(1, count // TOLD_BY)
+    some, few = np.zeros(where.shape, bool), noise[::every]
+    some.flat[np.flatnonzero(where)[::every]] = True
+    noisy, clean = (in_mask(data, some) / few[:, None] for data in (raw, denoised))
+    low = clean < FLOOR_SNR
+    a, d = noisy[low], clean[low]
     cost = {}
     for reading in READINGS:
         value, sd = expected_raw(d, reading, coils)
@@ -233,7 +314,22 @@ def whiteness(standard: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"
         _lag(p) if count >= FEWEST_PAIRS else None
         for p, count in zip(products[:3], counts, strict=True)
     )
-    return Whiteness(x, y, z, _lag(products[3]) if standard.shape[1] > 1 else None)
+    volumes = standard.shape[1]
+    if volumes < 2:
+        return Whiteness(x, y, z, None)
+    error = _successive_error(standard) if volumes >= FEWEST_VOLUMES else None
+    return Whiteness(x, y, z, _lag(products[3]), error, -1 / (volumes - 1))
+
+
+def _successive_error(standard: Float[np.ndarray, "n v"]) -> float | None:
+    """Standard error of the mean correlation of successive volumes, from all other pairs."""
+    mean = standard.mean(0, dtype=float)
+    covariance = (standard.T @ standard) / len(standard) - np.outer(mean, mean)
+    power = np.sqrt(np.diag(covariance).clip(0))
+    if not (power > 0).all():
+        return None
+    others = (covariance / np.outer(power, power))[np.triu_indices(len(mean), 2)]
+    return float(others.std(ddof=1) / (len(mean) - 1) ** 0.5)
 
 
 def _products(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:

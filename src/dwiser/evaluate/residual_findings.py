@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from dwiser.evaluate.anatomy import anatomy, halves, reference
 from dwiser.evaluate.angle_cells import AngleCells
@@ -16,8 +18,10 @@ from dwiser.evaluate.residual import (
     Whiteness,
     energy,
     moments,
+    noise_floor,
     removed,
     residual,
+    standardised_series,
     whiteness,
 )
 from dwiser.evaluate.residual_by_angle import residual_by_angle
@@ -25,13 +29,23 @@ from dwiser.evaluate.sections import ALL, Given
 from dwiser.evaluate.verdict import Findings
 from dwiser.machine import give_memory_back
 from dwiser.prepare.coils import effective_coils
+from dwiser.prepare.noise_correlation import noise_correlation
 
 
 def residual_of(given: Given) -> Residual:
     """What was removed, in units of the noise."""
+    return residual(*_what_is_tested(given))
+
+
+def standardised_of(given: Given) -> Float[np.ndarray, "x y z v"]:
+    """The same as an image of the scan's shape, `standardised_series`."""
+    return standardised_series(*_what_is_tested(given))
+
+
+def _what_is_tested(given: Given) -> tuple[Any, ...]:
     coils = given.coils or effective_coils(given.raw, given.mask)
     images = given.raw.data, given.denoised, given.mask, given.sigma
-    return residual(*images, coils, np.flatnonzero(~given.raw.gradients.is_b0))
+    return *images, coils, np.flatnonzero(~given.raw.gradients.is_b0)
 
 
 def _by_angle(given: Given, found: Residual) -> tuple[tuple[AngleCells, ...], str]:
@@ -47,17 +61,21 @@ def residual_findings(given: Given, found: Residual) -> Findings:
     """Every test of the residual that the verdict looks at."""
     gradients = given.raw.gradients
     groups = volume_groups(gradients, pooled=False)
+    pair = given.raw.data, given.denoised
+    floors = {g.name: noise_floor(pair[1], given.sigma, found, g.volumes) for g in groups}
     try:
         first, second = halves(gradients)
         seen = reference(given.raw.data, gradients, first, found.mask)
         give_memory_back()  # of the fit; what follows makes arrays of the residual's size
-        structure = anatomy(found, seen, second)
+        dwis = [g for g in groups if not g.is_b0]
+        counts = [len(g.volumes) for g in dwis]
+        floor = np.average([floors[g.name] for g in dwis], axis=0, weights=counts)
+        structure = anatomy(found, seen, second, floor)
     except CannotMeasure:
         structure = None
     plain = partial(removed, given.raw.data, given.denoised, given.sigma, found.mask)
     of_group = {g.name: moments(plain(g.volumes), seed=given.seed) for g in groups}
     give_memory_back()
-    pair = given.raw.data, given.denoised
     return Findings(
         of_group,
         {
@@ -67,21 +85,29 @@ def residual_findings(given: Given, found: Residual) -> Findings:
         {g.name: energy(found.standard, g.volumes) for g in groups},
         whiteness(found.standard, found.mask),
         structure,
-        tuple(with_signals(spot, *pair, found.mask) for spot in spots(found, gradients)),
+        tuple(with_signals(s, *pair, found.mask) for s in spots(found, gradients, floors)),
         *_by_angle(given, found),
-        *_raw_noise(given, found),
+        _raw_noise(given, found),
         {g.name: _levels(pair, found.mask, g.volumes) for g in groups},
         found.suppressed / (found.suppressed + len(found.standard)),
     )
 
 
-def _raw_noise(given: Given, found: Residual) -> tuple[Whiteness | None, str]:
-    """The raw noise's correlation between neighbours, and why it is unknown."""
+def _raw_noise(given: Given, found: Residual) -> Whiteness:
+    """The raw noise's correlation between neighbours: the lower of two estimates by axis.
+
+    One takes the volumes' signal off voxel by voxel, the other a window's own components. Signal
+    that either leaves is alike in neighbours and makes it too high.
+    """
+    raw = given.raw
+    by_window = noise_correlation(raw.data, found.mask).neighbours
     try:
-        raw = given.raw
-        return raw_noise(raw.data, raw.gradients, found.mask, given.sigma), ""
-    except CannotMeasure as why:
-        return None, str(why)
+        by_voxel = raw_noise(raw.data, raw.gradients, found.mask, given.sigma)
+    except CannotMeasure:
+        return Whiteness(*by_window, None)
+    own = by_voxel.x, by_voxel.y, by_voxel.z
+    x, y, z = (w if v is None else min(v, w) for v, w in zip(own, by_window, strict=True))
+    return Whiteness(x, y, z, None)
 
 
 def _levels(
@@ -103,11 +129,9 @@ def residual_rows(found: Findings) -> Iterator[Row]:
     for group, local in found.energies.items():
         yield from rows_of(local, group, "residual.energy.")
     yield from rows_of(found.whiteness, ALL, "residual.lag1.")
-    if found.noise is None:
-        yield Absent("noise.lag1", ALL, found.noise_absent)
-    else:
+    if found.noise is not None:
         for row in rows_of(found.noise, ALL, "noise.lag1."):
-            if row.metric != "noise.lag1.volume":
+            if not row.metric.startswith("noise.lag1.volume"):
                 yield row
     for group, (raw, denoised) in found.levels.items():
         yield Metric("residual.raw", group, raw, "signal")

@@ -29,6 +29,7 @@ ANGLE = (0.08, 0.2)  # σ, mean of a cell of FA and angle, surely; good denoiser
 HIGH_FA_ANGLE = (0.12, 0.3)  # the same above FA 0.8, where the signal is most curved
 HIGH_FA = 0.8
 NEIGHBOURS = 0.1  # beyond the raw noise's own; WARN only
+SELECTION = 3.0  # standard errors of it
 SAID = 0.01  # share of the mask left out that is worth a note
 LITTLE = 0.3  # sd of r/σ below which little noise was removed; said, not held against it
 
@@ -71,7 +72,6 @@ class Findings:
     angle: tuple[AngleCells, ...] = ()
     angle_absent: str = ""
     noise: Whiteness | None = None
-    noise_absent: str = ""
     levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     suppressed: float = 0.0
 
@@ -93,6 +93,7 @@ def judge(found: Findings) -> Verdict:
         for g, m in found.raw_moments.items()
         if g not in unchanged and m.sd < LITTLE
     ]
+    notes += _averaged(found)
     if found.suppressed >= SAID:
         notes.append(
             f"{found.suppressed:.0%} of the mask is darker than noise can be, because the scanner "
@@ -229,12 +230,10 @@ def _spot(found: Findings) -> Iterator[Reason]:
 
 
 def _white(found: Findings) -> Iterator[Reason]:
-    w, noise = found.whiteness, found.noise or Whiteness(None, None, None, None)
-    axes = {"x": (w.x, noise.x), "y": (w.y, noise.y), "z": (w.z, noise.z)}
-    lags = {axis: (own or 0.0, of_noise or 0.0) for axis, (own, of_noise) in axes.items()}
-    axis = max(lags, key=lambda axis: _beyond(*lags[axis]))
+    w, lags = found.whiteness, _neighbours(found)
+    axis = max(lags, key=lambda axis: lags[axis][0] - max(lags[axis][1], 0.0))
     own, of_noise = lags[axis]
-    if _beyond(own, of_noise) >= NEIGHBOURS:
+    if own - max(of_noise, 0.0) >= NEIGHBOURS:
         known = (
             f"the raw noise's own is {of_noise:.2f}: the denoiser smoothed in space"
             if found.noise
@@ -242,15 +241,41 @@ def _white(found: Findings) -> Iterator[Reason]:
         )
         words = f"neighbouring residuals are correlated ({own:.2f} along {axis}); {known}"
         yield Reason("space", "WARN", words)
-    if w.volume is not None and abs(w.volume) >= NEIGHBOURS:
-        words = f"residuals of successive volumes are correlated ({w.volume:.2f})"
-        yield Reason("volumes", "WARN", words)
+    if w.volume is not None and w.volume_error is not None and w.volume_fit is not None:
+        beyond = _beyond(w.volume, w.volume_fit) - SELECTION * w.volume_error
+        if beyond >= NEIGHBOURS:
+            words = (
+                f"residuals of successive volumes are correlated ({w.volume:.2f}; the spread of "
+                f"all other pairs of volumes and a fit across them explain {w.volume_fit:.2f} ± "
+                f"{SELECTION * w.volume_error:.2f})"
+            )
+            yield Reason("volumes", "WARN", words)
 
 
-def _beyond(correlation: float, of_noise: float) -> float:
-    """How far a residual's correlation lies outside of what is between none and the noise's own.
+def _neighbours(found: Findings) -> dict[str, tuple[float, float]]:
+    """By axis the correlation of neighbouring residuals, and the raw noise's own.
 
     Noise that is correlated looks like signal to a denoiser, which leaves some of it: the
     residual is then whiter than the noise, and nothing was smoothed.
     """
-    return max(correlation - max(of_noise, 0.0), min(of_noise, 0.0) - correlation)
+    w, noise = found.whiteness, found.noise or Whiteness(None, None, None, None)
+    axes = {"x": (w.x, noise.x), "y": (w.y, noise.y), "z": (w.z, noise.z)}
+    return {axis: (own or 0.0, of_noise or 0.0) for axis, (own, of_noise) in axes.items()}
+
+
+def _averaged(found: Findings) -> Iterator[str]:
+    """Neighbours alike in the opposite sense: noise, and no signal, was averaged over them.
+
+    Signal that was smoothed away is alike in neighbouring residuals; noise that was averaged
+    leaves what each voxel lacks of the average, which is opposite.
+    """
+    lags = _neighbours(found)
+    axis = min(lags, key=lambda axis: lags[axis][0] - min(lags[axis][1], 0.0))
+    own, of_noise = lags[axis]
+    if min(of_noise, 0.0) - own >= NEIGHBOURS:
+        yield f"noise was averaged over neighbours ({own:.2f} between residuals along {axis})"
+
+
+def _beyond(correlation: float, expected: float) -> float:
+    """How far a correlation lies outside of what is between none and what is expected."""
+    return max(correlation - max(expected, 0.0), min(expected, 0.0) - correlation)

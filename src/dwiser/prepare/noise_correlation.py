@@ -6,6 +6,7 @@ in a window is taken off by the window's own principal components, and the autoc
 rest along each axis is that of the noise.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,12 +82,15 @@ def noise_correlation(
     data: Float[np.ndarray, "x y z v"],
     mask: Bool[np.ndarray, "x y z"],
     directions: NoiseDirections | None = None,
+    *,
+    windows: int = MOST_WINDOWS,
 ) -> NoiseCorrelation:
     """The noise's autocorrelation, from up to 400 windows of 7³ voxels spread over the mask.
 
     Parameters
     ----------
     data : magnitudes, or real parts, of V volumes. directions : theirs, if known already.
+    windows : how many at most.
 
     Notes
     -----
@@ -95,9 +99,9 @@ def noise_correlation(
     """
     directions = directions or noise_directions(data, mask)
     size = tuple(min(WINDOW, n) for n in mask.shape)
-    windows = sliding_window_view(data, size, axis=(0, 1, 2))
+    boxes = sliding_window_view(data, size, axis=(0, 1, 2))
     filled = sliding_window_view(mask, size)
-    starts = _spread_over(filled)
+    starts = window_corners(mask, size, windows)
     products, powers = np.zeros((3, LAGS)), np.zeros((3, LAGS))
     signal = LEFT_OVER if directions.rank >= LOCAL_SIGNAL else LOCAL_SIGNAL
     for start in starts:
@@ -105,7 +109,7 @@ def noise_correlation(
         inside = filled[at]
         half = int(directions.half[tuple(start + np.array(size) // 2)])
         basis = directions.basis[half][:, :DIRECTIONS]
-        x = np.moveaxis(windows[at], 0, -1).reshape(-1, data.shape[3]) @ basis
+        x = np.moveaxis(boxes[at], 0, -1).reshape(-1, data.shape[3]) @ basis
         x = np.where(inside.reshape(-1, 1), x, 0).astype(np.float64)
         variance, axes = np.linalg.eigh(x.T @ x)
         few = max(1, x.shape[1] - signal)
@@ -120,13 +124,18 @@ def noise_correlation(
     return NoiseCorrelation(lags.clip(-1, 1))
 
 
-def _spread_over(filled: Bool[np.ndarray, "x y z a b c"]) -> Int[np.ndarray, "w 3"]:
-    """Corners of windows in the mask, at most ``MOST_WINDOWS`` of them."""
-    share = filled.mean((3, 4, 5))
-    starts = np.argwhere(share == 1)
+def window_corners(
+    mask: Bool[np.ndarray, "x y z"], size: tuple[int, ...], most: int = MOST_WINDOWS
+) -> Int[np.ndarray, "w 3"]:
+    """Corners of at most so many windows of this size: wholly in the mask, or half if few are."""
+    inside = mask.astype(np.int32)
+    for axis, edge in enumerate(size):  # one axis after another: a sum over a box is separable
+        inside = sliding_window_view(inside, edge, axis=axis).sum(-1, dtype=np.int32)
+    voxels = math.prod(size)
+    starts = np.argwhere(inside == voxels)
     if len(starts) < FEWEST_WINDOWS:
-        starts = np.argwhere(share >= 0.5)
-    return starts[:: max(1, -(-len(starts) // MOST_WINDOWS))]
+        starts = np.argwhere(2 * inside >= voxels)
+    return starts[:: max(1, -(-len(starts) // most))]
 
 
 def _at_lags(

@@ -14,6 +14,9 @@ import numpy as np
 
 from dwiser import __version__
 from dwiser.errors import DwiserError, DwiserWarning, InputError
+from dwiser.evaluate.records import CannotMeasure
+from dwiser.evaluate.residual_findings import standardised_of
+from dwiser.evaluate.sections import Given
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.learn.course import Course
@@ -21,9 +24,9 @@ from dwiser.machine import Machine, find_machine, give_memory_back, limited
 from dwiser.methods.base import Denoised, Denoiser, Weights
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
 from dwiser.prepare.shells import shell_table, shells
-from dwiser.room import own_copy
+from dwiser.room import own_copy, own_room
 from dwiser.run.checkpoint import checkpoint_path
-from dwiser.run.given import check_phase, in_range, noise_model, with_maps
+from dwiser.run.given import check_earlier_steps, check_phase, in_range, noise_model, with_maps
 from dwiser.run.judging import Judgement, judgement
 from dwiser.run.memory import Peak, enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
@@ -69,6 +72,7 @@ def denoise(
     safe = enough_memory(machine.device, chosen)
     sane = in_range(scan)
     with limited(machine), recorded() as heard, peak_memory() as peak, safe, sane:
+        check_earlier_steps(scan)
         what: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
         if weights is not None:
             result = chosen.apply(weights, scan, **what)  # type: ignore[attr-defined]
@@ -122,13 +126,14 @@ def denoise_file(
     result.record["Warnings"][:0] = heard + plan.overrun(result.record)
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
     result.record.update(acquisition | source | given)
-    residual = None if request.save_residual is None else _difference(scan, result)
-    images = (result.sigma, residual, result.mask, result.uncertainty)
-    maps = dict(zip(request.extras, images, strict=True))
-    wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
     with recorded() as heard:
         give_memory_back()
         found = judgement(scan, result, seed=request.seed, room=plan.room)
+        residual = None if request.save_residual is None else _difference(scan, result)
+        standardised = None if request.save_standardised is None else _standardised(scan, result)
+    images = (result.sigma, result.mask, result.uncertainty, residual, standardised)
+    maps = dict(zip(request.extras, images, strict=True))
+    wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
     result.record["Verdict"] = found.record
     result.record["Warnings"] += heard
     seen(scan, result, found)
@@ -152,6 +157,25 @@ def _difference(scan: Scan, result: Denoised) -> np.ndarray:
     for v in range(scan.shape[3]):
         residual[..., v] -= result.data[..., v]
     return residual
+
+
+def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
+    """(input − expected)/sd, 0 where σ is unknown: mapped if the scan is."""
+    if result.sigma is not None and result.mask is not None:
+        known = Given(
+            result.data, scan, result.mask, result.sigma, coils=result.record.get("coils") or None
+        )
+        try:
+            return standardised_of(known)
+        except CannotMeasure as why:
+            reason = str(why)
+    else:
+        reason = "the method gave no σ map"
+    told = f"The standardised residual is 0 everywhere: {reason}."
+    warnings.warn(told, DwiserWarning, stacklevel=3)
+    image = own_room(scan.data)
+    image[...] = 0
+    return image
 
 
 def _reported(

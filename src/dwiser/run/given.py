@@ -11,6 +11,7 @@ from dwiser.errors import DwiserError, DwiserWarning, InputError
 from dwiser.io import about, read_on_grid
 from dwiser.methods.base import Denoiser
 from dwiser.methods.registry import METHODS
+from dwiser.prepare.earlier_steps import noise_traces
 from dwiser.prepare.given_sigma import whole_map
 from dwiser.prepare.phase import as_radians
 from dwiser.scan import Scan
@@ -63,6 +64,13 @@ def in_range(scan: Scan) -> Iterator[None]:
             f"The scan's values reach {highest:.0e}, and the method needs their squares in single "
             "precision: scale the scan down."
         ) from error
+
+
+def check_earlier_steps(scan: Scan) -> None:
+    """Warn of a scan that was resampled, zero-filled or denoised before."""
+    traces = noise_traces(scan)
+    for sentence in () if traces is None else traces.sentences:
+        warnings.warn(sentence, DwiserWarning, stacklevel=3)
 
 
 def check_noise_map(method: Denoiser) -> None:

@@ -49,6 +49,7 @@ def noise_file(request: Request) -> float:
     idle = {
         "--noise-map": request.noise_map,
         "--save-noise": request.save_noise, "--save-residual": request.save_residual,
+        "--save-standardised": request.save_standardised,
         "--save-uncertainty": request.save_uncertainty,
         "--save-weights": request.save_weights, "--warm-start": request.warm_start,
     }  # fmt: skip

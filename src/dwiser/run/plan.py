@@ -47,7 +47,8 @@ class Plan:
             check_noise_map(self.method)
         check_memory(self.method, scan, self.memory, usable_memory())
         check_room(scan)
-        check_disk(scan, self.request.out, self.request.save_residual)
+        asked = self.request
+        check_disk(scan, asked.out, asked.save_residual, asked.save_standardised)
         limit = {} if self.memory is None else {"MemoryLimitMiB": round(self.memory / MIB, 1)}
         if self.kept is None:
             return limit

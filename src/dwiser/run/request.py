@@ -26,6 +26,7 @@ class Request:
     settings: dict[str, str] = field(default_factory=dict)
     save_noise: Path | None = None
     save_residual: Path | None = None
+    save_standardised: Path | None = None
     save_mask: Path | None = None
     b0_threshold: float = B0_THRESHOLD
     device: str = "auto"
@@ -45,8 +46,9 @@ class Request:
 
     @property
     def extras(self) -> tuple[Path | None, ...]:
-        """Further images to write: σ, the residual, the mask, the uncertainty."""
-        return self.save_noise, self.save_residual, self.save_mask, self.save_uncertainty
+        """Further images to write: σ, mask, uncertainty, and both residuals."""
+        maps = self.save_noise, self.save_mask, self.save_uncertainty
+        return *maps, self.save_residual, self.save_standardised
 
     @property
     def named(self) -> tuple[Path, ...]:

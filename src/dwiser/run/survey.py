@@ -7,6 +7,7 @@ import numpy as np
 
 from dwiser.machine import find_machine, limited
 from dwiser.methods.base import Denoiser
+from dwiser.prepare.earlier_steps import noise_traces
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise_correlation import noise_correlation
 from dwiser.prepare.shells import shell_table, shells
@@ -19,7 +20,8 @@ from dwiser.scan import Scan
 class Survey:
     """Shape, voxel size in mm, shells, b0s, σ and SNR in the mask; noise, plan, time in words.
 
-    ``correlation`` is that of the magnitude's noise between adjacent voxels along x, y and z.
+    ``correlation`` is that of the magnitude's noise between adjacent voxels along x, y and z;
+    ``earlier_steps`` tell what was done to the scan before, if anything shows.
     """
 
     shape: tuple[int, int, int, int]
@@ -32,6 +34,7 @@ class Survey:
     sigma_high: float
     noise: str
     correlation: tuple[float, float, float]
+    earlier_steps: tuple[str, ...]
     snr: list[tuple[float, float]]
     plan: str
     time: str
@@ -62,6 +65,7 @@ def survey(
             if middle > 0
         ]
         plan, time = _plan(scan, method, machine)
+        traces = noise_traces(scan)
     return Survey(
         scan.shape,
         scan.voxel_size,
@@ -73,6 +77,7 @@ def survey(
         float(high),
         noise_model(scan),
         noise_correlation(scan.data, mask).neighbours,
+        () if traces is None else traces.sentences,
         snr,
         plan,
         time,

@@ -64,6 +64,7 @@ def test_a_scan_that_is_done_is_kept_and_not_a_byte_is_written(done: Job) -> Non
         ({"method": "identity"}, "Method was gaussian, is identity"),
         ({"b0_threshold": 60.0}, "B0Threshold was 50.0, is 60.0"),
         ({"save_residual": True}, "incomplete"),
+        ({"save_standardised": True}, "incomplete"),
         ({"report": True}, "incomplete"),
     ],
 )

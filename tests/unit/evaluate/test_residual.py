@@ -4,7 +4,15 @@ from scipy import stats
 from scipy.ndimage import gaussian_filter
 
 from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.residual import energy, moments, removed, residual, whiteness
+from dwiser.evaluate.residual import (
+    energy,
+    moments,
+    removed,
+    residual,
+    standardised_series,
+    whiteness,
+)
+from dwiser.simulate import phantom
 
 SHAPE = (20, 18, 16)
 EVERYWHERE = np.ones(SHAPE, bool)
@@ -124,3 +132,29 @@ def test_a_real_part_has_no_floor_and_loses_no_voxel():
     noise = np.random.default_rng(0).normal(size=(*SHAPE, 30)) * SIGMA[..., None]
     found = residual(noise, np.zeros_like(noise), EVERYWHERE, SIGMA)
     assert (found.suppressed, found.mask.sum()) == (0, EVERYWHERE.sum())
+
+
+def test_anatomy_of_a_removed_floor_shows_in_the_plain_residual_and_not_in_the_standardised() -> (
+    None
+):
+    s = phantom((34, 38, 14), shells=((3000.0, 40),), n_b0=3, snr=6.0, sigma_map="gfactor", seed=4)
+    dwis, sigma = np.flatnonzero(~s.scan.gradients.is_b0), s.sigma.astype(float)
+    raw, truth = s.scan.data, s.truth
+    image = standardised_series(raw, truth, s.mask, sigma, 1, dwis)
+    signal = truth[s.mask][:, dwis].mean(1) / sigma[s.mask]
+    plain = (raw - truth)[s.mask][:, dwis].mean(1) / sigma[s.mask]
+    standard = image[s.mask][:, dwis].mean(1)
+    assert np.corrcoef(plain, signal)[0, 1] < -0.5
+    chance = len(signal) ** -0.5
+    assert abs(np.corrcoef(standard, signal)[0, 1]) < 4 * chance
+    assert np.isclose(image[s.mask].std(), 1, atol=0.02)
+    assert not image[~s.mask].any()
+
+
+def test_the_standardised_image_holds_what_is_tested() -> None:
+    s = phantom((24, 28, 10), shells=((2000.0, 12),), n_b0=2, snr=8.0, seed=3)
+    images = s.scan.data, s.truth, s.mask, s.sigma.astype(float)
+    found = residual(*images)
+    image = standardised_series(*images)
+    assert image.dtype == np.float32
+    np.testing.assert_array_equal(image[found.mask], found.standard)

@@ -119,6 +119,14 @@ def test_noise_that_was_left_in_is_no_reason(head, head_scan, share: float) -> N
     assert "angle" not in reasons(weak, head_scan)
 
 
+def test_a_shift_of_all_tissue_has_no_shape(head, head_scan) -> None:
+    shifted = head.truth - 0.25 * head.sigma[..., None]
+    assert np.nanmin(cells(shifted, head_scan).mean[2:]) > 0.1
+    found = reasons(shifted, head_scan)
+    assert "shift" in found
+    assert "angle" not in found
+
+
 def test_noise_in_v1_shows_and_is_not_confirmed(head, head_scan) -> None:
     """White noise added to the truth turns v1 to where it is low: the raw is brighter there."""
     rng = np.random.default_rng(0)

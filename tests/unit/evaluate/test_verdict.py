@@ -13,7 +13,7 @@ from dwiser.evaluate.sections import Given
 from dwiser.evaluate.suite import evaluate
 from dwiser.evaluate.verdict import Verdict, judge
 from dwiser.scan import Scan
-from dwiser.simulate import Simulation, phantom
+from dwiser.simulate import Simulation, phantom, scheme
 
 
 def verdict(denoised: np.ndarray, scan: Scan) -> Verdict:
@@ -145,6 +145,18 @@ def test_noise_that_was_correlated_is_not_held_against_the_denoiser() -> None:
     assert "space" not in {r.code for r in judge(found).reasons}
 
 
+def test_signal_that_a_fit_leaves_is_not_taken_for_the_raw_noise() -> None:
+    """Two shells and one b0: harmonics miss the b = 3000 signal, which is alike in neighbours."""
+    s = phantom(
+        (36, 40, 14), shells=((1000.0, 22), (3000.0, 22)), n_b0=1, snr=35, zero_fill=1.4, seed=7
+    )
+    given = Given(s.truth, s.scan, s.mask, s.sigma.astype(float))
+    found = residual_findings(given, residual_of(given))
+    for own, of_noise in ((found.whiteness.x, found.noise.x), (found.whiteness.z, found.noise.z)):
+        assert np.isclose(own, of_noise, atol=0.05)
+    assert found.whiteness.x > 0.2
+
+
 def test_a_background_that_the_scanner_suppressed_is_left_out(head, head_scan) -> None:
     """Between zero and the floor no expectation holds; it was told as a denoiser's shift."""
     around = np.ones_like(head.mask)
@@ -182,3 +194,46 @@ def test_a_removed_floor_of_several_channels_is_read_as_such() -> None:
     assert found.verdict is not None
     assert found.verdict.level == "PASS", found.verdict.reasons
     assert abs(found.value("residual.shift", "b2000")) < 0.05
+
+
+def test_noise_that_was_averaged_over_neighbours_is_a_note_and_no_reason() -> None:
+    """Without a signal to lose, a blur removes noise only; with one it fails (above)."""
+    flat = np.full((24, 24, 16, 30), 1000.0)
+    raw = flat + np.random.default_rng(3).normal(scale=20.0, size=flat.shape)
+    gradients = scheme([(1000.0, 26)], n_b0=4, seed=1)
+    mask, sigma = np.ones(flat.shape[:3], bool), np.full(flat.shape[:3], 20.0)
+    scan = Scan(raw.astype(np.float32), np.eye(4), gradients, mask=mask, sigma=sigma)
+    found = verdict(gaussian_filter(raw, (0.7, 0.7, 0.7, 0)), scan)
+    assert "space" not in {r.code for r in found.reasons}
+    assert any("noise was averaged over neighbours" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("wrong", [0.92, 1.08])
+def test_a_sigma_wrong_by_a_twelfth_makes_no_spot_and_no_anatomy_of_a_floor(wrong: float) -> None:
+    """With four channels the floor is 2.7 σ high, and the truth was told to be darker than it."""
+    s = phantom(
+        (34, 38, 14), shells=((2000.0, 20),), n_b0=2, snr=12, noise="nc-chi", coils=4, seed=6
+    )
+    around = np.ones_like(s.mask)
+    sigma = wrong * s.sigma.astype(float)
+    scan = Scan(s.scan.data, s.scan.affine, s.scan.gradients, mask=around, sigma=sigma)
+    given = Given(s.truth, scan, around, sigma, coils=4.0)
+    found = judge(residual_findings(given, residual_of(given)))
+    assert {"local", "anatomy"}.isdisjoint(r.code for r in found.reasons), found.reasons
+
+
+def test_successive_volumes_that_are_alike_are_told_and_a_fit_across_few_is_not() -> None:
+    rng, gradients = np.random.default_rng(5), scheme([(1000.0, 6)], n_b0=2, seed=1)
+    flat = np.full((20, 20, 12, 8), 1000.0)
+    noise = rng.normal(scale=20.0, size=flat.shape)
+    mask, sigma = np.ones(flat.shape[:3], bool), np.full(flat.shape[:3], 20.0)
+
+    def of(noise: np.ndarray, clean: np.ndarray) -> set[str]:
+        data = (flat + noise).astype(np.float32)
+        scan = Scan(data, np.eye(4), gradients, mask=mask, sigma=sigma)
+        return {r.code for r in verdict(clean, scan).reasons}
+
+    assert "volumes" not in of(noise, flat + noise.mean(3, keepdims=True))  # −1/7 between all
+    drift = noise.copy()
+    drift[..., 1:] = (noise[..., 1:] + noise[..., :-1]) / 2**0.5
+    assert "volumes" in of(drift, flat)

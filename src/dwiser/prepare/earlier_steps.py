@@ -1,0 +1,139 @@
+"""What was done to a scan before: resampling, zero filling, another denoiser; from the data alone.
+
+A raw scan's noise is white or, where the scanner interpolated, alike in neighbours of one slice. It
+fills k-space, and it holds up the smallest components of every neighbourhood. Limits were set
+between phantoms and raw scans of five scanners on one side, and the same ones shifted, smoothed,
+zero-filled and denoised on the other.
+"""
+
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.lib.stride_tricks import sliding_window_view
+
+from dwiser.errors import DwiserWarning
+from dwiser.prepare.mask import object_mask
+from dwiser.prepare.noise_correlation import noise_correlation, window_corners
+from dwiser.prepare.noise_directions import NoiseDirections, noise_directions
+from dwiser.scan import Scan
+
+SLICES = 12  # of the middle, that are looked at
+FEWEST_VOLUMES = 8  # fewer show too little of their noise
+MANY_VOLUMES = 20  # from which a window's own signal leaves most of its components to noise
+WINDOW = 7  # voxels on an edge
+WINDOWS = 100
+ALIKE = (0.25, 0.15)  # along every axis; few volumes, many: raw scans 0.14 and 0.08 at most
+WEAK = (0.08, 0.27)  # 10 % over 50 % component; raw scans 0.17 and 0.39 at least
+EMPTY = 0.2  # power at both edges of k-space over its middle; raw scans 0.28 along one at least
+BINS = 6  # of |k| along an axis
+MIDDLE = slice(1, 4)  # bins of the middle: the first holds what is left of the signal
+DIRECTIONS = 4  # noise images a slice
+
+
+@dataclass(frozen=True)
+class NoiseTraces:
+    """What earlier steps leave in a scan's noise.
+
+    neighbours : correlation between adjacent voxels along x, y and z. edges : power of the noise
+    beyond 5/6 of the highest in-plane |k| along x and y, over that in the middle. components :
+    variance of the principal component a tenth up from the smallest, over the middle one's;
+    the median over windows of 7³ voxels. volumes : how many there are.
+    """
+
+    neighbours: tuple[float, float, float]
+    edges: tuple[float, float]
+    components: float
+    volumes: int
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """One for each step that shows."""
+        many = int(self.volumes >= MANY_VOLUMES)
+        said = []
+        if self.components < WEAK[many]:
+            said.append(
+                "The scan looks denoised already: its weakest components hold "
+                f"{self.components:.2f} of the middle one's variance, noise leaves more than "
+                f"{WEAK[many]:g}; start from the raw scan."
+            )
+        elif min(self.neighbours) > ALIKE[many]:
+            said.append(
+                "The scan looks resampled or smoothed: its noise is alike in neighbours along x, "
+                f"y and z (correlation {min(self.neighbours):.2f} at least); denoise before any "
+                "such step."
+            )
+        elif max(self.edges) < EMPTY:
+            said.append(
+                "The scan looks zero-filled: its noise has little power at the edges of k-space "
+                f"({self.edges[0]:.2f} along x and {self.edges[1]:.2f} along y, of its middle); "
+                "denoise before any interpolation, or reconstruct without it."
+            )
+        return tuple(said)
+
+
+def noise_traces(scan: Scan) -> NoiseTraces | None:
+    """Measured in the middle slices; None for fewer than 8 volumes, and where no window fits."""
+    first = max(0, (scan.shape[2] - SLICES) // 2)
+    cut = (slice(None), slice(None), slice(first, first + SLICES))
+    data = scan.data[cut]
+    if data.shape[3] < FEWEST_VOLUMES or min(data.shape[:3]) < WINDOW:
+        return None
+    mask = scan.mask[cut] if scan.mask is not None else _object(scan, cut)
+    corners = window_corners(mask, (WINDOW,) * 3, WINDOWS)
+    if not len(corners):
+        return None
+    directions = noise_directions(data, mask)
+    neighbours = noise_correlation(data, mask, directions, windows=WINDOWS).neighbours
+    components = _weak_components(data, corners)
+    edges = _edges(data, mask, directions)
+    if components is None or edges is None:
+        return None
+    return NoiseTraces(neighbours, edges, components, data.shape[3])
+
+
+def _object(scan: Scan, cut: tuple[slice, ...]) -> Bool[np.ndarray, "x y z"]:
+    data = scan.data[cut]
+    if not data.any():
+        return np.zeros(data.shape[:3], bool)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DwiserWarning)  # given when the whole was read
+        return object_mask(replace(scan, data=data, sigma=None, phase=None))
+
+
+def _weak_components(data: Float[np.ndarray, "x y z v"], corners: np.ndarray) -> float | None:
+    """Median over windows of the 10 % over the 50 % eigenvalue of the volumes' covariance."""
+    windows, ratios = sliding_window_view(data, (WINDOW,) * 3, axis=(0, 1, 2)), []
+    for corner in corners:
+        x = windows[tuple(corner)].reshape(data.shape[3], -1).astype(float)
+        x -= x.mean(1, keepdims=True)
+        power = np.linalg.eigvalsh(x @ x.T).clip(0)
+        if power[len(power) // 2] > 0:
+            ratios.append(power[len(power) // 10] / power[len(power) // 2])
+    return float(np.median(ratios)) if ratios else None
+
+
+def _edges(
+    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"], known: NoiseDirections
+) -> tuple[float, float] | None:
+    """The noise's power at the edges of in-plane k-space along x and y, over its middle's."""
+    power = np.zeros(mask.shape[:2])
+    for z in range(mask.shape[2]):
+        noise = np.zeros((*mask.shape[:2], min(DIRECTIONS, known.count)))
+        for side in (0, 1):
+            here = mask[:, :, z] & (known.half[:, :, z] == side)
+            noise[here] = data[:, :, z][here] @ known.basis[side][:, :DIRECTIONS]
+        power += np.square(np.abs(np.fft.fft2(noise, axes=(0, 1)))).sum(-1)
+    flat = (_bins(power.shape[0])[:, None] * BINS + _bins(power.shape[1])).ravel()
+    counts = np.bincount(flat, minlength=BINS**2).clip(1)
+    mean = (np.bincount(flat, power.ravel(), BINS**2) / counts).reshape(BINS, BINS)
+    middle = float(np.median(mean[MIDDLE, MIDDLE]))
+    if middle <= 0:
+        return None
+    return float(mean[-1, 1:3].mean() / middle), float(mean[1:3, -1].mean() / middle)
+
+
+def _bins(length: int) -> Int[np.ndarray, "n"]:
+    """By |k|, 0 to the highest, in FFT order."""
+    return np.minimum((2 * np.abs(np.fft.fftfreq(length)) * BINS).astype(int), BINS - 1)

@@ -1,0 +1,78 @@
+"""Steps before leave their traces in the noise; a raw scan has none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter, shift
+
+from dwiser.methods.registry import build
+from dwiser.prepare.earlier_steps import noise_traces
+from dwiser.run import denoise, survey
+from dwiser.scan import Scan
+from dwiser.simulate import phantom
+
+SHAPE = (36, 40, 14)
+
+
+def scan(directions: int = 30, **settings: object) -> Scan:
+    s = phantom(SHAPE, shells=((1000.0, directions),), n_b0=2, snr=20, seed=9, **settings)
+    return replace(s.scan, mask=s.mask)
+
+
+def words(scan: Scan) -> str:
+    traces = noise_traces(scan)
+    assert traces is not None
+    assert len(traces.sentences) <= 1
+    return "".join(traces.sentences)
+
+
+@pytest.fixture(scope="module")
+def raw() -> Scan:
+    return scan()
+
+
+@pytest.mark.parametrize(("directions", "texture"), [(6, 0.5), (12, 0.0), (40, 0.5)])
+def test_a_raw_scan_shows_nothing(directions: int, texture: float) -> None:
+    assert words(scan(directions, texture=texture, sigma_map="gfactor")) == ""
+
+
+def test_partial_fourier_and_channels_are_raw_too() -> None:
+    assert words(scan(partial_fourier=0.75, noise="nc-chi", coils=4)) == ""
+
+
+def test_zero_filling_leaves_the_edges_of_k_space_empty() -> None:
+    assert "zero-filled" in words(scan(zero_fill=1.4))
+
+
+@pytest.mark.parametrize("step", ["linear", "cubic", "smoothed"])
+def test_resampling_and_smoothing_make_neighbours_alike_along_every_axis(
+    raw: Scan, step: str
+) -> None:
+    rng, data = np.random.default_rng(1), raw.data.copy()
+    for v in range(data.shape[3]):
+        if step == "smoothed":
+            data[..., v] = gaussian_filter(raw.data[..., v], 0.6)
+        else:
+            by, order = rng.uniform(0.25, 0.5, 3), 1 if step == "linear" else 3
+            data[..., v] = shift(raw.data[..., v], by, order=order, mode="nearest").clip(0)
+    assert "resampled or smoothed" in words(replace(raw, data=data))
+
+
+def test_what_was_denoised_is_told_before_the_work_and_by_info(raw: Scan) -> None:
+    """Its weakest components hold no noise."""
+    done = denoise(raw, build("patch2self"), threads=1, device="cpu", seed=1)
+    assert not [w for w in done.record["Warnings"] if "looks" in w]
+    again = replace(raw, data=done.data)
+    with pytest.warns(match="looks denoised already"):
+        record = denoise(again, build("gaussian"), threads=1, device="cpu").record
+    assert any("looks denoised already" in w for w in record["Warnings"])
+    looked = survey(again, build("gaussian"), device="cpu", threads=1)
+    assert "denoised already" in looked.earlier_steps[0]
+    assert survey(raw, build("gaussian"), device="cpu", threads=1).earlier_steps == ()
+
+
+def test_too_few_volumes_or_slices_tell_nothing(raw: Scan) -> None:
+    assert noise_traces(scan(5)) is None
+    thin = replace(raw, data=raw.data[:, :, :5].copy(), mask=raw.mask[:, :, :5])
+    assert noise_traces(thin) is None
