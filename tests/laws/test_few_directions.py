@@ -19,6 +19,7 @@ from dwiser.methods.splitq.few_directions import (
     weights_by_risk,
 )
 from dwiser.methods.splitq.restoring import ResponseModel, restore_held_out
+from dwiser.prepare.doubt import signs
 from dwiser.prepare.grid import Grid
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
@@ -61,7 +62,8 @@ def noisy(truth: np.ndarray, seed: int = 2) -> np.ndarray:
 
 def by_risk(channels: np.ndarray, estimates=three) -> tuple[np.ndarray, ...]:
     inner = np.arange(len(channels))
-    return weights_by_risk(estimates, channels, inner, turning(), NOISE, 0, "cpu")
+    probe = np.stack([signs(stream(0, "risk", v), len(channels)) for v in range(VOLUMES)], 1)
+    return weights_by_risk(estimates, channels, probe, inner, turning(), NOISE, "cpu")
 
 
 def by_truth(truth: np.ndarray, channels: np.ndarray) -> np.ndarray:
