@@ -118,14 +118,15 @@ def _edges(
     data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"], known: NoiseDirections
 ) -> tuple[float, float] | None:
     """The noise's power at the edges of in-plane k-space along x and y, over its middle's."""
-    power = np.zeros(mask.shape[:2])
+    plane = mask.shape[0], mask.shape[1]
+    power = np.zeros(plane)
     for z in range(mask.shape[2]):
-        noise = np.zeros((*mask.shape[:2], min(DIRECTIONS, known.count)))
+        noise = np.zeros((*plane, min(DIRECTIONS, known.count)))
         for side in (0, 1):
             here = mask[:, :, z] & (known.half[:, :, z] == side)
             noise[here] = data[:, :, z][here] @ known.basis[side][:, :DIRECTIONS]
         power += np.square(np.abs(np.fft.fft2(noise, axes=(0, 1)))).sum(-1)
-    flat = (_bins(power.shape[0])[:, None] * BINS + _bins(power.shape[1])).ravel()
+    flat = (_bins(mask.shape[0])[:, None] * BINS + _bins(mask.shape[1])).ravel()
     counts = np.bincount(flat, minlength=BINS**2).clip(1)
     mean = (np.bincount(flat, power.ravel(), BINS**2) / counts).reshape(BINS, BINS)
     middle = float(np.median(mean[MIDDLE, MIDDLE]))
