@@ -27,7 +27,7 @@ CHUNK = 8192  # voxels at once
 DIM = 1e-3  # of the mean signal; logarithms need a positive number
 DARK = 0.5  # of σ: below, a real part (no magnitude) is noise, and its logarithm a wild one
 FITTED = 24_000  # voxels that the second response is fitted to: 300 numbers from a million values
-NO_FIBRE, FIBRE = 0.05, 0.5  # FA from and above which the second response is restored
+NO_FIBRE, FIBRE = 0.05, 0.35  # FA from and above which the second response is restored
 
 
 class ResponseModel:
@@ -145,7 +145,7 @@ def restore_residual(
     response: Float[np.ndarray, "s c k"],
     shape: TensorShape,
 ) -> None:
-    """Add the second response to ``values``, in full above FA 0.5 and not at all below 0.05."""
+    """Add the second response to ``values``, in full above FA 0.35 and not at all below 0.05."""
     gate = ((shape.fa - NO_FIBRE) / (FIBRE - NO_FIBRE)).clip(0, 1)
     for part in chunks(len(values)):
         _restore(values[part], model, part, response, shape[part], gate[part])
