@@ -118,26 +118,15 @@ def _edges(
     data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"], known: NoiseDirections
 ) -> tuple[float, float] | None:
     """The noise's power at the edges of in-plane k-space along x and y, over its middle's."""
-<<<<<<< HEAD
-    rows, columns, slices = mask.shape
-    power = np.zeros((rows, columns))
-    for z in range(slices):
-        noise = np.zeros((rows, columns, min(DIRECTIONS, known.count)))
-=======
     plane = mask.shape[0], mask.shape[1]
     power = np.zeros(plane)
     for z in range(mask.shape[2]):
         noise = np.zeros((*plane, min(DIRECTIONS, known.count)))
->>>>>>> wt-verdict
         for side in (0, 1):
             here = mask[:, :, z] & (known.half[:, :, z] == side)
             noise[here] = data[:, :, z][here] @ known.basis[side][:, :DIRECTIONS]
         power += np.square(np.abs(np.fft.fft2(noise, axes=(0, 1)))).sum(-1)
-<<<<<<< HEAD
-    flat = (_bins(rows)[:, None] * BINS + _bins(columns)).ravel()
-=======
     flat = (_bins(mask.shape[0])[:, None] * BINS + _bins(mask.shape[1])).ravel()
->>>>>>> wt-verdict
     counts = np.bincount(flat, minlength=BINS**2).clip(1)
     mean = (np.bincount(flat, power.ravel(), BINS**2) / counts).reshape(BINS, BINS)
     middle = float(np.median(mean[MIDDLE, MIDDLE]))

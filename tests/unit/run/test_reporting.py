@@ -27,13 +27,8 @@ EVERYTHING = Request(
     save_residual=Path("r.nii"), save_standardised=Path("z.nii"), save_mask=Path("k.nii"),
     b0_threshold=20.0, device="cpu", threads=2, seed=5, force=True, report=Path("out.html"),
     noise_map=Path("s.nii"), phase=Path("p.nii"), save_uncertainty=Path("u.nii"),
-<<<<<<< HEAD
-    save_weights=Path("w.safetensors"), warm_start=Path("v.safetensors"),
-    resume=True, checkpoint_every=5.0, memory="2GiB",
-=======
     save_weights=Path("w.safetensors"), warm_start=Path("v.safetensors"), resume=True,
     checkpoint_every=5.0, memory="2GiB",
->>>>>>> wt-verdict
 )  # fmt: skip
 APPLIED = Request(
     Path("a.nii.gz"), Path("b.nii.gz"), weights=Path("w.safetensors"), memory="2GiB", seed=3
