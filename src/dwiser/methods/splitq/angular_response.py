@@ -5,7 +5,7 @@ part of the second, is shrunk away in white matter. But all voxels with such a t
 the same. So the missing signal is regressed on the tensor of the estimate: with D the tensor's
 traceless part, of unit norm, every function of D and a direction g that does not depend on the
 frame is a function of gᵀDg, gᵀD²g and D's invariants (Boehler 1977, Wang 1970: representation of
-isotropic functions). Polynomials of these two up to third degree (sixth order in g), with
+isotropic functions). Polynomials of these two up to fourth degree (eighth order in g), with
 coefficients that depend on FA and mode, are fitted in closed form.
 """
 
@@ -24,8 +24,8 @@ UNKNOWNS = 7  # six of the tensor and the b0
 WORST_CONDITION = 100.0  # of the design, b over its largest: 5 to 40 where directions are spread
 FA_KNOTS = np.arange(0, 0.95, 0.1)
 MODE_KNOTS = np.array([-1.0, 0.0, 1.0])
-DEGREE = 3
-SHAPES = 10  # (gᵀDg)^i (gᵀD²g)^j with i + j ≤ 3
+DEGREE = 4
+SHAPES = 15  # (gᵀDg)^i (gᵀD²g)^j with i + j ≤ 4; three leave a third of the pattern at b = 3000
 PRIOR = 0.2  # sd of a coefficient, of the mean signal: classes that few voxels tell stay near 0
 TINY = 1e-12
 DIMMEST = float(np.finfo(np.float32).tiny)  # in the data's units, which may be any
@@ -160,7 +160,7 @@ class AngularResponse:
     """What a shell's estimate lacks, by FA, mode and direction: gathered, solved, predicted.
 
     The deficit at direction g is level · Σ_c h_c(FA, mode) Σ_k β_ck s_k(gᵀDg, gᵀD²g) in units of
-    the noise's sd, with h_c tent functions of FA and mode and s_k the monomials up to the third
+    the noise's sd, with h_c tent functions of FA and mode and s_k the monomials up to the fourth
     degree; ``level`` is the mean signal of the voxel's shell. β has a normal prior of sd 0.2.
 
     Notes

@@ -26,7 +26,7 @@ from dwiser.scan import Gradients
 CHUNK = 8192  # voxels at once
 DIM = 1e-3  # of the mean signal; logarithms need a positive number
 DARK = 0.5  # of σ: below, a real part (no magnitude) is noise, and its logarithm a wild one
-FITTED = 24_000  # voxels that the second response is fitted to: 300 numbers from a million values
+FITTED = 24_000  # voxels that the second response is fitted to: 450 numbers from a million values
 NO_FIBRE, FIBRE = 0.05, 0.35  # FA from and above which the second response is restored
 
 
