@@ -93,6 +93,7 @@ def test_the_deficit_is_a_polynomial_of_two_quadratic_forms() -> None:
     p = np.einsum("mi,nij,mj->nm", g, full, g)
     q = np.einsum("mi,nij,njk,mk->nm", g, full, full, g)
     powers = [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2), (3, 0), (2, 1), (1, 2), (0, 3)]
+    powers += [(4, 0), (3, 1), (2, 2), (1, 3), (0, 4)]
     forms = [p**i * q**j for i, j in powers]
     by_fa, by_mode = (
         np.stack([np.interp(x, knots, row) for row in np.eye(len(knots))], 1)

@@ -99,7 +99,7 @@ def _summed(
 
 
 def _patches(
-    x: Float[Tensor, "c o k"], inside: Tensor, noise: float, share: float
+    x: Float[Tensor, "c o k"], inside: Tensor, noise: float, share: float = 1.0
 ) -> tuple[Float[Tensor, "c o k"], Float[Tensor, "c o"]]:
     """Each patch denoised, and how far each of its voxels is to be trusted (0 outside)."""
     held = inside.to(x.dtype)
