@@ -161,10 +161,11 @@ class Splitq:
         grid = Grid.of(part, machine.device)
         local = LocalEstimates(grid, ground.noise, machine.threads, ground.correlation)
         model = ResponseModel(ground, gradients)
-        response = HeldOutResponse(model, np.flatnonzero(trusted[ground.mask]))
+        rows = np.flatnonzero(trusted[ground.mask])
+        response = HeldOutResponse(model, rows)
         lone = torch.from_numpy(ground.y[here][:, ground.lone]).to(machine.device)
         lone = neighbour_mean(lone, grid, cross())[inner]
-        raw = ground.y[np.flatnonzero(trusted[ground.mask])]
+        raw = ground.y[rows]
         stacking = Stacking(len(NAMES), rank)
         splits = folds(ground.groups, volumes, self.folds, stream(seed, "splits"))
         for done, seen in enumerate(splits, 1):
