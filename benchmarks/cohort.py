@@ -28,14 +28,13 @@ from record import save
 from dwiser.cohort import pages, worker
 from dwiser.cohort.clusters import Wanted, opened
 from dwiser.cohort.engine import carry_out
-from dwiser.cohort.here import ThisProcess
-from dwiser.cohort.job import Asked, Job
+from dwiser.cohort.job import CohortOptions, Job
 from dwiser.cohort.outcome import Outcome
 from dwiser.cohort.plan import plan
+from dwiser.cohort.serial_executor import ThisProcess
 from dwiser.io import find_inputs, save_volume, write_bvals, write_bvecs
 from dwiser.io.names import ending
 from dwiser.io.nifti import read_shape
-from dwiser.run import corridor
 from dwiser.simulate import phantom
 
 SHAPE, DIRECTIONS, B0S, SEED = (40, 44, 16), 32, 4, 101
@@ -61,7 +60,7 @@ def dataset(root: Path, shape: tuple[int, int, int], directions: int, b0s: int, 
     return root
 
 
-def jobs_of(root: Path, out: Path, asked: Asked) -> list[Job]:
+def jobs_of(root: Path, out: Path, asked: CohortOptions) -> list[Job]:
     found = [step.job for step in plan(root, out, asked).to_do]
     pages.begin(root, out)
     return found
@@ -78,7 +77,7 @@ def throughput(folder: Path) -> dict[str, Any]:
     root = dataset(folder / "raw", SHAPE, DIRECTIONS, B0S, SCANS)
     rows = []
     for workers in (1, 2, 4):
-        asked = Asked(threads=1, device="cpu")
+        asked = CohortOptions(threads=1, device="cpu")
         warm = jobs_of(root, folder / f"warm{workers}", asked)[:workers]
         jobs = jobs_of(root, folder / f"out{workers}", asked)
         wanted = Wanted(workers=workers, threads=1, device="cpu", scans=len(jobs))
@@ -112,7 +111,7 @@ def overhead(folder: Path, dwi: Path | None = None) -> dict[str, Any]:
         dataset(root, SHAPE, DIRECTIONS, B0S, SOME)
     else:
         linked(root, dwi, 2)
-    asked = Asked("gaussian", threads=1, device="cpu")
+    asked = CohortOptions("gaussian", threads=1, device="cpu")
     took = {name: Clocks() for name in PARTS}
     for name, (where, function) in PARTS.items():
         setattr(where, function, took[name].around(getattr(where, function)))
@@ -256,7 +255,7 @@ def simulated(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
         for kind in ("nii.gz", "bval", "bvec"):
             (place / f"sub-{number:05d}_dwi.{kind}").touch()
     begun = time.perf_counter()
-    jobs = jobs_of(root, out, Asked(threads=1, device="cpu"))
+    jobs = jobs_of(root, out, CohortOptions(threads=1, device="cpu"))
     planning = time.perf_counter() - begun
     with scheduler() as (address, pid), opened(Wanted(address)) as hands:
         hands.work = nothing

@@ -31,11 +31,11 @@ from record import recorded, save
 
 from dwiser.io import load, save_volume, write_bvals, write_bvecs
 from dwiser.machine import GIB, one_heap
+from dwiser.memmap import mapped_room
 from dwiser.methods.registry import METHODS
-from dwiser.room import mapped_room
 from dwiser.run import denoise
 from dwiser.run import save as write_result
-from dwiser.run.memory import MIB, high_water_mib, tree_memory
+from dwiser.run.memory_limit import MIB, high_water_mib, tree_memory
 from dwiser.scan import Scan
 from dwiser.seeds import stream
 from dwiser.simulate import phantom

@@ -37,11 +37,11 @@ from rich.table import Table
 from dwiser.errors import DwiserWarning
 from dwiser.evaluate.suite import Evaluation, evaluate
 from dwiser.io import load, read_on_grid
-from dwiser.methods.programs import find_program
+from dwiser.methods.peers.programs import find_program
 from dwiser.methods.registry import METHODS as REGISTRY
 from dwiser.prepare.moments import expected_magnitude
-from dwiser.run.simulation import save_simulation
 from dwiser.simulate import Simulation, phantom
+from dwiser.simulate.files import save_simulation
 
 METHODS = (
     "noisy,gaussian,subspace,patch2self,dwidenoise,dwidenoise2,patch_denoise,mppca,localpca,splitq"

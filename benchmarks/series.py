@@ -20,8 +20,8 @@ from scipy import ndimage
 from dwiser.errors import DwiserWarning
 from dwiser.evaluate.tensor import fit_tensor
 from dwiser.methods.registry import build
+from dwiser.prepare.scan_compatibility import decide, joined, look_at
 from dwiser.run import denoise
-from dwiser.run.together import decide, joined, look_at
 from dwiser.scan import Gradients, Scan
 from dwiser.simulate import NoiseModel, Simulation, phantom
 from dwiser.simulate.acquire import acquire

@@ -31,9 +31,9 @@ from dwiser.evaluate.edges import edge_blur
 from dwiser.evaluate.heldout import held_out_score, leave_out, predict_dti, predict_sh
 from dwiser.evaluate.tensor import pick
 from dwiser.machine import find_machine, limited
-from dwiser.methods.difusion import Difusion
+from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.registry import build
-from dwiser.methods.splitnet import Splitnet
+from dwiser.methods.splitnet.method import Splitnet
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.scan import Scan

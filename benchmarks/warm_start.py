@@ -14,7 +14,7 @@ import numpy as np
 from record import save
 
 from dwiser.errors import DwiserWarning
-from dwiser.learn.course import Course
+from dwiser.learn.checkpointing import Course
 from dwiser.machine import Machine
 from dwiser.methods.registry import build
 from dwiser.simulate import Simulation, phantom

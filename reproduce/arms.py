@@ -5,10 +5,10 @@ from time import process_time
 
 import numpy as np
 
+from dwiser.compare.variants import parse_variants
 from dwiser.methods.learned import Learned
 from dwiser.methods.registry import build
 from dwiser.run import denoise
-from dwiser.run.variants import parse_variants
 from dwiser.scan import Scan
 from reproduce.protocol import Run
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from dwiser.chain.walk import Steps
-from dwiser.learn.walks import Walker
+from dwiser.learn.sampling import Walker
 from dwiser.machine import Machine
-from dwiser.methods.difusion import Difusion
+from dwiser.methods.difusion.method import Difusion
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.stack import Stack, build_stack

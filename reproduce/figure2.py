@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from dwiser.evaluate.snr import repeatability
 from dwiser.methods.base import Weights
-from dwiser.methods.difusion import Difusion
+from dwiser.methods.difusion.method import Difusion
 from reproduce.claims import Claim, Told, table, verdict
 from reproduce.drift import watched
 from reproduce.poster import poster

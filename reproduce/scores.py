@@ -10,7 +10,7 @@ from dwiser.evaluate.kfold import WHITE_FA, kfold_prediction, r_squared
 from dwiser.evaluate.tensor import TensorMaps, angular_error, fit_tensor
 from dwiser.machine import Machine, limited
 from dwiser.methods.base import Denoised, Weights
-from dwiser.methods.difusion import Difusion
+from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan

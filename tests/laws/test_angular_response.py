@@ -5,7 +5,6 @@ import pytest
 from dipy.reconst.dti import fractional_anisotropy, mode
 
 from dwiser.methods.registry import build
-from dwiser.methods.split_ground import Ground
 from dwiser.methods.splitq.angular_response import (
     FA_KNOTS,
     MODE_KNOTS,
@@ -25,6 +24,7 @@ from dwiser.methods.splitq.restoring import (
     restore_held_out,
     restore_residual,
 )
+from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
 
@@ -204,7 +204,7 @@ def test_no_prediction_is_above_twice_the_largest_value() -> None:
 
 @pytest.fixture(scope="module")
 def shrunk() -> tuple[ResponseModel, np.ndarray, np.ndarray]:
-    """A ground of fibres in noise, its truth, and an estimate that shrank the fourth Legendre
+    """A whitened of fibres in noise, its truth, and an estimate that shrank the fourth Legendre
     polynomial of each fibre by an eighth of its level, with errors of its own beside; units of y.
     """
     count, volumes = 24 * 24 * 12, 45
@@ -225,11 +225,11 @@ def shrunk() -> tuple[ResponseModel, np.ndarray, np.ndarray]:
     estimate[:, 1:] -= lost.astype(np.float32)
     y = truth + rng.standard_normal(truth.shape).astype(np.float32)
     mask = np.ones((24, 24, 12), bool)
-    ground = Ground(
+    whitened = WhitenedScan(
         mask, np.full(mask.shape, sigma, np.float32), 1.0, y, mean, np.ones(volumes), None, (),
         dict.fromkeys(range(volumes), "few"), {},
     )  # fmt: skip
-    return ResponseModel(ground, table), truth, estimate
+    return ResponseModel(whitened, table), truth, estimate
 
 
 def remaining(values: np.ndarray, truth: np.ndarray, model: ResponseModel) -> float:
@@ -245,7 +245,7 @@ def test_a_shape_that_was_shrunk_is_restored_from_held_out_volumes(shrunk) -> No
     rows = np.arange(0, len(truth), 2)
     response = HeldOutResponse(model, rows)
     for held in (np.arange(1, 45, 2), np.arange(2, 45, 2)):
-        response.add(estimate[rows], model.ground.y[rows], held)
+        response.add(estimate[rows], model.whitened.y[rows], held)
     values = estimate.copy()
     before = remaining(values, truth, model)
     restore_held_out(values, model, response.coefficients())

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dwiser.chain.fusion import forward, fuse, fusion_weights, leaked_share, mess
+from dwiser.chain.fusion import forward, fuse, fusion_weights, leaked_share, shuffle_noise
 from dwiser.chain.posterior import jump, jump_spread, jump_weights
 from dwiser.chain.sample import sample
 from dwiser.chain.schedule import Schedule
@@ -231,7 +231,7 @@ def test_with_a_two_point_mixture_more_steps_go_to_a_sharper_limit_that_is_not_t
 @given(st.integers(0, 2**31), st.integers(1, 12), st.integers(1, 12))
 def test_a_permutation_keeps_the_noises_histogram(seed: int, h: int, w: int) -> None:
     difference = stream(seed, "difference").standard_normal((h, w)).astype(np.float32)
-    shuffled = mess(difference, stream(seed, "mess"))
+    shuffled = shuffle_noise(difference, stream(seed, "mess"))
     centred = difference - difference.mean()
     np.testing.assert_array_equal(np.sort(shuffled, None), np.sort(centred, None))
 
@@ -240,7 +240,7 @@ def test_shuffling_inside_a_mask_uses_what_is_inside_and_nothing_else() -> None:
     rng = stream(0, "mask")
     where = rng.random((20, 20)) < 0.5
     difference = np.where(where, rng.standard_normal((20, 20)), 1000.0).astype(np.float32)
-    shuffled = mess(difference, rng, where)
+    shuffled = shuffle_noise(difference, rng, where)
     inside = difference[where] - difference[where].mean()
     np.testing.assert_array_equal(np.sort(shuffled[where]), np.sort(inside))
     assert np.isin(shuffled, inside).all()
@@ -249,4 +249,4 @@ def test_shuffling_inside_a_mask_uses_what_is_inside_and_nothing_else() -> None:
 
 def test_a_permutation_destroys_the_order() -> None:
     ramp = np.linspace(-1, 1, 400, dtype=np.float32).reshape(20, 20)
-    assert abs(np.corrcoef(mess(ramp, stream(0, "a")).ravel(), ramp.ravel())[0, 1]) < 0.2
+    assert abs(np.corrcoef(shuffle_noise(ramp, stream(0, "a")).ravel(), ramp.ravel())[0, 1]) < 0.2

@@ -7,9 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dwiser.learn.stacking import LocalEstimates
 from dwiser.methods.registry import build
-from dwiser.methods.split_ground import Ground
 from dwiser.methods.splitq.few_directions import (
     STEP,
     WithTensor,
@@ -18,9 +16,11 @@ from dwiser.methods.splitq.few_directions import (
     response_by_risk,
     weights_by_risk,
 )
+from dwiser.methods.splitq.neighbours import Grid
+from dwiser.methods.splitq.probe import signs
 from dwiser.methods.splitq.restoring import ResponseModel, restore_held_out
-from dwiser.prepare.doubt import signs
-from dwiser.prepare.grid import Grid
+from dwiser.methods.splitq.stacking import LocalEstimates
+from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
 from dwiser.simulate import phantom
@@ -139,7 +139,7 @@ def along_x() -> np.ndarray:
 
 
 def fibres(dwis: int, sigma: float) -> tuple[ResponseModel, np.ndarray]:
-    """A ground of fibres in noise, turning along an axis; and its truth, in units of y."""
+    """A whitened of fibres in noise, turning along an axis; and its truth, in units of y."""
     gradients = table(dwis)
     brightness = 500 + 20 * np.indices(SHAPE)[1].reshape(-1, 1)
     exponent = gradients.bvals * 1e-3 * (0.4 + 1.2 * (along_x() @ gradients.bvecs.T) ** 2)
@@ -147,19 +147,19 @@ def fibres(dwis: int, sigma: float) -> tuple[ResponseModel, np.ndarray]:
     mean = shown.mean(0)
     truth = ((shown - mean) / sigma).astype(np.float32)
     noise = stream(4, "noise").standard_normal(truth.shape).astype(np.float32)
-    ground = Ground(
+    whitened = WhitenedScan(
         np.ones(SHAPE, bool), np.full(SHAPE, sigma, np.float32), 1.0, truth + noise, mean,
         np.ones(dwis + 1), None, (), dict.fromkeys(range(dwis + 1), "few"), {},
     )  # fmt: skip
-    return ResponseModel(ground, gradients), truth
+    return ResponseModel(whitened, gradients), truth
 
 
 def test_names_stand_in_the_order_of_the_estimates_and_a_tensor_predicts_a_tensor() -> None:
     model, truth = fibres(12, 40.0)
-    local = LocalEstimates(Grid.of(model.ground.mask), 1.0)
+    local = LocalEstimates(Grid.of(model.whitened.mask), 1.0)
     given = list(WithTensor(local, model, slice(None))(torch.from_numpy(truth)))
     assert tuple(name for name, _ in given) == local_names(model)
-    exact = WithTensor(Unchanged(Grid.of(model.ground.mask), 1.0), model, slice(None))
+    exact = WithTensor(Unchanged(Grid.of(model.whitened.mask), 1.0), model, slice(None))
     (_, itself), (name, predicted) = exact(torch.from_numpy(truth))
     assert name == "tensor of cube"
     np.testing.assert_allclose(predicted.numpy(), itself.numpy(), atol=0.02)
@@ -167,12 +167,12 @@ def test_names_stand_in_the_order_of_the_estimates_and_a_tensor_predicts_a_tenso
 
 def test_without_a_b0_there_is_no_tensor_among_the_estimates() -> None:
     model, truth = fibres(12, 40.0)
-    ground = model.ground
+    whitened = model.whitened
     vectors = table(12).bvecs.copy()
     vectors[0] = [1, 0, 0]
     bvals = 1000 + stream(5, "jitter").uniform(-5, 5, 13)
-    model = ResponseModel(ground, Gradients(bvals, vectors))
-    local = LocalEstimates(Grid.of(ground.mask), 1.0)
+    model = ResponseModel(whitened, Gradients(bvals, vectors))
+    local = LocalEstimates(Grid.of(whitened.mask), 1.0)
     names = [n for n, _ in WithTensor(local, model, slice(None))(torch.from_numpy(truth))]
     assert tuple(names) == local_names(model)
     assert not [n for n in names if "tensor" in n]
@@ -181,9 +181,9 @@ def test_without_a_b0_there_is_no_tensor_among_the_estimates() -> None:
 
 def test_the_axes_are_orthonormal_and_the_largest_comes_first() -> None:
     model, _ = fibres(9, 40.0)
-    axes = axes_of(model.ground)
+    axes = axes_of(model.whitened)
     np.testing.assert_allclose(axes.T @ axes, np.eye(10), atol=1e-10)
-    power = np.square(model.ground.y @ axes).sum(0)
+    power = np.square(model.whitened.y @ axes).sum(0)
     assert (np.diff(power) < 1e-3 * power[0]).all()
 
 
@@ -199,7 +199,7 @@ def test_the_response_by_risk_restores_what_the_estimate_lost_and_not_its_noise(
     def estimate(y: np.ndarray) -> np.ndarray:
         return (truth - lost + 0.2 * (y - truth)).astype(np.float32)
 
-    y = model.ground.y
+    y = model.whitened.y
     step = (0.1 * np.sign(stream(6, "probe").standard_normal(y.shape))).astype(np.float32)
     response = response_by_risk(model, np.arange(len(y)), estimate(y), estimate(y + step), step)
     values = estimate(y)

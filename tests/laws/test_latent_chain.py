@@ -9,8 +9,8 @@ import torch
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.walk import run_walk
 from dwiser.errors import InputError
-from dwiser.learn.latent_chain import ChainDraw, LatentWalk, shuffled_noise
 from dwiser.methods.registry import build
+from dwiser.methods.splitnet.latent_chain import ChainDraw, LatentWalk, shuffled_noise
 from dwiser.prepare.splits import in_three
 from dwiser.prepare.subspace import Subspace
 from dwiser.scan import Gradients, Scan

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dwiser.room import is_mapped, mapped_room, own_copy
+from dwiser.memmap import is_mapped, mapped_room, own_copy
 from dwiser.run import denoise
 
 FEW = {"difusion": {"iterations": 3}, "splitnet": {"iterations": 3}}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dwiser.learn.latents import LatentDraw
 from dwiser.methods.registry import build
-from dwiser.methods.splitnet import Splitnet
+from dwiser.methods.splitnet.latents import LatentDraw
+from dwiser.methods.splitnet.method import Splitnet
 from dwiser.prepare.splits import folds, split
 from dwiser.prepare.subspace import (
     Subspace,

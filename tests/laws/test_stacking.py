@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dwiser.learn.stacking import NAMES, LocalEstimates, Stacking, plain_weights
 from dwiser.methods.registry import build
-from dwiser.prepare.grid import Grid
+from dwiser.methods.splitq.neighbours import Grid
+from dwiser.methods.splitq.stacking import NAMES, LocalEstimates, Stacking, plain_weights
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
 from dwiser.simulate import phantom

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dwiser.methods.split_ground import ground_of
+from dwiser.methods.splitq.whitened import whiten
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
 
@@ -26,19 +26,19 @@ def fluid() -> Scan:
 
 
 def test_noise_that_differs_is_no_component(fluid: Scan) -> None:
-    ground = ground_of(fluid, 0, name="splitq", least=6, fewest_shared=10, coils=1.0)
-    assert ground is not None
-    assert ground.rank <= 2  # one signal for all, of which the floor makes two
-    assert ground.noise == pytest.approx(1.0, abs=0.12)  # 0.44 if volumes were taken for alike
-    np.testing.assert_allclose(ground.scale[[0, -1]], [1.0, 0.66], atol=0.03)
+    whitened = whiten(fluid, 0, name="splitq", least=6, fewest_shared=10, coils=1.0)
+    assert whitened is not None
+    assert whitened.rank <= 2  # one signal for all, of which the floor makes two
+    assert whitened.noise == pytest.approx(1.0, abs=0.12)  # 0.44 if volumes were taken for alike
+    np.testing.assert_allclose(whitened.scale[[0, -1]], [1.0, 0.66], atol=0.03)
 
 
 def test_what_goes_into_channels_comes_back(fluid: Scan) -> None:
     """A signal of the subspace is the same after ``into`` and ``back``, in units of σ."""
-    ground = ground_of(fluid, 0, name="splitq", least=6, fewest_shared=10, coils=1.0)
-    assert ground is not None
-    assert ground.subspace is not None
-    matrix, root = ground.into(np.ones(len(ground.mean), bool))
-    weights = stream(1, "weights").standard_normal((5, ground.rank))
-    y = weights @ ground.subspace.components.T * ground.scale
-    np.testing.assert_allclose(y @ matrix @ root @ ground.back, y, atol=1e-8)
+    whitened = whiten(fluid, 0, name="splitq", least=6, fewest_shared=10, coils=1.0)
+    assert whitened is not None
+    assert whitened.subspace is not None
+    matrix, root = whitened.into(np.ones(len(whitened.mean), bool))
+    weights = stream(1, "weights").standard_normal((5, whitened.rank))
+    y = weights @ whitened.subspace.components.T * whitened.scale
+    np.testing.assert_allclose(y @ matrix @ root @ whitened.back, y, atol=1e-8)

@@ -9,7 +9,7 @@ ENDED_THREADS = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dwiser.machine import give_memory_back, one_heap
-from dwiser.run.memory import tree_memory
+from dwiser.run.memory_limit import tree_memory
 one_heap()
 bytearray(30 * 2**20)  # glibc then takes what is smaller from heaps
 def work(_):

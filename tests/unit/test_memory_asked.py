@@ -9,10 +9,17 @@ import pytest
 from dwiser import machine
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import GIB, memory_of, usable_memory
+from dwiser.memmap import is_mapped, is_of_memory, mapped_room, own_copy, own_room
 from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
-from dwiser.room import is_mapped, is_of_memory, mapped_room, own_copy, own_room
-from dwiser.run.fits import BASE, VOLUMES, bytes_needed, check_disk, check_memory, check_room
+from dwiser.run.memory_needed import (
+    BASE,
+    VOLUMES,
+    bytes_needed,
+    check_disk,
+    check_memory,
+    check_room,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +81,7 @@ def test_temporary_files_in_memory_are_told_of(small, tmp_path, monkeypatch) -> 
     assert is_of_memory(tmp_path / "deeper", mounts)
     assert not is_of_memory(tmp_path.parent, mounts)
     assert not is_of_memory(tmp_path, tmp_path / "nothing")
-    monkeypatch.setattr("dwiser.run.fits.is_of_memory", lambda _: True)
+    monkeypatch.setattr("dwiser.run.memory_needed.is_of_memory", lambda _: True)
     check_room(small.scan)  # it is in memory, and meant to be
     with pytest.warns(DwiserWarning, match="TMPDIR"):
         check_room(replace(small.scan, data=_mapped(small.scan.data)))

@@ -50,7 +50,7 @@ def fuse(target: A, neighbour: A, own: A, other: A, fusion: Fusion = "target") -
     return own * first + other * neighbour  # type: ignore[operator]
 
 
-def mess(
+def shuffle_noise(
     difference: Float[np.ndarray, "h w *k"],
     rng: np.random.Generator,
     where: np.ndarray | None = None,

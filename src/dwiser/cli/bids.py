@@ -26,7 +26,7 @@ def bids(
 
     @contextmanager
     def here(plan: "Plan") -> Iterator["Hands"]:
-        from dwiser.cohort.here import ThisProcess
+        from dwiser.cohort.serial_executor import ThisProcess
 
         yield ThisProcess()
 

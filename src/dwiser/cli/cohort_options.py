@@ -15,7 +15,7 @@ from dwiser.scan import B0_THRESHOLD
 
 if TYPE_CHECKING:
     from dwiser.cohort.engine import Hands
-    from dwiser.cohort.job import Asked
+    from dwiser.cohort.job import CohortOptions
     from dwiser.cohort.plan import Plan
 
 BidsDir = Annotated[Path, Parameter(help="The dataset, a folder with sub-* in it.")]
@@ -117,8 +117,8 @@ class Cohort:
     verbose: Verbose = False
     quiet: Quiet = False
 
-    def asked(self) -> "Asked":
-        from dwiser.cohort.job import Asked
+    def asked(self) -> "CohortOptions":
+        from dwiser.cohort.job import CohortOptions
         from dwiser.errors import InputError
         from dwiser.methods.registry import settings_of
 
@@ -127,7 +127,7 @@ class Cohort:
         for option, folder in (("--masks", self.masks), ("--noise-maps", self.noise_maps)):
             if folder is not None and not folder.is_dir():
                 raise InputError(f"{folder}: there is no such folder: check {option}.")
-        return Asked(
+        return CohortOptions(
             method=self.method,
             preset=self.preset,
             settings=settings_of(self.settings or []),
@@ -158,7 +158,7 @@ def carried_out(
 
     ``memory`` is what a scan may take; without it, what its process may.
     """
-    from dwiser.cli.board import board, told_plan, told_result
+    from dwiser.cli.cohort_progress import board, told_plan, told_result
     from dwiser.cohort import pages, summary
     from dwiser.cohort.engine import carry_out
     from dwiser.cohort.plan import plan

@@ -27,7 +27,7 @@ from dwiser.cli.options import (
 from dwiser.scan import B0_THRESHOLD
 
 if TYPE_CHECKING:
-    from dwiser.run.scoreboard import Compared
+    from dwiser.compare.scoreboard import Compared
 
 LOG_WIDTH = 200  # columns, where the table goes to a file
 
@@ -89,13 +89,13 @@ def compare(
     quiet: Quiet = False,
 ) -> int:
     """Run several methods on one scan; table, JSON, TSV and a montage. 1 if a method failed."""
+    from dwiser.compare.comparison import compare_files
+    from dwiser.compare.references import References
+    from dwiser.compare.rescan import Rescan
+    from dwiser.compare.trial import TrialPlan
+    from dwiser.compare.variants import parse_variants
     from dwiser.errors import InputError
-    from dwiser.run.comparison import compare_files
-    from dwiser.run.references import References
     from dwiser.run.request import Request
-    from dwiser.run.rescan import Rescan
-    from dwiser.run.trial import TrialPlan
-    from dwiser.run.variants import parse_variants
 
     request = Request(
         dwi, outdir, bval, bvec, mask,
@@ -122,7 +122,7 @@ def compare(
 
 def _show(rows: "Sequence[Compared]", seed: int) -> None:
     """A table a theme, without the columns that nobody has a figure for; then what is missing."""
-    from dwiser.run.scoreboard import (
+    from dwiser.compare.scoreboard import (
         TABLES,
         absences,
         against_the_first,

@@ -65,7 +65,7 @@ def evaluate(
     quiet: Quiet = False,
 ) -> int:
     """Measure a denoised scan: against the truth, and without one; with a verdict."""
-    from dwiser.run.evaluation import EvaluationRequest, evaluate_files
+    from dwiser.compare.evaluation import EvaluationRequest, evaluate_files
 
     request = EvaluationRequest(
         denoised, raw, truth, mask, noise_map, bval, bvec, tuple(tissues or ()), lesions,

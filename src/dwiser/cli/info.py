@@ -46,7 +46,7 @@ def info(
     from dwiser.machine import usable_memory
     from dwiser.methods.registry import build, settings_of
     from dwiser.run import survey
-    from dwiser.run.given import with_maps
+    from dwiser.run.capabilities import with_maps
 
     chosen = build(method, preset, settings_of(settings or []))
     scan = load(dwi, bval, bvec, mask, b0_threshold=b0_threshold, memory=usable_memory())

@@ -71,7 +71,7 @@ def simulate(
     quiet: Quiet = False,
 ) -> int:
     """Make a scan whose truth is known, with noise of known σ."""
-    from dwiser.run.simulation import SimulationRequest, simulate_files
+    from dwiser.simulate.files import SimulationRequest, simulate_files
 
     request = SimulationRequest(
         outdir, snr, shells, b0, shape, voxel, noise, coils, sigma_map, partial_fourier,

@@ -13,7 +13,7 @@ from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
 from dwiser import __version__
-from dwiser.cohort.hands import GPU, ONE, Workers
+from dwiser.cohort.dask_executor import GPU, ONE, Workers
 from dwiser.errors import InputError
 from dwiser.machine import usable_cores
 

@@ -36,7 +36,7 @@ class Hands(Protocol):
 
 
 @dataclass
-class Tally:
+class RunStatus:
     """How a run stands. ``running`` tells when each scan began, by the monotonic clock."""
 
     total: int
@@ -61,7 +61,7 @@ class Tally:
         return (self.waiting * mean + under_way) / max(1, self.hands)
 
 
-Told = Callable[[Tally], None]
+Told = Callable[[RunStatus], None]
 
 
 def carry_out(
@@ -70,7 +70,7 @@ def carry_out(
     told: Told = lambda tally: None,
     *,
     max_failures: int | None = None,
-) -> Tally:
+) -> RunStatus:
     """Do every job, no more at once than there are hands.
 
     A scan that another process holds is asked for again until that one has done it or died. One
@@ -98,7 +98,7 @@ class _Run:
         self.waiting, self.later = deque(jobs), deque[tuple[float, Job]]()
         self.flying: dict[int, tuple[Any, Job]] = {}
         self.finished: SimpleQueue[Any] = SimpleQueue()
-        self.tally = Tally(len(jobs))
+        self.tally = RunStatus(len(jobs))
 
     def goes_on(self) -> bool:
         if self.max_failures is not None and self.tally.count("failed") >= self.max_failures:

@@ -8,7 +8,7 @@ import numpy as np
 from dwiser.evaluate.groups import in_mask
 from dwiser.methods.base import Denoised
 from dwiser.prepare.shells import shells
-from dwiser.run import demo
+from dwiser.report.denoising_montage import draw_denoising
 from dwiser.scan import Scan
 
 
@@ -40,4 +40,4 @@ def draw(scan: Scan, result: Denoised, path: Path, title: str) -> None:
     if result.mask is None or result.sigma is None:
         path.touch()
         return
-    demo.draw(scan, result, path, title)
+    draw_denoising(scan, result, path, title)

@@ -17,7 +17,7 @@ HIDDEN = ".dwiser"  # in the output folder: locks, and the files being written
 
 
 @dataclass(frozen=True)
-class Asked:
+class CohortOptions:
     """What is asked of every scan of a cohort; the options of ``dwiser denoise``."""
 
     method: str = DEFAULT_METHOD
@@ -49,12 +49,12 @@ class Asked:
         """
         method = build(self.method, self.preset, self.settings)
         if self.save_uncertainty or self.phase:
-            from dwiser.run import given  # here: the scheduler reads jobs too
+            from dwiser.run import capabilities  # here: the scheduler reads jobs too
 
             if self.phase:
-                given.check_phase(method)
+                capabilities.check_phase(method)
             if self.save_uncertainty:
-                method = given.with_uncertainty(method)
+                method = capabilities.with_uncertainty(method)
         values = {
             "Method": getattr(method, "name", self.method),
             "Parameters": asdict(method),  # type: ignore[call-overload]
@@ -73,7 +73,7 @@ class Job:
     scan: BidsScan
     root: Path
     out: Path
-    asked: Asked = Asked()
+    asked: CohortOptions = CohortOptions()
     work: Path | None = None
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dwiser.cohort import ledger
 from dwiser.cohort.costs import Cost, rate
-from dwiser.cohort.job import Asked, Job
+from dwiser.cohort.job import CohortOptions, Job
 from dwiser.errors import InputError
 from dwiser.io.bids import find_scans
 from dwiser.io.nifti import read_shape
@@ -55,7 +55,7 @@ class Plan:
 def plan(
     root: Path,
     out: Path,
-    asked: Asked,
+    asked: CohortOptions,
     *,
     subjects: Collection[str] = (),
     sessions: Collection[str] = (),

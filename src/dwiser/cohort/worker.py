@@ -11,18 +11,17 @@ from time import perf_counter
 from typing import Any
 from zlib import crc32
 
-from dwiser.cohort import before, ledger
+from dwiser.cohort import ledger, preflight
 from dwiser.cohort.findings import draw, look
-from dwiser.cohort.here import broken
 from dwiser.cohort.job import Job
-from dwiser.cohort.outcome import Outcome
+from dwiser.cohort.outcome import Outcome, broken
 from dwiser.cohort.pages import write_subject
 from dwiser.errors import DwiserError, DwiserWarning, InputError
 from dwiser.io.bids import inherited_fields
 from dwiser.io.names import companion
 from dwiser.io.sidecar import sidecar
 from dwiser.methods.base import Denoised
-from dwiser.run.corridor import denoise_file
+from dwiser.run.denoising import denoise_file
 from dwiser.run.judging import Judgement
 from dwiser.run.reporting import repeat_command, report
 from dwiser.run.request import Request
@@ -85,15 +84,15 @@ def denoise_scan(job: Job, watch: Watch = silent, *, limit: int | None = None) -
 
 
 def _made(job: Job, watch: Watch, limit: int | None) -> Denoised:
-    before.there(job)
-    before.enough_memory(job, limit)
+    preflight.there(job)
+    preflight.enough_memory(job, limit)
     with suppress(OSError):  # Linux; else the peak would be that of all scans so far
         CLEAR.write_text(PEAK)
     shop, scratch = ledger.workshop(job), _scratch(job)
     for folder in {shop, scratch}:
         shutil.rmtree(folder, ignore_errors=True)  # what one that was killed left behind
     try:
-        before.enough_space(job)
+        preflight.enough_space(job)
         scratch.mkdir(parents=True)
         result = _denoised(job, scratch, watch)
         if scratch != shop:

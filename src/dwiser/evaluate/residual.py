@@ -16,9 +16,9 @@ from dwiser.errors import InputError
 from dwiser.evaluate.groups import in_mask
 from dwiser.evaluate.records import measured
 from dwiser.evaluate.usable import usable_voxels
+from dwiser.memmap import own_room
 from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import magnitude_moments
-from dwiser.room import own_room
 from dwiser.seeds import stream
 
 READINGS = ("signal", "mean", "gaussian")

@@ -19,7 +19,7 @@ from dwiser.io.gradients import read_gradients
 from dwiser.io.gz import zipped
 from dwiser.io.names import ending, find_inputs
 from dwiser.io.voxels import read_voxels
-from dwiser.room import FLOAT32, mapped_room
+from dwiser.memmap import FLOAT32, mapped_room
 from dwiser.scan import B0_THRESHOLD, Scan
 
 GZIP_MAGIC = b"\x1f\x8b"

@@ -14,7 +14,7 @@ from jaxtyping import Shaped
 from dwiser.errors import InputError
 from dwiser.io.gz import unzipped
 from dwiser.io.names import ending
-from dwiser.room import FLOAT32, mapped_room
+from dwiser.memmap import FLOAT32, mapped_room
 
 GZIP_MOST = 1032  # deflate makes nothing smaller than this many times
 REST = 2**20  # bytes at once of what follows the voxels

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dwiser.learn.course import Course, Standing
+from dwiser.learn.checkpointing import Course, TrainingState
 from dwiser.learn.memory import out_of_memory
 from dwiser.watch import Progress, Watch, silent
 
@@ -79,7 +79,7 @@ def train(
     """
     net.train()
     optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
-    at = Standing() if course is None else course.resumed(task, net, optimizer)
+    at = TrainingState() if course is None else course.resumed(task, net, optimizer)
     every = max(1, iterations // CURVE)
     for i in range(at.done, at.done if at.finished else iterations):
         for group in optimizer.param_groups:

@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 
-from dwiser.chain.fusion import Fusion, forward, fuse, fusion_weights, mess
+from dwiser.chain.fusion import Fusion, forward, fuse, fusion_weights, shuffle_noise
 from dwiser.chain.schedule import Schedule
-from dwiser.learn.cuts import Cut, Window, as_tensor, drawn_flips, window
 from dwiser.learn.loop import Batch
+from dwiser.learn.patches import Cut, Window, as_tensor, drawn_flips, window
 from dwiser.prepare.stack import Stack
 from dwiser.seeds import stream
 
@@ -61,7 +61,7 @@ class PairDraw:
         if self.noise == "gaussian":
             xi = rng.standard_normal(x.shape, np.float32)
         else:
-            xi = mess(x - partner, rng, cut.of(inside) if self.within else None)
+            xi = shuffle_noise(x - partner, rng, cut.of(inside) if self.within else None)
         return x, partner, xi
 
     def _window(self, inside: np.ndarray, rng: np.random.Generator) -> Window:

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dwiser.learn.cuts import as_tensor
-from dwiser.learn.walks import GROUP
+from dwiser.learn.patches import as_tensor
+from dwiser.learn.sampling import GROUP
 from dwiser.prepare.stack import Stack
 from dwiser.watch import Progress, Watch, silent
 

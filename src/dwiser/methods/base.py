@@ -53,7 +53,7 @@ class Denoiser(Protocol):
     ``takes_phase`` (a scan with a phase), ``takes_noise_map`` (a σ map changes its result), a
     field ``uncertainty``, ``trains`` (``denoise`` takes a ``course`` of checkpoints), ``reusable``
     (``apply`` is sound on another scan; if not, ``not_reusable`` says why), ``working``,
-    ``working_mapped`` and ``works_in`` (what it holds: see `run.fits.bytes_needed`).
+    ``working_mapped`` and ``works_in`` (what it holds: see `run.memory_needed.bytes_needed`).
     """
 
     @property

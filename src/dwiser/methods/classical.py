@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser.machine import Machine
+from dwiser.memmap import own_copy, own_room
 from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
-from dwiser.room import own_copy, own_room
 from dwiser.scan import Scan
 from dwiser.watch import Progress, Watch, silent
 
@@ -18,7 +18,7 @@ TASK = "denoising"
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class MaskAndSigma:
     """Where a method works: the mask, and the noise's sd in the data's units."""
 
     mask: Bool[np.ndarray, "x y z"]
@@ -68,21 +68,21 @@ class Classical:
         """
         need_directions(scan, self.name, self.least_directions)
         mask = object_mask(scan)
-        ground = Ground(mask, sigma_map(scan, mask, threads=machine.threads))
-        if self.divides_by_sigma and not ground.sigma[mask].any():
+        domain = MaskAndSigma(mask, sigma_map(scan, mask, threads=machine.threads))
+        if self.divides_by_sigma and not domain.sigma[mask].any():
             warn_of_no_noise(self.name)
             found = Filtered(scan.data, dict.fromkeys(range(scan.shape[3]), "no noise found"))
         else:
-            found = self._filter(scan, ground, machine, seed, watch)
-        return restored(scan, ground, found)
+            found = self._filter(scan, domain, machine, seed, watch)
+        return restored(scan, domain, found)
 
     def _filter(
-        self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
+        self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
         raise NotImplementedError
 
 
-def restored(scan: Scan, ground: Ground, found: Filtered) -> Denoised:
+def restored(scan: Scan, domain: MaskAndSigma, found: Filtered) -> Denoised:
     """The filtered voxels of the mask, never below 0, in a copy of the scan's.
 
     Voxels for which the filter has no finite value keep the scan's; they are counted.
@@ -90,16 +90,16 @@ def restored(scan: Scan, ground: Ground, found: Filtered) -> Denoised:
     data, left = own_copy(scan.data), 0
     volumes = [v for v in range(scan.shape[3]) if v not in found.passed]
     for v in volumes:
-        usable = ground.mask & np.isfinite(found.data[..., v])
+        usable = domain.mask & np.isfinite(found.data[..., v])
         np.copyto(data[..., v], found.data[..., v].clip(min=0), where=usable, casting="same_kind")
-        left += int(ground.mask.sum() - usable.sum())
+        left += int(domain.mask.sum() - usable.sum())
     record = {
         **found.record,
         "volumes_denoised": len(volumes),
         "volumes_passed_through": {str(v): why for v, why in sorted(found.passed.items())},
         "voxels_left_as_they_were": left,
     }
-    return Denoised(data, ground.sigma, None, None, record, ground.mask)
+    return Denoised(data, domain.sigma, None, None, record, domain.mask)
 
 
 @dataclass(frozen=True)
@@ -110,15 +110,15 @@ class VolumeByVolume(Classical):
     working_mapped: ClassVar[float] = 0.0
 
     def _filter(
-        self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
+        self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
         data = own_room(scan.data)
         for v in range(scan.shape[3]):
-            data[..., v] = self._volume(scan.data[..., v].astype(float), scan, ground, machine)
+            data[..., v] = self._volume(scan.data[..., v].astype(float), scan, domain, machine)
             watch(Progress(TASK, v + 1, scan.shape[3]))
         return Filtered(data)
 
     def _volume(
-        self, image: Float[np.ndarray, "x y z"], scan: Scan, ground: Ground, machine: Machine
+        self, image: Float[np.ndarray, "x y z"], scan: Scan, domain: MaskAndSigma, machine: Machine
     ) -> Float[np.ndarray, "x y z"]:
         raise NotImplementedError

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from dwiser.machine import Machine
-from dwiser.methods.classical import Ground, VolumeByVolume
+from dwiser.methods.classical import MaskAndSigma, VolumeByVolume
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
 from dwiser.prepare.smooth import sd_in_voxels
@@ -29,10 +29,10 @@ class Gaussian(VolumeByVolume):
     fwhm: float = option(FWHM, "full width of the blur at half its height, in mm", least=0)
 
     def _volume(
-        self, image: Float[np.ndarray, "x y z"], scan: Scan, ground: Ground, machine: Machine
+        self, image: Float[np.ndarray, "x y z"], scan: Scan, domain: MaskAndSigma, machine: Machine
     ) -> Float[np.ndarray, "x y z"]:
         widths = sd_in_voxels(self.fwhm, scan.voxel_size, image.shape)
-        return blurred(image, ground.mask, widths)
+        return blurred(image, domain.mask, widths)
 
 
 def blurred(

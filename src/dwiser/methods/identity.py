@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dwiser.machine import Machine
-from dwiser.methods.classical import Classical, Filtered, Ground
+from dwiser.methods.classical import Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets
 from dwiser.scan import Scan
 from dwiser.watch import Watch
@@ -21,6 +21,6 @@ class Identity(Classical):
     working_mapped: ClassVar[float] = 0.0
 
     def _filter(
-        self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
+        self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
         return Filtered(scan.data)

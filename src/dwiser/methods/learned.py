@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from dwiser.errors import InputError
 from dwiser.learn.budget import Pace, Work, plan_work
-from dwiser.learn.course import Course
+from dwiser.learn.checkpointing import Course
 from dwiser.learn.loop import Decay
 from dwiser.machine import Machine
 from dwiser.methods.base import Denoised, Weights, need_directions

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from dwiser.learn.budget import Pace, measure
-from dwiser.learn.course import Course, learned_into
+from dwiser.learn.checkpointing import Course, learned_into
 from dwiser.learn.loop import Batch, train
 from dwiser.learn.memory import batched
 from dwiser.machine import Machine

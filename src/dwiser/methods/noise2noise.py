@@ -6,12 +6,11 @@ from typing import ClassVar
 import numpy as np
 from torch import nn
 
-from dwiser.learn.cuts import Cut, CutDraw, Example, as_tensor
 from dwiser.learn.passes import single_pass
+from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
-from dwiser.methods.budgets import budget
-from dwiser.methods.difusion_presets import PAPER
+from dwiser.methods.budgets import PAPER, budget
 from dwiser.methods.learned import Found
 from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network

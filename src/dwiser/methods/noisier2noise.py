@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import nn
 
 from dwiser.learn.budget import Work
-from dwiser.learn.cuts import Cut, CutDraw, Example, as_tensor
 from dwiser.learn.passes import single_pass
+from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import budget

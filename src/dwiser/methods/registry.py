@@ -8,7 +8,7 @@ from typing import Any
 from dwiser.errors import InputError, unknown
 from dwiser.methods.base import Denoiser
 from dwiser.methods.options import Presets, parse
-from dwiser.methods.programs import find_program
+from dwiser.methods.peers.programs import find_program
 
 DEFAULT_METHOD, DEFAULT_PRESET = "splitq", "laptop"
 
@@ -54,13 +54,13 @@ METHODS: dict[str, Entry] = {
         "b-values, 6 directions; 28 volumes in shells of at least 4 for learning across them",
     ),
     "splitnet": Entry(
-        "dwiser.methods.splitnet:Splitnet",
+        "dwiser.methods.splitnet.method:Splitnet",
         "a convolutional network across disjoint directions; one pass for all volumes",
         "dwiser; the principle of Noise2Noise (Lehtinen et al., ICML 2018) across q-space",
         "b-values, 6 directions, a shell of at least 4 volumes",
     ),
     "difusion": Entry(
-        "dwiser.methods.difusion:Difusion",
+        "dwiser.methods.difusion.method:Difusion",
         "Di-Fusion: learns each volume from its partner along a Markov chain, slice by slice",
         "Wu, Kong, Jiang, Zhou: Self-Supervised Diffusion MRI Denoising via Iterative and "
         "Stable Refinement, ICLR 2025, arXiv 2501.13514",
@@ -81,14 +81,14 @@ METHODS: dict[str, Entry] = {
         "b-values, 1 direction; the paper preset: a GPU and hours",
     ),
     "ddm2": Entry(
-        "dwiser.methods.ddm2:DDM2",
+        "dwiser.methods.ddm2.method:DDM2",
         "DDM²: guesses each volume from its neighbours, finds its place on the chain, samples",
         "Xiang, Yurt, Syed, Setsompop, Chaudhari: DDM²: Self-Supervised Diffusion MRI Denoising "
         "with Generative Diffusion Models, ICLR 2023, arXiv 2302.03018",
         "b-values, 3 directions; the paper preset: a GPU and a day",
     ),
     "deep_image_prior": Entry(
-        "dwiser.methods.deep_image_prior:DeepImagePrior",
+        "dwiser.methods.deep_image_prior.method:DeepImagePrior",
         "Deep image prior: an untrained decoder fitted to each slice, stopped before the noise",
         "Ulyanov, Vedaldi, Lempitsky: Deep Image Prior, CVPR 2018, arXiv 1711.10925",
         "b-values, 1 direction; the paper preset: a GPU",
@@ -101,14 +101,14 @@ METHODS: dict[str, Entry] = {
         "b-values, 1 direction; the more, the better",
     ),
     "mppca": Entry(
-        "dwiser.methods.mppca:MPPCA",
+        "dwiser.methods.peers.mppca:MPPCA",
         "MPPCA: in small patches, principal components that are noise are set to zero (DIPY)",
         "Veraart, Novikov, Christiaens, Ades-aron, Sijbers, Fieremans: Denoising of diffusion MRI "
         "using random matrix theory, NeuroImage 2016, 10.1016/j.neuroimage.2016.08.016",
         "b-values, 1 direction; the more, the better",
     ),
     "localpca": Entry(
-        "dwiser.methods.localpca:LocalPCA",
+        "dwiser.methods.peers.localpca:LocalPCA",
         "Local PCA: in small patches, components below a multiple of the noise are set to zero "
         "(DIPY)",
         "Manjón, Coupé, Concha, Buades, Collins, Robles: Diffusion Weighted Image Denoising Using "
@@ -116,7 +116,7 @@ METHODS: dict[str, Entry] = {
         "b-values, 1 direction; 2 b0s or 6 directions for its own σ",
     ),
     "dwidenoise": Entry(
-        "dwiser.methods.dwidenoise:Dwidenoise",
+        "dwiser.methods.peers.dwidenoise:Dwidenoise",
         "MRtrix3's own MPPCA, called as a program",
         "Veraart et al., NeuroImage 2016; Cordero-Grande et al., NeuroImage 2019, "
         "10.1016/j.neuroimage.2019.06.039; Tournier et al.: MRtrix3, NeuroImage 2019",
@@ -124,7 +124,7 @@ METHODS: dict[str, Entry] = {
         program="dwidenoise",
     ),
     "dwidenoise2": Entry(
-        "dwiser.methods.dwidenoise2:Dwidenoise2",
+        "dwiser.methods.peers.dwidenoise2:Dwidenoise2",
         "MRtrix3's overcomplete local PCA with optimal shrinkage, called as a program",
         "Cordero-Grande et al., NeuroImage 2019, 10.1016/j.neuroimage.2019.06.039; Manjón et al., "
         "PLoS ONE 2013, 10.1371/journal.pone.0073021; Tournier et al.: MRtrix3, NeuroImage 2019",
@@ -133,7 +133,7 @@ METHODS: dict[str, Entry] = {
         program="dwidenoise2",
     ),
     "patch_denoise": Entry(
-        "dwiser.methods.patch_denoise:PatchDenoise",
+        "dwiser.methods.peers.patch_denoise:PatchDenoise",
         "patch-denoise: singular values of large patches, shrunk optimally; called as a program",
         "Gavish, Donoho: Optimal Shrinkage of Singular Values, IEEE Transactions on Information "
         "Theory 2017, 10.1109/TIT.2017.2653801; Comby, Amor, Vignaud, Ciuciu: Denoising of fMRI "
@@ -143,21 +143,21 @@ METHODS: dict[str, Entry] = {
         program="patch-denoise",
     ),
     "patch2self": Entry(
-        "dwiser.methods.patch2self:Patch2Self",
+        "dwiser.methods.peers.patch2self:Patch2Self",
         "Patch2Self: every volume predicted from all others by linear regression (DIPY)",
         "Fadnavis, Batson, Garyfallidis: Patch2Self: Denoising Diffusion MRI with Self-Supervised "
         "Learning, NeurIPS 2020, arXiv 2011.01355; version 3: Patch2Self2, CVPR 2024",
         "b-values, 2 directions; 10 or more to be trusted",
     ),
     "ascm": Entry(
-        "dwiser.methods.ascm:ASCM",
+        "dwiser.methods.peers.ascm:ASCM",
         "ASCM: a sharp and a smooth non-local mean of each volume, matched by wavelets (DIPY)",
         "Coupé, Manjón, Robles, Collins: Adaptive Multiresolution Non-Local Means Filter for 3D "
         "MR Image Denoising, IET Image Processing 2012, 10.1049/iet-ipr.2011.0161",
         "b-values, 1 direction",
     ),
     "nlsam": Entry(
-        "dwiser.methods.nlsam:NLSAM",
+        "dwiser.methods.peers.nlsam:NLSAM",
         "NLSAM: sparse sums of atoms, learned on blocks of a volume and its angular neighbours",
         "St-Jean, Coupé, Descoteaux: Non Local Spatial and Angular Matching, Medical Image "
         "Analysis 2016, 10.1016/j.media.2016.02.010",
@@ -166,7 +166,7 @@ METHODS: dict[str, Entry] = {
         package="nlsam",
     ),
     "nlmeans": Entry(
-        "dwiser.methods.nlmeans:NLMeans",
+        "dwiser.methods.peers.nlmeans:NLMeans",
         "Non-local means of each volume by itself (DIPY)",
         "Coupé, Yger, Prima, Hellier, Kervrann, Barillot: An Optimized Blockwise Nonlocal Means "
         "Denoising Filter for 3-D Magnetic Resonance Images, IEEE TMI 2008, "

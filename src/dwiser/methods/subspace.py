@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dwiser.machine import Machine
-from dwiser.methods.classical import Classical, Filtered, Ground
+from dwiser.methods.classical import Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
 from dwiser.prepare.mask import voxels_in
@@ -84,14 +84,14 @@ class Subspace(Classical):
     )
 
     def _filter(
-        self, scan: Scan, ground: Ground, machine: Machine, seed: int, watch: Watch
+        self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
-        voxels, sigma = voxels_in(scan.data, ground.mask), ground.sigma[ground.mask]
+        voxels, sigma = voxels_in(scan.data, domain.mask), domain.sigma[domain.mask]
         sigma = np.maximum(sigma, SIGMA_FLOOR * np.median(sigma))[:, None].astype(np.float32)
         found = shrinkage(voxels, sigma, self.rank)
         mean = found.mean.astype(np.float32)
         data = np.zeros_like(scan.data)
-        data[ground.mask] = mean + sigma * (
+        data[domain.mask] = mean + sigma * (
             ((voxels - mean) / sigma) @ found.matrix.astype(np.float32)
         )
         record = {

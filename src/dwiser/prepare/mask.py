@@ -5,8 +5,8 @@ from dipy.segment.threshold import otsu
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from dwiser.memmap import own_room
 from dwiser.prepare.coils import FEWEST, noise_channels, some_voxels
-from dwiser.room import own_room
 from dwiser.scan import Scan
 
 MARGIN = 2  # voxels of dilation: a mask for denoising errs on the wide side

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dwiser.memmap import own_copy
 from dwiser.prepare.box import Box
 from dwiser.prepare.mask import voxels_in
 from dwiser.prepare.moments import magnitude_sd
@@ -17,7 +18,6 @@ from dwiser.prepare.pairs import (
     plan_pairs,
 )
 from dwiser.prepare.scale import Scale
-from dwiser.room import own_copy
 from dwiser.scan import Scan
 
 

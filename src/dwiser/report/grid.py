@@ -11,7 +11,7 @@ from dwiser.report.views import PLANES, View
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class VoxelGrid:
     """A box of an image whose axes run right, anterior, superior.
 
     ``step`` is the number of slices from one that is shown to the next, along superior.
@@ -23,12 +23,12 @@ class Shown:
     step: int = 1
 
     @classmethod
-    def of(cls, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -> "Shown":
+    def of(cls, mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"]) -> "VoxelGrid":
         """The mask's box with a little air."""
         x, y, z = mask.shape
         return cls(affine, (x, y, z), views.frame(views.to_ras(mask, affine)))
 
-    def thinned(self, step: int) -> "Shown":
+    def thinned(self, step: int) -> "VoxelGrid":
         return replace(self, step=step)
 
     def cut(self, volume: Shaped[np.ndarray, "x y z *c"]) -> Shaped[np.ndarray, "r a s *c"]:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from dwiser.evaluate.groups import volume_groups
 from dwiser.report import views
 from dwiser.report.figures import FA_WHITE, RESIDUAL_SIGMAS, WINDOW, middle_dwi
-from dwiser.report.grid import Shown
+from dwiser.report.grid import VoxelGrid
 from dwiser.report.material import Material
 from dwiser.report.voxels import RESIDUAL, Scale, nifti, packed, signal_scale
 from dwiser.report.words import group_words
@@ -69,7 +69,7 @@ def payload(material: Material) -> Payload:
     """Everything that is shown, thinned where it would make the page too large."""
     mask = material.result.mask
     assert mask is not None
-    whole = Shown.of(mask, material.scan.affine)
+    whole = VoxelGrid.of(mask, material.scan.affine)
     volumes = within(MOST_VOLUMES, lambda step: _volumes(material, whole.thinned(step)))
     strips = within(MOST_STRIPS, lambda step: _strips(material, whole, step))
     return Payload(volumes.spec | {"strips": strips.spec}, volumes.blobs | strips.blobs)
@@ -86,7 +86,7 @@ def within(most: int, build: Callable[[int], Payload]) -> Payload:
     return built
 
 
-def _volumes(material: Material, shown: Shown) -> Payload:
+def _volumes(material: Material, shown: VoxelGrid) -> Payload:
     blobs: dict[str, str] = {}
     spec: dict[str, Any] = {
         "planes": shown.slices(), "step": shown.step, "ends": views.ENDS,
@@ -111,7 +111,7 @@ def _volumes(material: Material, shown: Shown) -> Payload:
 
 
 def _contrast(
-    material: Material, contrast: Contrast, shown: Shown
+    material: Material, contrast: Contrast, shown: VoxelGrid
 ) -> tuple[tuple[float, float], dict[str, str]]:
     """The window that noisy and denoised share, and the three images."""
     noisy, clean = (
@@ -155,7 +155,7 @@ def _maps(material: Material) -> Iterator[tuple[str, str, np.ndarray]]:
         yield "uncertainty", label, result.uncertainty.astype(np.float32)
 
 
-def _strips(material: Material, shown: Shown, every: int) -> Payload:
+def _strips(material: Material, shown: VoxelGrid, every: int) -> Payload:
     """The middle slice of three planes through all volumes, or every nth of them."""
     scan, result = material.scan, material.result
     assert result.mask is not None
@@ -197,12 +197,12 @@ def _by_shell(material: Material) -> tuple[dict[int, tuple[float, float]], dict[
     return windows, scales
 
 
-def _cut_section(box: np.ndarray, view: views.View, shown: Shown) -> np.ndarray:
+def _cut_section(box: np.ndarray, view: views.View, shown: VoxelGrid) -> np.ndarray:
     index = view.index - int(shown.frame[view.axis, 0])
     return views.section(box, views.View(view.plane, index))
 
 
-def _about_view(view: views.View, material: Material, shown: Shown) -> dict[str, Any]:
+def _about_view(view: views.View, material: Material, shown: VoxelGrid) -> dict[str, Any]:
     axis, index = views.stored_slice(view, shown.shape, shown.affine)
     extent, size = np.ptp(shown.frame, axis=1) + 1, shown.size
     return {

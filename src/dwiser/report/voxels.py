@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from dwiser.report.grid import Shown
+from dwiser.report.grid import VoxelGrid
 
 LEVELS = 255  # one byte a voxel: 256 levels
 TOP = 99.95  # percentile of the noisy image that the highest level stands for
@@ -41,7 +41,7 @@ def signal_scale(noisy: Float[np.ndarray, "*s"]) -> Scale:
 
 def nifti(
     levels: UInt8[np.ndarray, "r a s *c"],
-    shown: Shown,
+    shown: VoxelGrid,
     scale: Scale,
     window: tuple[float, float] | None,
 ) -> str:

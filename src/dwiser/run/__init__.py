@@ -1,7 +1,7 @@
 """The corridor: load → denoise → save → report. What a command does, without the command line."""
 
 from dwiser.run.checkpoint import checkpoint_path
-from dwiser.run.corridor import denoise, denoise_file, save
+from dwiser.run.denoising import denoise, denoise_file, save
 from dwiser.run.noise import noise_file
 from dwiser.run.request import Request
 from dwiser.run.series import denoise_series

@@ -8,7 +8,7 @@ from typing import Any
 from dwiser import __version__
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import read_tensors, sha256, stem, write_tensors
-from dwiser.learn.course import Course, Snapshot
+from dwiser.learn.checkpointing import Course, Snapshot
 from dwiser.methods.base import Denoiser
 from dwiser.run.reuse import arrays_of, begin_with, check_reusable, tensors_of
 

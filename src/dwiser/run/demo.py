@@ -1,20 +1,18 @@
 """The packaged real scan, denoised and drawn: ``dwiser demo``."""
 
-from contextlib import suppress
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from dwiser.errors import InputError
-from dwiser.evaluate.records import CannotMeasure
 from dwiser.io import load
 from dwiser.io.sample import sample_paths
 from dwiser.methods.base import Denoised
 from dwiser.methods.registry import DEFAULT_METHOD, build
-from dwiser.report.figures import in_montage, middle_dwi, montage, save_montage
+from dwiser.report.denoising_montage import draw_denoising
+from dwiser.report.figures import middle_dwi, save_montage
 from dwiser.report.side_by_side import side_by_side
-from dwiser.report.tensor import colour_fa
-from dwiser.run.corridor import denoise_file
+from dwiser.run.denoising import denoise_file
 from dwiser.run.request import Request
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
@@ -56,7 +54,7 @@ def demonstrate(
             device=device, threads=threads, seed=seed, force=True, report=place / "report.html",
         )  # fmt: skip
         found[method] = denoise_file(request, watch)
-        draw(scan, found[method], place / "montage.png", f"packaged scan, {method}")
+        draw_denoising(scan, found[method], place / "montage.png", f"packaged scan, {method}")
         written += [place / "report.html", out, out.with_name("denoised.json"), *maps]
         written.append(place / "montage.png")
     save_montage(folder / "side_by_side.png", compared(scan, found))
@@ -72,19 +70,3 @@ def compared(scan: Scan, found: dict[str, Denoised]) -> Figure:
         scan, {name: result.data for name, result in found.items()},
         mask=first.mask, sigma=first.sigma, volume=middle_dwi(scan.gradients),
     )  # fmt: skip
-
-
-def draw(scan: Scan, result: Denoised, path: Path, title: str) -> None:
-    """The montage of one denoising: noisy, denoised, residual, colour FA where there is one."""
-    assert result.mask is not None
-    assert result.sigma is not None
-    shown = in_montage(result.mask, scan.affine)
-    before = after = None
-    with suppress(CannotMeasure):
-        before, after = (colour_fa(d, scan.gradients, shown) for d in (scan.data, result.data))
-    figure = montage(
-        scan, result.data,
-        mask=result.mask, sigma=result.sigma, fa_raw=before, fa_denoised=after,
-        volume=middle_dwi(scan.gradients), title=title,
-    )  # fmt: skip
-    save_montage(path, figure)

@@ -11,10 +11,10 @@ from dwiser.evaluate.residual_findings import residual_findings, residual_of
 from dwiser.evaluate.sections import Given
 from dwiser.evaluate.verdict import judge
 from dwiser.machine import GIB, give_memory_back
+from dwiser.memmap import FLOAT32, is_mapped
 from dwiser.methods.base import Denoised
 from dwiser.report.material import Judged
-from dwiser.room import FLOAT32, is_mapped
-from dwiser.run.fits import BASE
+from dwiser.run.memory_needed import BASE
 from dwiser.scan import Scan
 
 HELD = 3  # arrays of the mask's voxels in all volumes, at most at once: the residual, what tests it

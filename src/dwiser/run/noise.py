@@ -11,11 +11,11 @@ from dwiser.io import find_inputs, load, planned_images, save_volume, write_set
 from dwiser.machine import find_machine, limited, memory_of, usable_memory
 from dwiser.methods.base import Denoiser
 from dwiser.methods.registry import build
-from dwiser.methods.split_real import real_scan
 from dwiser.prepare.coils import effective_coils
+from dwiser.prepare.complex import real_scan
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
-from dwiser.run.given import with_maps
+from dwiser.run.capabilities import with_maps
 from dwiser.run.request import Request, named_inputs
 from dwiser.scan import Scan
 

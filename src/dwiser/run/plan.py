@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from dwiser.errors import DwiserWarning, InputError
-from dwiser.learn.course import Course
+from dwiser.learn.checkpointing import Course
 from dwiser.machine import GIB, find_machine, memory_of, usable_memory
 from dwiser.methods.base import Denoised, Denoiser, Weights
 from dwiser.methods.registry import build
+from dwiser.run.capabilities import check_noise_map, check_phase, with_uncertainty
 from dwiser.run.checkpoint import Run, check_training, course_of
-from dwiser.run.fits import check_disk, check_memory, check_room
-from dwiser.run.given import check_noise_map, check_phase, with_uncertainty
-from dwiser.run.memory import MIB
+from dwiser.run.memory_limit import MIB
+from dwiser.run.memory_needed import check_disk, check_memory, check_room
 from dwiser.run.request import Request
-from dwiser.run.reuse import Kept, check_reusable, weights_bytes
+from dwiser.run.reuse import WeightsFile, check_reusable, weights_bytes
 from dwiser.scan import Scan
 
 
@@ -27,7 +27,7 @@ class Plan:
     request: Request
     method: Denoiser
     preset: str
-    kept: Kept | None
+    kept: WeightsFile | None
     trains: bool
     memory: int | None  # bytes that --memory allows
 
@@ -99,7 +99,7 @@ def plan_of(request: Request) -> Plan:
         )
     memory = None if request.memory is None else memory_of(request.memory)
     if request.weights is not None:
-        kept = Kept(request.weights)
+        kept = WeightsFile(request.weights)
         plan = Plan(request, kept.method, kept.preset, kept, False, memory)
     else:
         method = build(request.method, request.preset, request.settings)

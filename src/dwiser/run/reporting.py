@@ -11,7 +11,7 @@ from dwiser.evaluate.groups import volume_groups
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual import Residual
 from dwiser.methods.base import Denoised
-from dwiser.prepare.apart import COPIED, STRANGE, standing_apart
+from dwiser.prepare.outlier_volumes import COPIED, STRANGE, standing_apart
 from dwiser.prepare.subspace import grouped
 from dwiser.report.material import Material
 from dwiser.report.page import page

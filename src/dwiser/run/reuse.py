@@ -53,7 +53,7 @@ def tensors_of(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
 
-class Kept:
+class WeightsFile:
     """A file of weights, read and checked: the method they are for, and the scan's protocol."""
 
     def __init__(self, path: Path) -> None:
@@ -87,7 +87,7 @@ class Kept:
 
 def begin_with(path: Path, method: Denoiser) -> dict[str, torch.Tensor]:
     """The parameters that --warm-start begins with; a file of another method is refused."""
-    kept = Kept(path)
+    kept = WeightsFile(path)
     theirs, ours = (str(getattr(m, "name", "")) for m in (kept.method, method))
     if theirs != ours:
         raise InputError(f"{path}: its weights are those of {theirs}: give {ours}'s, or none.")

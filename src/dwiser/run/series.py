@@ -11,11 +11,11 @@ from typing import Any
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import load, planned, stem
 from dwiser.methods.base import Denoised, need_directions
+from dwiser.prepare.scan_compatibility import decide, joined, look_at
 from dwiser.prepare.shells import shell_table
-from dwiser.run.corridor import denoise, denoise_file, residual_over_sigma
+from dwiser.run.denoising import denoise, denoise_file, residual_over_sigma
 from dwiser.run.plan import plan_of
 from dwiser.run.request import Request, named_inputs
-from dwiser.run.together import decide, joined, look_at
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
@@ -41,7 +41,7 @@ def denoise_series(
     Parameters
     ----------
     requests : one a file, alike in all but ``dwi`` and ``out``.
-    together : True, False, or None to decide by `dwiser.run.together.decide`.
+    together : True, False, or None to decide by `dwiser.prepare.scan_compatibility.decide`.
     told : gets the decision and its reason in a line.
 
     Raises

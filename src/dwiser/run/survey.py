@@ -11,7 +11,7 @@ from dwiser.prepare.earlier_steps import noise_traces
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise_correlation import noise_correlation
 from dwiser.prepare.shells import shell_table, shells
-from dwiser.run.given import check_phase, noise_model
+from dwiser.run.capabilities import check_phase, noise_model
 from dwiser.run.noise import sigma_of
 from dwiser.scan import Scan
 

@@ -8,7 +8,7 @@ from shutil import which
 import pytest
 
 from dwiser.io.sample import sample_paths
-from dwiser.run.corridor import denoise_file
+from dwiser.run.denoising import denoise_file
 from dwiser.run.request import Request
 
 BROWSERS, DRIVERS = ("chromium", "chromium-browser", "google-chrome"), ("chromedriver",)

@@ -91,7 +91,7 @@ def test_ctrl_c_ends_the_run_and_keeps_what_is_known() -> None:
 
     seen = []
 
-    def once(tally: engine.Tally) -> None:
+    def once(tally: engine.RunStatus) -> None:
         if not seen and tally.count("done") == 2:
             seen.append(1)
             raise KeyboardInterrupt

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from dwiser.cohort import ledger, worker
-from dwiser.cohort.job import HIDDEN, Asked, Job
+from dwiser.cohort.job import HIDDEN, CohortOptions, Job
 from dwiser.cohort.worker import denoise_scan
 from dwiser.io.bids import find_scans
 
-QUICK = Asked("gaussian", threads=1, device="cpu")
+QUICK = CohortOptions("gaussian", threads=1, device="cpu")
 
 
 def job_in(home: Path) -> Job:

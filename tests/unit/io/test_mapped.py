@@ -5,7 +5,7 @@ import pytest
 
 from dwiser.errors import InputError
 from dwiser.io import load
-from dwiser.room import is_mapped
+from dwiser.memmap import is_mapped
 
 
 @pytest.mark.parametrize("name", ["dwi.nii", "dwi.nii.gz"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dwiser.errors import DwiserWarning
-from dwiser.methods.classical import Filtered, Ground, restored
+from dwiser.methods.classical import Filtered, MaskAndSigma, restored
 from dwiser.methods.registry import Entry, build
 from dwiser.scan import Gradients, Scan
 
@@ -23,8 +23,8 @@ def test_only_finite_voxels_of_the_mask_change_and_none_falls_below_zero() -> No
     mask[1:3] = True
     found = np.full(scan.shape, 7.0, np.float32)
     found[1, 0, 0, 0], found[2, 0, 0, 1] = np.nan, -3.0
-    ground = Ground(mask, np.ones(mask.shape, np.float32))
-    result = restored(scan, ground, Filtered(found, {2: "a reason"}, {"told": 1}))
+    domain = MaskAndSigma(mask, np.ones(mask.shape, np.float32))
+    result = restored(scan, domain, Filtered(found, {2: "a reason"}, {"told": 1}))
     expected = np.where(mask[..., None], 7.0, 5.0) * np.ones(3)
     expected[1, 0, 0, 0], expected[2, 0, 0, 1], expected[..., 2] = 5.0, 0.0, 5.0
     np.testing.assert_array_equal(result.data, expected)

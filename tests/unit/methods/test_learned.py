@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dwiser.errors import InputError
-from dwiser.methods.ddm2 import DDM2
+from dwiser.methods.ddm2.method import DDM2
 from dwiser.methods.registry import build, settings_of
 from dwiser.nets.decoder import flops_per_pixel as decoder_flops
 from dwiser.scan import Gradients

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from dwiser.errors import InputError
-from dwiser.methods.difusion import Difusion
+from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.options import describe
 from dwiser.methods.registry import build, settings_of
 

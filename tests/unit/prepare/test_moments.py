@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from dwiser.prepare.floor import true_signal
 from dwiser.prepare.moments import (
     expected_magnitude,
     koay,
     magnitude_moments,
     magnitude_sd,
 )
+from dwiser.prepare.rician_bias import true_signal
 from dwiser.seeds import stream
 
 

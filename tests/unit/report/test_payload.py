@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dwiser.report import payload as module
-from dwiser.report.grid import Shown
+from dwiser.report.grid import VoxelGrid
 from dwiser.report.material import Material
 from dwiser.report.payload import Payload, contrasts, payload, two_dwis, within
 from dwiser.report.voxels import RESIDUAL, Scale, nifti, signal_scale
@@ -39,7 +39,7 @@ def test_every_voxel_keeps_its_place_in_the_world(affine: np.ndarray, step: int)
     values = np.arange(np.prod(shape), dtype=float).reshape(shape) % 251
     mask = np.zeros(shape, bool)
     mask[4:6, 4:8, 5:9] = True
-    shown = Shown.of(mask, affine).thinned(step)
+    shown = VoxelGrid.of(mask, affine).thinned(step)
     found = image(nifti(Scale(1.0).levels(shown.cut(values)), shown, Scale(1.0), (0.0, 250.0)))
     assert nib.aff2axcodes(found.affine) == ("R", "A", "S")
     np.testing.assert_allclose(found.header.get_zooms()[:3], shown.size)
@@ -53,7 +53,7 @@ def test_every_voxel_keeps_its_place_in_the_world(affine: np.ndarray, step: int)
 def test_slices_are_told_by_their_index_as_stored(affine: np.ndarray) -> None:
     shape = (9, 11, 13)
     place = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
-    shown = Shown.of(np.ones(shape, bool), affine)
+    shown = VoxelGrid.of(np.ones(shape, bool), affine)
     turned = shown.cut(place)
     for axis, plane in enumerate(("sagittal", "coronal", "axial")):
         told = shown.slices()[plane]
@@ -66,7 +66,7 @@ def test_noisy_and_denoised_share_a_window_and_keep_their_units(
     built: Payload, material: Material
 ) -> None:
     data, mask = material.scan.data, material.result.mask
-    shown = Shown.of(mask, material.scan.affine)
+    shown = VoxelGrid.of(mask, material.scan.affine)
     for number, volumes in ((0, [40]), (1, list(range(40)))):
         told = built.spec["contrasts"][number]
         for kind, series in (("noisy", data), ("denoised", material.result.data)):
@@ -85,7 +85,7 @@ def test_noisy_and_denoised_share_a_window_and_keep_their_units(
 def test_a_single_volumes_residual_is_in_sigmas(built: Payload, material: Material) -> None:
     told = built.spec["contrasts"][2]
     v = int(told["label"].split()[1].rstrip(","))
-    shown = Shown.of(material.result.mask, material.scan.affine)
+    shown = VoxelGrid.of(material.result.mask, material.scan.affine)
     expected = (material.scan.data - material.result.data)[..., v] / material.result.sigma
     seen = image(built.blobs[told["residual"]]).get_fdata()
     wide = np.abs(shown.cut(expected)) < 15

@@ -12,7 +12,7 @@ from dwiser.evaluate.suite import evaluate
 from dwiser.io import save_volume, write_bvals, write_bvecs
 from dwiser.methods.base import Denoised
 from dwiser.run import judging
-from dwiser.run.corridor import denoise_file
+from dwiser.run.denoising import denoise_file
 from dwiser.run.judging import judgement
 from dwiser.run.request import Request
 from dwiser.scan import Scan

@@ -13,7 +13,7 @@ from dwiser.errors import DwiserError
 from dwiser.methods.base import Denoised
 from dwiser.methods.registry import settings_of
 from dwiser.run import reporting
-from dwiser.run.corridor import denoise_file
+from dwiser.run.denoising import denoise_file
 from dwiser.run.judging import judgement
 from dwiser.run.reporting import apart, measured, repeat_command
 from dwiser.run.request import Request

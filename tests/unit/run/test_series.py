@@ -9,9 +9,9 @@ import pytest
 
 from dwiser.errors import InputError
 from dwiser.io import load, save
+from dwiser.prepare.scan_compatibility import decide, joined, look_at
 from dwiser.run import Request, denoise
 from dwiser.run.series import denoise_series, in_folder, made
-from dwiser.run.together import decide, joined, look_at
 from dwiser.scan import Gradients, Scan
 from dwiser.simulate import Simulation
 

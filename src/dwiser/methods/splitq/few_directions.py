@@ -16,11 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dwiser.learn.stacking import NAMES, LocalEstimates
-from dwiser.methods.split_ground import Ground
 from dwiser.methods.splitq.angular_response import AngularResponse, predicted_by_tensor
+from dwiser.methods.splitq.probe import signs
 from dwiser.methods.splitq.restoring import ResponseModel, chunks
-from dwiser.prepare.doubt import signs
+from dwiser.methods.splitq.stacking import NAMES, LocalEstimates
+from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.seeds import stream
 
 STEP = 0.1  # of the noise's sd: small enough to change no choice, large enough for float32
@@ -53,7 +53,7 @@ class WithTensor:
                 yield f"tensor of {name}", self._tensor(estimate)
 
     def _tensor(self, channels: Tensor) -> Tensor:
-        scale = self.model.ground.scale.astype(np.float32)
+        scale = self.model.whitened.scale.astype(np.float32)
         values = channels.cpu().numpy() * scale
         for part in chunks(len(values)):
             rows = part if isinstance(self.rows, slice) else self.rows[part]
@@ -130,7 +130,7 @@ def response_by_risk(
     fitted = []
     for shell in model.shells:
         response, v = AngularResponse(), shell.volumes
-        variance = model.ground.noise * model.ground.scale[v].astype(np.float32) ** 2
+        variance = model.whitened.noise * model.whitened.scale[v].astype(np.float32) ** 2
         for part in chunks(len(rows)):
             here, before, after = rows[part], estimate[part], probed[part]
             own_step = step[part][:, v]
@@ -138,7 +138,7 @@ def response_by_risk(
             response.add_probed(
                 model.shape(before, here),
                 model.level(before, here, v),
-                model.ground.y[here][:, v] - before[:, v],
+                model.whitened.y[here][:, v] - before[:, v],
                 model.shape(after, here),
                 model.level(after, here, v),
                 noise,
@@ -148,21 +148,21 @@ def response_by_risk(
     return np.stack(fitted)
 
 
-def probe_of(ground: Ground, seed: int) -> Float[np.ndarray, "n v"]:
+def probe_of(whitened: WhitenedScan, seed: int) -> Float[np.ndarray, "n v"]:
     """Noise of variance 1 at the mask's voxels, correlated as the scan's is; signs if that is not.
 
     Of a denoiser's derivative J the noise meets E[nᵀ J n] = ν tr(J C), with C its correlation
     between voxels: that of the probe too.
     """
-    count, volumes = ground.y.shape
-    if ground.correlation is None:
+    count, volumes = whitened.y.shape
+    if whitened.correlation is None:
         return np.stack([signs(stream(seed, "risk", v), count) for v in range(volumes)], 1)
-    shape = ground.mask.shape
-    drawn = (ground.correlation.draw(stream(seed, "risk", v), shape) for v in range(volumes))
-    return np.stack([noise[ground.mask] for noise in drawn], 1)
+    shape = whitened.mask.shape
+    drawn = (whitened.correlation.draw(stream(seed, "risk", v), shape) for v in range(volumes))
+    return np.stack([noise[whitened.mask] for noise in drawn], 1)
 
 
-def axes_of(ground: Ground) -> Float[np.ndarray, "v v"]:
+def axes_of(whitened: WhitenedScan) -> Float[np.ndarray, "v v"]:
     """The volumes' principal components, largest first, in units of their noise."""
-    channels = ground.y / ground.scale.astype(np.float32)
+    channels = whitened.y / whitened.scale.astype(np.float32)
     return np.linalg.eigh((channels.T @ channels).astype(float))[1][:, ::-1]

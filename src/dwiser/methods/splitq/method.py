@@ -9,12 +9,10 @@ import torch
 from jaxtyping import Float, Int
 
 from dwiser.errors import InputError
-from dwiser.learn.stacking import NAMES, LocalEstimates, Stacking, plain_weights
 from dwiser.machine import Machine, give_memory_back
+from dwiser.memmap import own_copy, own_room
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.options import Presets, option
-from dwiser.methods.split_doubt import estimate_variance, signal_sd
-from dwiser.methods.split_ground import Ground, as_it_is, ground_of, inner_slices
 from dwiser.methods.splitq.few_directions import (
     FEWEST_VOXELS,
     WithTensor,
@@ -24,7 +22,10 @@ from dwiser.methods.splitq.few_directions import (
     response_by_risk,
     weights_by_risk,
 )
+from dwiser.methods.splitq.neighbours import Grid, cross, neighbour_mean
 from dwiser.methods.splitq.presets import LAPTOP, PRESETS
+from dwiser.methods.splitq.probe import Errors
+from dwiser.methods.splitq.residual_recovery import given_back, mean_back
 from dwiser.methods.splitq.restoring import (
     HeldOutResponse,
     ResponseModel,
@@ -32,14 +33,13 @@ from dwiser.methods.splitq.restoring import (
     restore_held_out,
     restore_residual,
 )
-from dwiser.prepare.doubt import Errors
-from dwiser.prepare.floor import true_signal
-from dwiser.prepare.giveback import given_back, mean_back
-from dwiser.prepare.grid import Grid, cross, neighbour_mean
+from dwiser.methods.splitq.stacking import NAMES, LocalEstimates, Stacking, plain_weights
+from dwiser.methods.splitq.uncertainty import estimate_variance, signal_sd
+from dwiser.methods.splitq.whitened import WhitenedScan, as_it_is, inner_slices, whiten
+from dwiser.prepare.rician_bias import true_signal
 from dwiser.prepare.shells import shells
 from dwiser.prepare.splits import folds
 from dwiser.prepare.subspace import FEWEST_SHARED
-from dwiser.room import own_copy, own_room
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
 from dwiser.watch import Progress, Watch, silent
@@ -111,11 +111,11 @@ class Splitq:
         InputError
             For fewer than 6 diffusion-weighted volumes.
         """
-        ground = self._prepare(scan, machine, seed)
-        if ground is None:
+        whitened = self._prepare(scan, machine, seed)
+        if whitened is None:
             return as_it_is(scan, self.name)
-        weights = self._learn(ground, scan.gradients, machine, seed, watch)
-        return self._restored(weights, ground, scan, machine, seed, watch)
+        weights = self._learn(whitened, scan.gradients, machine, seed, watch)
+        return self._restored(weights, whitened, scan, machine, seed, watch)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
         """Learn from the scan alone.
@@ -125,57 +125,62 @@ class Splitq:
         InputError
             For a scan without noise, from which there is nothing to learn.
         """
-        ground = self._prepare(scan, machine, seed)
-        if ground is None:
+        whitened = self._prepare(scan, machine, seed)
+        if whitened is None:
             raise InputError("No noise was found in the scan: there is nothing to learn from it.")
-        return self._learn(ground, scan.gradients, machine, seed, watch)
+        return self._learn(whitened, scan.gradients, machine, seed, watch)
 
     def apply(
         self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
     ) -> Denoised:
         """Apply weights learned before on the scan they were learned from."""
-        ground = self._prepare(scan, machine, seed)
-        if ground is None:
+        whitened = self._prepare(scan, machine, seed)
+        if whitened is None:
             return as_it_is(scan, self.name)
-        return self._restored(weights, ground, scan, machine, seed, watch)
+        return self._restored(weights, whitened, scan, machine, seed, watch)
 
-    def _prepare(self, scan: Scan, machine: Machine, seed: int) -> Ground | None:
-        return ground_of(
+    def _prepare(self, scan: Scan, machine: Machine, seed: int) -> WhitenedScan | None:
+        return whiten(
             scan, seed, name=self.name, least=self.least_directions,
             fewest_shared=self.fewest_shared, coils=self.coils, threads=machine.threads,
         )  # fmt: skip
 
     def _learn(
-        self, ground: Ground, gradients: Gradients, machine: Machine, seed: int, watch: Watch
+        self,
+        whitened: WhitenedScan,
+        gradients: Gradients,
+        machine: Machine,
+        seed: int,
+        watch: Watch,
     ) -> Weights:
         """The weights of the estimates, and the response: what predicts held-out volumes best."""
-        plain = plain_weights(len(ground.alone))
-        if ground.subspace is None:
-            return self._learn_by_risk(ground, gradients, machine, seed, watch)
-        rank, volumes = ground.subspace.rank, ground.subspace.volumes
-        part, trusted = inner_slices(ground.mask, self.learned_on)
-        here = part[ground.mask]
-        seen_here = ground.y[here][:, volumes] / ground.scale[volumes].astype(np.float32)
+        plain = plain_weights(len(whitened.alone))
+        if whitened.subspace is None:
+            return self._learn_by_risk(whitened, gradients, machine, seed, watch)
+        rank, volumes = whitened.subspace.rank, whitened.subspace.volumes
+        part, trusted = inner_slices(whitened.mask, self.learned_on)
+        here = part[whitened.mask]
+        seen_here = whitened.y[here][:, volumes] / whitened.scale[volumes].astype(np.float32)
         y = torch.from_numpy(seen_here).to(machine.device)
         inner = torch.from_numpy(np.flatnonzero(trusted[part])).to(machine.device)
         grid = Grid.of(part, machine.device)
-        local = LocalEstimates(grid, ground.noise, machine.threads, ground.correlation)
-        model = ResponseModel(ground, gradients)
-        rows = np.flatnonzero(trusted[ground.mask])
+        local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
+        model = ResponseModel(whitened, gradients)
+        rows = np.flatnonzero(trusted[whitened.mask])
         response = HeldOutResponse(model, rows)
-        lone = torch.from_numpy(ground.y[here][:, ground.lone]).to(machine.device)
+        lone = torch.from_numpy(whitened.y[here][:, whitened.lone]).to(machine.device)
         lone = neighbour_mean(lone, grid, cross())[inner]
-        raw = ground.y[rows]
+        raw = whitened.y[rows]
         stacking = Stacking(len(NAMES), rank)
-        splits = folds(ground.groups, volumes, self.folds, stream(seed, "splits"))
+        splits = folds(whitened.groups, volumes, self.folds, stream(seed, "splits"))
         for done, seen in enumerate(splits, 1):
-            matrix, root = ground.subspace.coordinates(seen)
+            matrix, root = whitened.subspace.coordinates(seen)
             found = [_times(u[inner], root) for _, u in local(_times(y, matrix))]
             held = np.flatnonzero(~seen)
             if self.response and model.shells and done > 1:  # weights from volumes before these
-                estimate = _seen_by_others(stacking.weights(), found, lone, ground)
+                estimate = _seen_by_others(stacking.weights(), found, lone, whitened)
                 response.add(estimate, raw, volumes[held])
-            stacking.add(found, y[inner][:, held], ground.subspace.components[held])
+            stacking.add(found, y[inner][:, held], whitened.subspace.components[held])
             watch(Progress(TASK, done, len(splits) + 1, "splits"))
         weights = stacking.weights()
         del found, y
@@ -195,23 +200,28 @@ class Splitq:
         return Weights(state, record)
 
     def _learn_by_risk(
-        self, ground: Ground, gradients: Gradients, machine: Machine, seed: int, watch: Watch
+        self,
+        whitened: WhitenedScan,
+        gradients: Gradients,
+        machine: Machine,
+        seed: int,
+        watch: Watch,
     ) -> Weights:
         """The same where no volume can be held out; equal weights where voxels are too few."""
-        volumes = len(ground.mean)
+        volumes = len(whitened.mean)
         most = self.learned_on * min(1.0, self.fewest_shared / volumes)  # for memory
-        part, trusted = inner_slices(ground.mask, round(most))
-        rows, inner = np.flatnonzero(part[ground.mask]), np.flatnonzero(trusted[part])
+        part, trusted = inner_slices(whitened.mask, round(most))
+        rows, inner = np.flatnonzero(part[whitened.mask]), np.flatnonzero(trusted[part])
         if len(inner) < FEWEST_VOXELS:
             return Weights({"stacking": plain_weights(volumes)}, {"learned": False})
-        model = ResponseModel(ground, gradients)
+        model = ResponseModel(whitened, gradients)
         grid = Grid.of(part, machine.device)
-        local = LocalEstimates(grid, ground.noise, machine.threads, ground.correlation)
-        channels = ground.y[rows] / ground.scale.astype(np.float32)
-        names, axes = local_names(model), axes_of(ground)
+        local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
+        channels = whitened.y[rows] / whitened.scale.astype(np.float32)
+        names, axes = local_names(model), axes_of(whitened)
         estimates = WithTensor(local, model, rows)
         weights, estimate, probed, step = weights_by_risk(
-            estimates, channels, probe_of(ground, seed)[rows], inner, axes, ground.noise,
+            estimates, channels, probe_of(whitened, seed)[rows], inner, axes, whitened.noise,
             machine.device,
         )  # fmt: skip
         watch(Progress(TASK, 1, 2, "risk"))
@@ -226,20 +236,20 @@ class Splitq:
         }
         state = {"stacking": weights, "axes": axes}
         if self.response and model.shells:
-            scale = ground.scale.astype(np.float32)
+            scale = whitened.scale.astype(np.float32)
             state["response"] = response_by_risk(
                 model, rows[inner], estimate * scale, probed * scale, step * scale
             )
         return Weights(state, record)
 
     def _restored(
-        self, weights: Weights, ground: Ground, scan: Scan, machine: Machine, seed: int,
+        self, weights: Weights, whitened: WhitenedScan, scan: Scan, machine: Machine, seed: int,
         watch: Watch,
     ) -> Denoised:  # fmt: skip
-        ground.axes = weights.state.get("axes")
-        model = ResponseModel(ground, scan.gradients)
+        whitened.axes = weights.state.get("axes")
+        model = ResponseModel(whitened, scan.gradients)
         clean = partial(self._clean, weights.state["stacking"], model=model, machine=machine)
-        found = clean(ground)
+        found = clean(whitened)
         give_memory_back()
         held_out, residual = weights.state.get("response"), None
         if held_out is not None:
@@ -247,124 +257,131 @@ class Splitq:
             residual = residual_response(found, model, shape)
             restore_residual(found, model, residual, shape)
             del shape
-        sigma, variance = ground.sigma[ground.mask], None
+        sigma, variance = whitened.sigma[whitened.mask], None
         if self.uncertainty:
             watch(Progress(TASK, self.folds, self.folds + 1, "uncertainty"))
             dwi = np.flatnonzero(~scan.gradients.is_b0)
 
-            def estimate(probed: Ground) -> np.ndarray:
+            def estimate(probed: WhitenedScan) -> np.ndarray:
                 values = clean(probed)
                 if held_out is not None and residual is not None:
                     shape = restore_held_out(values, model, held_out)
                     restore_residual(values, model, residual, shape)
                 return values
 
-            variance = estimate_variance(estimate, found, dwi, ground, seed)
-        share = self._return(found, ground, scan) if self.give_back else None
-        ground.take_y()  # for room, where nothing went back too
+            variance = estimate_variance(estimate, found, dwi, whitened, seed)
+        share = self._return(found, whitened, scan) if self.give_back else None
+        whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
-        errors = None if variance is None else Errors(variance, ground.scale, share)
+        errors = None if variance is None else Errors(variance, whitened.scale, share)
         del share
         give_memory_back()
         data = own_copy(scan.data)
         for shell in shells(scan.gradients):
-            power = self._power(found, shell.volumes, ground)
+            power = self._power(found, shell.volumes, whitened)
             for v in shell.volumes.tolist():
-                values = found[:, v] * sigma + np.float32(ground.mean[v])
+                values = found[:, v] * sigma + np.float32(whitened.mean[v])
                 if errors is not None and not shell.is_b0:
-                    errors.add(v, partial(self._signal_sd, values, sigma, ground, power))
-                signal = self._signal(values, sigma, ground, power)
-                data[..., v][ground.mask] = signal.clip(min=0)
+                    errors.add(v, partial(self._signal_sd, values, sigma, whitened, power))
+                signal = self._signal(values, sigma, whitened, power)
+                data[..., v][whitened.mask] = signal.clip(min=0)
         watch(Progress(TASK, 1, 1))
-        record = {"training": weights.record, **ground.record(), "noise_floor": self.floor}
+        record = {"training": weights.record, **whitened.record(), "noise_floor": self.floor}
         record["given_back_mean"] = returned
-        sd = None if errors is None else errors.sd(ground.mask)
-        return Denoised(data, ground.sigma, sd, weights, record, ground.mask)
+        sd = None if errors is None else errors.sd(whitened.mask)
+        return Denoised(data, whitened.sigma, sd, weights, record, whitened.mask)
 
     def _power(
-        self, found: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"], ground: Ground
+        self, found: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"], whitened: WhitenedScan
     ) -> Float[np.ndarray, "n"] | None:
         """What signals to expect of a shell, by voxel; None where it has too few volumes."""
         if self.floor == "kept" or len(volumes) < FEWEST_SHARED:
             return None
-        return ground.power_of(found, volumes)
+        return whitened.power_of(found, volumes)
 
     def _signal(
-        self, values: np.ndarray, sigma: np.ndarray, ground: Ground, power: np.ndarray | None
+        self,
+        values: np.ndarray,
+        sigma: np.ndarray,
+        whitened: WhitenedScan,
+        power: np.ndarray | None,
     ) -> np.ndarray:
         if self.floor == "kept":
             return values
-        return true_signal(values, sigma, ground.spread, ground.coils, power)
+        return true_signal(values, sigma, whitened.spread, whitened.coils, power)
 
     def _signal_sd(
-        self, values: np.ndarray, sigma: np.ndarray, ground: Ground, power: np.ndarray | None,
-        spread: np.ndarray,
+        self, values: np.ndarray, sigma: np.ndarray, whitened: WhitenedScan,
+        power: np.ndarray | None, spread: np.ndarray,
     ) -> np.ndarray:  # fmt: skip
         """The error's sd in the data's units, where the estimate's is ``spread`` σ."""
         if self.floor == "kept":
             return spread * sigma
-        given = self._signal(values, sigma, ground, power)
-        return signal_sd(values, given, sigma, spread, ground.coils, power)
+        given = self._signal(values, sigma, whitened, power)
+        return signal_sd(values, given, sigma, spread, whitened.coils, power)
 
     def _return(
-        self, found: Float[np.ndarray, "n v"], ground: Ground, scan: Scan
+        self, found: Float[np.ndarray, "n v"], whitened: WhitenedScan, scan: Scan
     ) -> Float[np.ndarray, "n v"]:
         """Put back into ``found`` what noise does not explain; the share that went back.
 
-        The ground's y becomes the standardised residual, and is gone.
+        The whitened scan's y becomes the standardised residual, and is gone.
         """
-        residual = ground.take_y()
+        residual = whitened.take_y()
         residual -= found
         for v in range(residual.shape[1]):
-            residual[:, v] /= ground.spread_of(found[:, v], v)
-        share = given_back(residual, ground.mask, scan.voxel_size)
+            residual[:, v] /= whitened.spread_of(found[:, v], v)
+        share = given_back(residual, whitened.mask, scan.voxel_size)
         for v in range(residual.shape[1]):
             own, part = residual[:, v], share[:, v]
-            back = part * own + (1 - part) * mean_back(own, ground.mask)
-            found[:, v] += ground.spread_of(found[:, v], v) * back
+            back = part * own + (1 - part) * mean_back(own, whitened.mask)
+            found[:, v] += whitened.spread_of(found[:, v], v) * back
         return share
 
     def _clean(
         self,
         weights: Float[np.ndarray, "e c"],
-        ground: Ground,
+        whitened: WhitenedScan,
         model: ResponseModel,
         machine: Machine,
     ) -> Float[np.ndarray, "n v"]:
         """(x̂ − μ)/σ of all volumes at the mask's voxels."""
-        seen = np.ones(len(ground.mean) - len(ground.alone), bool)
-        matrix, root = ground.into(seen)
-        values = _times(torch.from_numpy(ground.y).to(machine.device), matrix)
+        seen = np.ones(len(whitened.mean) - len(whitened.alone), bool)
+        matrix, root = whitened.into(seen)
+        values = _times(torch.from_numpy(whitened.y).to(machine.device), matrix)
         local = LocalEstimates(
-            Grid.of(ground.mask, machine.device), ground.noise, machine.threads, ground.correlation
+            Grid.of(whitened.mask, machine.device),
+            whitened.noise,
+            machine.threads,
+            whitened.correlation,
         )
         out = torch.zeros_like(values)
-        by_risk = ground.axes is not None  # of the volumes themselves, and with a tensor's too
+        by_risk = whitened.axes is not None  # of the volumes themselves, and with a tensor's too
         estimates = (WithTensor(local, model, slice(None)) if by_risk else local)(values)
         for row in weights:  # in place, and nothing kept: each of these is K channels large
             turned = torch.from_numpy((root * row).astype(np.float32)).to(out.device)
             out.addmm_(next(estimates)[1], turned)
         del values, estimates
-        clean = own_room(ground.y)
-        for v, column in enumerate(ground.back.T):
+        clean = own_room(whitened.y)
+        for v, column in enumerate(whitened.back.T):
             clean[:, v] = _times(out, column).cpu().numpy()
         return clean
 
 
 def _seen_by_others(
     weights: Float[np.ndarray, "e k"], estimates: list[torch.Tensor], lone: torch.Tensor,
-    ground: Ground,
+    whitened: WhitenedScan,
 ) -> Float[np.ndarray, "n v"]:  # fmt: skip
     """All volumes in units of y, from the estimates that some of them give."""
-    assert ground.subspace is not None
+    assert whitened.subspace is not None
     total = torch.zeros_like(estimates[0])
     for e, w in zip(estimates, weights, strict=True):
         total += e * torch.from_numpy(w.astype(np.float32)).to(e.device)
-    values = np.empty((len(lone), len(ground.mean)), np.float32)
-    shared = ground.subspace.volumes
-    values[:, shared] = _times(total, ground.subspace.components.T).cpu().numpy()
-    values[:, shared] *= ground.scale[shared].astype(np.float32)
-    values[:, ground.lone] = lone.cpu().numpy()
+    values = np.empty((len(lone), len(whitened.mean)), np.float32)
+    shared = whitened.subspace.volumes
+    values[:, shared] = _times(total, whitened.subspace.components.T).cpu().numpy()
+    values[:, shared] *= whitened.scale[shared].astype(np.float32)
+    values[:, whitened.lone] = lone.cpu().numpy()
     return values
 
 

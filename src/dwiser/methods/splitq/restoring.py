@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from dwiser.methods.split_ground import Ground
 from dwiser.methods.splitq.angular_response import (
     AngularResponse,
     TensorShape,
@@ -21,6 +20,7 @@ from dwiser.methods.splitq.angular_response import (
     tensor_design,
     tensor_shape,
 )
+from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.scan import Gradients
 
 CHUNK = 8192  # voxels at once
@@ -36,15 +36,15 @@ class ResponseModel:
     Where there is no tensor to be had, or no shell of six directions, ``shells`` is empty.
     """
 
-    def __init__(self, ground: Ground, gradients: Gradients) -> None:
-        self.ground = ground
+    def __init__(self, whitened: WhitenedScan, gradients: Gradients) -> None:
+        self.whitened = whitened
         shared = np.arange(len(gradients))
-        if ground.subspace is not None:
-            shared = np.setdiff1d(shared, ground.lone)
+        if whitened.subspace is not None:
+            shared = np.setdiff1d(shared, whitened.lone)
         self.shells = response_shells(gradients, shared)
         self.directions = gradients.bvecs
-        self.sigma = ground.sigma[ground.mask]
-        self.least = max(DIM * float(ground.mean.mean()), DARK * float(np.median(self.sigma)))
+        self.sigma = whitened.sigma[whitened.mask]
+        self.least = max(DIM * float(whitened.mean.mean()), DARK * float(np.median(self.sigma)))
         fitted = tensor_design(gradients, shared)
         self.fitted = np.zeros(0, int) if fitted is None else fitted[0]
         self.design = np.zeros((0, 7)) if fitted is None else fitted[1]
@@ -54,14 +54,14 @@ class ResponseModel:
     ) -> Float[np.ndarray, "n m"]:
         """The volumes that a tensor is fitted to, of voxels given in units of y."""
         part = values[:, self.fitted] * self.sigma[rows, None]
-        part += self.ground.mean[self.fitted].astype(np.float32)
+        part += self.whitened.mean[self.fitted].astype(np.float32)
         return part
 
     def standard(
         self, magnitudes: Float[np.ndarray, "n m"], rows: slice | np.ndarray
     ) -> Float[np.ndarray, "n m"]:
         """`magnitudes` turned back to units of y."""
-        mean = self.ground.mean[self.fitted].astype(np.float32)
+        mean = self.whitened.mean[self.fitted].astype(np.float32)
         return (magnitudes - mean) / self.sigma[rows, None]
 
     def shape(self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray) -> TensorShape:
@@ -73,7 +73,7 @@ class ResponseModel:
         volumes: Int[np.ndarray, "m"],
     ) -> Float[np.ndarray, "n"]:  # fmt: skip
         """The mean signal of a shell, in σ."""
-        mean = np.float32(self.ground.mean[volumes].mean())
+        mean = np.float32(self.whitened.mean[volumes].mean())
         return values[:, volumes].mean(1) + mean / self.sigma[rows]
 
 
@@ -132,7 +132,7 @@ def residual_response(
         for part in chunks(len(chosen)):
             rows, volumes = chosen[part], shell.volumes
             own = values[rows]
-            deficit = model.ground.y[rows][:, volumes] - own[:, volumes]
+            deficit = model.whitened.y[rows][:, volumes] - own[:, volumes]
             level = model.level(own, rows, volumes)
             response.add(shape[rows], level, deficit, model.directions[volumes])
         fitted.append(response.coefficients())

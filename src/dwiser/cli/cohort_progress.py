@@ -1,0 +1,164 @@
+"""What the terminal shows of a cohort: the plan, how it stands, what came of it."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from dwiser.cohort.engine import RunStatus
+    from dwiser.cohort.plan import Plan
+    from dwiser.cohort.summary import Row
+
+SHOWN = 12  # rows of a table that may have thousands
+FIRST = 5  # of those to look at
+LOG_WIDTH = 160
+
+
+def told_plan(plan: "Plan", all_of_it: bool, remark: str | None) -> None:
+    """The counts, the reasons, what it may take; with ``all_of_it`` a line a scan."""
+    to_do, done = plan.to_do, len(plan.steps) - len(plan.to_do)
+    people = len({step.job.scan.subject for step in plan.steps})
+    why = ", ".join(f"{count} {words}" for words, count in plan.why().most_common())
+    lines = [
+        f"scans found  {len(plan.steps)} of {people} participants",
+        f"done         {done}",
+        f"to do        {len(to_do)}" + (f": {why}" if to_do else ""),
+    ]
+    if to_do:
+        total, most = plan.seconds, plan.largest_mib
+        took = "time not known" if total is None else f"about {duration(total)} one by one"
+        memory = "memory not known" if most is None else f"up to {most / 1024:.1f} GiB a scan"
+        lines.append(f"expected     {took}, {memory} ({to_do[0].cost.source})")
+    if remark:
+        lines.append(f"note         {remark}")
+    print("\n".join(lines))
+    if all_of_it and to_do:
+        _console().print(_steps(plan))
+
+
+def _steps(plan: "Plan") -> Table:
+    table = Table(box=None, pad_edge=False)
+    for head in ("scan", "why", "shape", "time", "memory"):
+        table.add_column(head, justify="right" if head in ("time", "memory") else "left")
+    for step in plan.to_do:
+        seconds, mib = step.cost.seconds, step.cost.mib
+        table.add_row(
+            Text(step.job.name), Text(step.state.why),
+            "not readable" if step.shape is None else " × ".join(map(str, step.shape)),
+            "–" if seconds is None else duration(seconds),
+            "–" if mib is None else f"{mib / 1024:.1f} GiB",
+        )  # fmt: skip
+    return table
+
+
+@contextmanager
+def board(quiet: bool) -> Iterator[Callable[["RunStatus"], None]]:
+    """Somebody to tell how it stands: a live table in a terminal, plain lines in a log."""
+    if quiet:
+        yield lambda tally: None
+    elif sys.stderr.isatty():
+        known: list["RunStatus"] = []
+
+        def told(tally: "RunStatus") -> None:
+            known[:] = [tally]
+
+        def drawn() -> Group:
+            return standing(known[0]) if known else Group()
+
+        with Live(console=Console(stderr=True), refresh_per_second=2, get_renderable=drawn):
+            yield told
+    else:
+        yield _Lines()
+
+
+def standing(tally: "RunStatus") -> Group:
+    """Done, running, failed, waiting, time left; the scans at work; the last that failed."""
+    ended = len(tally.outcomes)
+    left = tally.seconds_left
+    table = Table(box=None, pad_edge=False)
+    heads = {
+        "done": tally.count("done") + tally.count("kept"),
+        "running": len(tally.running),
+        "failed": tally.count("failed"),
+        "waiting": tally.waiting,
+        "workers": tally.hands,
+        "time left": "–" if left is None else duration(left),
+    }
+    for head in heads:
+        table.add_column(head, justify="right")
+    table.add_row(*map(str, heads.values()))
+    now = monotonic()
+    longest = sorted(tally.running.items(), key=lambda pair: pair[1])[:SHOWN]
+    lines = [Text(f"  {name}  {duration(now - since)}") for name, since in longest]
+    failed = [o for o in tally.outcomes.values() if o.status == "failed"][-3:]
+    lines += [Text(f"  {o.name}: {o.reason}", style="red") for o in failed]
+    if not tally.hands:
+        lines.append(Text("  waiting for workers"))
+    return Group(ProgressBar(max(1, tally.total), ended, width=60), table, *lines)
+
+
+class _Lines:
+    """A line when a scan ends."""
+
+    def __init__(self) -> None:
+        self.told: set[str] = set()
+
+    def __call__(self, tally: "RunStatus") -> None:
+        for name in [n for n in tally.outcomes if n not in self.told]:
+            self.told.add(name)
+            outcome = tally.outcomes[name]
+            took = f", {outcome.seconds:.1f} s" if outcome.seconds else ""
+            why = f": {outcome.reason}" if outcome.reason else ""
+            left = tally.seconds_left
+            rest = "" if left is None or not tally.waiting else f", {duration(left)} left"
+            count = f"{len(self.told)}/{tally.total}"
+            print(f"{count} {name}: {outcome.status}{took}{rest}{why}", file=sys.stderr, flush=True)
+
+
+def told_result(rows: Sequence["Row"], out: Path, quiet: bool, interrupted: bool) -> None:
+    """What to look at first, and where the rest is."""
+    failed = [row for row in rows if row.status == "failed"]
+    for row in failed:
+        print(f"dwiser: {row.job.name} failed: {row.reason}", file=sys.stderr)
+    done = sum(row.status == "done" for row in rows)
+    if interrupted:
+        print(
+            f"dwiser: Interrupted: {done} of {len(rows)} scans are done; the same command goes on.",
+            file=sys.stderr,
+        )
+    if quiet:
+        return
+    apart = [row for row in rows if row.rank == 1]
+    if apart:
+        table = Table(box=None, pad_edge=False)
+        for head in ("look at", "verdict", "why"):
+            table.add_column(head)
+        for row in apart[:FIRST]:
+            why = ", ".join(row.apart) or row.reason.partition("; ")[0]
+            table.add_row(Text(row.job.name), row.verdict or "–", Text(why))
+        if apart[FIRST:]:
+            table.add_row(f"and {len(apart) - FIRST} more", "", "")
+        _console().print(table)
+    print(f"{done} of {len(rows)} scans done, {len(failed)} failed; see {out / 'cohort.html'}")
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def _console() -> Console:
+    wide = None if sys.stdout.isatty() else LOG_WIDTH
+    return Console(width=wide, highlight=False)

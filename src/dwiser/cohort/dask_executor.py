@@ -1,0 +1,199 @@
+"""Who denoises: the workers of a Dask scheduler."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from dataclasses import replace
+from functools import partial
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+from distributed import Client, KilledWorker, Worker, WorkerPlugin, get_worker
+
+from dwiser.cohort import ledger
+from dwiser.cohort.job import Job
+from dwiser.cohort.outcome import Outcome, broken
+from dwiser.errors import DwiserError
+from dwiser.machine import one_heap
+
+Work = Callable[[Job], Outcome]
+
+ONE = "scan"  # the worker's resource that a scan takes: one at a time in each process
+GPU = "GPU"
+COUNT_EVERY = 1.0  # seconds
+SCALE_EVERY = 60.0  # seconds between two looks for workers that died and did not come back
+STRANDED = 10.0  # seconds without a worker, while there are some, that Dask gets for itself
+PATIENCE = 600.0  # seconds without a scheduler after which the run is given up
+OUT_OF_MEMORY = "worker-restart-memory"  # the topic of a nanny that ends its worker for that
+
+
+class OneScanEach(WorkerPlugin):
+    """Makes a worker take one scan at a time, with all its threads, and hold what that needs.
+
+    Dask's worker would pause for good where a process keeps memory that it has no more use for,
+    and spill results, of which there are none; so both are off. Its nanny still kills it near
+    its limit.
+    """
+
+    name = "dwiser"
+
+    async def setup(self, worker: Worker) -> None:
+        one_heap()
+        memory = worker.memory_manager
+        memory.memory_target_fraction = False
+        memory.memory_spill_fraction = False
+        memory.memory_pause_fraction = False
+        await worker.set_resources(**{ONE: 1})
+
+
+def on_worker(job: Job, work: Work | None) -> Outcome:
+    """``denoise_scan`` in a Dask worker, with its threads and memory unless the user named some.
+
+    It is imported here: whoever hands scans out needs neither torch nor the methods.
+    """
+    from dwiser.cohort.worker import denoise_scan
+
+    worker = get_worker()
+    limit = worker.memory_manager.memory_limit
+    work = work or partial(denoise_scan, limit=limit)
+    if job.asked.threads is None:
+        job = replace(job, asked=replace(job.asked, threads=worker.state.nthreads))
+    if job.asked.memory is None and limit:
+        job = replace(job, asked=replace(job.asked, memory=f"{limit >> 20}M"))
+    return replace(work(job), worker=worker.address)
+
+
+class Workers:
+    """The workers of a scheduler; a task is lost with it, and handed out again by the engine.
+
+    ``connect`` gives a client, and another one when the first has given its scheduler up.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        *,
+        retries: int,
+        gpu: bool = False,
+        scale: Callable[[], None] = lambda: None,
+        work: Work | None = None,
+    ) -> None:
+        self.connect, self.client = connect, connect()
+        self.retries, self.scale, self.work = retries, scale, work
+        self.resources = {ONE: 1} | ({GPU: 1} if gpu else {})
+        self.known, self.counted = 0, -COUNT_EVERY
+        self.scaled = self.seen = monotonic()
+        self.flying: dict[str, Any] = {}
+        self.since: dict[str, float] = {}  # when a task was first seen without a worker
+        self.stranded: Counter[str] = Counter()
+        self.client.register_plugin(OneScanEach())
+
+    def close(self) -> None:
+        self.client.close()
+
+    def free(self) -> int:
+        now = monotonic()
+        if now - self.counted >= COUNT_EVERY:
+            self.known, self.counted = self._count(), now
+        return self.known
+
+    def _count(self) -> int:
+        """The workers that are there; 0 while the scheduler is away.
+
+        A scheduler that came back, and workers that are new to it, know nothing of our plugin.
+        """
+        try:
+            if self.client.status == "closed":
+                self.client = self.connect()
+            if self.client.status != "running":
+                return 0
+            there = self.client.run_on_scheduler(
+                lambda dask_scheduler: [dict(w.resources) for w in dask_scheduler.workers.values()]
+            )
+            if any(ONE not in resources for resources in there):
+                self.client.register_plugin(OneScanEach())
+        except (DwiserError, OSError, TimeoutError, CancelledError):
+            return 0
+        self.seen = monotonic()
+        return sum(all(kind in some for kind in self.resources) for some in there)
+
+    def submit(self, job: Job) -> Any:
+        key = f"{job.name}-{uuid4().hex[:8]}"
+        future = self.client.submit(
+            on_worker, job, self.work,
+            key=key, pure=False, retries=self.retries, resources=self.resources,
+        )  # fmt: skip
+        self.flying[key] = future
+        return future
+
+    def outcome(self, future: Any, job: Job) -> Outcome:
+        self.flying.pop(future.key, None)
+        if future.status in ("cancelled", "lost"):
+            if self.stranded[job.name] > self.retries:
+                return Outcome(job.name, "failed", self._died(job, self.stranded[job.name]))
+            return Outcome(job.name, "lost", "its scheduler went away")
+        try:
+            outcome: Outcome = future.result(timeout=PATIENCE)
+            return outcome
+        except KilledWorker as error:
+            return Outcome(job.name, "failed", self._killed(job, error))
+        except CancelledError:
+            return Outcome(job.name, "lost", "its scheduler went away")
+        except Exception as error:
+            return broken(job, error)
+        finally:
+            future.release()
+
+    def _killed(self, job: Job, error: KilledWorker) -> str:
+        worker = getattr(error.last_worker, "address", str(error.last_worker))
+        return self._died(job, error.allowed_failures + 1, self._for_memory(worker))
+
+    def _died(self, job: Job, times: int, for_memory: bool = False) -> str:
+        with contextlib.suppress(DwiserError, OSError):
+            ledger.sweep(job)
+        words = f"{job.scan.dwi}: {times} workers were killed while at work on it"
+        more = "give each worker more (--memory, or 'memory' in jobqueue.yaml)"
+        if for_memory:
+            return f"{words}, the last for want of memory: {more}, or use fewer workers."
+        return (
+            f"{words}: for want of memory, if nobody else killed them; {more}, or see the "
+            "workers' own logs."
+        )
+
+    def _for_memory(self, worker: str) -> bool:
+        """Whether a nanny has told the scheduler that it ended this worker for its memory."""
+        with contextlib.suppress(Exception):
+            events = self.client.get_events(OUT_OF_MEMORY)
+            return any(event.get("worker") == worker for _, event in events)
+        return False
+
+    def tend(self) -> None:
+        now = monotonic()
+        if now - self.seen > PATIENCE:
+            raise DwiserError(
+                f"The scheduler went away and was not back for {PATIENCE / 60:.0f} minutes: what "
+                "is done is kept; start one and run the same command again."
+            )
+        if now - self.scaled >= SCALE_EVERY:
+            self.scaled = now
+            self.scale()
+        if self.flying and self.known:
+            self._rescue()
+
+    def _rescue(self) -> None:
+        """Call back what Dask gave up on: a scan whose only worker died.
+
+        The scheduler looks for a new worker when one joins, which then has no resource of ours
+        yet where the user started it; so the scan would wait for ever.
+        """
+        with contextlib.suppress(OSError, TimeoutError, CancelledError):
+            waiting = self.client.run_on_scheduler(
+                lambda dask_scheduler: [task.key for task in dask_scheduler.unrunnable]
+            )
+            now = monotonic()
+            self.since = {k: self.since.get(k, now) for k in set(waiting) & set(self.flying)}
+            for key in [k for k, since in self.since.items() if now - since > STRANDED]:
+                self.stranded[key.rpartition("-")[0]] += 1
+                self.flying[key].cancel()

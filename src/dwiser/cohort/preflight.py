@@ -1,0 +1,57 @@
+"""What can be refused before a scan is read: files that are missing, too little memory or disk."""
+
+import math
+import shutil
+
+from dwiser.cohort.job import Job
+from dwiser.errors import DwiserError, InputError
+from dwiser.io.nifti import read_shape
+from dwiser.machine import GIB
+from dwiser.memmap import FLOAT32
+from dwiser.methods.registry import build
+from dwiser.run.memory_needed import bytes_at_least
+
+SPARE = 1.5  # of the space that the outputs are expected to take
+
+
+def there(job: Job) -> None:
+    """Refuse a scan of which a file is missing here."""
+    if job.asked.phase and job.phase is None:
+        raise InputError(
+            f"{job.scan.dwi}: there is no part-phase beside it: leave out --phase, or name the "
+            "participants that have one (--participant-label)."
+        )
+    for path in job.inputs.values():
+        if path.is_symlink() and not path.exists():
+            raise InputError(
+                f"{path}: it is a link to a file that is not here: fetch it first, "
+                "with 'datalad get' if the dataset is DataLad's."
+            )
+
+
+def enough_memory(job: Job, limit: int | None) -> None:
+    """Refuse, from the header alone, what would be killed while it is read or denoised."""
+    asked = job.asked
+    if limit is None:
+        return
+    size = FLOAT32.itemsize * math.prod(read_shape(job.scan.dwi))
+    method = build(asked.method, asked.preset, asked.settings)
+    needed = bytes_at_least(method, size, phase=asked.phase)
+    if needed is not None and needed > limit:
+        raise InputError(
+            f"{job.scan.dwi}: {asked.method} would hold about {needed / GIB:.1f} GiB for it, a "
+            f"worker may {limit / GIB:.1f}: give each worker more (--memory, or 'memory' in "
+            "jobqueue.yaml), or take a method that holds less."
+        )
+
+
+def enough_space(job: Job) -> None:
+    """Refuse before minutes of work what the disk cannot take; quotas it does not see."""
+    copies = 1 + job.asked.save_residual + job.asked.save_standardised
+    needed = SPARE * copies * job.scan.dwi.stat().st_size
+    free = shutil.disk_usage(job.out).free
+    if free < needed:
+        raise DwiserError(
+            f"{job.out}: {free / 1e6:.0f} MB are free, and {job.name} may need "
+            f"{needed / 1e6:.0f}: make room and run the same command again."
+        )

@@ -1,0 +1,202 @@
+"""Several methods on one scan: denoised, measured, tabled and drawn; a failing one is told of."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dwiser.compare.references import References
+from dwiser.compare.scoreboard import Compared, against_the_first, pairs_by_fa, table
+from dwiser.compare.trial import TrialPlan, noisy_trial, tried
+from dwiser.compare.variants import Variant
+from dwiser.errors import InputError
+from dwiser.evaluate.groups import tissue_masks
+from dwiser.evaluate.kfold import kfold_rows, regions
+from dwiser.evaluate.records import Absent
+from dwiser.evaluate.suite import Evaluation, evaluate
+from dwiser.io import load, read_on_grid, sidecar
+from dwiser.io.outputs import Writer, write_set
+from dwiser.methods.registry import build
+from dwiser.prepare.mask import object_mask
+from dwiser.prepare.noise import sigma_map
+from dwiser.report.figures import middle_dwi, save_montage
+from dwiser.report.side_by_side import side_by_side
+from dwiser.run.capabilities import takes_noise_map, takes_phase, with_maps
+from dwiser.run.request import Request, named_inputs
+from dwiser.scan import Scan
+
+FILES = ("comparison.json", "comparison.tsv", "montage.png")
+RAW = "noisy"
+NOTHING = References()
+
+
+def compare_files(
+    request: Request,
+    variants: Sequence[Variant],
+    plan: TrialPlan,
+    *,
+    references: References = NOTHING,
+    told: Callable[[str], None] = lambda line: None,
+) -> list[Compared]:
+    """Run every variant on ``request.dwi`` into the folder ``request.out``.
+
+    Each has a process of its own and leaves its image there; ``comparison.json``, ``.tsv`` and
+    ``montage.png`` come last. ``told`` gets a line when a method begins and ends. A method gets
+    the request's σ map and phase if it can use them; what is in ``references`` is for measuring
+    only.
+
+    Raises
+    ------
+    InputError
+        For files that cannot be read or lie on another grid, and a folder that is in use.
+    """
+    if plan.folds < 0 or plan.folds == 1:
+        raise InputError(f"--folds must be 0 (none) or at least 2, not {plan.folds}.")
+    folder = _free(request.out, variants, request.force)
+    scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
+    if plan.rescan is not None:
+        plan.rescan.read(scan, request.b0_threshold)  # refused now, not after the first method
+    with_maps(scan, noise_map=request.noise_map, phase=request.phase)
+    given = references.read(scan)
+    _make(folder)  # only now: what is refused above leaves nothing behind
+    mask = object_mask(scan)
+    sigma = given["sigma"] if given["sigma"] is not None else sigma_map(scan, mask)
+    known = replace(scan, mask=mask, sigma=sigma)
+    measure = measuring(known, given, plan)
+    rows = [Compared(RAW, noisy_trial(known, request, plan), measure(scan.data))]
+    images: dict[str, np.ndarray] = {}
+    for variant in variants:
+        out = folder / f"{variant.file_name}.nii.gz"
+        asked = replace(
+            request, out=out, method=variant.method, preset=variant.preset,
+            settings=variant.settings, force=True,
+        )  # fmt: skip
+        asked, left = _usable(asked, variant)
+        told(f"{variant.label}: running{left}")
+        trial = tried(variant, asked, plan)
+        if trial.error is not None:
+            told(f"{variant.label}: failed: {trial.error}")
+            rows.append(Compared(variant.label, trial, None))
+            continue
+        images[variant.label] = read_on_grid(out, scan, "denoised image", series=True)
+        rows.append(Compared(variant.label, trial, measure(images[variant.label])))
+        told(f"{variant.label}: {trial.record['WallTimeSeconds']:.0f} s")
+    _write(folder, rows, known, images, given["truth"], request, references, plan)
+    return rows
+
+
+def _usable(request: Request, variant: Variant) -> tuple[Request, str]:
+    """The request without the maps that the method has no use for, and which these are."""
+    method = build(variant.method, variant.preset, variant.settings)
+    uses = {"noise_map": takes_noise_map(method), "phase": takes_phase(method)}
+    left = [name for name, used in uses.items() if not used and getattr(request, name) is not None]
+    words = " and ".join(name.replace("_", " ") for name in left)
+    without: dict[str, Any] = dict.fromkeys(left)
+    return replace(request, **without), f" (it has no use for the {words})" * bool(left)
+
+
+def measuring(
+    scan: Scan, given: Mapping[str, Any], plan: TrialPlan
+) -> Callable[[np.ndarray], Evaluation]:
+    """All that an image alone tells: the evaluation with what is given, and k-fold R²."""
+    assert scan.mask is not None
+    where: dict[str, np.ndarray] = {}
+    absent = [Absent("kfold", "all", "no folds were asked for")]
+    if plan.folds:
+        white = tissue_masks(given["tissues"], scan.mask).get("wm")
+        where, absent = regions(scan, scan.mask, white)
+    crossing = given["truth"] is not None
+
+    def measure(image: np.ndarray) -> Evaluation:
+        found = evaluate(image, scan, **given, crossing=crossing, seed=plan.seed)
+        rows = [*kfold_rows(image, scan, where, count=plan.folds, seed=plan.seed), *absent]
+        return found.extended(rows)
+
+    return measure
+
+
+def _free(folder: Path, variants: Sequence[Variant], force: bool) -> Path:
+    """The folder, if nothing in it would be written over."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: this is a file: give the name of a folder.")
+    names = [*FILES, *(f"{v.file_name}.nii.gz" for v in variants)]
+    there = [name for name in names if (folder / name).exists()]
+    if there and not force:
+        raise InputError(f"{folder / there[0]}: it exists already: name another folder or --force.")
+    return folder
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: it could not be made a folder: choose another.") from error
+
+
+def _write(
+    folder: Path,
+    rows: Sequence[Compared],
+    scan: Scan,
+    images: Mapping[str, np.ndarray],
+    truth: np.ndarray | None,
+    request: Request,
+    references: References,
+    plan: TrialPlan,
+) -> None:
+    assert scan.mask is not None
+    assert scan.sigma is not None
+    figure = side_by_side(
+        scan, images, mask=scan.mask, sigma=scan.sigma,
+        volume=middle_dwi(scan.gradients), truth=truth,
+    )  # fmt: skip
+    heads, cells = table(rows)
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows([["n/a" if c is None else c for c in row] for row in cells])
+    record = {
+        "Scan": str(request.dwi),
+        "Plan": plan,
+        "References": references,
+        "Methods": [_record(row) for row in rows],
+        "HeldOutPaired": against_the_first(rows, plan.seed),
+        "HeldOutByFaPaired": pairs_by_fa(rows, plan.seed),
+    }
+    json_text, tsv_text = sidecar(record), text.getvalue()
+    writers: dict[Path, Writer] = {
+        folder / FILES[0]: lambda path: _text(path, json_text),
+        folder / FILES[1]: lambda path: _text(path, tsv_text),
+        folder / FILES[2]: partial(save_montage, figure=figure),
+    }
+    write_set(writers, force=True)
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _record(row: Compared) -> dict[str, Any]:
+    trial = row.trial
+    found = row.evaluation.to_dict() if row.evaluation is not None else None
+    if trial is None:
+        return {"method": row.label, "evaluation": found}
+    return {
+        "method": row.label,
+        "error": trial.error,
+        "record": trial.record,
+        "held_out": {name: asdict(score) for name, score in trial.held_out.items()},
+        "held_out_by_fa": {
+            model: {group: asdict(score) for group, score in bins.items()}
+            for model, bins in trial.held_out_by_fa.items()
+        },
+        "seeds": asdict(trial.seeds) if trial.seeds is not None else None,
+        "halves": asdict(trial.halves) if trial.halves is not None else None,
+        "rescan": {name: asdict(score) for name, score in trial.rescan.items()},
+        "absent": trial.absent,
+        "evaluation": found,
+    }

@@ -1,0 +1,120 @@
+"""Measure a denoised file with the files that are given, and write what was found."""
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from dwiser import __version__
+from dwiser.compare.references import References, read_region
+from dwiser.errors import InputError
+from dwiser.evaluate.suite import Evaluation, evaluate
+from dwiser.io import check_outputs, find_inputs, load, read_on_grid, sidecar
+from dwiser.io.outputs import Writer, write_set
+from dwiser.machine import usable_cores
+from dwiser.scan import B0_THRESHOLD
+
+TSV_HEAD = ("metric", "group", "value", "unit", "reason")
+NOT_AVAILABLE = "n/a"  # BIDS's word in a TSV
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """One evaluation as a user asks for it; paths only, nothing loaded yet."""
+
+    denoised: Path
+    raw: Path
+    truth: Path | None = None
+    mask: Path | None = None
+    sigma: Path | None = None
+    bval: Path | None = None
+    bvec: Path | None = None
+    tissues: tuple[Path, ...] = ()
+    lesions: Path | None = None
+    bundle: Path | None = None
+    through: Path | None = None
+    json: Path | None = None
+    tsv: Path | None = None
+    b0_threshold: float = B0_THRESHOLD
+    seed: int = 0
+    force: bool = False
+
+    def sources(self) -> dict[str, list[str]]:
+        """Which files were asked to be read, by what they are."""
+        some = {n: getattr(self, n) for n in ("denoised", "raw", "truth", "mask", "sigma")}
+        some |= {n: getattr(self, n) for n in ("bval", "bvec", "lesions", "bundle", "through")}
+        found = {name: [str(path)] for name, path in some.items() if path is not None}
+        return found | ({"tissues": list(map(str, self.tissues))} if self.tissues else {})
+
+
+def evaluate_files(request: EvaluationRequest) -> Evaluation:
+    """Measure all that the given files allow, and write JSON and TSV where they are asked for.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read or lies on another grid than RAW, and for a JSON or TSV
+        that could not be written; the message names the file.
+    """
+    if request.seed < 0:
+        raise InputError(f"--seed must not be negative: {request.seed} is.")
+    if request.through is not None and request.bundle is None:
+        raise InputError("--through belongs to a bundle: give its start with --bundle.")
+    outputs = [path for path in (request.json, request.tsv) if path is not None]
+    known = References(request.truth, request.sigma, request.tissues, request.lesions)
+    regions = {"start": request.bundle, "through": request.through}
+    named = request.raw, request.bval, request.bvec, request.mask
+    read = [request.denoised, *known.files(), *regions.values()]
+    inputs = [*find_inputs(*named).files, *(path for path in read if path is not None)]
+    check_outputs(outputs, inputs, request.force)
+    scan = load(*named, b0_threshold=request.b0_threshold)
+    given = known.read(scan)
+    bundle = {
+        name: read_region(path, scan, f"bundle's {name} mask")
+        for name, path in regions.items()
+        if path is not None
+    }
+    denoised = read_on_grid(request.denoised, scan, "denoised image", series=True)
+    with threadpool_limits(usable_cores()):
+        found = evaluate(
+            denoised, scan, **given, crossing=True, bundle=bundle or None, seed=request.seed
+        )
+    texts = {request.json: as_json(found, request), request.tsv: as_tsv(found)}
+    writers: dict[Path, Writer] = {
+        path: partial(_write_text, text=text) for path, text in texts.items() if path is not None
+    }
+    write_set(writers, force=request.force)
+    return found
+
+
+def as_json(found: Evaluation, request: EvaluationRequest) -> str:
+    """All of it: the verdict, every number, every absence, and what was read."""
+    told: dict[str, Any] = {
+        "GeneratedBy": [{"Name": "dwiser", "Version": __version__}],
+        "Date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "Sources": request.sources(),
+        "Seed": request.seed,
+        **found.to_dict(),
+    }
+    return sidecar(told)
+
+
+def as_tsv(found: Evaluation) -> str:
+    """A row a number; what is absent has the value n/a and its reason."""
+    text = io.StringIO()
+    table = csv.writer(text, delimiter="\t", lineterminator="\n")
+    table.writerow(TSV_HEAD)
+    for metric, group, value, unit in found.rows():
+        table.writerow((metric, group, repr(value), unit or NOT_AVAILABLE, NOT_AVAILABLE))
+    for a in found.absent:
+        table.writerow((a.metric, a.group, NOT_AVAILABLE, NOT_AVAILABLE, a.reason))
+    return text.getvalue()
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,141 @@
+"""Di-Fusion: self-supervised denoising by iterative and stable refinement (ICLR 2025)."""
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from torch import nn
+
+from dwiser.chain.fusion import Fusion
+from dwiser.chain.schedule import Schedule
+from dwiser.chain.stop import Adaptive, NoiseBound, Stop
+from dwiser.chain.walk import Steps, run_walk
+from dwiser.errors import DwiserWarning
+from dwiser.learn.budget import Work
+from dwiser.learn.pairs import Noise, PairDraw
+from dwiser.learn.sampling import Flips, Walker, Walks, stopping, walk_stack
+from dwiser.machine import Machine
+from dwiser.methods.base import Weights
+from dwiser.methods.difusion.presets import PRESETS
+from dwiser.methods.learned import Found
+from dwiser.methods.networked import Evaluate, Networked
+from dwiser.methods.networks import Scaling, build_network
+from dwiser.methods.options import Presets, option
+from dwiser.prepare.pairs import Neighbour, Pairing
+from dwiser.prepare.stack import Stack
+from dwiser.watch import Watch
+
+FIRST_STOP_WARNING = 0.2  # share of slices that stop at their first evaluation
+
+
+@dataclass(frozen=True)
+class Difusion(Networked):
+    """Learn to turn each slice's partner x' into the slice x along a Markov chain; walk it.
+
+    Wu, Kong, Jiang, Zhou, *Self-Supervised Diffusion MRI Denoising via Iterative and Stable
+    Refinement*, ICLR 2025, arXiv 2501.13514.
+    """
+
+    name: ClassVar[str] = "difusion"
+    presets: ClassVar[Presets] = PRESETS
+    least_directions: ClassVar[int] = 6
+    least_b0s: ClassVar[int] = 0
+
+    pairing: Pairing = option(
+        "predicted",
+        "what x' is: the volume before (the paper), the nearest "
+        "direction of the shell, or the prediction from all other volumes",
+    )
+    neighbour: Neighbour = option(
+        "shell", "order of adjacent pairs: within the shell, or the series"
+    )
+    fusion: Fusion = option("target", "Eq. 6 with x and x' (target), or with x' twice (neighbour)")
+    noise: Noise = option("shuffled", "the chain's noise: Di- (Eq. 8), or plain Gaussian")
+    latter: int = option(
+        300, "Tc: train on the latter steps 1 ... Tc, sample from Tc", least=1, most=999
+    )
+    turn: int = option(50, "Tr: where running turns into walking", least=0)
+    stride: int = option(10, "p: steps skipped while running", least=1)
+    flips: Flips = option("drawn", "mean over four flips, or one drawn flip, at each evaluation")
+    stop: Literal["adaptive", "noise", "never"] = option(
+        "noise", "when a slice's walk ends: Eq. 13, RMS of (x - x_out)/sigma, or at the end"
+    )
+    threshold: float = option(1.0, "of the stop rule; larger: more steps, smoother", least=0)
+    evaluations: int | None = option(
+        None, "most evaluations of a slice; none: all of Run-Walk", least=1
+    )
+
+    @property
+    def takes_noise_map(self) -> bool:
+        """Where a walk ends at the noise."""
+        return self.stop == "noise"
+
+    @property
+    def steps(self) -> Steps:
+        """The steps that are visited: Run-Walk, cut off after ``evaluations``."""
+        return run_walk(self.latter, min(self.turn, self.latter), self.stride)[: self.evaluations]
+
+    @property
+    def _partner(self) -> Pairing:
+        return self.pairing
+
+    @property
+    def _order(self) -> Neighbour:
+        return self.neighbour
+
+    @property
+    def _most_evaluations(self) -> int:
+        return len(self.steps)
+
+    def _counted(self, work: Work) -> "Difusion":
+        return replace(self, minutes=None, iterations=work.iterations, evaluations=work.evaluations)
+
+    def _network(self, stack: Stack, seed: int) -> nn.Module:
+        scaling = Scaling.between(stack, stack.neighbour)
+        return build_network(self.network, self.width, scaling, seed)
+
+    def _draw(self, stack: Stack, machine: Machine, seed: int) -> PairDraw:
+        return PairDraw(
+            stack, Schedule(), seed, self.batch, self.latter, self.fusion, self.noise,
+            self.patch, within=self.crop, device=machine.device,
+        )  # fmt: skip
+
+    def _find(
+        self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
+    ) -> Found:
+        f = self._loaded(self._network(stack, seed), weights.state, machine)
+        walks = walk_stack(
+            f, stack, self._walker(machine, seed), batch=self.sampling_batch, watch=watch
+        )
+        return Found(walks.unit, self._stopping(walks))
+
+    def _walker(self, machine: Machine, seed: int) -> Walker:
+        rules: dict[str, Stop | None] = {
+            "adaptive": Adaptive(self.threshold),
+            "noise": NoiseBound(self.threshold),
+            "never": None,
+        }
+        return Walker(
+            Schedule(), self.steps, rules[self.stop], self.fusion, self.noise, self.flips,
+            within=self.crop, seed=seed, device=machine.device,
+        )  # fmt: skip
+
+    def _stopping(self, walks: Walks) -> dict[str, Any]:
+        """The stopping steps on record; a warning where Run-Walk was a single pass."""
+        record = stopping(walks, self.steps)
+        first = record["first_stop_share"]
+        if first > FIRST_STOP_WARNING and len(self.steps) > 1:
+            warnings.warn(
+                f"{first:.0%} of the slices stopped at their first evaluation (stop={self.stop}, "
+                f"threshold {self.threshold:g}): for them Run-Walk was a single pass.",
+                DwiserWarning,
+                stacklevel=2,
+            )
+        return record
+
+    def _evaluate(
+        self, f: Evaluate, stack: Stack, items: np.ndarray, machine: Machine, seed: int
+    ) -> None:
+        one = replace(self, stop="never", evaluations=1)._walker(machine, seed)
+        one.group(f, stack, items)

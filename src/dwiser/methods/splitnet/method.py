@@ -1,0 +1,236 @@
+"""splitnet: a convolutional network learned across disjoint directions, in the subspace."""
+
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dwiser.chain.sample import F
+from dwiser.chain.walk import Steps, run_walk
+from dwiser.errors import InputError
+from dwiser.learn.budget import Pace, measure, plan_work
+from dwiser.learn.checkpointing import Course
+from dwiser.learn.loop import Decay, train
+from dwiser.machine import Machine
+from dwiser.memmap import own_copy
+from dwiser.methods.base import Denoised, Weights, need_directions
+from dwiser.methods.options import Presets, option
+from dwiser.methods.splitnet.latent_chain import ChainDraw, LatentWalk
+from dwiser.methods.splitnet.latents import LatentDraw
+from dwiser.methods.splitnet.presets import LAPTOP, PRESETS
+from dwiser.methods.splitnet.whitened import WhitenedBox, whiten
+from dwiser.nets.latent import Expanded, Latent, weight_count
+from dwiser.scan import Scan
+from dwiser.seeds import stream
+from dwiser.watch import Progress, Watch, silent
+
+WEIGHTS_PER_SAMPLE = 50  # N·V/p at least: fewer weights than this cannot learn the noise
+NARROWEST = 8
+
+
+@dataclass(frozen=True)
+class Splitnet:
+    """One pass of a small network over K latent channels denoises all volumes at once.
+
+    The volumes are split at random into A and B: the network sees the posterior latent of A
+    and must predict the raw volumes of B, whose noise it never saw. At the end it runs once
+    on the latent of all volumes.
+
+    With ``chain`` the input is a state of Di-Fusion's chain: x' and x are the latents of two
+    disjoint sets, the loss is on a third, and the latent of all volumes walks down.
+    """
+
+    name: ClassVar[str] = "splitnet"
+    presets: ClassVar[Presets] = PRESETS
+    has_seed: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
+    takes_noise_map: ClassVar[bool] = True
+    working: ClassVar[float] = 3.0  # the mask's voxels, their box, y
+    working_mapped: ClassVar[float] = 3.0
+    works_in: ClassVar[str] = "box"
+    not_reusable: ClassVar[str] = "whose weights are bound to the subspace of the scan they saw"
+    least_directions: ClassVar[int] = 6
+    least_b0s: ClassVar[int] = 0
+
+    iterations: int = option(LAPTOP["iterations"].value, "training iterations", least=1)
+    minutes: float | None = option(None, "bound of the whole run, turned into iterations", least=0)
+    batch: int = option(LAPTOP["batch"].value, "patches an iteration", least=1)
+    patch: int = option(LAPTOP["patch"].value, "edge of a patch", least=8)
+    width: int = option(LAPTOP["width"].value, "channels of the network", least=4)
+    depth: int = option(LAPTOP["depth"].value, "3x3 convolutions of the network", least=2)
+    learning_rate: float = option(LAPTOP["learning_rate"].value, "Adam's learning rate", least=0)
+    decay: Decay = option(LAPTOP["decay"].value, "learning rate over the training")
+    chain: bool = option(
+        LAPTOP["chain"].value, "learn along Di-Fusion's chain and walk down it, not a single pass"
+    )
+    evaluations: int | None = option(
+        None, "with chain=yes: most evaluations of a slice; none: all of Run-Walk", least=1
+    )
+
+    def __post_init__(self) -> None:
+        if self.evaluations is not None and not self.chain:
+            raise InputError("evaluations of splitnet count along its chain: set chain=yes too.")
+
+    @property
+    def steps(self) -> Steps:
+        """The chain's steps that are visited: Run-Walk, cut off after ``evaluations``."""
+        return run_walk()[: self.evaluations]
+
+    def denoise(
+        self,
+        scan: Scan,
+        *,
+        machine: Machine,
+        seed: int,
+        watch: Watch = silent,
+        course: Course | None = None,
+    ) -> Denoised:
+        """Train on the scan, then run once on all volumes.
+
+        Voxels outside the mask come back unchanged, and so do volumes of groups with fewer
+        than four (a single b0): there is nobody to learn them from.
+        """
+        begun, course = perf_counter(), course or Course()
+        whitened = self._prepare(scan, seed)
+        method = self._budgeted(whitened, machine, seed, begun, course)
+        weights = method._learn(whitened, machine, seed, watch, course)
+        return method._restored(weights, whitened, scan, machine, seed)
+
+    def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
+        """Learn from the scan alone."""
+        return self._learn(self._prepare(scan, seed), machine, seed, watch, Course())
+
+    def apply(
+        self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
+    ) -> Denoised:
+        """Run weights learned before on the scan they were learned from."""
+        watch(Progress("denoising", 0, 1))
+        return self._restored(weights, self._prepare(scan, seed), scan, machine, seed)
+
+    def _prepare(self, scan: Scan, seed: int) -> WhitenedBox:
+        need_directions(scan, self.name, self.least_directions)
+        return whiten(scan, seed, self.name)
+
+    def _network(self, whitened: WhitenedBox, seed: int) -> tuple[Expanded, int]:
+        """A fresh network, no larger than the scan can teach without being learned by heart."""
+        rank, width = whitened.subspace.rank, self.width
+        most = whitened.inside.sum() * len(whitened.subspace.volumes) / WEIGHTS_PER_SAMPLE
+        while width > NARROWEST and weight_count(rank, width, self.depth) > most:
+            width -= 4
+        torch.manual_seed(int(stream(seed, "weights").integers(2**31)))
+        components = torch.from_numpy(whitened.subspace.components.astype(np.float32))
+        net = Expanded(Latent(rank, width, self.depth), components)
+        return net.to(memory_format=torch.channels_last), width  # type: ignore[call-overload]
+
+    def _draw(self, whitened: WhitenedBox, machine: Machine, seed: int) -> LatentDraw:
+        kind = ChainDraw if self.chain else LatentDraw
+        return kind(
+            whitened.y, whitened.inside, whitened.subspace, whitened.groups, seed, self.batch,
+            self.patch, machine.device,
+        )  # fmt: skip
+
+    def _learn(
+        self, whitened: WhitenedBox, machine: Machine, seed: int, watch: Watch, course: Course
+    ) -> Weights:
+        begun = perf_counter()
+        net, width = self._network(whitened, seed)
+        trained = train(
+            net.to(machine.device), self._draw(whitened, machine, seed),
+            iterations=self.iterations, learning_rate=self.learning_rate, decay=self.decay,
+            bf16=machine.device == "cuda", watch=watch, course=course,
+        )  # fmt: skip
+        record = {
+            "iterations": trained.iterations,
+            "loss": trained.loss,
+            "curve": trained.curve,
+            "seconds": round(perf_counter() - begun, 2),
+            "parameters": weight_count(whitened.subspace.rank, width, self.depth),
+            "width": width,
+        }
+        return Weights({k: v.cpu() for k, v in net.latent.state_dict().items()}, record)
+
+    def _restored(
+        self, weights: Weights, whitened: WhitenedBox, scan: Scan, machine: Machine, seed: int
+    ) -> Denoised:
+        subspace, sigma = whitened.subspace, whitened.sigma[whitened.box.index].transpose(2, 0, 1)
+        net = Latent(subspace.rank, weights.record["width"], self.depth)
+        net.load_state_dict(weights.state)
+        net = net.to(machine.device).eval()
+        data = own_copy(scan.data)
+        view = data[whitened.box.index]
+        for s in range(len(whitened.y)):
+            out = self._found(net, whitened, s, machine, seed)
+            y = out @ subspace.components.T.astype(np.float32)
+            clean = whitened.mean + sigma[s][..., None] * y
+            for i, volume in enumerate(subspace.volumes):
+                np.copyto(view[:, :, s, volume], clean[..., i].clip(0), where=whitened.inside[s])
+        record = {
+            "training": weights.record,
+            "evaluations": len(self.steps) if self.chain else 1,
+            "rank": subspace.rank,
+            "component_snr": [round(float(d), 2) for d in subspace.signal / subspace.noise],
+            "noise_over_sigma": round(subspace.noise**0.5, 4),
+            "volumes_denoised": len(subspace.volumes),
+            "volumes_passed_through": {str(v): why for v, why in whitened.left.items()},
+        }
+        return Denoised(data, whitened.sigma, None, weights, record, whitened.mask)
+
+    def _found(
+        self, net: Latent, whitened: WhitenedBox, s: int, machine: Machine, seed: int
+    ) -> Float[np.ndarray, "h w k"]:
+        """The coordinates of slice s: one pass from the latent of all volumes, or a walk."""
+        subspace, y, inside = whitened.subspace, whitened.y[s], whitened.inside[s]
+        matrix, level = subspace.latent(np.ones(len(subspace.volumes), bool))
+        f = _told(net, level, inside, machine.device)
+        with torch.inference_mode():
+            if self.chain:
+                walk = LatentWalk(subspace, self.steps, seed, device=machine.device)
+                return walk.slice(f, y, inside, s + (whitened.box.z.start or 0))
+            z = (y @ matrix.T.astype(np.float32)).transpose(2, 0, 1)[None]
+            z = torch.from_numpy(z.copy()).to(machine.device)
+            return f(z, torch.ones_like(z[:, 0, 0, 0]))[0].cpu().numpy().transpose(1, 2, 0)
+
+    def _budgeted(
+        self, whitened: WhitenedBox, machine: Machine, seed: int, begun: float, course: Course
+    ) -> "Splitnet":
+        if self.minutes is None:
+            return self
+        if not course.counted:
+            net, _ = self._network(whitened, seed)
+            draw = self._draw(whitened, machine, seed)
+            pace: Pace = measure(
+                net.to(machine.device), draw, lambda: self._evaluation(net, whitened, machine, seed)
+            )
+            left = self.minutes * 60 - (perf_counter() - begun)
+            work = plan_work(left, pace, len(self.steps) if self.chain else 1)
+            course.counted = {"minutes": None, "iterations": work.iterations}
+            if self.chain:
+                course.counted["evaluations"] = work.evaluations
+        return replace(self, **course.counted)
+
+    def _evaluation(
+        self, net: Expanded, whitened: WhitenedBox, machine: Machine, seed: int
+    ) -> float:
+        """Seconds of one evaluation of all slices."""
+        one = replace(self, evaluations=1 if self.chain else None)
+        begun = perf_counter()
+        one._found(net.latent, whitened, len(whitened.y) // 2, machine, seed)
+        return (perf_counter() - begun) * len(whitened.y)
+
+
+def _told(
+    net: Latent, level: Float[np.ndarray, "k"], inside: Bool[np.ndarray, "h w"], device: str
+) -> F:
+    """(x_t, s) → x_out: the network sees x_t/s, whose error has sd level/s; 0 off the mask."""
+    sd = torch.from_numpy(level.astype(np.float32))[None].to(device)
+    here = torch.from_numpy(inside.astype(np.float32)).to(device)
+
+    def f(x: Tensor, s: Tensor) -> Tensor:
+        out: Tensor = net(x / s[:, None, None, None], sd / s[:, None])
+        return out * here
+
+    return f

@@ -1,0 +1,100 @@
+"""How much of what was removed goes back: where a residual is more than noise can be.
+
+A lesion that shows in one direction, a pulsation, a moved volume: what the other volumes cannot
+tell is lost from an estimate made of them, and stands in that volume's residual. There the
+residual's local energy exceeds the noise's, and its share above it is given back.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from dwiser.memmap import own_room
+from dwiser.prepare.smooth import sd_in_voxels
+
+WINDOW = 5  # voxels on an edge: 124 neighbours, the voxel itself left out
+NEAR = 3  # voxels on an edge of the window of faint means
+FAINT = 3.5  # standard deviations of such a mean; noise exceeds them once in two thousand
+SURE = 2.0  # standard deviations of the energy of so many samples of noise
+FEWEST = 20  # neighbours; with fewer nothing is given back
+AROUND_MM = 15.0  # FWHM over which what is usual is smoothed; σ is known no finer
+LEAST_VOLUMES = 8  # fewer do not tell what is usual
+CHUNK = 16_384  # voxels whose median over the volumes is taken at once: it copies them
+
+
+def given_back(
+    residual: Float[np.ndarray, "n v"],
+    mask: Bool[np.ndarray, "x y z"],
+    voxel_size: tuple[float, ...],
+) -> Float[np.ndarray, "n v"]:
+    """The share w of each residual that goes back, 0 … 1.
+
+    Parameters
+    ----------
+    residual : (n, V) standardised: mean 0 and sd 1 if it is noise, at the mask's voxels.
+
+    Notes
+    -----
+    With v̂ the mean square of a voxel's neighbours in one volume and u what is usual there (its
+    median over the volumes, smoothed), w = max(0, 1 − u(1 + 2√(2/n))/v̂). Noise stays: its v̂
+    exceeds u by two standard deviations in one voxel of fifty, and then by little, so that the
+    mean of w is under 0.005. What is usual is measured, not taken from σ: a σ map a few percent
+    off would give noise back everywhere.
+    """
+    volumes = residual.shape[1]
+    if volumes < LEAST_VOLUMES:
+        return np.zeros_like(residual)
+    count = _around(mask.astype(np.float32))[mask] - 1
+    energy = own_room(residual)
+    for v in range(volumes):
+        square = np.zeros(mask.shape, np.float32)
+        square[mask] = np.square(residual[:, v])
+        energy[:, v] = (_around(square)[mask] - square[mask]) / np.maximum(count, 1)
+    parts = np.arange(CHUNK, len(energy), CHUNK)
+    middle = np.concatenate([np.median(rows, 1) for rows in np.split(energy, parts)])
+    usual = _smooth(middle, mask, voxel_size)
+    bound = usual * (1 + SURE * np.sqrt(2 / np.maximum(count, 1)))
+    bound[count < FEWEST] = np.inf
+    for v in range(volumes):  # in place: as large as the scan's mask
+        energy[:, v] = (1 - bound / np.maximum(energy[:, v], 1e-12)).clip(0, 1)
+    return energy
+
+
+def mean_back(
+    residual: Float[np.ndarray, "n"], mask: Bool[np.ndarray, "x y z"]
+) -> Float[np.ndarray, "n"]:
+    """What goes back of a residual's local mean, in its own units: faint, but of one sign.
+
+    Parameters
+    ----------
+    residual : (n,) of one volume, standardised as for `given_back`.
+
+    Notes
+    -----
+    The mean m of a voxel's 26 neighbours has variance 1/26 if it is noise. Above ``FAINT``
+    standard deviations it goes back, shrunk as James and Stein shrink:
+    m·max(0, 1 − FAINT²/(26 m²)). The mean, not the residual: little noise comes with it.
+    """
+    count = np.maximum(_around(mask.astype(np.float32), NEAR)[mask] - 1, 1)
+    image = np.zeros(mask.shape, np.float32)
+    image[mask] = residual
+    mean = (_around(image, NEAR)[mask] - residual) / count
+    sure = 1 - FAINT**2 / np.maximum(count * mean**2, 1e-12)
+    return (mean * np.where(count >= FEWEST, sure.clip(0, 1), 0)).astype(np.float32)
+
+
+def _around(image: np.ndarray, window: int = WINDOW) -> np.ndarray:
+    """Sum over the window."""
+    return ndimage.uniform_filter(image, window, mode="constant") * np.float32(window**3)
+
+
+def _smooth(
+    values: np.ndarray, mask: Bool[np.ndarray, "x y z"], voxel_size: tuple[float, ...]
+) -> np.ndarray:
+    """A normalised Gaussian mean inside the mask."""
+    widths = sd_in_voxels(AROUND_MM, voxel_size, mask.shape)
+    image = np.zeros(mask.shape, np.float32)
+    image[mask] = values
+    total = ndimage.gaussian_filter(image, widths, mode="constant")
+    weight = ndimage.gaussian_filter(mask.astype(np.float32), widths, mode="constant")
+    return total[mask] / np.maximum(weight[mask], 1e-6)

@@ -1,0 +1,249 @@
+"""What splitq works on: the mask's voxels in units of noise, their subspace, what stays out."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dwiser.errors import DwiserWarning
+from dwiser.memmap import own_copy
+from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
+from dwiser.prepare.complex import channels_of, real_scan
+from dwiser.prepare.mask import object_mask, voxels_in
+from dwiser.prepare.moments import magnitude_sd
+from dwiser.prepare.noise import noise_by_volume, sigma_map
+from dwiser.prepare.noise_correlation import NoiseCorrelation, noise_correlation
+from dwiser.prepare.outlier_volumes import standing_apart
+from dwiser.prepare.rician_bias import signal_power
+from dwiser.prepare.splits import Groups
+from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, left_out, second_moment
+from dwiser.scan import Gradients, Scan
+
+NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
+BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost is noise removed
+SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
+TOLD_BY = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
+NEARLY_WHITE = 0.1  # correlation of adjacent voxels below which nothing changes; measured to 0.03
+PASSED = 0.3  # of the coordinates' noise passes the local estimates
+RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
+
+
+@dataclass(eq=False)
+class WhitenedScan:
+    """A scan made ready, n voxels of a mask and its V volumes.
+
+    Parameters
+    ----------
+    y : (n, V) float32, (x − mean)/σ. mean : (V,) over the mask, in the data's units.
+    scale : (V,) sd of each volume's noise, in σ; the subspace is that of y/scale.
+    subspace : what the volumes have in common; None where too few share anything.
+    alone : {volume: why it is a channel of its own}. found : of the phase, if there is one.
+    axes : (L, L), orthonormal: what the lone volumes' weights go along; None for themselves.
+    correlation : of neighbouring voxels' noise; None where it is white.
+    """
+
+    mask: Bool[np.ndarray, "x y z"]
+    sigma: Float[np.ndarray, "x y z"]
+    coils: float
+    y: Float[np.ndarray, "n v"]
+    mean: Float[np.ndarray, "v"]
+    scale: Float[np.ndarray, "v"]
+    subspace: Subspace | None
+    groups: Groups
+    alone: dict[int, str]
+    found: dict[str, Any]
+    axes: Float[np.ndarray, "l l"] | None = None
+    correlation: NoiseCorrelation | None = None
+
+    def take_y(self) -> Float[np.ndarray, "n v"]:
+        """y, given away: as large as the mask's share of the scan, it is not to be kept."""
+        y, self.y = self.y, np.empty((0, len(self.mean)), self.y.dtype)
+        return y
+
+    @property
+    def rank(self) -> int:
+        return 0 if self.subspace is None else self.subspace.rank
+
+    @property
+    def noise(self) -> float:
+        """The variance of the noise in every channel; near 1."""
+        return 1.0 if self.subspace is None else self.subspace.noise
+
+    @property
+    def lone(self) -> Int[np.ndarray, "l"]:
+        """The volumes that are channels of their own."""
+        return np.array(sorted(self.alone), int)
+
+    @property
+    def spread(self) -> float:
+        """A typical error of the estimate, in σ: a part of K coordinates' noise in V volumes."""
+        return PASSED * float(np.sqrt((self.rank + len(self.alone)) / len(self.mean)))
+
+    def power_of(
+        self, found: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"]
+    ) -> Float[np.ndarray, "n"]:
+        """The signal's mean square in σ² over a shell's volumes, found in units of y."""
+        sigma, power = self.sigma[self.mask], np.zeros(len(found), np.float32)
+        for v in volumes:
+            mean = found[:, v] * sigma + np.float32(self.mean[v])
+            power += signal_power(mean, sigma, self.coils) / np.float32(len(volumes))
+        return power
+
+    def spread_of(self, found: Float[np.ndarray, "n"], volume: int) -> Float[np.ndarray, "n"]:
+        """sd in σ of a volume's magnitudes whose mean is ``found``, in units of y."""
+        theta = found + (self.mean[volume] / self.sigma[self.mask]).astype(np.float32)
+        return magnitude_sd(np.ones_like(theta), theta, self.coils)
+
+    def into(self, seen: Bool[np.ndarray, "m"]) -> tuple[np.ndarray, np.ndarray]:
+        """How y becomes channels of white noise, and how these turn along the components.
+
+        ``seen`` are those of the subspace's volumes that may be used. y @ matrix (V, K+L) are
+        the K coordinates they give and the L lone volumes; root (K+L, K+L) turns the former.
+        """
+        width = self.rank + len(self.alone)
+        matrix, root = np.zeros((len(self.mean), width)), np.eye(width)
+        if self.subspace is not None:
+            rank, volumes = self.rank, self.subspace.volumes
+            matrix[volumes, :rank], root[:rank, :rank] = self.subspace.coordinates(seen)
+        matrix[self.lone, np.arange(self.rank, width)] = self.noise**0.5
+        if self.axes is not None:
+            root[self.rank :, self.rank :] = self.axes
+        return matrix / self.scale[:, None], root
+
+    @property
+    def back(self) -> Float[np.ndarray, "c v"]:
+        """From clean channels, turned along the components, to y."""
+        matrix = np.zeros((self.rank + len(self.alone), len(self.mean)))
+        if self.subspace is not None:
+            matrix[: self.rank, self.subspace.volumes] = self.subspace.components.T
+        axes = np.eye(len(self.alone)) if self.axes is None else self.axes
+        matrix[self.rank :, self.lone] = axes.T * self.noise**-0.5
+        return matrix * self.scale
+
+    def record(self) -> dict[str, Any]:
+        """What was found, for the sidecar."""
+        found: dict[str, Any] = {
+            "rank": self.rank,
+            "noise_over_sigma": round(self.noise**0.5, 4),
+            "coils": self.coils,
+            "volumes_denoised": len(self.mean),
+            "volumes_on_their_own": {str(v): why for v, why in self.alone.items()},
+            "volumes_passed_through": {},
+            **self.found,
+        }
+        if self.correlation is not None:
+            found["noise_correlation"] = [round(r, 3) for r in self.correlation.neighbours]
+        if self.subspace is not None:
+            ratio = self.subspace.signal / self.noise
+            found["component_snr"] = [round(float(r), 2) for r in ratio]
+        return found
+
+
+def whiten(
+    scan: Scan, seed: int, *, name: str, least: int, fewest_shared: int, coils: float | None,
+    threads: int = 1,
+) -> WhitenedScan | None:  # fmt: skip
+    """Mask, σ, channels, subspace and what stays out of it; None where there is no noise.
+
+    Warns of volumes that stand apart, and where too few share a subspace.
+    """
+    need_directions(scan, name, least)
+    mask = object_mask(scan)
+    found: dict[str, Any] = {}
+    if scan.phase is not None:
+        scan, found = real_scan(scan, scan.phase, mask)
+    channels = channels_of(scan, mask, coils, threads=threads)
+    sigma = sigma_map(scan, mask, coils=channels, threads=threads)
+    y = voxels_in(scan.data, mask)  # a copy: what follows works in place, for memory
+    typical, mean = float(np.median(sigma[mask])), y.mean(0, dtype=np.float64)
+    if typical <= NO_NOISE * mean.mean():
+        return None
+    sigma = np.maximum(sigma, np.float32(SIGMA_FLOOR * typical))
+    noise = sigma[mask]
+    for v, centre in enumerate(mean.astype(np.float32)):
+        y[:, v] -= centre
+        y[:, v] /= noise
+    scale = noise_by_volume(scan, mask, sigma, channels)
+    covariance = second_moment(y) / np.outer(scale, scale)
+    groups, alone = _shared(covariance, len(y), scan.gradients, fewest_shared)
+    subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None
+    why = _unfit(subspace, covariance, bool(groups), fewest_shared)
+    if why is not None:
+        groups, subspace, alone = (), None, dict.fromkeys(range(scan.shape[3]), why)
+        warnings.warn(
+            f"{why[0].upper()}{why[1:]}: {name} holds no volume out, works on all of them at once "
+            "and learns its weights by Stein's risk.",
+            DwiserWarning,
+            stacklevel=4,
+        )
+    measured = noise_correlation(scan.data, mask)
+    correlation = measured if np.abs(measured.neighbours).max() >= NEARLY_WHITE else None
+    return WhitenedScan(
+        mask, sigma, channels, y, mean, scale, subspace, groups, alone, found,
+        correlation=correlation,
+    )  # fmt: skip
+
+
+def _unfit(
+    subspace: Subspace | None, covariance: Float[np.ndarray, "v v"], grouped: bool, fewest: int
+) -> str | None:
+    """Why nothing can be learned across directions; None if it can."""
+    if not grouped:
+        return f"fewer than {fewest} volumes share a subspace"
+    if subspace is None:
+        return "the volumes share no component"
+    if left_out(subspace, covariance) > BREAK_EVEN:
+        return "the subspace would lose more signal than it removes noise"
+    return None
+
+
+def _shared(
+    covariance: Float[np.ndarray, "v v"], voxels: int, gradients: Gradients, fewest: int
+) -> tuple[Groups, dict[int, str]]:
+    """Groups of volumes that may share a subspace, none if too few; the others with the reason."""
+    groups, alone = grouped(gradients)
+    if sum(len(g) for g in groups) >= fewest:
+        volumes = np.sort(np.concatenate(groups))
+        apart: dict[int, str] = {}
+        if voxels - len(volumes) >= TOLD_BY:
+            apart = standing_apart(covariance[np.ix_(volumes, volumes)], volumes, groups)
+        for volume, why in apart.items():
+            warnings.warn(
+                f"Volume {volume} (counted from 0): {why}; it is denoised on its own.",
+                DwiserWarning,
+                stacklevel=5,
+            )
+        groups, left = grouped(gradients, apart=tuple(apart))
+        alone = left | apart
+    return (groups if sum(len(g) for g in groups) >= fewest else ()), alone
+
+
+def inner_slices(
+    mask: Bool[np.ndarray, "x y z"], most: int
+) -> tuple[Bool[np.ndarray, "x y z"], Bool[np.ndarray, "x y z"]]:
+    """A part of the mask to learn on, about ``most`` voxels, and where in it to trust.
+
+    The whole mask if it is small enough; otherwise runs of slices spread along z, whose rims
+    are not trusted: the estimates there lack their neighbours.
+    """
+    if mask.sum() <= most:
+        return mask, mask
+    depth = mask.shape[2]
+    runs = max(1, round(depth * most / float(mask.sum()) / RUN))
+    chosen, trusted = np.zeros(depth, bool), np.zeros(depth, bool)
+    for middle in (np.arange(runs) + 0.5) * depth / runs:
+        low = int(np.clip(middle - RUN / 2, 0, max(0, depth - RUN)))
+        chosen[low : low + RUN] = True
+        trusted[low + (RIM if low else 0) : low + RUN - (RIM if low + RUN < depth else 0)] = True
+    return mask & chosen, mask & trusted
+
+
+def as_it_is(scan: Scan, name: str) -> Denoised:
+    """The scan given back, with a warning: there is no noise in it."""
+    warn_of_no_noise(name)
+    mask = object_mask(scan)
+    passed = {str(v): "no noise found" for v in range(scan.shape[3])}
+    record = {"volumes_denoised": 0, "volumes_passed_through": passed}
+    return Denoised(own_copy(scan.data), np.zeros(mask.shape, np.float32), None, None, record, mask)

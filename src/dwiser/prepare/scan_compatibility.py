@@ -1,0 +1,146 @@
+"""Whether several scans are one measurement: what each shows of itself, and how they differ."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dwiser.errors import InputError
+from dwiser.prepare.mask import object_mask
+from dwiser.prepare.noise import sigma_map
+from dwiser.prepare.shells import GAP, GAP_SHARE, shells
+from dwiser.scan import Gradients, Scan
+
+AFFINE_TOLERANCE = 1e-3  # mm, as for masks
+SAME_SCALE = 1.05  # brightness of a shell over that of the other's
+SAME_NOISE = 1.15  # σ over σ; two halves of one scan differ by about 1 %
+SAME_PLACE = 0.97  # correlation of mean images, noise taken off; a voxel's shift is below it
+
+
+@dataclass(frozen=True, eq=False)
+class ShellMean:
+    """The mean image of a shell: b in s/mm², how many volumes, (X, Y, Z) in the scan's units."""
+
+    bval: float
+    volumes: int
+    mean: Float[np.ndarray, "x y z"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScanSummary:
+    """What is compared of a scan: its grid, the mean of each shell, its mask and median σ."""
+
+    name: str
+    shape: tuple[int, ...]
+    affine: Float[np.ndarray, "4 4"]
+    shown: tuple[ShellMean, ...]
+    mask: Bool[np.ndarray, "x y z"]
+    sigma: float
+
+
+def look_at(scan: Scan, name: str) -> ScanSummary:
+    """Look at a scan; ``name`` is what sentences call it."""
+    mask = object_mask(scan)
+    sigma = float(np.median(sigma_map(scan, mask)[mask]))
+    shown = tuple(
+        ShellMean(s.bval, len(s.volumes), scan.data[..., s.volumes].mean(-1, dtype=np.float64))
+        for s in shells(scan.gradients)
+    )
+    return ScanSummary(name, scan.shape[:3], scan.affine, shown, mask, sigma)
+
+
+def decide(looks: Sequence[ScanSummary], forced: bool | None = None) -> tuple[bool, str]:
+    """Together or not, and why in words.
+
+    ``forced`` is the user's own word: then only what makes it impossible counts.
+
+    Raises
+    ------
+    InputError
+        If scans that are to be denoised together lie on different grids.
+    """
+    first, others = looks[0], looks[1:]
+    if not others:
+        return False, "there is one scan only"
+    if forced is False:
+        return False, "as asked for"
+    apart = [why for other in others if (why := off_grid(first, other)) is not None]
+    if forced and apart:
+        raise InputError(f"These scans cannot be denoised together: {apart[0]}.")
+    if forced:
+        return True, "as asked for"
+    apart += [why for other in others if not apart and (why := unlike(first, other)) is not None]
+    if apart:
+        return False, apart[0]
+    return True, "same grid, brightness, place and noise"
+
+
+def off_grid(first: ScanSummary, other: ScanSummary) -> str | None:
+    """Why two scans' voxels are not the same ones; None if they are."""
+    if first.shape != other.shape:
+        return f"{other.name} has shape {other.shape}, {first.name} {first.shape}"
+    off = float(np.abs(first.affine - other.affine).max())
+    if off > AFFINE_TOLERANCE:
+        return f"the affine of {other.name} is up to {off:.3g} off that of {first.name}"
+    return None
+
+
+def unlike(first: ScanSummary, other: ScanSummary) -> str | None:
+    """Why two scans on one grid are not one measurement; None if they are."""
+    pair = _common(first, other)
+    if pair is None:
+        return f"{first.name} and {other.name} have no b-value in common to compare them by"
+    a, b = pair
+    inside = first.mask & other.mask
+    if not inside.any() or not a.mean[inside].sum() > 0:
+        return f"{first.name} and {other.name} have no object in common"
+    ratio = float(np.median(b.mean[inside]) / max(np.median(a.mean[inside]), 1e-30))
+    kind = "b0s" if a.bval == 0 else f"volumes at b={a.bval:.0f}"
+    if not 1 / SAME_SCALE <= ratio <= SAME_SCALE:
+        return f"the {kind} of {other.name} are {ratio:.3g} times as bright as {first.name}'s"
+    noise = other.sigma / first.sigma if first.sigma > 0 else float(other.sigma == 0)
+    if not 1 / SAME_NOISE <= noise <= SAME_NOISE:
+        return f"the noise of {other.name} is {noise:.3g} times that of {first.name}"
+    alike = _alike(a, b, inside, first.sigma, other.sigma)
+    if alike < SAME_PLACE:
+        return (
+            f"{other.name} does not show the object where {first.name} does "
+            f"(their {kind} correlate by {alike:.3f}): moved, or distorted another way"
+        )
+    return None
+
+
+def _common(first: ScanSummary, other: ScanSummary) -> tuple[ShellMean, ShellMean] | None:
+    """The lowest shell that both have."""
+    for a in first.shown:
+        for b in other.shown:
+            both_b0 = a.bval == b.bval == 0
+            near = abs(a.bval - b.bval) < max(GAP, GAP_SHARE * a.bval)
+            if both_b0 or (near and min(a.bval, b.bval) > 0):
+                return a, b
+    return None
+
+
+def _alike(
+    a: ShellMean, b: ShellMean, inside: Bool[np.ndarray, "x y z"], sigma_a: float, sigma_b: float
+) -> float:
+    """Correlation of the two mean images, had they no noise."""
+    x, y = a.mean[inside], b.mean[inside]
+    x, y = x - x.mean(), y - y.mean()
+    own = (x @ x / len(x) - sigma_a**2 / a.volumes, y @ y / len(y) - sigma_b**2 / b.volumes)
+    if min(own) <= 0:
+        return 1.0  # nothing but noise, or a flat object: no place to tell
+    return float(x @ y / len(x) / np.sqrt(own[0] * own[1]))
+
+
+def joined(scans: Sequence[Scan]) -> Scan:
+    """One scan of all volumes, in the order given; geometry and mask are the first's."""
+    first = scans[0]
+    table = Gradients(
+        np.concatenate([s.gradients.bvals for s in scans]),
+        np.concatenate([s.gradients.bvecs for s in scans]),
+        first.gradients.b0_threshold,
+    )
+    data = np.concatenate([s.data for s in scans], axis=3)
+    return Scan(data, first.affine, table, first.header, first.mask)

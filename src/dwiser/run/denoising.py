@@ -1,0 +1,276 @@
+"""load → denoise → save: for the command line and for Python."""
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from dwiser import __version__
+from dwiser.errors import DwiserError, DwiserWarning, InputError
+from dwiser.evaluate.records import CannotMeasure
+from dwiser.evaluate.residual_findings import standardised_of
+from dwiser.evaluate.sections import Given
+from dwiser.io import carried_over, find_inputs, load, planned, sha256
+from dwiser.io import save as save_set
+from dwiser.learn.checkpointing import Course
+from dwiser.machine import Machine, find_machine, give_memory_back, limited
+from dwiser.memmap import own_copy, own_room
+from dwiser.methods.base import Denoised, Denoiser, Weights
+from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
+from dwiser.prepare.shells import shell_table, shells
+from dwiser.run.capabilities import (
+    check_earlier_steps,
+    check_phase,
+    in_range,
+    noise_model,
+    with_maps,
+)
+from dwiser.run.checkpoint import checkpoint_path
+from dwiser.run.judging import Judgement, judgement
+from dwiser.run.memory_limit import Peak, enough_memory, peak_memory
+from dwiser.run.plan import maps_of, plan_of
+from dwiser.run.request import Request, named_inputs
+from dwiser.scan import Scan
+from dwiser.watch import Watch, silent
+
+
+def denoise(
+    scan: Scan,
+    method: str | Denoiser = DEFAULT_METHOD,
+    preset: str = DEFAULT_PRESET,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    seed: int = 0,
+    watch: Watch = silent,
+    weights: Weights | None = None,
+    course: Course | None = None,
+    **settings: Any,
+) -> Denoised:
+    """Denoise a scan; ``settings`` are the method's fields.
+
+    ``weights`` are applied instead of training anew; a ``course`` keeps checkpoints of a training.
+
+    Returns
+    -------
+    Denoised
+        Data (X, Y, Z, V) float32 in the scan's units, σ, and the record of what was done.
+
+    Raises
+    ------
+    InputError
+        For a scan the method cannot take, or an unknown method, preset, field or device.
+    """
+    chosen = build(method, preset, settings) if isinstance(method, str) else method
+    if seed < 0:
+        raise InputError(f"--seed must not be negative: {seed} is.")
+    if scan.phase is not None:
+        check_phase(chosen)
+    machine = find_machine(device, threads)
+    begun = perf_counter()
+    safe = enough_memory(machine.device, chosen)
+    sane = in_range(scan)
+    with limited(machine), recorded() as heard, peak_memory() as peak, safe, sane:
+        check_earlier_steps(scan)
+        what: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
+        if weights is not None:
+            result = chosen.apply(weights, scan, **what)  # type: ignore[attr-defined]
+        elif course is not None:
+            result = chosen.denoise(scan, **what, course=course)  # type: ignore[call-arg]
+        else:
+            result = chosen.denoise(scan, **what)
+    if not all(np.isfinite(result.data[..., v]).all() for v in range(scan.shape[3])):
+        raise DwiserError("The result holds NaN: the training diverged; lower learning_rate.")
+    about = _about(chosen, preset, machine, seed)
+    found = _found(scan, result, perf_counter() - begun, peak)
+    result.record.update(about | found | {"Warnings": heard})
+    return result
+
+
+Seen: TypeAlias = Callable[[Scan, Denoised, Judgement], None]
+
+
+def denoise_file(
+    request: Request,
+    watch: Watch = silent,
+    work: Callable[[Scan], Denoised] | None = None,
+    *,
+    seen: Seen = lambda scan, result, found: None,
+) -> Denoised:
+    """Denoise a file into a set of files; everything that can be refused is, before the work.
+
+    ``work`` takes the place of `denoise`: a scan of a series has its share of what was denoised
+    together. ``seen`` gets the scan, the result and what its residual shows before they are
+    written; what it puts into the result's record is written too.
+    """
+    plan = plan_of(request)
+    weights = (request.save_weights,)
+    places: dict[str, Any] = {"weights": weights, "pages": [request.report], "force": request.force}
+    planned(request.out, *request.extras, inputs=request.named, **places)
+    with recorded() as heard:
+        scan = load(
+            *named_inputs(request), b0_threshold=request.b0_threshold, memory=plan.room
+        )  # fmt: skip
+        scan, given = with_maps(scan, noise_map=request.noise_map, phase=request.phase)
+        given |= plan.checked(scan)
+        acquisition = carried_over(request.dwi)
+    files = (*find_inputs(*named_inputs(request)).files, *maps_of(request))
+    planned(request.out, *request.extras, inputs=[*request.named, *files], **places)
+    course = plan.course(files)
+    result = work(scan) if work is not None else denoise(
+        scan, plan.method, plan.preset,
+        device=request.device, threads=request.threads, seed=request.seed, watch=watch,
+        weights=plan.weights, course=course,
+    )  # fmt: skip
+    result.record["Warnings"][:0] = heard + plan.overrun(result.record)
+    source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
+    result.record.update(acquisition | source | given)
+    with recorded() as heard:
+        give_memory_back()
+        found = judgement(scan, result, seed=request.seed, room=plan.room)
+        residual = None if request.save_residual is None else _difference(scan, result)
+        standardised = None if request.save_standardised is None else _standardised(scan, result)
+    images = (result.sigma, result.mask, result.uncertainty, residual, standardised)
+    maps = dict(zip(request.extras, images, strict=True))
+    wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
+    result.record["Verdict"] = found.record
+    result.record["Warnings"] += heard
+    seen(scan, result, found)
+    drawn, failure = _reported(request, scan, result, found)
+    save_set(
+        result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
+        weights=plan.to_keep(result, scan, course), inputs=files, force=request.force,
+    )  # fmt: skip
+    checkpoint_path(request.out).unlink(missing_ok=True)
+    if failure is not None:
+        raise DwiserError(
+            f"{request.report}: the report could not be made ({failure}), but {request.out} and "
+            "what belongs to it were written: report this."
+        ) from failure
+    return result
+
+
+def _difference(scan: Scan, result: Denoised) -> np.ndarray:
+    """Input − output, volume by volume: mapped if the scan is."""
+    residual = own_copy(scan.data)
+    for v in range(scan.shape[3]):
+        residual[..., v] -= result.data[..., v]
+    return residual
+
+
+def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
+    """(input − expected)/sd, 0 where σ is unknown: mapped if the scan is."""
+    if result.sigma is not None and result.mask is not None:
+        known = Given(
+            result.data, scan, result.mask, result.sigma, coils=result.record.get("coils") or None
+        )
+        try:
+            return standardised_of(known)
+        except CannotMeasure as why:
+            reason = str(why)
+    else:
+        reason = "the method gave no σ map"
+    told = f"The standardised residual is 0 everywhere: {reason}."
+    warnings.warn(told, DwiserWarning, stacklevel=3)
+    image = own_room(scan.data)
+    image[...] = 0
+    return image
+
+
+def _reported(
+    request: Request, scan: Scan, result: Denoised, found: Judgement
+) -> tuple[dict[Path, str], Exception | None]:
+    """The report, where one is asked for; a result that took hours is not lost by it."""
+    if request.report is None:
+        return {}, None
+    from dwiser.run.reporting import repeat_command, report
+
+    try:
+        command = repeat_command(request.words(), result.record)
+        text = report(scan, result, found, name=str(request.dwi), command=command)
+    except Exception as error:
+        return {}, error
+    return {request.report: text}, None
+
+
+def save(denoised: Denoised, out: str | Path, scan: Scan, *, force: bool = False) -> None:
+    """Write a result beside its sidecar and gradient table, with the scan's geometry."""
+    save_set(denoised.data, out, scan, record=denoised.record, force=force)
+
+
+@contextmanager
+def recorded() -> Iterator[list[str]]:
+    """Collects dwiser's warnings as text; the user still sees each, once."""
+    heard: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DwiserWarning)
+        yield heard
+    for warning in caught:
+        if issubclass(warning.category, DwiserWarning):
+            heard.append(str(warning.message))
+        warnings.warn(warning.message, stacklevel=3)
+
+
+def _about(method: Denoiser, preset: str, machine: Machine, seed: int) -> dict[str, Any]:
+    import nibabel
+    import scipy
+
+    name = getattr(method, "name", type(method).__name__.lower())
+    versions = {"python": sys.version.split()[0], "numpy": np.__version__}
+    versions |= {"scipy": scipy.__version__, "nibabel": nibabel.__version__}
+    if "torch" in sys.modules:
+        versions["torch"] = str(sys.modules["torch"].__version__)
+    return {
+        "GeneratedBy": [{"Name": "dwiser", "Version": __version__}],
+        "Method": name,
+        "Preset": preset,
+        "Parameters": asdict(method),  # type: ignore[call-overload]
+        "Seed": seed,
+        "Device": machine.device,
+        "Threads": machine.threads,
+        "Versions": versions,
+        "Date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _found(scan: Scan, result: Denoised, seconds: float, peak: Peak) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "Shells": shell_table(scan.gradients),
+        "B0Threshold": scan.gradients.b0_threshold,
+        "NoiseModel": noise_model(scan),
+        "WallTimeSeconds": round(seconds, 2),
+        "PeakMemoryMiB": round(peak.mib, 1),
+        "PeakAnonymousMiB": None if peak.anonymous is None else round(peak.anonymous, 1),
+    }
+    if result.sigma is not None and result.mask is not None:
+        inside = result.sigma[result.mask]
+        found["SigmaMedian"] = float(np.median(inside))
+        found["ResidualOverSigma"] = residual_over_sigma(scan, result)
+    return found
+
+
+def residual_over_sigma(scan: Scan, result: Denoised) -> list[dict[str, float]]:
+    """By shell, in the mask: sd of (input − output)/σ; 1 where all of the noise was removed.
+
+    Empty where σ is 0 throughout.
+    """
+    assert result.mask is not None
+    assert result.sigma is not None
+    known = result.mask & (result.sigma > 0)
+    if not known.any():
+        return []
+    sigma, rows = result.sigma[known], []
+    for shell in shells(scan.gradients):
+        squares = [
+            np.square((scan.data[..., v] - result.data[..., v])[known] / sigma).mean()
+            for v in shell.volumes
+        ]
+        rows.append({"bval": round(shell.bval, 1), "sd": float(np.sqrt(np.mean(squares)))})
+    return rows

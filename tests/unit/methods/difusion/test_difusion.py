@@ -1,0 +1,199 @@
+"""Di-Fusion: its numbers, its batches' independence of how they are cut, its budgets."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dwiser.chain.schedule import Schedule
+from dwiser.errors import DwiserWarning
+from dwiser.learn.budget import Pace, plan_work
+from dwiser.learn.memory import batched
+from dwiser.learn.pairs import PairDraw
+from dwiser.methods.difusion.method import Difusion
+from dwiser.methods.registry import build
+from dwiser.nets.compact import Compact, flops_per_pixel
+from dwiser.prepare.noise import sigma_map
+from dwiser.prepare.stack import build_stack
+
+quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+
+
+def smoke(**settings: object) -> Difusion:
+    return build("difusion", "smoke", {"iterations": 20, **settings})  # type: ignore[return-value]
+
+
+def stack_of(small, pairing="predicted"):
+    return build_stack(
+        small.scan, small.mask, sigma_map(small.scan, small.mask),
+        pairing=pairing, neighbour="shell", fewest_b0s=4, crop=True,
+    )  # fmt: skip
+
+
+def test_the_paper_preset_holds_the_papers_numbers() -> None:
+    paper = build("difusion", "paper")
+    assert (paper.latter, paper.turn, paper.stride) == (300, 50, 10)
+    assert (paper.iterations, paper.batch, paper.learning_rate) == (100_000, 32, 1e-4)
+    assert (paper.pairing, paper.fusion, paper.noise) == ("adjacent", "target", "shuffled")
+    assert (paper.network, paper.flips, paper.stop) == ("unet", "four", "adaptive")
+    assert paper.threshold == 0.040
+    assert paper.decay == "constant"
+    assert len(paper.steps) == 76
+
+
+def test_the_laptop_preset_is_the_default_and_walks_the_whole_schedule() -> None:
+    assert build("difusion") == build("difusion", "laptop")
+    laptop = build("difusion")
+    assert (laptop.pairing, laptop.stop, laptop.flips) == ("predicted", "noise", "drawn")
+    assert len(laptop.steps) == 76
+    assert laptop == Difusion()
+
+
+def test_the_laptop_network_is_under_30_kflop_a_pixel_by_count() -> None:
+    width = build("difusion").width
+    assert flops_per_pixel(width) <= 30_000
+    counted = 0
+
+    def count(module, inputs, output) -> None:
+        nonlocal counted
+        if isinstance(module, torch.nn.Conv2d):
+            per_output = module.weight[0].numel()
+            counted += 2 * per_output * output.numel()
+
+    net = Compact(width)
+    for module in net.modules():
+        module.register_forward_hook(count)
+    net(torch.zeros(1, 1, 64, 64), torch.full((1,), 0.99))
+    assert counted / 64**2 == pytest.approx(flops_per_pixel(width))
+
+
+@pytest.mark.parametrize("size", [(81, 106), (1, 1), (7, 12), (64, 64)])
+def test_the_compact_network_takes_any_size_and_starts_as_the_identity(size) -> None:
+    x, level = torch.randn(2, 1, *size), torch.tensor([0.99, 1.0])
+    out = Compact(8, 0.1, 0.05)(x, level)
+    torch.testing.assert_close(out, x / level[:, None, None, None])
+
+
+@quiet
+def test_sampling_one_slice_at_a_time_and_eight_agree(small, machine) -> None:
+    method = smoke(stop="never", evaluations=6)
+    weights = method.fit(small.scan, machine=machine, seed=2)
+    one, eight = (
+        replace(method, sampling_batch=b).apply(weights, small.scan, machine=machine, seed=2).data
+        for b in (1, 8)
+    )
+    np.testing.assert_allclose(one, eight, atol=1e-4 * small.scan.data.max())
+
+
+@quiet
+def test_fit_then_apply_is_denoise(small, machine) -> None:
+    method = smoke()
+    weights = method.fit(small.scan, machine=machine, seed=4)
+    applied = method.apply(weights, small.scan, machine=machine, seed=4)
+    np.testing.assert_allclose(
+        applied.data, method.denoise(small.scan, machine=machine, seed=4).data, rtol=1e-4, atol=1e-2
+    )
+
+
+@quiet
+def test_another_seed_gives_another_result(small, machine) -> None:
+    a, b = (smoke().denoise(small.scan, machine=machine, seed=s).data for s in (0, 1))
+    assert np.abs(a - b).max() > 0
+
+
+def test_the_papers_threshold_is_warned_of_where_every_slice_stops_at_once(small, machine) -> None:
+    method = smoke(stop="adaptive", threshold=0.001)
+    with pytest.warns(DwiserWarning, match="100% of the slices stopped at their first evaluation"):
+        record = method.denoise(small.scan, machine=machine, seed=0).record
+    assert record["sampling"]["stopping_step"] == {"300": 12 * 8}
+    assert record["sampling"]["first_stop_share"] == 1.0
+
+
+@quiet
+def test_a_higher_threshold_walks_further(small, machine) -> None:
+    means = []
+    for threshold in (0.5, 1.1, 2.0):
+        method = smoke(threshold=threshold, evaluations=8)
+        record = method.denoise(small.scan, machine=machine, seed=0).record
+        means.append(record["sampling"]["mean_evaluations"])
+    assert means[0] == 1
+    assert means[0] <= means[1] < means[2] == 8
+
+
+@quiet
+def test_the_record_tells_who_was_denoised(small, machine) -> None:
+    record = smoke().denoise(small.scan, machine=machine, seed=0).record
+    b0s = {str(v) for v in np.flatnonzero(small.scan.gradients.is_b0)}
+    assert set(record["volumes_passed_through"]) == b0s
+    assert record["volumes_denoised"] == 12
+    assert record["training"]["iterations"] == 20
+
+
+@pytest.mark.parametrize("fusion", ["target", "neighbour"])
+@pytest.mark.parametrize("noise", ["shuffled", "gaussian"])
+def test_batches_are_keyed_by_iteration_and_flip_x_and_partner_alike(small, fusion, noise) -> None:
+    stack = stack_of(small, "adjacent")
+    draw = PairDraw(stack, Schedule(), 3, 4, 300, fusion, noise, patch=None)
+    first, again, other = draw(5), draw(5), draw(6)
+    torch.testing.assert_close(first.inputs, again.inputs)
+    assert not torch.equal(first.inputs, other.inputs)
+    assert ((first.level <= 1) & (first.level >= float(Schedule().level(301)))).all()
+    assert first.targets.shape == (4, 1, *stack.target.shape[2:])
+    for item, target in zip(first.inputs[:, 0], first.targets[:, 0], strict=True):
+        correlation = torch.corrcoef(torch.stack([item.ravel(), target.ravel()]))[0, 1]
+        assert correlation > (0.6 if noise == "shuffled" else 0.3)
+
+
+def test_patches_lie_in_the_mask_and_in_the_slice(small) -> None:
+    stack = stack_of(small)
+    draw = PairDraw(stack, Schedule(), 0, 2, 300, patch=8)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        rows, columns = draw._window(stack.inside[3], rng)
+        assert stack.inside[3][rows, columns].shape == (8, 8)
+        assert stack.inside[3][rows, columns].any()
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
+    sizes: list[int] = []
+
+    class Small(torch.nn.Module):
+        def forward(self, x, level):
+            sizes.append(len(x))
+            if len(x) > 3:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return x * level[:, None, None, None]
+
+    x, level = torch.rand(10, 4, 4), torch.rand(10)
+    torch.testing.assert_close(batched(Small(), 8)(x, level), x * level[:, None, None])
+    assert sizes == [8, 4, 2, 2, 2, 2, 2]
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, x, level):
+            raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        batched(Broken(), 8)(torch.rand(2, 4, 4), torch.rand(2))
+
+
+def test_a_budget_is_split_between_training_and_the_walks_worst_case() -> None:
+    work = plan_work(100.0, Pace(iteration=0.1, evaluation=5.0), most_evaluations=76)
+    assert 1 <= work.evaluations < 76
+    spent = work.iterations * 0.1 + work.evaluations * 5.0
+    assert 85 < spent <= 100
+    rich = plan_work(1e4, Pace(0.1, 5.0), most_evaluations=76)
+    assert rich.evaluations == 76
+    assert plan_work(-5.0, Pace(0.1, 5.0), 76).iterations == 1
+
+
+@quiet
+def test_minutes_become_iterations_that_repeat_the_run_exactly(small, machine) -> None:
+    timed = smoke(minutes=0.05).denoise(small.scan, machine=machine, seed=3)
+    training = timed.record["training"]
+    counted = smoke(
+        iterations=training["iterations"], evaluations=training["evaluations_most"]
+    ).denoise(small.scan, machine=machine, seed=3)
+    np.testing.assert_allclose(counted.data, timed.data, rtol=1e-5, atol=1e-3)

@@ -1,0 +1,47 @@
+"""What is given beside a scan, and which methods can make something of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dwiser.errors import InputError
+from dwiser.methods.registry import METHODS
+from dwiser.run.capabilities import check_phase, noise_model, with_uncertainty
+from dwiser.run.denoising import denoise
+from dwiser.run.reuse import check_reusable
+
+
+def able(flag: str) -> set[str]:
+    return {name for name, entry in METHODS.items() if hasattr(entry.load(), flag)}
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_takes_it_or_says_that_it_cannot_and_who_can(name: str) -> None:
+    method = METHODS[name].load()()
+    checks = {
+        "takes_phase": check_phase,
+        "uncertainty": with_uncertainty,
+        "reusable": lambda m: check_reusable(m, "--save-weights"),
+    }
+    for flag, check in checks.items():
+        if name in able(flag):
+            check(method)
+            continue
+        with pytest.raises(InputError) as refusal:
+            check(method)
+        assert name in str(refusal.value)
+        assert all(other in str(refusal.value) for other in able(flag))
+
+
+def test_a_phase_is_refused_in_python_too(small) -> None:
+    scan = replace(small.scan, phase=np.zeros_like(small.scan.data))
+    with pytest.raises(InputError, match="works on magnitudes"):
+        denoise(scan, "gaussian")
+
+
+def test_the_record_says_where_sigma_is_from(small) -> None:
+    scan = small.scan
+    assert "Marchenko-Pastur" in noise_model(scan)
+    assert "given" in noise_model(replace(scan, sigma=small.sigma))
+    assert "Gaussian" in noise_model(replace(scan, phase=np.zeros_like(scan.data)))
