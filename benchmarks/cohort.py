@@ -159,8 +159,8 @@ class Clocks:
 
 
 PARTS = {
-    "method": (corridor, "denoise"),
-    "verdict": (corridor, "judgement"),
+    "method": (denoising, "denoise"),
+    "verdict": (denoising, "judgement"),
     "figure": (worker, "draw"),
     "report": (worker, "report"),
 }

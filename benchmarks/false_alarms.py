@@ -93,14 +93,13 @@ def denoised(case: Case, scan: Scan, folder: Path | None) -> tuple[Denoised, flo
     if file is not None and file.exists():
         with np.load(file) as kept:
             coils = float(kept["coils"])
-            record = {"coils": coils} if coils else {}
             data, sigma, mask = kept["data"], kept["sigma"], kept["mask"]
-        return Denoised(data, sigma, record=record, mask=mask), None
+        return Denoised(data, sigma, mask=mask, coils=coils or None), None
     begun = process_time()
     result = denoise(scan, build(DEFAULT_METHOD), threads=1, device="cpu", seed=case.seed)
     took = process_time() - begun
     if file is not None and result.sigma is not None and result.mask is not None:
-        coils = result.record.get("coils") or 0.0
+        coils = result.coils or 0.0
         np.savez(file, data=result.data, sigma=result.sigma, mask=result.mask, coils=coils)
     return result, round(took, 1)
 

@@ -129,8 +129,7 @@ def by_old(source: Path, folder: Path) -> dict[str, Any]:
         subprocess.run([*words, str(image), str(out)], env=environment, check=True)
         with np.load(out) as kept:
             coils = float(kept["coils"])
-            record = {"coils": coils} if coils else {}
-            result = Denoised(kept["data"], kept["sigma"], record=record, mask=kept["mask"])
+            result = Denoised(kept["data"], kept["sigma"], mask=kept["mask"], coils=coils or None)
     return verdict_row(slab(folder, OLD_SCAN), result, "angle")
 
 

@@ -50,12 +50,13 @@ def methods_page() -> str:
 def _method(name: str, entry: Entry) -> list[str]:
     cls = entry.load()
     told = UNDERLINED.sub(r"**\1**\n", cleandoc(cls.__doc__ or ""))
-    rows = describe(cls, getattr(cls, "presets", {}))
+    presets = cls().capabilities.presets
+    rows = describe(cls, presets)
     fields = [line for row in rows for line in _field(row)] or ["None."]
     return [
         f"## {name}", "", f"{entry.line}.", "",
         f"- source: {entry.citation}", f"- needs: {entry.needs}",
-        f"- presets: {', '.join(f'`{p}`' for p in getattr(cls, 'presets', {}))}", "",
+        f"- presets: {', '.join(f'`{p}`' for p in presets)}", "",
         told, "", "**Fields**", "", *fields, "",
     ]  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What every denoiser promises, over the whole registry."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 
 from dwiser.errors import InputError
 from dwiser.machine import Machine
-from dwiser.methods.base import Denoised, Denoiser
+from dwiser.methods.base import Denoised, Denoiser, IterativeDenoiser, TrainableDenoiser
 from dwiser.methods.registry import METHODS, Entry, build, settings_of
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
@@ -58,7 +58,7 @@ NAMES = these([*sorted(METHODS), *VARIANTS])
 
 def smoke(label: str) -> Denoiser:
     name, *settings = label.split(":")
-    preset = "smoke" if "smoke" in entry(label).load().presets else "laptop"
+    preset = "smoke" if "smoke" in entry(label).load()().capabilities.presets else "laptop"
     return build(name, preset, settings_of(settings))
 
 
@@ -93,10 +93,26 @@ def test_is_a_frozen_dataclass_with_documented_fields(name: str) -> None:
     assert cls.__dataclass_params__.frozen
     for spec in fields(cls):
         assert spec.metadata.get("help"), spec.name
-    for preset, values in cls.presets.items():
+    for preset, values in cls().capabilities.presets.items():
         for field, sourced in values.items():
             assert field in {spec.name for spec in fields(cls)}, (preset, field)
             assert sourced.source, (preset, field)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_says_what_it_can_by_type_and_frozen(name: str) -> None:
+    method = entry(name).load()()
+    assert isinstance(method, Denoiser)
+    able = method.capabilities
+    with pytest.raises(FrozenInstanceError):
+        able.least_directions = 0  # type: ignore[misc]
+    assert method.name == name
+    assert able.least_directions >= 0
+    assert able.gives_uncertainty == ("uncertainty" in {spec.name for spec in fields(method)})
+    if able.reusable_weights:
+        assert isinstance(method, TrainableDenoiser)
+    if isinstance(method, IterativeDenoiser):
+        assert {"iterations", "minutes"} <= {spec.name for spec in fields(method)}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -131,7 +147,7 @@ def test_another_seed_gives_another_result_where_the_method_has_a_seed_and_nowhe
     name, results, small, machine
 ) -> None:
     other = smoke(name).denoise(small.scan, machine=machine, seed=2)
-    assert np.array_equal(other.data, results(name).data) != smoke(name).has_seed
+    assert np.array_equal(other.data, results(name).data) != smoke(name).capabilities.has_seed
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -169,7 +185,7 @@ def test_b0s_anywhere_shells_and_odd_sizes(name: str, case: str, small, machine)
         scan = replace(scan, gradients=Gradients(bvals, scan.gradients.bvecs))
     if case == "odd size":
         scan = replace(scan, data=scan.data[3:22, 1:22, 1:6].copy())
-    if case == "no b0" and entry(name).load().least_b0s:
+    if case == "no b0" and entry(name).load()().capabilities.least_b0s:
         with pytest.raises(InputError, match="b0"):
             smoke(name).denoise(scan, machine=machine, seed=1)
         return
@@ -188,7 +204,7 @@ def test_b0s_anywhere_shells_and_odd_sizes(name: str, case: str, small, machine)
 def test_few_directions_get_a_result_or_a_clear_refusal(name, directions, small, machine) -> None:
     b0, dwi = (np.flatnonzero(k) for k in (small.scan.gradients.is_b0, ~small.scan.gradients.is_b0))
     scan = keep(small.scan, [*b0[:1].tolist(), *dwi[:directions].tolist()])
-    least = entry(name).load().least_directions
+    least = entry(name).load()().capabilities.least_directions
     if directions < least:
         with pytest.raises(InputError, match=r"at least \d+") as refusal:
             smoke(name).denoise(scan, machine=machine, seed=0)

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -22,7 +22,9 @@ from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.watch import Watch
 
 if TYPE_CHECKING:
+    from dwiser.evaluate.verdict import Verdict
     from dwiser.run import Request
+    from dwiser.run.result import RunSummary
 
 GO_ON = (
     "Interrupted: no output was written; a checkpoint of the training is kept beside it, go on "
@@ -95,11 +97,11 @@ def denoise(
     if outdir is None:
         return run_and_tell(request, shared)
     with progress(quiet) as watch:
-        records = _series(request, files, outdir, together, quiet, watch)
-    for path, record in records.items():
-        _tell(path, record, shared)
+        summaries = _series(request, files, outdir, together, quiet, watch)
+    for path, summary in summaries.items():
+        _print_summary(path, summary, shared)
     if shared.strict:
-        _insist(records)
+        _insist(summaries)
     return 0
 
 
@@ -109,24 +111,24 @@ def run_and_tell(request: "Request", shared: Shared) -> int:
 
     try:
         with progress(shared.quiet) as watch:
-            result = denoise_file(request, watch)
+            summary = denoise_file(request, watch).summary
     except KeyboardInterrupt as error:
         if checkpoint_path(request.out).exists():
             raise KeyboardInterrupt(GO_ON) from error
         raise
-    _tell(request.out, result.record, shared)
+    _print_summary(request.out, summary, shared)
     if shared.strict:
-        _insist({request.out: result.record})
+        _insist({request.out: summary})
     return 0
 
 
-def _tell(out: Path, record: dict[str, Any], shared: Shared) -> None:
+def _print_summary(out: Path, summary: "RunSummary", shared: Shared) -> None:
     if not shared.quiet:
-        print(_summary(out, record))
-        for line in _top_reason(record):
+        print(_summary_line(out, summary))
+        for line in _top_reason(summary.verdict):
             print(line, file=sys.stderr)
     if shared.verbose:
-        print(json.dumps(record, indent=2, default=str, ensure_ascii=False))
+        print(json.dumps(summary.record, indent=2, default=str, ensure_ascii=False))
 
 
 def _series(
@@ -136,17 +138,17 @@ def _series(
     together: bool | None,
     quiet: bool,
     watch: Watch,
-) -> dict[Path, dict[str, Any]]:
-    """The record of each result by its path."""
+) -> "dict[Path, RunSummary]":
+    """What each result came to, by its path."""
     from dwiser.run.series import denoise_series, in_folder, made
 
     requests = in_folder(request, files, outdir)
     with made(outdir):
-        found = denoise_series(
+        summaries = denoise_series(
             requests, together=together, watch=watch,
             told=(lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr)),
         )  # fmt: skip
-    return dict(zip((r.out for r in requests), found, strict=True))
+    return dict(zip((r.out for r in requests), summaries, strict=True))
 
 
 def _in_and_out(
@@ -167,40 +169,40 @@ def _in_and_out(
     return files[0], files[1]
 
 
-def _summary(out: Path, record: dict[str, Any]) -> str:
-    sigma = record.get("SigmaMedian")
-    noise = f", sigma {sigma:.4g}" if sigma else ""
-    level = (record.get("Verdict") or {}).get("Level")
-    verdict = f", verdict {level}" if level else ""
+def _summary_line(out: Path, summary: "RunSummary") -> str:
+    noise = f", sigma {summary.sigma_median:.4g}" if summary.sigma_median else ""
+    verdict = f", verdict {summary.verdict.level}" if summary.verdict is not None else ""
     sidecar = f"{out.name.split('.nii')[0]}.json"
     return (
-        f"{out}: {record['Method']} ({record['Preset']}), {record['WallTimeSeconds']:.0f} s, "
-        f"{record['PeakMemoryMiB'] / 1024:.2f} GiB{noise}{verdict}; see {sidecar}"
+        f"{out}: {summary.method} ({summary.preset}), {summary.cost.seconds:.0f} s, "
+        f"{summary.cost.peak_mib / 1024:.2f} GiB{noise}{verdict}; see {sidecar}"
     )
 
 
-def _top_reason(record: dict[str, Any]) -> list[str]:
+def _top_reason(verdict: "Verdict | None") -> list[str]:
     """The first of the worst reasons of the verdict, and what to do about it."""
     from dwiser.evaluate.remedies import REMEDIES
 
-    verdict = record.get("Verdict") or {}
-    reasons = verdict.get("Reasons") or []
-    worst = [r for r in reasons if r["Level"] == verdict.get("Level")]
+    if verdict is None:
+        return []
+    worst = [reason for reason in verdict.reasons if reason.level == verdict.level]
     if not worst:
         return []
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    more = f" (and {len(verdict.reasons) - 1} more)" if len(verdict.reasons) > 1 else ""
     return [
-        f"  {worst[0]['Level']}: {worst[0]['Words']}{more}",
-        f"  What to do: {REMEDIES[worst[0]['Code']]}",
+        f"  {worst[0].level}: {worst[0].words}{more}",
+        f"  What to do: {REMEDIES[worst[0].code]}",
     ]
 
 
-def _insist(records: dict[Path, dict[str, Any]]) -> None:
+def _insist(summaries: "dict[Path, RunSummary]") -> None:
     """Exit code 1 for a FAIL, and where there was nothing to give a verdict on."""
-    for out, record in records.items():
-        verdict = record.get("Verdict") or {}
-        if verdict.get("Level") in ("PASS", "WARN"):
+    for out, summary in summaries.items():
+        if summary.verdict is None:
+            why = f"There is no verdict: {summary.no_verdict}"
+        elif summary.verdict.level == "FAIL":
+            words = next(r.words for r in summary.verdict.reasons if r.level == "FAIL")
+            why = f"the verdict is FAIL: {words}"
+        else:
             continue
-        reasons = [r["Words"] for r in verdict.get("Reasons", []) if r["Level"] == "FAIL"]
-        why = [f"the verdict is FAIL: {words}" for words in reasons] or verdict.get("Notes", [])
-        raise DwiserError(f"{out} was written, but {why[0].removesuffix('.')}.")
+        raise DwiserError(f"{out} was written, but {why.removesuffix('.')}.")

@@ -1,10 +1,13 @@
 """``dwiser methods``."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from dwiser.methods.base import Denoiser
 
 
 def methods(
@@ -27,10 +30,10 @@ def methods(
     return 0
 
 
-def _fields(console: Console, cls: type) -> None:
+def _fields(console: Console, cls: "type[Denoiser]") -> None:
     from dwiser.methods.options import describe
 
-    presets = getattr(cls, "presets", {})
+    presets = cls().capabilities.presets
     for row in describe(cls, presets):
         console.print(f"[bold]{row['field']}[/] = {row['default']}  {row['help']}", highlight=False)
         for preset, value in row["presets"].items():

@@ -56,8 +56,8 @@ class CohortOptions:
             if self.save_uncertainty:
                 method = capabilities.with_uncertainty(method)
         values = {
-            "Method": getattr(method, "name", self.method),
-            "Parameters": asdict(method),  # type: ignore[call-overload]
+            "Method": method.name,
+            "Parameters": asdict(method),
             "Seed": self.seed,
             "B0Threshold": self.b0_threshold,
             "Version": __version__,

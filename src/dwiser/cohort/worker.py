@@ -20,11 +20,11 @@ from dwiser.errors import DwiserError, DwiserWarning, InputError
 from dwiser.io.bids import inherited_fields
 from dwiser.io.names import companion
 from dwiser.io.sidecar import sidecar
-from dwiser.methods.base import Denoised
 from dwiser.run.denoising import denoise_file
 from dwiser.run.judging import Judgement
 from dwiser.run.reporting import repeat_command, report
 from dwiser.run.request import Request
+from dwiser.run.result import Result
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
@@ -68,7 +68,7 @@ def denoise_scan(job: Job, watch: Watch = silent, *, limit: int | None = None) -
             if not job.asked.force and ledger.state(job, exact=True).done:
                 return Outcome(job.name, "kept", seconds=perf_counter() - begun)
             result = _made(job, watch, limit)
-        took = float(result.record["WallTimeSeconds"])
+        took = result.cost.seconds
         return Outcome(job.name, "done", seconds=perf_counter() - begun, denoising=took)
     except ledger.Held as other:
         return Outcome(job.name, "held", str(other))
@@ -83,7 +83,7 @@ def denoise_scan(job: Job, watch: Watch = silent, *, limit: int | None = None) -
         return Outcome(job.name, "failed", words, perf_counter() - begun)
 
 
-def _made(job: Job, watch: Watch, limit: int | None) -> Denoised:
+def _made(job: Job, watch: Watch, limit: int | None) -> Result:
     preflight.there(job)
     preflight.enough_memory(job, limit)
     with suppress(OSError):  # Linux; else the peak would be that of all scans so far
@@ -113,7 +113,7 @@ def _scratch(job: Job) -> Path:
     return job.work / f"{job.name}-{key:08x}"
 
 
-def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
+def _denoised(job: Job, scratch: Path, watch: Watch) -> Result:
     """All of the scan's files, under their last names, in the folder ``scratch``."""
     asked = job.asked
     here = {kind: scratch / path.name for kind, path in job.images.items()}
@@ -138,11 +138,11 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Denoised:
         **_saved(here),
     )
 
-    def seen(scan: Scan, result: Denoised, found: Judgement) -> None:
+    def seen(scan: Scan, result: Result, found: Judgement) -> None:
         result.record.update(look(scan, result))
         draw(scan, result, scratch / job.figure.name, job.name)
         if asked.report:
-            command = _command(request, job, result.record)
+            command = _command(request, job, result)
             text = report(scan, result, found, name=str(job.scan.dwi), command=command)
             (scratch / job.report.name).write_text(text, encoding="utf-8")
 
@@ -160,10 +160,10 @@ def _saved(images: dict[str, Path]) -> dict[str, Any]:
     return {SAVED[kind]: path for kind, path in images.items() if kind in SAVED}
 
 
-def _command(request: Request, job: Job, record: dict[str, Any]) -> str:
+def _command(request: Request, job: Job, result: Result) -> str:
     """What makes this scan's images again, under their last names."""
     named = replace(request, out=job.image, **_saved(job.images))
-    return repeat_command(named.words(), record)
+    return repeat_command(named.words(), result)
 
 
 def _describe(job: Job, here: dict[str, Path], inputs: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.report.figures import middle_dwi, save_montage
 from dwiser.report.side_by_side import side_by_side
-from dwiser.run.capabilities import takes_noise_map, takes_phase, with_maps
+from dwiser.run.capabilities import with_maps
 from dwiser.run.request import Request, named_inputs
 from dwiser.scan import Scan
 
@@ -85,15 +85,16 @@ def compare_files(
             continue
         images[variant.label] = read_on_grid(out, scan, "denoised image", series=True)
         rows.append(Compared(variant.label, trial, measure(images[variant.label])))
-        told(f"{variant.label}: {trial.record['WallTimeSeconds']:.0f} s")
+        if trial.summary is not None:
+            told(f"{variant.label}: {trial.summary.cost.seconds:.0f} s")
     _write(folder, rows, known, images, given["truth"], request, references, plan)
     return rows
 
 
 def _usable(request: Request, variant: Variant) -> tuple[Request, str]:
     """The request without the maps that the method has no use for, and which these are."""
-    method = build(variant.method, variant.preset, variant.settings)
-    uses = {"noise_map": takes_noise_map(method), "phase": takes_phase(method)}
+    can = build(variant.method, variant.preset, variant.settings).capabilities
+    uses = {"noise_map": can.takes_noise_map, "phase": can.takes_phase}
     left = [name for name, used in uses.items() if not used and getattr(request, name) is not None]
     words = " and ".join(name.replace("_", " ") for name in left)
     without: dict[str, Any] = dict.fromkeys(left)
@@ -188,7 +189,7 @@ def _record(row: Compared) -> dict[str, Any]:
     return {
         "method": row.label,
         "error": trial.error,
-        "record": trial.record,
+        "record": {} if trial.summary is None else trial.summary.record,
         "held_out": {name: asdict(score) for name, score in trial.held_out.items()},
         "held_out_by_fa": {
             model: {group: asdict(score) for group, score in bins.items()}

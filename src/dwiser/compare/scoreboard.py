@@ -47,7 +47,7 @@ HELD_OUT_BY_FA = {  # model → column → bin
     for model in BY_FA
 }
 RESCAN = {"rescan_fa": "fa", "rescan_md": "md", "rescan_signal": "signal"}
-COST = {"seconds": "WallTimeSeconds", "peak_mib": "PeakMemoryMiB"}
+COST = ("seconds", "peak_mib")
 TABLES: dict[str, tuple[str, ...]] = {  # as they are printed; the TSV has all in one
     "Against the truth": tuple(TRUTH),
     "Without truth: verdict, residual, held-out raw volumes (excess over the noise)": (
@@ -120,8 +120,10 @@ def _cells(row: Compared) -> dict[str, Any]:
         cells[HALVES] = trial.halves.cv if trial.halves is not None else None
         twice = trial.rescan
         cells |= {head: twice[name].cv for head, name in RESCAN.items() if name in twice}
-        record: Mapping[str, Any] = trial.record
-        cells |= {head: record.get(name) for head, name in COST.items()} | {"error": trial.error}
+        if trial.summary is not None:
+            cost = trial.summary.cost
+            cells |= {"seconds": cost.seconds, "peak_mib": cost.peak_mib}
+        cells["error"] = trial.error
     return cells
 
 

@@ -35,6 +35,7 @@ from dwiser.prepare.moments import expected_magnitude
 from dwiser.run.capabilities import with_maps
 from dwiser.run.denoising import denoise, denoise_file
 from dwiser.run.request import Request, named_inputs
+from dwiser.run.result import RunSummary
 from dwiser.scan import Scan
 
 PREDICTORS = {"dti": predict_dti, "sh": predict_sh}
@@ -56,11 +57,11 @@ class TrialPlan:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one method: its record and scores, or why it failed."""
+    """What came of one method: its run and scores, or why it failed."""
 
     variant: Variant
     image: Path
-    record: dict[str, Any] = field(default_factory=dict)
+    summary: RunSummary | None = None
     held_out: dict[str, HeldOut] = field(default_factory=dict)
     held_out_by_fa: ByFa = field(default_factory=dict)
     seeds: Repeatability | None = None
@@ -102,7 +103,7 @@ def noisy_trial(scan: Scan, request: Request, plan: TrialPlan) -> Trial:
 def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
     warnings.simplefilter("ignore", DwiserWarning)
     result = denoise_file(request)
-    trial = Trial(variant, request.out, result.record)
+    trial = Trial(variant, request.out, result.summary)
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
     scan, _ = with_maps(scan, phase=request.phase)
     if result.mask is None or result.sigma is None:
@@ -120,8 +121,7 @@ def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
         ).data  # fmt: skip
 
     absent: dict[str, str] = {}
-    removed = result.record.get("noise_floor") == "removed"
-    floor = (result.record["coils"] or 1) if removed else None  # 0: a real part, ours alone
+    floor = (result.coils or 1) if result.bias_removed else None  # 0: a real part, ours alone
     held, by_fa = _tell(
         absent, "held-out", lambda: _held_out(known, sigma, again, plan, absent, floor)
     ) or ({}, {})

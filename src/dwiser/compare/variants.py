@@ -23,7 +23,7 @@ class Variant:
     @property
     def has_seed(self) -> bool:
         """Whether the seed matters, with these settings."""
-        return build(self.method, self.preset, self.settings).has_seed
+        return build(self.method, self.preset, self.settings).capabilities.has_seed
 
 
 def parse_variants(text: str, preset: str = DEFAULT_PRESET) -> list[Variant]:

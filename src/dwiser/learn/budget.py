@@ -31,6 +31,21 @@ class Work:
     evaluations: int
 
 
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a training and the sampling after it come to, before they are begun.
+
+    ``words`` say it in parts, ``evaluations`` are the most of a slice, and ``minutes`` is the
+    bound that the user set, if any.
+    """
+
+    words: tuple[str, ...]
+    iterations: int
+    evaluations: int
+    minutes: float | None
+    pace: Pace
+
+
 def measure(
     net: nn.Module, draw: Callable[[int], Batch], evaluate: Callable[[], float], **training: object
 ) -> Pace:

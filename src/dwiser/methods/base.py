@@ -1,16 +1,24 @@
 """The one interface: a scan goes in, a denoised scan and its record come out."""
 
 import warnings
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import Machine
+from dwiser.methods.capabilities import Capabilities
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
+
+if TYPE_CHECKING:  # they need torch, which a method without training does not
+    from dwiser.learn.budget import TrainingPlan
+    from dwiser.learn.checkpointing import Course
+
+VolumeReasons = Mapping[int, str]  # volume, counted from 0: a reason, in words
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +31,7 @@ class Weights:
 
 @dataclass(frozen=True, eq=False)
 class Denoised:
-    """What a denoiser gives back.
+    """What a denoiser returns.
 
     Parameters
     ----------
@@ -31,8 +39,16 @@ class Denoised:
     sigma : (X, Y, Z) or None, sd of the noise in the data's units.
     uncertainty : (X, Y, Z) or None, sd of the result's error in the data's units.
     weights : what was learned, for methods that learn.
-    record : plain values for the sidecar: what was done, and what it found.
+    record : plain values for the sidecar: what the method did, and what it measured; entries of
+        the fields below are added to it. Nothing in a run reads it back.
     mask : (X, Y, Z), where the method worked; the rest is the input's.
+    coils : channels behind the magnitude that the method took or measured; 0 for a real part,
+        None where it does not ask.
+    bias_removed : whether the Rician (nc-χ) bias was removed; None where the method has no word.
+    passed_through : volumes that came back unchanged.
+    not_shared : volumes that were no part of what the method learned across volumes; None where
+        it does not learn across them.
+    outlier_volumes : of these, the ones that dropped out, moved or repeat another.
     """
 
     data: Float[np.ndarray, "x y z v"]
@@ -41,30 +57,86 @@ class Denoised:
     weights: Weights | None = None
     record: dict[str, Any] = field(default_factory=dict)
     mask: Bool[np.ndarray, "x y z"] | None = None
+    coils: float | None = None
+    bias_removed: bool | None = None
+    passed_through: VolumeReasons = field(default_factory=dict)
+    not_shared: VolumeReasons | None = None
+    outlier_volumes: VolumeReasons | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "record", self.record | self._entries())
+
+    def _entries(self) -> dict[str, Any]:
+        """What the record says of the typed fields."""
+        entries: dict[str, Any] = {
+            "volumes_denoised": self.data.shape[3] - len(self.passed_through),
+            "volumes_passed_through": _by_text(self.passed_through),
+        }
+        if self.not_shared is not None:
+            entries["volumes_on_their_own"] = _by_text(self.not_shared)
+        if self.coils is not None:
+            entries["coils"] = self.coils
+        if self.bias_removed is not None:
+            entries["noise_floor"] = "removed" if self.bias_removed else "kept"
+        return entries
+
+
+def _by_text(reasons: VolumeReasons) -> dict[str, str]:
+    return {str(volume): why for volume, why in sorted(reasons.items())}
 
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """A frozen dataclass: its fields are its configuration, its options and its provenance.
+    """A frozen dataclass: its fields are its configuration, its options and its provenance."""
 
-    Notes
-    -----
-    What a method can do beyond this, it says by class attributes; without them it cannot:
-    ``takes_phase`` (a scan with a phase), ``takes_noise_map`` (a σ map changes its result), a
-    field ``uncertainty``, ``trains`` (``denoise`` takes a ``course`` of checkpoints), ``reusable``
-    (``apply`` is sound on another scan; if not, ``not_reusable`` says why), ``working``,
-    ``working_mapped`` and ``works_in`` (what it holds: see `run.memory_needed.bytes_needed`).
-    """
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    name: ClassVar[str]
 
     @property
-    def has_seed(self) -> bool:
-        """Whether another seed gives another result; without it every run gives the same."""
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do, with the settings that it has."""
         ...
 
     def denoise(
         self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
     ) -> Denoised:
         """Denoise ``scan``; the same seed gives the same result. ``scan`` is not touched."""
+        ...
+
+
+@runtime_checkable
+class TrainableDenoiser(Denoiser, Protocol):
+    """One whose learning can be done apart from its application."""
+
+    def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
+        """Learn from the scan alone."""
+        ...
+
+    def apply(
+        self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
+    ) -> Denoised:
+        """Denoise a scan with weights learned before, of the same or (reusable) of another."""
+        ...
+
+
+@runtime_checkable
+class IterativeDenoiser(TrainableDenoiser, Protocol):
+    """One that trains for minutes: it keeps checkpoints, and its time can be planned."""
+
+    def denoise(
+        self,
+        scan: Scan,
+        *,
+        machine: Machine,
+        seed: int,
+        watch: Watch = silent,
+        course: "Course | None" = None,
+    ) -> Denoised:
+        """Denoise ``scan``; ``course`` keeps checkpoints of the training, and resumes it."""
+        ...
+
+    def training_plan(self, scan: Scan, *, machine: Machine, seed: int) -> "TrainingPlan":
+        """What its training and sampling come to, from a few steps that are timed."""
         ...
 
 

@@ -1,6 +1,6 @@
 """What methods without training share: the mask and σ they work with, and the way back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float
 from dwiser.machine import Machine
 from dwiser.memmap import own_copy, own_room
 from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
+from dwiser.methods.capabilities import Capabilities, WorkingMemory
+from dwiser.methods.options import Presets
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.scan import Scan
@@ -29,12 +31,15 @@ class MaskAndSigma:
 class Filtered:
     """What a filter found; only what lies in the mask is used.
 
-    ``passed`` is {volume: why it passes through unchanged}, ``record`` what to tell of it.
+    ``passed`` is {volume: why it passes through unchanged}, ``record`` what to tell of it;
+    ``coils`` and ``bias_removed`` as in `Denoised`.
     """
 
     data: Float[np.ndarray, "x y z v"]
     passed: dict[int, str] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
+    coils: float | None = None
+    bias_removed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -42,19 +47,13 @@ class Classical:
     """A method that filters a scan without training; a subclass says how (``_filter``)."""
 
     name: ClassVar[str]
-    least_directions: ClassVar[int] = 1
-    least_b0s: ClassVar[int] = 0
+    presets: ClassVar[Presets] = {}
     divides_by_sigma: ClassVar[bool] = False
 
     @property
-    def takes_noise_map(self) -> bool:
-        """Whether the σ map changes the result."""
-        return self.divides_by_sigma
-
-    @property
-    def has_seed(self) -> bool:
-        """A filter draws nothing, unless a subclass says so."""
-        return False
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do: one direction, unless a subclass says more."""
+        return Capabilities(presets=self.presets, takes_noise_map=self.divides_by_sigma)
 
     def denoise(
         self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
@@ -66,7 +65,7 @@ class Classical:
         InputError
             For a scan with fewer directions than the method needs.
         """
-        need_directions(scan, self.name, self.least_directions)
+        need_directions(scan, self.name, self.capabilities.least_directions)
         mask = object_mask(scan)
         domain = MaskAndSigma(mask, sigma_map(scan, mask, threads=machine.threads))
         if self.divides_by_sigma and not domain.sigma[mask].any():
@@ -93,21 +92,21 @@ def restored(scan: Scan, domain: MaskAndSigma, found: Filtered) -> Denoised:
         usable = domain.mask & np.isfinite(found.data[..., v])
         np.copyto(data[..., v], found.data[..., v].clip(min=0), where=usable, casting="same_kind")
         left += int(domain.mask.sum() - usable.sum())
-    record = {
-        **found.record,
-        "volumes_denoised": len(volumes),
-        "volumes_passed_through": {str(v): why for v, why in sorted(found.passed.items())},
-        "voxels_left_as_they_were": left,
-    }
-    return Denoised(data, domain.sigma, None, None, record, domain.mask)
+    record = found.record | {"voxels_left_as_they_were": left}
+    return Denoised(
+        data, domain.sigma, None, None, record, domain.mask,
+        coils=found.coils, bias_removed=found.bias_removed, passed_through=found.passed,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class VolumeByVolume(Classical):
     """A filter that looks at one volume at a time; a subclass says how (``_volume``)."""
 
-    working: ClassVar[float] = 1.0  # the filtered volumes
-    working_mapped: ClassVar[float] = 0.0
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do; it holds the filtered volumes."""
+        return replace(super().capabilities, memory=WorkingMemory(1.0, 0.0))
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch

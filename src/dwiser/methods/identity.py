@@ -1,9 +1,10 @@
 """The scan as it is: the row that every other row is compared with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from dwiser.machine import Machine
+from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.classical import Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets
 from dwiser.scan import Scan
@@ -16,9 +17,11 @@ class Identity(Classical):
 
     name: ClassVar[str] = "identity"
     presets: ClassVar[Presets] = {"laptop": {}}
-    least_directions: ClassVar[int] = 0
-    working: ClassVar[float] = 0.0
-    working_mapped: ClassVar[float] = 0.0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do."""
+        return replace(super().capabilities, least_directions=0, memory=WorkingMemory(0.0, 0.0))
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch

@@ -1,19 +1,20 @@
 """What learned methods share: prepare, count the budget, learn, apply, give the units back."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser.errors import InputError
-from dwiser.learn.budget import Pace, Work, plan_work
+from dwiser.learn.budget import Pace, TrainingPlan, Work, plan_work
 from dwiser.learn.checkpointing import Course
 from dwiser.learn.loop import Decay
 from dwiser.machine import Machine
 from dwiser.methods.base import Denoised, Weights, need_directions
 from dwiser.methods.budgets import DEFAULT
+from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.options import option
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
@@ -49,11 +50,6 @@ class Learned:
     """
 
     name: ClassVar[str]
-    least_directions: ClassVar[int]
-    has_seed: ClassVar[bool] = True
-    trains: ClassVar[bool] = True
-    working: ClassVar[float] = 4.0  # the mask's voxels, x, x' and the result in [−1, 1] units
-    working_mapped: ClassVar[float] = 4.0
 
     iterations: int = option(DEFAULT["iterations"], "training iterations", least=1)
     minutes: float | None = option(
@@ -67,9 +63,16 @@ class Learned:
     fewest_b0s: int = option(FEWEST_B0S, "fewer b0s than this pass through unchanged", least=2)
 
     @property
-    def works_in(self) -> str:
-        """Where what it holds lies."""
-        return "box" if self.crop else "field"
+    def capabilities(self) -> Capabilities:
+        """A subclass adds its own to `_learned`."""
+        raise NotImplementedError
+
+    @property
+    def _learned(self) -> Capabilities:
+        """What holds for all: the mask's voxels, x, x' and the result in [−1, 1] units."""
+        place: Literal["box", "field of view"] = "box" if self.crop else "field of view"
+        memory = WorkingMemory(4.0, 4.0, place)
+        return Capabilities(has_seed=True, device="cpu or cuda", memory=memory)
 
     def denoise(
         self,
@@ -104,12 +107,19 @@ class Learned:
         """Denoise a scan with weights learned before, on it or on one like it."""
         return self._restored(weights, self._prepare(scan), scan, machine, seed, watch)
 
-    def pace(self, scan: Scan, *, machine: Machine, seed: int) -> Pace:
-        """Seconds a training iteration and an evaluation of all slices, measured."""
-        return self._pace(self._prepare(scan), machine, seed)
+    def training_plan(self, scan: Scan, *, machine: Machine, seed: int) -> TrainingPlan:
+        """What the training and the sampling come to; a few steps of each are timed."""
+        pace = self._pace(self._prepare(scan), machine, seed)
+        return TrainingPlan(
+            self._plan_words, self.iterations, self._most_evaluations, self.minutes, pace
+        )
+
+    @property
+    def _plan_words(self) -> tuple[str, ...]:
+        return (f"{self.iterations} iterations",)
 
     def _prepare(self, scan: Scan) -> Ready:
-        need_directions(scan, self.name, self.least_directions)
+        need_directions(scan, self.name, self.capabilities.least_directions)
         mask = object_mask(scan)
         sigma = sigma_map(scan, mask)
         stack = build_stack(
@@ -168,10 +178,10 @@ class Learned:
         record = {
             "training": weights.record,
             "sampling": found.record | {"seconds": round(perf_counter() - begun, 2)},
-            "volumes_denoised": len(plan.volumes),
-            "volumes_passed_through": {str(v): why for v, why in plan.passed.items()},
         }
-        return Denoised(data, ready.sigma, None, weights, record, ready.mask)
+        return Denoised(
+            data, ready.sigma, None, weights, record, ready.mask, passed_through=plan.passed
+        )
 
     def _budgeted(
         self, ready: Ready, machine: Machine, seed: int, begun: float, course: Course
@@ -183,6 +193,6 @@ class Learned:
             pace = self._pace(ready, machine, seed)
             left = self.minutes * 60 - (perf_counter() - begun)
             method = self._counted(plan_work(left, pace, self._most_evaluations))
-            values = {f.name: getattr(method, f.name) for f in fields(method)}
-            course.counted = {k: v for k, v in values.items() if v != getattr(self, k)}
+            before = asdict(self)
+            course.counted = {k: v for k, v in asdict(method).items() if v != before[k]}
         return replace(self, **course.counted)

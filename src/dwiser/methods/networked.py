@@ -1,9 +1,9 @@
 """Learned methods whose network sees batches of patches."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from dwiser.learn.memory import batched
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import DEFAULT
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.learned import Learned, Ready
 from dwiser.methods.networks import Network
 from dwiser.methods.options import option
@@ -29,8 +30,6 @@ Evaluate = Callable[..., Tensor]
 class Networked(Learned):
     """A learned method whose network sees batches of patches: ``_network`` and ``_draw``."""
 
-    reusable: ClassVar[bool] = True
-
     network: Network = option(DEFAULT["network"], "the fast network, or the paper's U-Net")
     width: int = option(DEFAULT["width"], "channels of the network's first level", least=4)
     batch: int = option(DEFAULT["batch"], "training items an iteration", least=1)
@@ -38,6 +37,10 @@ class Networked(Learned):
         DEFAULT["patch"], "edge of training patches; none: whole slices", least=8
     )
     sampling_batch: int = option(64, "slices in the network at once when sampling", least=1)
+
+    @property
+    def _learned(self) -> Capabilities:
+        return replace(super()._learned, reusable_weights=True)
 
     def _network(self, stack: Stack, seed: int) -> nn.Module:
         raise NotImplementedError

@@ -1,6 +1,6 @@
 """Noise2Noise: one pass of a network that has learned x from its partner x'."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import PAPER, budget
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.learned import Found
 from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
@@ -48,9 +49,6 @@ class Noise2Noise(Networked):
     """
 
     name: ClassVar[str] = "noise2noise"
-    presets: ClassVar[Presets] = PRESETS
-    least_directions: ClassVar[int] = 6
-    least_b0s: ClassVar[int] = 0
 
     pairing: Pairing = option(
         "predicted",
@@ -60,6 +58,19 @@ class Noise2Noise(Networked):
     neighbour: Neighbour = option(
         "shell", "order of adjacent pairs: within the shell, or the series"
     )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do."""
+        return replace(
+            self._learned,
+            presets=PRESETS,
+            least_directions=6,
+        )
+
+    @property
+    def _plan_words(self) -> tuple[str, ...]:
+        return f"{self.pairing} pairs", f"{self.iterations} iterations"
 
     @property
     def _partner(self) -> Pairing:

@@ -14,6 +14,7 @@ from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import budget
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.learned import Found
 from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network, inside
@@ -58,9 +59,6 @@ class Noisier2Noise(Networked):
     """
 
     name: ClassVar[str] = "noisier2noise"
-    presets: ClassVar[Presets] = PRESETS
-    least_directions: ClassVar[int] = 1
-    least_b0s: ClassVar[int] = 0
 
     added: float = option(0.5, "direct: m's sd is drawn from 0 to this, in [-1, 1] units", least=0)
     output: Literal["direct", "corrected"] = option(
@@ -68,6 +66,15 @@ class Noisier2Noise(Networked):
     )
     ratio: float = option(1.0, "a of the corrected output (the publication's alpha)", least=0.05)
     draws: int = option(4, "draws of m that the corrected output is averaged over", least=1)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do."""
+        return replace(
+            self._learned,
+            presets=PRESETS,
+            least_directions=1,
+        )
 
     @property
     def _most_evaluations(self) -> int:

@@ -1,11 +1,14 @@
 """A method's fields as its options: documented, parsed from text, checked by name and value."""
 
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from dwiser.errors import InputError, unknown
 
-M = TypeVar("M")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+M = TypeVar("M", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def _checked(cls: type, spec: Field[Any], value: Any) -> Any:
 def configured(method: M, settings: dict[str, str]) -> M:
     """A copy of a method with fields set from text."""
     cls = type(method)
-    return replace(method, **{k: parse(cls, k, v) for k, v in settings.items()})  # type: ignore[type-var]
+    return replace(method, **{k: parse(cls, k, v) for k, v in settings.items()})
 
 
 def method_name(cls: type) -> str:

@@ -42,7 +42,7 @@ class Entry:
     def load(self) -> Any:
         """The method's class; imported only now, since some need torch."""
         module, name = self.place.split(":")
-        return getattr(import_module(module), name)
+        return vars(import_module(module))[name]
 
 
 METHODS: dict[str, Entry] = {
@@ -212,7 +212,7 @@ def build(
         For an unknown method, preset, field or value; the nearest name is suggested.
     """
     cls = find(name).load()
-    presets: Presets = getattr(cls, "presets", {})
+    presets: Presets = cls().capabilities.presets
     if preset not in presets and not (preset == DEFAULT_PRESET and not presets):
         raise unknown(f"preset of {name}", preset, presets or [DEFAULT_PRESET])
     values = {field: s.value for field, s in presets.get(preset, {}).items()}

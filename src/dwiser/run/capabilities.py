@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,10 @@ def with_maps(
 
 def check_phase(method: Denoiser) -> None:
     """Refuse a method that knows magnitudes only."""
-    if not takes_phase(method):
+    if not method.capabilities.takes_phase:
         raise InputError(
-            f"{_name(method)} cannot use a phase, it works on magnitudes: give the magnitude "
-            f"alone, or take {_those('takes_phase')}."
+            f"{method.name} cannot use a phase, it works on magnitudes: give the magnitude "
+            f"alone, or take {_able('takes_phase')}."
         )
 
 
@@ -75,35 +75,24 @@ def check_earlier_steps(scan: Scan) -> None:
 
 def check_noise_map(method: Denoiser) -> None:
     """Warn of a method that finds its own noise: the map is then for measuring only."""
-    if not takes_noise_map(method):
-        remedy = " (--set sigma=map would use it)" if hasattr(method, "sigma") else ""
+    if not method.capabilities.takes_noise_map:
+        remedy = " (--set sigma=map would use it)" if "sigma" in asdict(method) else ""
         warnings.warn(
-            f"{_name(method)} does not ask for σ: the map that was given measures its residual "
+            f"{method.name} does not ask for σ: the map that was given measures its residual "
             f"and changes nothing in its result{remedy}.",
             DwiserWarning,
             stacklevel=3,
         )
 
 
-def takes_noise_map(method: Denoiser) -> bool:
-    """Whether a σ map changes what the method gives, with the settings that it has."""
-    return bool(getattr(method, "takes_noise_map", False))
-
-
-def takes_phase(method: Denoiser) -> bool:
-    """Whether the method works on complex images."""
-    return bool(getattr(method, "takes_phase", False))
-
-
 def with_uncertainty(method: Denoiser) -> Denoiser:
     """The method told to map its error's sd too; one that cannot is refused."""
-    if not hasattr(method, "uncertainty"):
+    if not method.capabilities.gives_uncertainty:
         raise InputError(
-            f"{_name(method)} gives no uncertainty: leave out --save-uncertainty, or take "
-            f"{_those('uncertainty')}."
+            f"{method.name} gives no uncertainty: leave out --save-uncertainty, or take "
+            f"{_able('gives_uncertainty')}."
         )
-    told: Denoiser = replace(method, uncertainty=True)  # type: ignore[type-var]
-    return told
+    return replace(method, uncertainty=True)
 
 
 def noise_model(scan: Scan) -> str:
@@ -115,11 +104,12 @@ def noise_model(scan: Scan) -> str:
     return f"{law}; sd from Marchenko-Pastur on 5x5x5 patches{corrected}"
 
 
-def _name(method: Denoiser) -> str:
-    return str(getattr(method, "name", type(method).__name__.lower()))
+def able(ability: str) -> list[str]:
+    """The methods whose capability of that name is set, with their default settings."""
+    return [name for name, entry in METHODS.items() if asdict(entry.load()().capabilities)[ability]]
 
 
-def _those(flag: str) -> str:
-    """The methods that can, for the sentence that refuses one that cannot."""
-    able = [name for name, entry in METHODS.items() if hasattr(entry.load(), flag)]
-    return "--method " + " or ".join(able) if able else "none: no method of this version does"
+def _able(ability: str) -> str:
+    """For the sentence that refuses a method that cannot: those that can."""
+    names = able(ability)
+    return "--method " + " or ".join(names) if names else "none: no method of this version does"

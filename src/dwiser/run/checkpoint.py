@@ -9,7 +9,7 @@ from dwiser import __version__
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import read_tensors, sha256, stem, write_tensors
 from dwiser.learn.checkpointing import Course, Snapshot
-from dwiser.methods.base import Denoiser
+from dwiser.methods.base import Denoiser, IterativeDenoiser
 from dwiser.run.reuse import arrays_of, begin_with, check_reusable, tensors_of
 
 KIND, APART = "checkpoint", "/"
@@ -46,8 +46,8 @@ class Run:
         """As plain values."""
         return {
             "input": [sha256(file) for file in self.inputs],
-            "method": getattr(self.method, "name", ""),
-            "parameters": asdict(self.method),  # type: ignore[call-overload]
+            "method": self.method.name,
+            "parameters": asdict(self.method),
             "seed": self.seed,
             "b0_threshold": self.b0_threshold,
             "start": None if self.start is None else sha256(self.start),
@@ -129,10 +129,11 @@ def _found(run: Run, told: dict[str, Any]) -> tuple[dict[str, Snapshot], dict[st
 
 def check_training(method: Denoiser, *, resume: bool, start: Path | None) -> bool:
     """Whether the method trains; --resume and --warm-start are refused where it does not."""
-    trains = bool(getattr(method, "trains", False))
-    name = getattr(method, "name", "")
+    trains = isinstance(method, IterativeDenoiser)
     if resume and not trains:
-        raise InputError(f"{name} does not train, there is nothing to go on from: drop --resume.")
+        raise InputError(
+            f"{method.name} does not train, there is nothing to go on from: drop --resume."
+        )
     if start is not None:
         check_reusable(method, "--warm-start")
     return trains

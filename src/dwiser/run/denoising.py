@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -22,7 +22,13 @@ from dwiser.io import save as save_set
 from dwiser.learn.checkpointing import Course
 from dwiser.machine import Machine, find_machine, give_memory_back, limited
 from dwiser.memmap import own_copy, own_room
-from dwiser.methods.base import Denoised, Denoiser, Weights
+from dwiser.methods.base import (
+    Denoised,
+    Denoiser,
+    IterativeDenoiser,
+    TrainableDenoiser,
+    Weights,
+)
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
 from dwiser.prepare.shells import shell_table, shells
 from dwiser.run.capabilities import (
@@ -34,9 +40,10 @@ from dwiser.run.capabilities import (
 )
 from dwiser.run.checkpoint import checkpoint_path
 from dwiser.run.judging import Judgement, judgement
-from dwiser.run.memory_limit import Peak, enough_memory, peak_memory
+from dwiser.run.memory_limit import enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
 from dwiser.run.request import Request, named_inputs
+from dwiser.run.result import Result, RunCost
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
@@ -53,15 +60,16 @@ def denoise(
     weights: Weights | None = None,
     course: Course | None = None,
     **settings: Any,
-) -> Denoised:
+) -> Result:
     """Denoise a scan; ``settings`` are the method's fields.
 
     ``weights`` are applied instead of training anew; a ``course`` keeps checkpoints of a training.
 
     Returns
     -------
-    Denoised
-        Data (X, Y, Z, V) float32 in the scan's units, σ, and the record of what was done.
+    Result
+        Data (X, Y, Z, V) float32 in the scan's units, σ, and the record of what was done. There
+        is no verdict: the residual is not tested here.
 
     Raises
     ------
@@ -81,29 +89,34 @@ def denoise(
         check_earlier_steps(scan)
         what: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
         if weights is not None:
-            result = chosen.apply(weights, scan, **what)  # type: ignore[attr-defined]
-        elif course is not None:
-            result = chosen.denoise(scan, **what, course=course)  # type: ignore[call-arg]
+            if not isinstance(chosen, TrainableDenoiser):
+                raise InputError(f"{chosen.name} learns nothing: leave out its weights.")
+            result = chosen.apply(weights, scan, **what)
+        elif course is not None and isinstance(chosen, IterativeDenoiser):
+            result = chosen.denoise(scan, **what, course=course)
         else:
             result = chosen.denoise(scan, **what)
     if not all(np.isfinite(result.data[..., v]).all() for v in range(scan.shape[3])):
         raise DwiserError("The result holds NaN: the training diverged; lower learning_rate.")
-    about = _about(chosen, preset, machine, seed)
-    found = _found(scan, result, perf_counter() - begun, peak)
-    result.record.update(about | found | {"Warnings": heard})
-    return result
+    anonymous = None if peak.anonymous is None else round(peak.anonymous, 1)
+    cost = RunCost(round(perf_counter() - begun, 2), round(peak.mib, 1), anonymous)
+    record = result.record | _about(chosen, preset, machine, seed) | _measured(scan, result, cost)
+    return Result(
+        **vars(result) | {"record": record | {"Warnings": heard}},
+        method=chosen.name, preset=preset, parameters=asdict(chosen), seed=seed, cost=cost,
+    )  # fmt: skip
 
 
-Seen: TypeAlias = Callable[[Scan, Denoised, Judgement], None]
+Seen: TypeAlias = Callable[[Scan, Result, Judgement], None]
 
 
 def denoise_file(
     request: Request,
     watch: Watch = silent,
-    work: Callable[[Scan], Denoised] | None = None,
+    work: Callable[[Scan], Result] | None = None,
     *,
-    seen: Seen = lambda scan, result, found: None,
-) -> Denoised:
+    seen: Seen = lambda scan, result, judged: None,
+) -> Result:
     """Denoise a file into a set of files; everything that can be refused is, before the work.
 
     ``work`` takes the place of `denoise`: a scan of a series has its share of what was denoised
@@ -129,21 +142,22 @@ def denoise_file(
         device=request.device, threads=request.threads, seed=request.seed, watch=watch,
         weights=plan.weights, course=course,
     )  # fmt: skip
-    result.record["Warnings"][:0] = heard + plan.overrun(result.record)
+    result.record["Warnings"][:0] = heard + plan.overrun(result.cost)
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
     result.record.update(acquisition | source | given)
     with recorded() as heard:
         give_memory_back()
-        found = judgement(scan, result, seed=request.seed, room=plan.room)
+        judged = judgement(scan, result, seed=request.seed, room=plan.room)
         residual = None if request.save_residual is None else _difference(scan, result)
         standardised = None if request.save_standardised is None else _standardised(scan, result)
     images = (result.sigma, result.mask, result.uncertainty, residual, standardised)
     maps = dict(zip(request.extras, images, strict=True))
     wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
-    result.record["Verdict"] = found.record
+    result = replace(result, verdict=judged.verdict, no_verdict=judged.why)
+    result.record["Verdict"] = judged.record
     result.record["Warnings"] += heard
-    seen(scan, result, found)
-    drawn, failure = _reported(request, scan, result, found)
+    seen(scan, result, judged)
+    drawn, failure = _reported(request, scan, result, judged)
     save_set(
         result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
         weights=plan.to_keep(result, scan, course), inputs=files, force=request.force,
@@ -168,9 +182,7 @@ def _difference(scan: Scan, result: Denoised) -> np.ndarray:
 def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
     """(input − expected)/sd, 0 where σ is unknown: mapped if the scan is."""
     if result.sigma is not None and result.mask is not None:
-        known = Given(
-            result.data, scan, result.mask, result.sigma, coils=result.record.get("coils") or None
-        )
+        known = Given(result.data, scan, result.mask, result.sigma, coils=result.coils or None)
         try:
             return standardised_of(known)
         except CannotMeasure as why:
@@ -185,7 +197,7 @@ def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
 
 
 def _reported(
-    request: Request, scan: Scan, result: Denoised, found: Judgement
+    request: Request, scan: Scan, result: Result, judged: Judgement
 ) -> tuple[dict[Path, str], Exception | None]:
     """The report, where one is asked for; a result that took hours is not lost by it."""
     if request.report is None:
@@ -193,8 +205,8 @@ def _reported(
     from dwiser.run.reporting import repeat_command, report
 
     try:
-        command = repeat_command(request.words(), result.record)
-        text = report(scan, result, found, name=str(request.dwi), command=command)
+        command = repeat_command(request.words(), result)
+        text = report(scan, result, judged, name=str(request.dwi), command=command)
     except Exception as error:
         return {}, error
     return {request.report: text}, None
@@ -222,16 +234,15 @@ def _about(method: Denoiser, preset: str, machine: Machine, seed: int) -> dict[s
     import nibabel
     import scipy
 
-    name = getattr(method, "name", type(method).__name__.lower())
     versions = {"python": sys.version.split()[0], "numpy": np.__version__}
     versions |= {"scipy": scipy.__version__, "nibabel": nibabel.__version__}
     if "torch" in sys.modules:
         versions["torch"] = str(sys.modules["torch"].__version__)
     return {
         "GeneratedBy": [{"Name": "dwiser", "Version": __version__}],
-        "Method": name,
+        "Method": method.name,
         "Preset": preset,
-        "Parameters": asdict(method),  # type: ignore[call-overload]
+        "Parameters": asdict(method),
         "Seed": seed,
         "Device": machine.device,
         "Threads": machine.threads,
@@ -240,20 +251,20 @@ def _about(method: Denoiser, preset: str, machine: Machine, seed: int) -> dict[s
     }
 
 
-def _found(scan: Scan, result: Denoised, seconds: float, peak: Peak) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _measured(scan: Scan, result: Denoised, cost: RunCost) -> dict[str, Any]:
+    measured: dict[str, Any] = {
         "Shells": shell_table(scan.gradients),
         "B0Threshold": scan.gradients.b0_threshold,
         "NoiseModel": noise_model(scan),
-        "WallTimeSeconds": round(seconds, 2),
-        "PeakMemoryMiB": round(peak.mib, 1),
-        "PeakAnonymousMiB": None if peak.anonymous is None else round(peak.anonymous, 1),
+        "WallTimeSeconds": cost.seconds,
+        "PeakMemoryMiB": cost.peak_mib,
+        "PeakAnonymousMiB": cost.peak_anonymous_mib,
     }
     if result.sigma is not None and result.mask is not None:
         inside = result.sigma[result.mask]
-        found["SigmaMedian"] = float(np.median(inside))
-        found["ResidualOverSigma"] = residual_over_sigma(scan, result)
-    return found
+        measured["SigmaMedian"] = float(np.median(inside))
+        measured["ResidualOverSigma"] = residual_over_sigma(scan, result)
+    return measured
 
 
 def residual_over_sigma(scan: Scan, result: Denoised) -> list[dict[str, float]]:

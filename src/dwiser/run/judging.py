@@ -9,7 +9,7 @@ from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual import Residual
 from dwiser.evaluate.residual_findings import residual_findings, residual_of
 from dwiser.evaluate.sections import Given
-from dwiser.evaluate.verdict import judge
+from dwiser.evaluate.verdict import Verdict, judge
 from dwiser.machine import GIB, give_memory_back
 from dwiser.memmap import FLOAT32, is_mapped
 from dwiser.methods.base import Denoised
@@ -27,6 +27,11 @@ class Judgement:
     residual: Residual | None = None
     judged: Judged | None = None
     why: str = ""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict, where there is one."""
+        return None if self.judged is None else self.judged.verdict
 
     @property
     def record(self) -> dict[str, Any]:
@@ -73,8 +78,8 @@ def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Jud
         raise CannotMeasure(
             f"its tests would hold about {(BASE + held) / GIB:.1f} GiB, {room / GIB:.1f} may be"
         )
-    known = result.record.get("coils") or None  # found by the method: not to be looked for again
-    given = Given(result.data, scan, result.mask, result.sigma, seed=seed, coils=known)
+    coils = result.coils or None  # measured by the method: not to be measured again
+    given = Given(result.data, scan, result.mask, result.sigma, seed=seed, coils=coils)
     left = residual_of(given)
     give_memory_back()
     findings = residual_findings(given, left)

@@ -6,13 +6,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Thread
 
 from dwiser.errors import DwiserError
 from dwiser.io.outputs import NO_ROOM
 from dwiser.learn.memory import out_of_memory
+from dwiser.methods.base import Denoiser
 
 PROC = Path("/proc")
 EVERY = 0.2  # seconds between looks; one look costs about 10 µs a process of the machine
@@ -80,7 +81,7 @@ def peak_memory() -> Iterator[Peak]:
 
 
 @contextmanager
-def enough_memory(device: str, method: object) -> Iterator[None]:
+def enough_memory(device: str, method: Denoiser) -> Iterator[None]:
     """Memory that runs out is told in one sentence, with what to do about it.
 
     Raises
@@ -100,7 +101,7 @@ def enough_memory(device: str, method: object) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or out_of_memory(error)):
             raise
-        smaller = [f for f in ("batch", "sampling_batch") if hasattr(method, f)]
+        smaller = [f for f in ("batch", "sampling_batch") if f in asdict(method)]
         less = f"lower {' or '.join(smaller)} (--set), " if smaller else ""
         if device == "cuda":
             told = f"The GPU's memory ran out: {less}end what else runs on it, or use --device cpu."

@@ -29,38 +29,34 @@ def bytes_needed(
 
     Notes
     -----
-    A method's ``working`` is what it holds beside the scan and the result, over the scan's bytes
-    as float32; ``working_mapped`` is what it holds in memory where scan and result lie in files.
-    ``works_in`` says whether that grows with the mask, its box or the field of view. splitq's and
-    localpca's are measured (benchmarks/memory.py), the others' counted from the arrays that they
-    make.
+    See `dwiser.methods.capabilities.WorkingMemory`.
     """
-    mapped = is_mapped(scan.data)
-    working: float | None = getattr(method, "working_mapped" if mapped else "working", None)
-    if working is None:
+    mapped, memory = is_mapped(scan.data), method.capabilities.memory
+    if memory is None:
         return None
+    working = memory.mapped if mapped else memory.in_memory
     resident = 0.0 if mapped else 2.0
     if scan.phase is not None:
         resident += 0 if is_mapped(scan.phase) else 1
         working += 1  # the real part
-    working *= _share(getattr(method, "works_in", "field"), mask)
+    working *= _share(memory.grows_with, mask)
     volumes = VOLUMES / scan.shape[3]
     return int(BASE + (resident + working + volumes) * scan.data.nbytes)
 
 
 def _share(place: str, mask: Bool[np.ndarray, "x y z"] | None) -> float:
     """Of the field of view, that a method works in."""
-    if mask is None or place == "field":
+    if mask is None or place == "field of view":
         return 1.0
     return float(mask.mean()) if place == "mask" else mask[Box.around(mask).index].size / mask.size
 
 
 def bytes_at_least(method: Denoiser, size: int, *, phase: bool) -> int | None:
     """What the method will hold of a scan of ``size`` bytes as float32, whatever its mask is."""
-    working: float | None = getattr(method, "working", None)
-    if working is None:
+    memory = method.capabilities.memory
+    if memory is None:
         return None
-    everywhere = working if getattr(method, "works_in", "field") == "field" else 0.0
+    everywhere = memory.in_memory if memory.grows_with == "field of view" else 0.0
     return int(BASE + (2 + 2 * phase + everywhere) * size)
 
 
@@ -78,8 +74,7 @@ def check_memory(method: Denoiser, scan: Scan, asked: int | None, usable: int | 
         return
     needed = bytes_needed(method, scan, object_mask(scan))  # only now: it reads all of the scan
     assert needed is not None
-    name = str(getattr(method, "name", "the method"))
-    told = f"{name} would hold about {needed / GIB:.1f} GiB for this scan"
+    told = f"{method.name} would hold about {needed / GIB:.1f} GiB for this scan"
     if asked is not None and needed > asked:
         raise InputError(
             f"{told}, --memory allows {asked / GIB:.1f}: raise it, crop the scan to the object, or "

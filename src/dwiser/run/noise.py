@@ -1,6 +1,7 @@
 """``--noise-only``: the σ map of a scan, and nothing else."""
 
 import warnings
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -32,7 +33,7 @@ def sigma_of(
         sigma = real_scan(scan, scan.phase, mask)[0].sigma
         assert sigma is not None
         return sigma
-    coils = getattr(method, "coils", None) or effective_coils(scan, mask)
+    coils = asdict(method).get("coils") or effective_coils(scan, mask)
     return sigma_map(scan, mask, coils=coils)
 
 

@@ -16,6 +16,7 @@ from dwiser.run.checkpoint import Run, check_training, course_of
 from dwiser.run.memory_limit import MIB
 from dwiser.run.memory_needed import check_disk, check_memory, check_room
 from dwiser.run.request import Request
+from dwiser.run.result import RunCost
 from dwiser.run.reuse import WeightsFile, check_reusable, weights_bytes
 from dwiser.scan import Scan
 
@@ -55,13 +56,13 @@ class Plan:
         self.kept.check(scan, self.request.dwi)
         return limit | self.kept.record
 
-    def overrun(self, record: dict[str, Any]) -> list[str]:
+    def overrun(self, cost: RunCost) -> list[str]:
         """A warning, for the record too, where a run held more than --memory allowed.
 
         Pages of mapped files do not count, where they are known: the system may drop them.
         """
-        own = record["PeakAnonymousMiB"]
-        peak_mib = record["PeakMemoryMiB"] if own is None else own
+        own = cost.peak_anonymous_mib
+        peak_mib = cost.peak_mib if own is None else own
         if self.memory is None or peak_mib * MIB <= self.memory:
             return []
         told = (
@@ -86,7 +87,7 @@ class Plan:
         if self.request.save_weights is None or result.weights is None:
             return {}
         counted = {} if course is None else course.counted
-        method = replace(self.method, **counted)  # type: ignore[type-var]
+        method = replace(self.method, **counted)
         return {self.request.save_weights: weights_bytes(result.weights, method, self.preset, scan)}
 
 

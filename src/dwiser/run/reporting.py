@@ -1,7 +1,6 @@
 """A denoising measured and drawn: what ``--report`` writes."""
 
 import shlex
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,32 +10,31 @@ from dwiser.evaluate.groups import volume_groups
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual import Residual
 from dwiser.methods.base import Denoised
-from dwiser.prepare.outlier_volumes import COPIED, STRANGE, standing_apart
+from dwiser.prepare.outlier_volumes import standing_apart
 from dwiser.prepare.subspace import grouped
 from dwiser.report.material import Material
 from dwiser.report.page import page
 from dwiser.report.tensor import colour_fa
 from dwiser.run.judging import Judgement
+from dwiser.run.result import Result
 from dwiser.scan import Scan
 
 FEWEST_TOLD = 12  # volumes in shells of four: fewer cannot tell which of them stands apart
 MOST_VOXELS = 200_000  # that volumes are compared on
 
 
-def report(scan: Scan, result: Denoised, found: Judgement, *, name: str, command: str) -> str:
+def report(scan: Scan, result: Result, judged: Judgement, *, name: str, command: str) -> str:
     """The report as HTML, of a denoising whose residual was tested."""
-    return page(measured(scan, result, found, name=name, command=command))
+    return page(measured(scan, result, judged, name=name, command=command))
 
 
-def measured(
-    scan: Scan, result: Denoised, found: Judgement, *, name: str, command: str
-) -> Material:
+def measured(scan: Scan, result: Result, judged: Judgement, *, name: str, command: str) -> Material:
     """Everything that the report shows; what cannot be had is there with its reason."""
     shown: dict[str, Any] = {"absent": {}}
-    if found.residual is None or found.judged is None:
-        shown["absent"]["residual"] = found.why
+    if judged.residual is None or judged.judged is None:
+        shown["absent"]["residual"] = judged.why
     else:
-        shown |= {"judged": found.judged} | _by_group(scan, found.residual, _seed(result))
+        shown |= {"judged": judged.judged} | _by_group(scan, judged.residual, result.seed)
     try:
         assert result.mask is not None
         before, after = (
@@ -48,12 +46,8 @@ def measured(
     return Material(name, scan, result, command, apart=apart(scan, result), **shown)
 
 
-def _seed(result: Denoised) -> int:
-    """Of the subsample that quantiles are taken of."""
-    return int(result.record.get("Seed", 0))
-
-
 def _by_group(scan: Scan, left: Residual, seed: int) -> dict[str, Any]:
+    """``seed`` is that of the subsample that quantiles are taken of."""
     groups = volume_groups(scan.gradients, pooled=False)
     standard = {group.name: left.standard[:, group.volumes] for group in groups}
     return {
@@ -63,10 +57,9 @@ def _by_group(scan: Scan, left: Residual, seed: int) -> dict[str, Any]:
 
 
 def apart(scan: Scan, result: Denoised) -> dict[int, str]:
-    """Volumes that dropped out, moved or repeat another: as the method found, else looked for."""
-    own = result.record.get("volumes_on_their_own")
-    if own is not None:
-        return {int(v): why for v, why in own.items() if why.startswith((COPIED, STRANGE))}
+    """Volumes that dropped out, moved or repeat another: as the method saw, else looked for."""
+    if result.outlier_volumes is not None:
+        return dict(result.outlier_volumes)
     groups, _ = grouped(scan.gradients)
     volumes = np.sort(np.concatenate([np.zeros(0, int), *groups]))
     if len(volumes) < FEWEST_TOLD or result.sigma is None or result.mask is None:
@@ -80,14 +73,14 @@ def apart(scan: Scan, result: Denoised) -> dict[int, str]:
     return standing_apart(np.cov(y.T.astype(float)), volumes, groups)
 
 
-def repeat_command(words: list[str], record: Mapping[str, Any]) -> str:
+def repeat_command(words: list[str], result: Result) -> str:
     """A command line as a shell takes it; a bound in minutes becomes the work it came to."""
-    training = record.get("training") or {}
+    training = {} if result.weights is None else result.weights.record
     exact: list[str] = []
     for word in words:
         if word.startswith("minutes=") and "iterations" in training:
             exact.append(f"iterations={training['iterations']}")
-            if "evaluations" in (record.get("Parameters") or {}):
+            if "evaluations" in result.parameters:
                 exact += ["--set", f"evaluations={training['evaluations_most']}"]
         else:
             exact.append(word)

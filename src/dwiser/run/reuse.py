@@ -14,6 +14,7 @@ from dwiser.io import about, read_tensors, sha256, tensor_bytes
 from dwiser.methods.base import Denoiser, Weights
 from dwiser.methods.registry import METHODS, build
 from dwiser.prepare.protocol import Protocol
+from dwiser.run.capabilities import able
 from dwiser.scan import Scan
 
 KIND = "weights"
@@ -21,12 +22,10 @@ KIND = "weights"
 
 def check_reusable(method: Denoiser, option: str) -> None:
     """Refuse a method whose weights are of no use for another scan, with the reason."""
-    if getattr(method, "reusable", False):
+    if method.capabilities.reusable_weights:
         return
-    name = str(getattr(method, "name", type(method).__name__.lower()))
-    why = getattr(method, "not_reusable", "it learns nothing that is kept")
-    able = [n for n, e in METHODS.items() if getattr(e.load(), "reusable", False)]
-    raise InputError(f"{option} is not for {name}, {why}: {', '.join(able)} have weights to keep.")
+    why, names = method.capabilities.why_not_reusable, ", ".join(able("reusable_weights"))
+    raise InputError(f"{option} is not for {method.name}, {why}: {names} have weights to keep.")
 
 
 def weights_bytes(weights: Weights, method: Denoiser, preset: str, scan: Scan) -> bytes:
@@ -34,9 +33,9 @@ def weights_bytes(weights: Weights, method: Denoiser, preset: str, scan: Scan) -
     told = {
         "kind": KIND,
         "version": __version__,
-        "method": getattr(method, "name", ""),
+        "method": method.name,
         "preset": preset,
-        "parameters": asdict(method),  # type: ignore[call-overload]
+        "parameters": asdict(method),
         "protocol": Protocol.of(scan).plain(),
         "training": weights.record,
     }
@@ -88,7 +87,7 @@ class WeightsFile:
 def begin_with(path: Path, method: Denoiser) -> dict[str, torch.Tensor]:
     """The parameters that --warm-start begins with; a file of another method is refused."""
     kept = WeightsFile(path)
-    theirs, ours = (str(getattr(m, "name", "")) for m in (kept.method, method))
+    theirs, ours = kept.method.name, method.name
     if theirs != ours:
         raise InputError(f"{path}: its weights are those of {theirs}: give {ours}'s, or none.")
     return dict(kept.weights.state)

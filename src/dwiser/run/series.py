@@ -10,12 +10,13 @@ from typing import Any
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import load, planned, stem
-from dwiser.methods.base import Denoised, need_directions
+from dwiser.methods.base import VolumeReasons, need_directions
 from dwiser.prepare.scan_compatibility import decide, joined, look_at
 from dwiser.prepare.shells import shell_table
 from dwiser.run.denoising import denoise, denoise_file, residual_over_sigma
 from dwiser.run.plan import plan_of
 from dwiser.run.request import Request, named_inputs
+from dwiser.run.result import Result, RunSummary
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
@@ -24,7 +25,6 @@ IMAGES = "save_"  # fields of a request that name further images begin so
 OF_ONE_SCAN = (
     "bval", "bvec", "noise_map", "phase", "save_weights", "warm_start", "resume",
 )  # fmt: skip
-OF_VOLUMES = ("volumes_passed_through", "volumes_on_their_own")  # {volume: why} in a record
 
 
 def denoise_series(
@@ -33,10 +33,10 @@ def denoise_series(
     together: bool | None = None,
     watch: Watch = silent,
     told: Callable[[str], None] = lambda line: None,
-) -> list[dict[str, Any]]:
+) -> list[RunSummary]:
     """Denoise several files, each into a set of its own; what can be refused is, before the work.
 
-    Returns the record of each; the images are in the files.
+    Returns what each came to; the images are in the files.
 
     Parameters
     ----------
@@ -66,17 +66,19 @@ def denoise_series(
     about = {"Together": as_one, "Why": why, "Files": names, "VolumesOfEach": counts}
     if one is None:
         return [
-            denoise_file(r, watch, work=partial(_alone, request=r, about=about, watch=watch)).record
+            denoise_file(
+                r, watch, work=partial(_alone, request=r, about=about, watch=watch)
+            ).summary
             for r in requests
         ]
     whole = _denoised(one, requests[0], watch)
     del one
-    records, start = [], 0
+    summaries, start = [], 0
     for request, count in zip(requests, counts, strict=True):
         work = partial(part_of, whole, slice(start, start + count), about)
-        records.append(denoise_file(request, watch, work=work).record)
+        summaries.append(denoise_file(request, watch, work=work).summary)
         start += count
-    return records
+    return summaries
 
 
 def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Request]:
@@ -135,47 +137,51 @@ def _check(requests: Sequence[Request]) -> int:
                 "give it a name of its own, or another --outdir."
             )
         planned(request.out, *request.extras, inputs=inputs, force=request.force)
-    return int(getattr(method, "least_directions", 0))
+    return method.capabilities.least_directions
 
 
 def _read(request: Request) -> Scan:
     return load(*named_inputs(request), b0_threshold=request.b0_threshold)
 
 
-def _denoised(scan: Scan, request: Request, watch: Watch) -> Denoised:
+def _denoised(scan: Scan, request: Request, watch: Watch) -> Result:
     return denoise(
         scan, plan_of(request).method, request.preset,
         device=request.device, threads=request.threads, seed=request.seed, watch=watch,
     )  # fmt: skip
 
 
-def _alone(scan: Scan, request: Request, about: dict[str, Any], watch: Watch) -> Denoised:
+def _alone(scan: Scan, request: Request, about: dict[str, Any], watch: Watch) -> Result:
     result = _denoised(scan, request, watch)
     result.record["Series"] = about
     return result
 
 
-def part_of(whole: Denoised, part: slice, about: dict[str, Any], scan: Scan) -> Denoised:
+def part_of(whole: Result, part: slice, about: dict[str, Any], scan: Scan) -> Result:
     """One scan's volumes of what was denoised together, with a record of its own.
 
     Volumes in the record are counted from the scan's own first; warnings keep the counting of
     all volumes together, which ``Series`` tells.
     """
-    record = dict(whole.record)
-    for key in OF_VOLUMES:
-        if key in record:
-            record[key] = {
-                str(int(v) - part.start): why
-                for v, why in record[key].items()
-                if part.start <= int(v) < part.stop
-            }
-    if "volumes_denoised" in record:
-        passed = len(record.get("volumes_passed_through", {}))
-        record["volumes_denoised"] = part.stop - part.start - passed
-    result = replace(whole, data=whole.data[..., part], record=record)
+    result = replace(
+        whole,
+        data=whole.data[..., part],
+        record=dict(whole.record),
+        passed_through=_within(whole.passed_through, part),
+        not_shared=None if whole.not_shared is None else _within(whole.not_shared, part),
+        outlier_volumes=(
+            None if whole.outlier_volumes is None else _within(whole.outlier_volumes, part)
+        ),
+    )
+    record = result.record
     record["Shells"] = shell_table(scan.gradients)
     record["Warnings"] = list(record["Warnings"])
     record["Series"] = about | {"Volumes": [part.start, part.stop - 1]}
     if "ResidualOverSigma" in record:
         record["ResidualOverSigma"] = residual_over_sigma(scan, result)
     return result
+
+
+def _within(reasons: VolumeReasons, part: slice) -> dict[int, str]:
+    """Of the volumes in ``part``, counted from its first."""
+    return {v - part.start: why for v, why in reasons.items() if part.start <= v < part.stop}

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from dwiser.machine import find_machine, limited
-from dwiser.methods.base import Denoiser
+from dwiser.machine import Machine, find_machine, limited
+from dwiser.methods.base import Denoiser, IterativeDenoiser
 from dwiser.prepare.earlier_steps import noise_traces
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise_correlation import noise_correlation
@@ -84,25 +84,19 @@ def survey(
     )
 
 
-def _plan(scan: Scan, method: Any, machine: Any) -> tuple[str, str]:
+def _plan(scan: Scan, method: Denoiser, machine: Machine) -> tuple[str, str]:
     """What the method would do, and its time from a few measured steps."""
-    if not hasattr(method, "pace"):
+    if not isinstance(method, IterativeDenoiser):
         return "one pass over the scan", "not known beforehand for this method"
-    pace = method.pace(scan, machine=machine, seed=0)
-    steps = len(getattr(method, "steps", (0,)))
-    told = [f"{method.iterations} iterations"]
-    if hasattr(method, "pairing"):
-        told.insert(0, f"{method.pairing} pairs")
-    if hasattr(method, "stop"):
-        told.append(f"then up to {steps} evaluations a slice (stop={method.stop})")
-    plan = ", ".join(told)
-    if method.minutes is not None:
-        return plan, f"at most {method.minutes:g} min, as told"
-    training = pace.iteration * method.iterations
-    return plan, (
+    plan = method.training_plan(scan, machine=machine, seed=0)
+    words, pace = ", ".join(plan.words), plan.pace
+    if plan.minutes is not None:
+        return words, f"at most {plan.minutes:g} min, as told"
+    training = pace.iteration * plan.iterations
+    return words, (
         f"about {_minutes(training)} of training and {_minutes(pace.evaluation)} an evaluation "
         f"of all slices: {_minutes(training + pace.evaluation)} if all stop at the first, "
-        f"{_minutes(training + steps * pace.evaluation)} if none stops "
+        f"{_minutes(training + plan.evaluations * pace.evaluation)} if none stops "
         f"(measured on {machine.device}, {machine.threads} threads)"
     )
 

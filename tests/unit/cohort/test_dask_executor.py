@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dwiser.cohort import dask_executor
 from dwiser.cohort.dask_executor import on_worker
 from dwiser.cohort.job import CohortOptions, Job
 from dwiser.cohort.outcome import Outcome
@@ -35,7 +36,7 @@ def test_a_scan_gets_the_threads_and_memory_of_its_worker_unless_the_user_named_
         memory_manager=SimpleNamespace(memory_limit=limit or None),
         address="tcp://somewhere",
     )
-    monkeypatch.setattr(hands, "get_worker", lambda: worker)
+    monkeypatch.setattr(dask_executor, "get_worker", lambda: worker)
     seen: list[Job] = []
 
     def work(job: Job) -> Outcome:

@@ -59,7 +59,7 @@ def test_settings_are_pairs() -> None:
 
 
 def test_every_field_of_a_method_is_described_with_its_sources() -> None:
-    rows = {row["field"]: row for row in describe(Difusion, Difusion.presets)}
+    rows = {row["field"]: row for row in describe(Difusion, Difusion().capabilities.presets)}
     assert set(rows) == {spec.name for spec in fields(Difusion)}
     assert all(row["help"] for row in rows.values())
     assert rows["threshold"]["presets"]["paper"] == 0.040

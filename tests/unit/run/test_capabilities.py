@@ -7,13 +7,9 @@ import pytest
 
 from dwiser.errors import InputError
 from dwiser.methods.registry import METHODS
-from dwiser.run.capabilities import check_phase, noise_model, with_uncertainty
+from dwiser.run.capabilities import able, check_phase, noise_model, with_uncertainty
 from dwiser.run.denoising import denoise
 from dwiser.run.reuse import check_reusable
-
-
-def able(flag: str) -> set[str]:
-    return {name for name, entry in METHODS.items() if hasattr(entry.load(), flag)}
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))
@@ -21,10 +17,11 @@ def test_every_method_takes_it_or_says_that_it_cannot_and_who_can(name: str) -> 
     method = METHODS[name].load()()
     checks = {
         "takes_phase": check_phase,
-        "uncertainty": with_uncertainty,
-        "reusable": lambda m: check_reusable(m, "--save-weights"),
+        "gives_uncertainty": with_uncertainty,
+        "reusable_weights": lambda m: check_reusable(m, "--save-weights"),
     }
     for flag, check in checks.items():
+        assert able(flag)
         if name in able(flag):
             check(method)
             continue

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dwiser.memmap import mapped_room
+from dwiser.run import memory_limit
 from dwiser.run.denoising import denoise
 from dwiser.run.memory_limit import EVERY, high_water_mib, peak_memory, tree_memory
 
@@ -81,7 +82,7 @@ def test_a_process_does_not_begin_with_the_peak_of_the_one_that_started_it():
 
 
 def test_without_proc_the_largest_finished_child_is_added(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "PROC", tmp_path)
+    monkeypatch.setattr(memory_limit, "PROC", tmp_path)
     subprocess.run([sys.executable, "-c", HOLD.format(held=HELD)], check=True)
     with peak_memory() as peak:
         pass

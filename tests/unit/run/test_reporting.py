@@ -10,13 +10,14 @@ import pytest
 import dwiser
 from dwiser.cli import build_app
 from dwiser.errors import DwiserError
-from dwiser.methods.base import Denoised
+from dwiser.methods.base import Weights
 from dwiser.methods.registry import settings_of
 from dwiser.run import reporting
 from dwiser.run.denoising import denoise_file
 from dwiser.run.judging import judgement
 from dwiser.run.reporting import apart, measured, repeat_command
 from dwiser.run.request import Request
+from dwiser.run.result import Result
 from dwiser.scan import Scan
 from dwiser.simulate import Simulation
 
@@ -39,7 +40,8 @@ APPLIED = Request(
     "request_", [EVERYTHING, APPLIED, Request(Path("a.nii.gz"), Path("b.nii.gz"))]
 )
 def test_the_command_line_asks_for_the_same_again(request_: Request) -> None:
-    words = shlex.split(repeat_command(request_.words(), {}))
+    nothing_learned = Result(np.zeros((1, 1, 1, 1), np.float32))
+    words = shlex.split(repeat_command(request_.words(), nothing_learned))
     assert words[0] == "dwiser"
     _, bound, _ = build_app().parse_args(words[1:], exit_on_error=False)
     asked = dict(bound.arguments)
@@ -53,13 +55,16 @@ def test_the_command_line_asks_for_the_same_again(request_: Request) -> None:
 
 def test_a_bound_in_minutes_becomes_the_work_it_came_to() -> None:
     asked = replace(EVERYTHING, settings={"minutes": "3"})
-    record = {
-        "training": {"iterations": 812, "evaluations_most": 9},
-        "Parameters": {"evaluations": None},
-    }
-    told = repeat_command(asked.words(), record)
-    assert "--set iterations=812 --set evaluations=9" in told
-    assert "minutes" not in told
+    result = Result(
+        np.zeros((1, 1, 1, 1), np.float32),
+        weights=Weights({}, {"iterations": 812, "evaluations_most": 9}),
+        parameters={"evaluations": None},
+    )
+    command = repeat_command(asked.words(), result)
+    assert "--set iterations=812 --set evaluations=9" in command
+    assert "minutes" not in command
+    one_pass = replace(result, parameters={})
+    assert "evaluations" not in repeat_command(asked.words(), one_pass)
 
 
 def test_a_copied_volume_is_listed_whatever_the_method(small: Simulation) -> None:
@@ -69,13 +74,13 @@ def test_a_copied_volume_is_listed_whatever_the_method(small: Simulation) -> Non
     result = dwiser.denoise(scan, "gaussian", threads=1)
     assert list(apart(scan, result)) == [9]
     assert "volume 5" in apart(scan, result)[9]
-    named = replace(result, record={"volumes_on_their_own": {"0": "fewer than 4 b0s"}})
-    assert apart(scan, named) == {}
+    looked = replace(result, not_shared={0: "fewer than 4 b0s"}, outlier_volumes={})
+    assert apart(scan, looked) == {}
 
 
 def test_what_cannot_be_had_is_absent_with_its_reason(small: Simulation) -> None:
     scan = small.scan
-    bare = Denoised(scan.data.copy(), None, None, None, {}, small.mask)
+    bare = Result(scan.data.copy(), mask=small.mask)
     found = measured(scan, bare, judgement(scan, bare), name="x", command="y")
     assert found.judged is None
     assert "σ map" in found.absent["residual"]

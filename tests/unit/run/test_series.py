@@ -92,7 +92,7 @@ def test_the_files_hold_what_denoising_gives(tmp_path, halves, together) -> None
         paths[0], tmp_path, method="subspace", threads=1, save_noise=Path("sigma.nii.gz")
     )
     with made(tmp_path / "out"):
-        records = denoise_series(
+        summaries = denoise_series(
             in_folder(request, paths, tmp_path / "out"), together=together, told=lines.append
         )
     as_one = together is None
@@ -106,14 +106,14 @@ def test_the_files_hold_what_denoising_gives(tmp_path, halves, together) -> None
         expected = [whole[..., :count], whole[..., count:]]
     else:
         expected = [denoise(scan, "subspace", threads=1).data for scan in scans]
-    for name, scan, data, record in zip("AB", scans, expected, records, strict=True):
+    for name, scan, data, summary in zip("AB", scans, expected, summaries, strict=True):
         result = load(tmp_path / "out" / f"{name}.nii.gz")
         np.testing.assert_allclose(result.data, data, rtol=1e-5)
         np.testing.assert_array_equal(result.gradients.bvecs, scan.gradients.bvecs)
         assert load(tmp_path / "out" / f"{name}.nii.gz").shape == scan.shape
         assert (tmp_path / "out" / f"{name}_sigma.nii.gz").exists()
         sidecar = json.loads((tmp_path / "out" / f"{name}.json").read_text())
-        assert sidecar["Series"] == record["Series"]
+        assert sidecar["Series"] == summary.record["Series"]
         assert sidecar["Series"]["Together"] is as_one
         assert sidecar["Sources"][0].endswith(f"{name}.nii.gz")
         assert sum(row["volumes"] for row in sidecar["Shells"]) == scan.shape[3]

@@ -14,12 +14,13 @@ from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
 from dwiser.learn.sampling import Flips
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.ddm2.presets import PRESETS
 from dwiser.methods.ddm2.stages import Descent, Goal, Matched, StateExample, match_states
 from dwiser.methods.learned import Found, Ready
 from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network, inside
-from dwiser.methods.options import Presets, option
+from dwiser.methods.options import option
 from dwiser.prepare.pairs import Neighbour, Partner
 from dwiser.prepare.stack import Stack
 from dwiser.watch import Watch
@@ -43,9 +44,6 @@ class DDM2(Networked):
     """
 
     name: ClassVar[str] = "ddm2"
-    presets: ClassVar[Presets] = PRESETS
-    least_directions: ClassVar[int] = 3
-    least_b0s: ClassVar[int] = 0
 
     neighbour: Neighbour = option(
         "shell", "which volumes are before and after: within the shell, or in the series"
@@ -67,6 +65,15 @@ class DDM2(Networked):
     evaluations: int | None = option(
         16, "most evaluations of a slice, by strides; none: all steps from t* down", least=1
     )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do."""
+        return replace(
+            self._learned,
+            presets=PRESETS,
+            least_directions=3,
+        )
 
     @property
     def _partner(self) -> Partner:

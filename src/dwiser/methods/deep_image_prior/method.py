@@ -18,9 +18,10 @@ from dwiser.learn.loop import Batch, train
 from dwiser.learn.patches import as_tensor
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.deep_image_prior.presets import PRESETS
 from dwiser.methods.learned import Found, Learned, Ready
-from dwiser.methods.options import Presets, option
+from dwiser.methods.options import option
 from dwiser.nets.decoder import Decoder, sizes_of
 from dwiser.prepare.stack import Stack
 from dwiser.seeds import stream
@@ -45,10 +46,6 @@ class DeepImagePrior(Learned):
     """
 
     name: ClassVar[str] = "deep_image_prior"
-    presets: ClassVar[Presets] = PRESETS
-    least_directions: ClassVar[int] = 1
-    least_b0s: ClassVar[int] = 0
-    not_reusable: ClassVar[str] = "whose weights are the scan that they were fitted to"
 
     learning_rate: float = option(LAPTOP["learning_rate"], "Adam's learning rate", least=0)
     pixels: int | None = option(
@@ -76,9 +73,15 @@ class DeepImagePrior(Learned):
     threshold: float = option(1.0, "RMS of (x - output)/sigma that noise stops at", least=0)
 
     @property
-    def takes_noise_map(self) -> bool:
-        """Where voxels count by their noise, or a fit ends at it."""
-        return "noise" in (self.weight, self.stop)
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do; σ serves where voxels count by it, or a fit ends at it."""
+        return replace(
+            self._learned,
+            presets=PRESETS,
+            least_directions=1,
+            takes_noise_map="noise" in (self.weight, self.stop),
+            why_not_reusable="whose weights are the scan that they were fitted to",
+        )
 
     def _of_a_slice(self, stack: Stack) -> int:
         """Iterations of each slice's fit."""

@@ -17,11 +17,12 @@ from dwiser.learn.pairs import Noise, PairDraw
 from dwiser.learn.sampling import Flips, Walker, Walks, stopping, walk_stack
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.difusion.presets import PRESETS
 from dwiser.methods.learned import Found
 from dwiser.methods.networked import Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
-from dwiser.methods.options import Presets, option
+from dwiser.methods.options import option
 from dwiser.prepare.pairs import Neighbour, Pairing
 from dwiser.prepare.stack import Stack
 from dwiser.watch import Watch
@@ -38,9 +39,6 @@ class Difusion(Networked):
     """
 
     name: ClassVar[str] = "difusion"
-    presets: ClassVar[Presets] = PRESETS
-    least_directions: ClassVar[int] = 6
-    least_b0s: ClassVar[int] = 0
 
     pairing: Pairing = option(
         "predicted",
@@ -67,9 +65,22 @@ class Difusion(Networked):
     )
 
     @property
-    def takes_noise_map(self) -> bool:
-        """Where a walk ends at the noise."""
-        return self.stop == "noise"
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do; the σ map is used where a walk ends at the noise."""
+        return replace(
+            self._learned,
+            presets=PRESETS,
+            least_directions=6,
+            takes_noise_map=self.stop == "noise",
+        )
+
+    @property
+    def _plan_words(self) -> tuple[str, ...]:
+        return (
+            f"{self.pairing} pairs",
+            f"{self.iterations} iterations",
+            f"then up to {len(self.steps)} evaluations a slice (stop={self.stop})",
+        )
 
     @property
     def steps(self) -> Steps:

@@ -1,6 +1,6 @@
 """Adaptive soft coefficient matching of every volume by itself, by DIPY."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -9,6 +9,7 @@ from dipy.denoise.noise_estimate import estimate_sigma
 from jaxtyping import Float
 
 from dwiser.machine import Machine
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.classical import MaskAndSigma, VolumeByVolume
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
@@ -62,9 +63,9 @@ class ASCM(VolumeByVolume):
     algorithm: Algorithm = option("classic", "which of DIPY's two: voxel by voxel, or blockwise")
 
     @property
-    def takes_noise_map(self) -> bool:
-        """Not where DIPY's estimate_sigma stands in for it."""
-        return self.sigma == "map"
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do; DIPY's estimate_sigma may stand in for the σ map."""
+        return replace(super().capabilities, takes_noise_map=self.sigma == "map")
 
     def __post_init__(self) -> None:
         refuse_idle_search(self.name, self.algorithm, COARSE, self.block_radius)

@@ -1,6 +1,6 @@
 """MRtrix3's dwidenoise2, where it is installed: a program of its own, under its own licence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal
@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from dwiser.machine import Machine
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.classical import TASK, Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
@@ -75,9 +76,9 @@ class Dwidenoise2(Classical):
     floor: Literal["removed", "kept"] = option("removed", "the magnitude's noise floor")
 
     @property
-    def takes_noise_map(self) -> bool:
-        """Not where its own estimate stands in for it."""
-        return self.sigma == "map"
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do; its own estimate may stand in for the σ map."""
+        return replace(super().capabilities, takes_noise_map=self.sigma == "map")
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
@@ -92,12 +93,8 @@ class Dwidenoise2(Classical):
         watch(Progress(TASK, 1, 1))
         # its map lies on a coarser grid, where patches have their centres: no mask fits it
         own = sigma[np.isfinite(sigma) & (sigma > 0)]
-        record = {
-            "its_own_sigma_median": float(np.median(own)) if own.size else None,
-            "noise_floor": self.floor,
-            "coils": 1,
-        }
-        return Filtered(data, record=record)
+        record = {"its_own_sigma_median": float(np.median(own)) if own.size else None}
+        return Filtered(data, record=record, coils=1, bias_removed=self.floor == "removed")
 
     def _arguments(self, place: Path, machine: Machine) -> list[str]:
         wanted: dict[str, Any] = {

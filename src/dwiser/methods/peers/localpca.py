@@ -1,7 +1,7 @@
 """Local PCA with a threshold from a σ map, by DIPY, in parallel over slabs."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import Machine
+from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.classical import Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
@@ -27,6 +28,8 @@ DIPY = "DIPY 1.12's default"
 SMOOTHER = "a phantom: σ from 0.83 to 0.99 of the true one (5-95 %); with DIPY's 2, to 1.02"
 SIGMA_RADIUS = 1  # voxels: DIPY's patches for σ are 3³
 FEWEST_FOR_SIGMA = 6  # DWIs beside a single b0: DIPY's σ of 3 was 1.5 times too high, of 1 2.5
+
+MEASURED = WorkingMemory(2.3, 1.5)  # benchmarks/memory.py
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,6 @@ class LocalPCA(Classical):
     """
 
     name: ClassVar[str] = "localpca"
-    working: ClassVar[float] = 2.3  # measured: benchmarks/memory.py
-    working_mapped: ClassVar[float] = 1.5
     presets: ClassVar[Presets] = {
         "paper": {
             "patch_radius": S(2, DIPY),
@@ -77,9 +78,9 @@ class LocalPCA(Classical):
     pca_method: Literal["eig", "svd"] = option("eig", "eigenvalues (faster), or singular values")
 
     @property
-    def takes_noise_map(self) -> bool:
-        """Not where DIPY's estimate stands in for it."""
-        return self.sigma == "map"
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do; DIPY's estimate may stand in for the σ map."""
+        return replace(super().capabilities, takes_noise_map=self.sigma == "map", memory=MEASURED)
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch

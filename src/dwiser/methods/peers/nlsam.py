@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from io import StringIO
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from dwiser.errors import InputError
 from dwiser.machine import Machine
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.classical import TASK, Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
@@ -45,8 +46,6 @@ class NLSAM(Classical):
     """
 
     name: ClassVar[str] = "nlsam"
-    least_directions: ClassVar[int] = 5
-    least_b0s: ClassVar[int] = 1
     divides_by_sigma: ClassVar[bool] = True
     presets: ClassVar[Presets] = {
         "laptop": {
@@ -64,9 +63,9 @@ class NLSAM(Classical):
     )
 
     @property
-    def has_seed(self) -> bool:
-        """It draws the order of the b0s, the atoms' start and the noise of a threshold."""
-        return True
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do; it draws the b0s' order, the atoms' start, and noise."""
+        return replace(super().capabilities, least_directions=5, least_b0s=1, has_seed=True)
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
@@ -91,7 +90,7 @@ class NLSAM(Classical):
             )  # fmt: skip
         watch(Progress(TASK, 2, 2))
         floor = "removed" if self.stabilize else "kept"
-        return Filtered(denoised, record={"noise_floor": floor, "coils": coils})
+        return Filtered(denoised, coils=coils, bias_removed=floor == "removed")
 
     def _refuse_small(self, scan: Scan) -> None:
         """An error for scans that NLSAM cannot cut into blocks."""

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Literal
@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import Machine
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.classical import TASK, Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
@@ -55,7 +56,6 @@ class Patch2Self(Classical):
     """
 
     name: ClassVar[str] = "patch2self"
-    least_directions: ClassVar[int] = 2
     presets: ClassVar[Presets] = {
         "paper": {
             "version": S(1, FADNAVIS_2020),
@@ -75,14 +75,14 @@ class Patch2Self(Classical):
     alpha: float = option(1.0, "strength of ridge and lasso, in the data's units squared", least=0)
     b0_denoising: bool = option(True, "predict b0s from b0s, where there are two or more")
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do; version 3 draws a sketch of the voxels."""
+        return replace(super().capabilities, least_directions=2, has_seed=self.version == 3)
+
     def __post_init__(self) -> None:
         if self.version not in VERSIONS:
             raise InputError(f"version of patch2self must be 1 or 3, not {self.version}.")
-
-    @property
-    def has_seed(self) -> bool:
-        """Version 3 fits on a random sketch of the voxels, version 1 on all of them."""
-        return self.version == 3
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch

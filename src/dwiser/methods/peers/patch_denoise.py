@@ -1,7 +1,7 @@
 """patch-denoise, where it is installed: a program of its own, in a Python of its own."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Literal
@@ -10,6 +10,7 @@ import numpy as np
 
 from dwiser.errors import DwiserError, InputError
 from dwiser.machine import Machine
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.classical import TASK, Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
@@ -64,17 +65,17 @@ class PatchDenoise(Classical):
     )
     mask_threshold: int = option(1, "least share of a patch in the mask, in %", least=0, most=100)
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do; NORDIC's cut alone is set by the noise map."""
+        return replace(super().capabilities, takes_noise_map=self.denoiser == "nordic")
+
     def __post_init__(self) -> None:
         if self.overlap >= self.patch:
             raise InputError(
                 f"overlap of patch_denoise must be below its patch {self.patch}, not "
                 f"{self.overlap}."
             )
-
-    @property
-    def takes_noise_map(self) -> bool:
-        """NORDIC's cut is set by the noise; the others find their own."""
-        return self.denoiser == "nordic"
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch

@@ -12,13 +12,14 @@ from torch import Tensor
 from dwiser.chain.sample import F
 from dwiser.chain.walk import Steps, run_walk
 from dwiser.errors import InputError
-from dwiser.learn.budget import Pace, measure, plan_work
+from dwiser.learn.budget import Pace, TrainingPlan, measure, plan_work
 from dwiser.learn.checkpointing import Course
 from dwiser.learn.loop import Decay, train
 from dwiser.machine import Machine
 from dwiser.memmap import own_copy
 from dwiser.methods.base import Denoised, Weights, need_directions
-from dwiser.methods.options import Presets, option
+from dwiser.methods.capabilities import Capabilities, WorkingMemory
+from dwiser.methods.options import option
 from dwiser.methods.splitnet.latent_chain import ChainDraw, LatentWalk
 from dwiser.methods.splitnet.latents import LatentDraw
 from dwiser.methods.splitnet.presets import LAPTOP, PRESETS
@@ -30,6 +31,11 @@ from dwiser.watch import Progress, Watch, silent
 
 WEIGHTS_PER_SAMPLE = 50  # N·V/p at least: fewer weights than this cannot learn the noise
 NARROWEST = 8
+ABLE = Capabilities(
+    least_directions=6, presets=PRESETS, has_seed=True, takes_noise_map=True, device="cpu or cuda",
+    why_not_reusable="whose weights are bound to the subspace of the scan they saw",
+    memory=WorkingMemory(3.0, 3.0, "box"),  # the mask's voxels, their box, y
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,16 +51,6 @@ class Splitnet:
     """
 
     name: ClassVar[str] = "splitnet"
-    presets: ClassVar[Presets] = PRESETS
-    has_seed: ClassVar[bool] = True
-    trains: ClassVar[bool] = True
-    takes_noise_map: ClassVar[bool] = True
-    working: ClassVar[float] = 3.0  # the mask's voxels, their box, y
-    working_mapped: ClassVar[float] = 3.0
-    works_in: ClassVar[str] = "box"
-    not_reusable: ClassVar[str] = "whose weights are bound to the subspace of the scan they saw"
-    least_directions: ClassVar[int] = 6
-    least_b0s: ClassVar[int] = 0
 
     iterations: int = option(LAPTOP["iterations"].value, "training iterations", least=1)
     minutes: float | None = option(None, "bound of the whole run, turned into iterations", least=0)
@@ -74,6 +70,11 @@ class Splitnet:
     def __post_init__(self) -> None:
         if self.evaluations is not None and not self.chain:
             raise InputError("evaluations of splitnet count along its chain: set chain=yes too.")
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do."""
+        return ABLE
 
     @property
     def steps(self) -> Steps:
@@ -101,8 +102,11 @@ class Splitnet:
         return method._restored(weights, whitened, scan, machine, seed)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
-        """Learn from the scan alone."""
-        return self._learn(self._prepare(scan, seed), machine, seed, watch, Course())
+        """Learn from the scan alone, within ``minutes`` where these are set."""
+        begun, course = perf_counter(), Course()
+        whitened = self._prepare(scan, seed)
+        method = self._budgeted(whitened, machine, seed, begun, course)
+        return method._learn(whitened, machine, seed, watch, course)
 
     def apply(
         self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
@@ -112,7 +116,7 @@ class Splitnet:
         return self._restored(weights, self._prepare(scan, seed), scan, machine, seed)
 
     def _prepare(self, scan: Scan, seed: int) -> WhitenedBox:
-        need_directions(scan, self.name, self.least_directions)
+        need_directions(scan, self.name, ABLE.least_directions)
         return whiten(scan, seed, self.name)
 
     def _network(self, whitened: WhitenedBox, seed: int) -> tuple[Expanded, int]:
@@ -174,10 +178,11 @@ class Splitnet:
             "rank": subspace.rank,
             "component_snr": [round(float(d), 2) for d in subspace.signal / subspace.noise],
             "noise_over_sigma": round(subspace.noise**0.5, 4),
-            "volumes_denoised": len(subspace.volumes),
-            "volumes_passed_through": {str(v): why for v, why in whitened.left.items()},
         }
-        return Denoised(data, whitened.sigma, None, weights, record, whitened.mask)
+        return Denoised(
+            data, whitened.sigma, None, weights, record, whitened.mask,
+            passed_through=whitened.passed_through,
+        )  # fmt: skip
 
     def _found(
         self, net: Latent, whitened: WhitenedBox, s: int, machine: Machine, seed: int
@@ -200,17 +205,32 @@ class Splitnet:
         if self.minutes is None:
             return self
         if not course.counted:
-            net, _ = self._network(whitened, seed)
-            draw = self._draw(whitened, machine, seed)
-            pace: Pace = measure(
-                net.to(machine.device), draw, lambda: self._evaluation(net, whitened, machine, seed)
-            )
-            left = self.minutes * 60 - (perf_counter() - begun)
-            work = plan_work(left, pace, len(self.steps) if self.chain else 1)
+            pace = self._pace(whitened, machine, seed)
+            remaining = self.minutes * 60 - (perf_counter() - begun)
+            work = plan_work(remaining, pace, self._most_evaluations)
             course.counted = {"minutes": None, "iterations": work.iterations}
             if self.chain:
                 course.counted["evaluations"] = work.evaluations
         return replace(self, **course.counted)
+
+    @property
+    def _most_evaluations(self) -> int:
+        return len(self.steps) if self.chain else 1
+
+    def training_plan(self, scan: Scan, *, machine: Machine, seed: int) -> TrainingPlan:
+        """What the training and the sampling come to; a few steps of each are timed."""
+        pace = self._pace(self._prepare(scan, seed), machine, seed)
+        words: tuple[str, ...] = (f"{self.iterations} iterations",)
+        if self.chain:
+            words += (f"then {self._most_evaluations} evaluations a slice",)
+        return TrainingPlan(words, self.iterations, self._most_evaluations, self.minutes, pace)
+
+    def _pace(self, whitened: WhitenedBox, machine: Machine, seed: int) -> Pace:
+        net, _ = self._network(whitened, seed)
+        draw = self._draw(whitened, machine, seed)
+        return measure(
+            net.to(machine.device), draw, lambda: self._evaluation(net, whitened, machine, seed)
+        )
 
     def _evaluation(
         self, net: Expanded, whitened: WhitenedBox, machine: Machine, seed: int

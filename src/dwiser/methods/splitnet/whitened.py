@@ -29,12 +29,12 @@ class WhitenedBox:
     mean: Float[np.ndarray, "m"]
     subspace: Subspace
     groups: Groups
-    left: dict[int, str]
+    passed_through: dict[int, str]
 
 
 def whiten(scan: Scan, seed: int, name: str) -> WhitenedBox:
     """Mask, σ, subspace and what stays out of it; ``name`` is the method's, for its errors."""
-    groups, left = grouped(scan.gradients)
+    groups, passed_through = grouped(scan.gradients)
     if not groups:
         raise InputError(f"{name} needs a shell with at least 4 volumes, there is none.")
     mask = object_mask(scan)
@@ -52,4 +52,4 @@ def whiten(scan: Scan, seed: int, name: str) -> WhitenedBox:
     y = (part - mean) / noise[box.index].transpose(2, 0, 1)[..., None]
     inside = np.ascontiguousarray(mask[box.index].transpose(2, 0, 1))
     y *= inside[..., None]
-    return WhitenedBox(mask, sigma, box, y, inside, mean, subspace, groups, left)
+    return WhitenedBox(mask, sigma, box, y, inside, mean, subspace, groups, passed_through)

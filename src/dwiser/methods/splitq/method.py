@@ -12,7 +12,8 @@ from dwiser.errors import InputError
 from dwiser.machine import Machine, give_memory_back
 from dwiser.memmap import own_copy, own_room
 from dwiser.methods.base import Denoised, Weights
-from dwiser.methods.options import Presets, option
+from dwiser.methods.capabilities import Capabilities, WorkingMemory
+from dwiser.methods.options import option
 from dwiser.methods.splitq.few_directions import (
     FEWEST_VOXELS,
     WithTensor,
@@ -45,6 +46,12 @@ from dwiser.seeds import stream
 from dwiser.watch import Progress, Watch, silent
 
 TASK = "learning"
+ABLE = Capabilities(
+    least_directions=6, presets=PRESETS, has_seed=True, takes_noise_map=True, takes_phase=True,
+    gives_uncertainty=True, device="cpu or cuda",
+    why_not_reusable="which learns its weights from each scan anew, in seconds",
+    memory=WorkingMemory(3.7, 4.9, "mask"),  # K coordinates of each voxel, five times; the verdict
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,16 +78,6 @@ class Splitq:
     """
 
     name: ClassVar[str] = "splitq"
-    presets: ClassVar[Presets] = PRESETS
-    least_directions: ClassVar[int] = 6
-    least_b0s: ClassVar[int] = 0
-    has_seed: ClassVar[bool] = True
-    takes_phase: ClassVar[bool] = True
-    takes_noise_map: ClassVar[bool] = True
-    working: ClassVar[float] = 3.7
-    working_mapped: ClassVar[float] = 4.9  # K coordinates of each voxel, five times; the verdict
-    works_in: ClassVar[str] = "mask"
-    not_reusable: ClassVar[str] = "which learns its weights from each scan anew, in seconds"
 
     folds: int = option(LAPTOP["folds"].value, "splits; each volume is held out once", least=2)
     learned_on: int = option(
@@ -98,6 +95,11 @@ class Splitq:
     coils: float | None = option(
         None, "channels behind the magnitude; none: read off the background", least=1
     )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do."""
+        return ABLE
 
     def denoise(
         self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
@@ -141,7 +143,7 @@ class Splitq:
 
     def _prepare(self, scan: Scan, machine: Machine, seed: int) -> WhitenedScan | None:
         return whiten(
-            scan, seed, name=self.name, least=self.least_directions,
+            scan, seed, name=self.name, least=ABLE.least_directions,
             fewest_shared=self.fewest_shared, coils=self.coils, threads=machine.threads,
         )  # fmt: skip
 
@@ -286,10 +288,13 @@ class Splitq:
                 signal = self._signal(values, sigma, whitened, power)
                 data[..., v][whitened.mask] = signal.clip(min=0)
         watch(Progress(TASK, 1, 1))
-        record = {"training": weights.record, **whitened.record(), "noise_floor": self.floor}
-        record["given_back_mean"] = returned
+        record = {"training": weights.record, **whitened.record(), "given_back_mean": returned}
         sd = None if errors is None else errors.sd(whitened.mask)
-        return Denoised(data, whitened.sigma, sd, weights, record, whitened.mask)
+        return Denoised(
+            data, whitened.sigma, sd, weights, record, whitened.mask,
+            coils=whitened.coils, bias_removed=self.floor == "removed",
+            not_shared=whitened.not_shared, outlier_volumes=whitened.outliers,
+        )  # fmt: skip
 
     def _power(
         self, found: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"], whitened: WhitenedScan

@@ -1,7 +1,7 @@
 """What splitq works on: the mask's voxels in units of noise, their subspace, what stays out."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,9 @@ class WhitenedScan:
     y : (n, V) float32, (x − mean)/σ. mean : (V,) over the mask, in the data's units.
     scale : (V,) sd of each volume's noise, in σ; the subspace is that of y/scale.
     subspace : what the volumes have in common; None where too few share anything.
-    alone : {volume: why it is a channel of its own}. found : of the phase, if there is one.
+    alone : {volume: why it is a channel of its own}; all of them where nothing is shared, which
+        ``no_subspace`` says why. found : of the phase, if there is one.
+    outliers : {volume: how it stands apart} from the others of its shell.
     axes : (L, L), orthonormal: what the lone volumes' weights go along; None for themselves.
     correlation : of neighbouring voxels' noise; None where it is white.
     """
@@ -56,6 +58,8 @@ class WhitenedScan:
     found: dict[str, Any]
     axes: Float[np.ndarray, "l l"] | None = None
     correlation: NoiseCorrelation | None = None
+    outliers: dict[int, str] = field(default_factory=dict)
+    no_subspace: str | None = None
 
     def take_y(self) -> Float[np.ndarray, "n v"]:
         """y, given away: as large as the mask's share of the scan, it is not to be kept."""
@@ -122,17 +126,20 @@ class WhitenedScan:
         matrix[self.rank :, self.lone] = axes.T * self.noise**-0.5
         return matrix * self.scale
 
+    @property
+    def not_shared(self) -> dict[int, str]:
+        """The volumes that others share a subspace without; none where nothing is shared."""
+        return {} if self.no_subspace is not None else self.alone
+
     def record(self) -> dict[str, Any]:
         """What was found, for the sidecar."""
         found: dict[str, Any] = {
             "rank": self.rank,
             "noise_over_sigma": round(self.noise**0.5, 4),
-            "coils": self.coils,
-            "volumes_denoised": len(self.mean),
-            "volumes_on_their_own": {str(v): why for v, why in self.alone.items()},
-            "volumes_passed_through": {},
             **self.found,
         }
+        if self.no_subspace is not None:
+            found["no_subspace"] = self.no_subspace
         if self.correlation is not None:
             found["noise_correlation"] = [round(r, 3) for r in self.correlation.neighbours]
         if self.subspace is not None:
@@ -167,7 +174,7 @@ def whiten(
         y[:, v] /= noise
     scale = noise_by_volume(scan, mask, sigma, channels)
     covariance = second_moment(y) / np.outer(scale, scale)
-    groups, alone = _shared(covariance, len(y), scan.gradients, fewest_shared)
+    groups, alone, outliers = _shared(covariance, len(y), scan.gradients, fewest_shared)
     subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None
     why = _unfit(subspace, covariance, bool(groups), fewest_shared)
     if why is not None:
@@ -182,7 +189,7 @@ def whiten(
     correlation = measured if np.abs(measured.neighbours).max() >= NEARLY_WHITE else None
     return WhitenedScan(
         mask, sigma, channels, y, mean, scale, subspace, groups, alone, found,
-        correlation=correlation,
+        correlation=correlation, outliers=outliers, no_subspace=why,
     )  # fmt: skip
 
 
@@ -201,12 +208,15 @@ def _unfit(
 
 def _shared(
     covariance: Float[np.ndarray, "v v"], voxels: int, gradients: Gradients, fewest: int
-) -> tuple[Groups, dict[int, str]]:
-    """Groups of volumes that may share a subspace, none if too few; the others with the reason."""
+) -> tuple[Groups, dict[int, str], dict[int, str]]:
+    """Groups of volumes that may share a subspace, none if too few; the others with the reason.
+
+    Third, those of the others that stand apart from their shell.
+    """
     groups, alone = grouped(gradients)
+    apart: dict[int, str] = {}
     if sum(len(g) for g in groups) >= fewest:
         volumes = np.sort(np.concatenate(groups))
-        apart: dict[int, str] = {}
         if voxels - len(volumes) >= TOLD_BY:
             apart = standing_apart(covariance[np.ix_(volumes, volumes)], volumes, groups)
         for volume, why in apart.items():
@@ -217,7 +227,7 @@ def _shared(
             )
         groups, left = grouped(gradients, apart=tuple(apart))
         alone = left | apart
-    return (groups if sum(len(g) for g in groups) >= fewest else ()), alone
+    return (groups if sum(len(g) for g in groups) >= fewest else ()), alone, apart
 
 
 def inner_slices(
@@ -244,6 +254,6 @@ def as_it_is(scan: Scan, name: str) -> Denoised:
     """The scan given back, with a warning: there is no noise in it."""
     warn_of_no_noise(name)
     mask = object_mask(scan)
-    passed = {str(v): "no noise found" for v in range(scan.shape[3])}
-    record = {"volumes_denoised": 0, "volumes_passed_through": passed}
-    return Denoised(own_copy(scan.data), np.zeros(mask.shape, np.float32), None, None, record, mask)
+    passed = dict.fromkeys(range(scan.shape[3]), "no noise found")
+    nothing = np.zeros(mask.shape, np.float32)
+    return Denoised(own_copy(scan.data), nothing, mask=mask, passed_through=passed)

@@ -95,8 +95,8 @@ def test_what_is_set_is_passed_on(small, told) -> None:
     ):  # fmt: skip
         assert option in words
     assert result.record["noise_floor"] == "kept"
-    assert method.takes_noise_map
-    assert not Dwidenoise2().takes_noise_map
+    assert method.capabilities.takes_noise_map
+    assert not Dwidenoise2().capabilities.takes_noise_map
 
 
 def test_its_last_words_are_the_error(small, machine, tmp_path, monkeypatch) -> None:

@@ -74,8 +74,8 @@ def test_nordic_is_given_the_noise_map(small, machine, tmp_path, monkeypatch) ->
     method = PatchDenoise(denoiser="nordic", patch=5, overlap=2)
     method.denoise(small.scan, machine=machine, seed=0)
     assert "sigma.nii" in told.read_text()
-    assert method.takes_noise_map
-    assert not PatchDenoise().takes_noise_map
+    assert method.capabilities.takes_noise_map
+    assert not PatchDenoise().capabilities.takes_noise_map
 
 
 def test_patches_that_overlap_whole_are_refused() -> None:
