@@ -2,25 +2,49 @@
 
 >>> import dwiser
 >>> scan = dwiser.load("dwi.nii.gz")            # dwi.bval and dwi.bvec beside it
->>> result = dwiser.denoise(scan)               # result.data, result.sigma, result.record
+>>> result = dwiser.denoise(scan)               # result.data, .sigma, .verdict, .record
 >>> dwiser.save(result, "out.nii.gz", scan)
+>>> dwiser.report(result, scan, "out.html")
+
+With arrays: ``dwiser.denoise(data, bvals=bvals, bvecs=bvecs, affine=affine)``; with a nibabel
+image and DIPY's table: ``dwiser.denoise(image, gtab=gtab)``.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dwiser.api import as_scan, denoise, evaluate, report, simulate
     from dwiser.io import load
-    from dwiser.run import denoise, save
+    from dwiser.run import save
+    from dwiser.run.result import Result
+    from dwiser.scan import Gradients, Scan
 
 __version__ = "0.1.0"
-__all__ = ["denoise", "load", "save"]
+__all__ = [
+    "Gradients",
+    "Result",
+    "Scan",
+    "as_scan",
+    "denoise",
+    "evaluate",
+    "load",
+    "report",
+    "save",
+    "simulate",
+]
 
-_HOMES = {"load": "dwiser.io", "denoise": "dwiser.run", "save": "dwiser.run"}
+_HOMES = {
+    **dict.fromkeys(("as_scan", "denoise", "evaluate", "report", "simulate"), "dwiser.api"),
+    **dict.fromkeys(("Gradients", "Scan"), "dwiser.scan"),
+    "load": "dwiser.io",
+    "save": "dwiser.run",
+    "Result": "dwiser.run.result",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for; ``import dwiser`` stays light."""
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        return vars(import_module(_HOMES[name]))[name]
     raise AttributeError(f"module 'dwiser' has no attribute '{name}'")

@@ -17,7 +17,7 @@ class InputError(DwiserError):
 
 
 class DwiserWarning(UserWarning):
-    """Something the user should know; printed, and kept in the sidecar's ``warnings``."""
+    """Something the user should know; printed, and kept in the sidecar's ``Warnings``."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

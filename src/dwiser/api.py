@@ -1,0 +1,375 @@
+"""dwiser in Python: arrays, nibabel images or scans go in, results come out.
+
+Nothing here reads or writes an image (`dwiser.load` and `dwiser.save` do): it turns what a user
+holds into a `Scan`, and calls what the command line calls.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dwiser.errors import InputError
+from dwiser.evaluate import suite
+from dwiser.evaluate.suite import Evaluation
+from dwiser.io.outputs import check_outputs, write_set
+from dwiser.methods.base import Denoiser, Weights
+from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
+from dwiser.prepare.given_sigma import whole_map
+from dwiser.prepare.phase import as_radians
+from dwiser.run import denoising
+from dwiser.run.judging import judgement
+from dwiser.run.reporting import report as report_page
+from dwiser.run.result import Result
+from dwiser.scan import B0_THRESHOLD, Gradients, Scan
+from dwiser.simulate import phantom
+from dwiser.simulate.phantom import Simulation
+from dwiser.watch import Watch, silent
+
+
+@runtime_checkable
+class Image(Protocol):
+    """A nibabel image: what of it is used here."""
+
+    @property
+    def affine(self) -> np.ndarray: ...
+
+    @property
+    def header(self) -> Any: ...
+
+    def get_fdata(self, *, dtype: Any) -> np.ndarray: ...
+
+
+@runtime_checkable
+class GradientTable(Protocol):
+    """DIPY's ``GradientTable``: what of it is used here."""
+
+    bvals: np.ndarray
+    bvecs: np.ndarray
+    b0_threshold: float
+
+
+Series: TypeAlias = "Scan | Image | np.ndarray"
+CALLS = {
+    "denoise": "dwiser.denoise(data, bvals=bvals, bvecs=bvecs, affine=affine)",
+    "image": "dwiser.denoise(image, gtab=gtab)",
+}
+
+
+def as_scan(
+    data: Series,
+    *,
+    bvals: ArrayLike | None = None,
+    bvecs: ArrayLike | None = None,
+    gtab: GradientTable | None = None,
+    affine: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    noise_map: ArrayLike | None = None,
+    phase: ArrayLike | None = None,
+    b0_threshold: float | None = None,
+) -> Scan:
+    """A diffusion-weighted series as one checked value.
+
+    Parameters
+    ----------
+    data : a NumPy array (X, Y, Z, V) in the scanner's units, a nibabel image, or a `Scan`.
+    bvals, bvecs : (V,) in s/mm², and (V, 3) or (3, V) in the image's voxel axes, as in FSL's
+        files; or ``gtab``, a DIPY ``GradientTable``, in their place.
+    affine : (4, 4) voxel to world in mm; a nibabel image brings its own.
+    mask : (X, Y, Z), voxels that are not 0 are inside; outside, voxels come back unchanged.
+    noise_map : (X, Y, Z), the noise's sd (σ) in the data's units, where it is known.
+    phase : (X, Y, Z, V), in radians or in scanner steps, for methods that take one.
+    b0_threshold : b-values up to this count as b0, in s/mm²; 50, or the ``gtab``'s.
+
+    Raises
+    ------
+    InputError
+        For whatever is missing, does not fit or is given twice, with the call that is right.
+
+    Examples
+    --------
+    >>> import numpy as np, dwiser
+    >>> data = np.random.default_rng(0).gamma(9.0, 10.0, (6, 6, 4, 8))
+    >>> bvecs = np.eye(3)[[0, 0, 1, 2, 0, 1, 2, 0]]
+    >>> scan = dwiser.as_scan(
+    ...     data, bvals=[0, *[1000] * 7], bvecs=bvecs, affine=np.diag([2, 2, 2, 1])
+    ... )
+    >>> scan.shape, scan.voxel_size
+    ((6, 6, 4, 8), (2.0, 2.0, 2.0))
+    """
+    if isinstance(data, Scan):
+        table = (bvals, bvecs, gtab, affine, b0_threshold)
+        if any(value is not None for value in table):
+            raise InputError(
+                "A Scan has its gradient table and affine: leave out bvals, bvecs, gtab, affine "
+                "and b0_threshold."
+            )
+        scan = data
+    else:
+        scan = _scan_of(data, bvals, bvecs, gtab, affine, b0_threshold)
+    if mask is not None:
+        scan = replace(scan, mask=np.nan_to_num(np.asarray(mask)) != 0)
+    if noise_map is not None:
+        sigma = np.asarray(noise_map, np.float32)
+        _same_shape("noise_map", sigma, scan.shape[:3])
+        scan = replace(scan, sigma=whole_map(sigma, scan.data))
+    if phase is not None:
+        angles = np.asarray(phase, np.float32)
+        _same_shape("phase", angles, scan.shape)
+        scan = replace(scan, phase=as_radians(angles)[0])
+    return scan
+
+
+def denoise(
+    data: Series,
+    method: str | Denoiser = DEFAULT_METHOD,
+    preset: str = DEFAULT_PRESET,
+    *,
+    bvals: ArrayLike | None = None,
+    bvecs: ArrayLike | None = None,
+    gtab: GradientTable | None = None,
+    affine: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    noise_map: ArrayLike | None = None,
+    phase: ArrayLike | None = None,
+    b0_threshold: float | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    seed: int = 0,
+    watch: Watch = silent,
+    weights: Weights | None = None,
+    verdict: bool = True,
+    **settings: Any,
+) -> Result:
+    """Denoise a diffusion-weighted series.
+
+    Parameters
+    ----------
+    data, bvals, bvecs, gtab, affine, mask, noise_map, phase, b0_threshold : as for `as_scan`.
+    method, preset : a name of ``dwiser methods`` (or a configured method), and which set of
+        values its fields begin with: "laptop", "paper" or "smoke".
+    device : "auto", "cpu" or "cuda".
+    threads : CPU threads; all that this process may use by default.
+    seed : of everything random; the same seed gives the same result.
+    watch : is called with the progress.
+    weights : learned before, to be applied instead of learning anew.
+    verdict : test the residual too, a second or two for a whole brain.
+    settings : fields of the method, as ``--set`` on the command line.
+
+    Returns
+    -------
+    Result
+        ``data`` (X, Y, Z, V) float32 in the input's units, ``sigma`` (X, Y, Z) the noise's sd,
+        ``verdict`` (None where there is none, ``no_verdict`` says why), ``record`` what was done.
+
+    Raises
+    ------
+    InputError
+        For a series the method cannot take, a wrong argument, an unknown method or field.
+
+    Examples
+    --------
+    >>> import dwiser
+    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
+    >>> result = dwiser.denoise(made.scan, "gaussian", fwhm=3.0)
+    >>> result.data.shape, result.verdict.level
+    ((16, 16, 8, 14), 'FAIL')
+    """
+    scan = as_scan(
+        data, bvals=bvals, bvecs=bvecs, gtab=gtab, affine=affine, mask=mask, noise_map=noise_map,
+        phase=phase, b0_threshold=b0_threshold,
+    )  # fmt: skip
+    result = denoising.denoise(
+        scan, method, preset,
+        device=device, threads=threads, seed=seed, watch=watch, weights=weights, **settings,
+    )  # fmt: skip
+    if not verdict:
+        return result
+    judged = judgement(scan, result, seed=seed)
+    result = replace(result, verdict=judged.verdict, no_verdict=judged.why)
+    result.record["Verdict"] = judged.record
+    return result
+
+
+def evaluate(
+    denoised: "Result | Image | np.ndarray",
+    raw: Series,
+    *,
+    truth: ArrayLike | None = None,
+    tissues: Mapping[str, np.ndarray] | None = None,
+    lesions: ArrayLike | None = None,
+    crossing: bool = False,
+    seed: int = 0,
+    **table: Any,
+) -> Evaluation:
+    """Measure a denoised series against its raw one, and against the truth where it is known.
+
+    Parameters
+    ----------
+    denoised : a `Result`, a nibabel image or an array (X, Y, Z, V) in the raw series' units.
+    raw : the series that was denoised; ``table`` are `as_scan`'s arguments. The mask and the
+        σ map of a `Result` are used where the raw series has none.
+    truth : (X, Y, Z, V), the series without noise.
+    tissues : name to (X, Y, Z) volume fraction. lesions : (X, Y, Z) labels, 0 elsewhere.
+    crossing : crossing angles and fibres by bins too, some seconds more.
+    seed : of the subsamples.
+
+    Returns
+    -------
+    Evaluation
+        ``value(metric, group)``, ``rows()``, ``verdict`` and ``to_dict()``; what could not be
+        measured is in ``absent`` with its reason.
+
+    Examples
+    --------
+    >>> import dwiser
+    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
+    >>> result = dwiser.denoise(made.scan, "subspace")
+    >>> scores = dwiser.evaluate(result, made.scan, truth=made.truth)
+    >>> scores.value("fidelity.nrmse", "b1000") < 0.15
+    True
+    """
+    scan = as_scan(raw, **table)
+    if isinstance(denoised, Result):
+        scan = replace(
+            scan,
+            mask=denoised.mask if scan.mask is None else scan.mask,
+            sigma=denoised.sigma if scan.sigma is None else scan.sigma,
+        )
+        image = denoised.data
+    else:
+        image = _voxels(denoised)
+    return suite.evaluate(
+        image, scan,
+        truth=None if truth is None else np.asarray(truth, np.float32),
+        tissues=tissues, lesions=None if lesions is None else np.asarray(lesions),
+        crossing=crossing, seed=seed,
+    )  # fmt: skip
+
+
+def report(
+    result: Result, scan: Series, out: str | Path, *, force: bool = False, **table: Any
+) -> Path:
+    """Write the report of a result: one HTML file for any browser.
+
+    Parameters
+    ----------
+    result : what `denoise` returned for ``scan``; ``table`` are `as_scan`'s arguments.
+    out : the file to write. force : replace it if it exists.
+
+    Raises
+    ------
+    InputError
+        For a scan of another shape, or a file that is there or cannot be written.
+    """
+    series, path = as_scan(scan, **table), Path(out)
+    _same_shape("scan", series.data, result.data.shape)
+    check_outputs([path], force=force)
+    judged = judgement(series, result, seed=result.seed)
+    text = report_page(
+        series, result, judged, name="a series in Python", command="dwiser.denoise(...)"
+    )
+    write_set({path: lambda file: file.write_text(text, encoding="utf-8")}, force=force)
+    return path
+
+
+def simulate(
+    shape: tuple[int, int, int] = (65, 78, 66),
+    *,
+    shells: Sequence[tuple[float, int]] = ((1000.0, 64),),
+    n_b0: int = 6,
+    snr: float = 20.0,
+    noise: str = "rician",
+    seed: int = 0,
+    **settings: Any,
+) -> Simulation:
+    """A head made by code, scanned with noise of known σ.
+
+    Parameters
+    ----------
+    shape : (X, Y, Z) voxels; the head fills them.
+    shells : (b-value in s/mm², number of directions) each. n_b0 : b0 volumes.
+    snr : mean true b0 signal in white matter over mean σ.
+    noise : "rician", "gaussian", "nc-chi", "kspace" or "none".
+    settings : see `dwiser.simulate.phantom`: voxel, coils, sigma_map, lesions, texture …
+
+    Returns
+    -------
+    Simulation
+        ``scan`` (noisy), ``truth`` (X, Y, Z, V), ``mask``, ``sigma``, ``fa``, ``md``, ``v1``.
+
+    Examples
+    --------
+    >>> import dwiser
+    >>> dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2).truth.shape
+    (16, 16, 8, 14)
+    """
+    return phantom(
+        shape, shells=tuple((float(b), int(n)) for b, n in shells), n_b0=n_b0, snr=snr,
+        noise=noise, seed=seed, **settings,
+    )  # fmt: skip
+
+
+def _scan_of(
+    data: "Image | np.ndarray",
+    bvals: ArrayLike | None,
+    bvecs: ArrayLike | None,
+    gtab: GradientTable | None,
+    affine: ArrayLike | None,
+    b0_threshold: float | None,
+) -> Scan:
+    header = None
+    if isinstance(data, Image):
+        affine = data.affine if affine is None else affine
+        header = data.header.copy()
+    elif not isinstance(data, np.ndarray):
+        kind = type(data).__name__
+        raise InputError(
+            f"data is a {kind}: give a NumPy array, a nibabel image or a dwiser.Scan "
+            "(dwiser.load(path) reads a file)."
+        )
+    if affine is None:
+        raise InputError(f"An array has no affine: call {CALLS['denoise']}.")
+    if np.shape(affine) != (4, 4):
+        raise InputError(f"affine has shape {np.shape(affine)}, not (4, 4): give voxel to world.")
+    values, directions, threshold = _table(bvals, bvecs, gtab)
+    threshold = threshold if b0_threshold is None else b0_threshold
+    voxels = np.asfortranarray(_voxels(data), np.float32)
+    return Scan(voxels, np.asarray(affine, float), Gradients(values, directions, threshold), header)
+
+
+def _table(
+    bvals: ArrayLike | None, bvecs: ArrayLike | None, gtab: GradientTable | None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """b-values (V,), b-vectors (V, 3) and the b0 threshold."""
+    if gtab is not None:
+        if bvals is not None or bvecs is not None:
+            raise InputError("The gradient table is given twice: gtab, or bvals and bvecs.")
+        if not isinstance(gtab, GradientTable):
+            raise InputError(f"gtab is no DIPY GradientTable: call {CALLS['image']}.")
+        return np.asarray(gtab.bvals, float), np.asarray(gtab.bvecs, float), gtab.b0_threshold
+    if bvals is None or bvecs is None:
+        raise InputError(
+            f"The gradient table is missing: call {CALLS['denoise']}, or {CALLS['image']} with a "
+            "DIPY GradientTable."
+        )
+    values, vectors = np.asarray(bvals, float).ravel(), np.asarray(bvecs, float)
+    if vectors.ndim != 2 or 3 not in vectors.shape:
+        raise InputError(f"bvecs has shape {vectors.shape}: give (V, 3), a unit vector a volume.")
+    if vectors.shape[1] != 3 or (vectors.shape == (3, 3) and len(values) != 3):
+        vectors = vectors.T
+    return values, vectors, B0_THRESHOLD
+
+
+def _voxels(image: "Image | np.ndarray") -> np.ndarray:
+    return image if isinstance(image, np.ndarray) else image.get_fdata(dtype=np.float32)
+
+
+def _same_shape(name: str, image: np.ndarray, shape: tuple[int, ...]) -> None:
+    if image.shape != shape:
+        raise InputError(
+            f"{name} has shape {image.shape}, the series needs {shape}: give one on its grid."
+        )

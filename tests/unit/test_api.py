@@ -1,0 +1,108 @@
+"""dwiser in Python: what a user holds becomes a scan, and wrong arguments get the right call."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from dipy.core.gradients import gradient_table
+
+import dwiser
+from dwiser.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def made() -> object:
+    return dwiser.simulate((16, 18, 8), shells=[(1000, 12)], n_b0=2, seed=4)
+
+
+def table(scan: dwiser.Scan) -> dict[str, np.ndarray]:
+    return {"bvals": scan.gradients.bvals, "bvecs": scan.gradients.bvecs, "affine": scan.affine}
+
+
+def test_arrays_an_image_with_a_gradient_table_and_a_scan_give_the_same(made) -> None:
+    scan = made.scan
+    gtab = gradient_table(scan.gradients.bvals, bvecs=scan.gradients.bvecs)
+    image = nib.Nifti1Image(scan.data, scan.affine)
+    arrays = dwiser.denoise(scan.data, "subspace", threads=1, **table(scan))
+    images = dwiser.denoise(image, "subspace", gtab=gtab, threads=1)
+    scans = dwiser.denoise(scan, "subspace", threads=1)
+    np.testing.assert_array_equal(arrays.data, scans.data)
+    np.testing.assert_array_equal(images.data, scans.data)
+    assert arrays.data.dtype == np.float32
+
+
+def test_b_vectors_are_taken_as_rows_or_as_columns(made) -> None:
+    scan = made.scan
+    turned = dwiser.as_scan(scan.data, **(table(scan) | {"bvecs": scan.gradients.bvecs.T}))
+    np.testing.assert_array_equal(turned.gradients.bvecs, scan.gradients.bvecs)
+
+
+def test_a_result_has_data_sigma_verdict_and_record(made) -> None:
+    result = dwiser.denoise(made.scan, "gaussian", fwhm=4.0, threads=1)
+    assert result.data.shape == made.scan.shape
+    assert result.sigma.shape == made.scan.shape[:3]
+    assert result.verdict.level == "FAIL"  # a blur
+    assert result.record["Verdict"]["Level"] == "FAIL"
+    assert result.record["Parameters"]["fwhm"] == 4.0
+    untested = dwiser.denoise(made.scan, "gaussian", threads=1, verdict=False)
+    assert untested.verdict is None
+    assert "not tested" in untested.no_verdict
+
+
+def test_mask_noise_map_and_phase_reach_the_method(made) -> None:
+    scan, mask = made.scan, np.zeros(made.scan.shape[:3])
+    mask[4:12, 4:12, 2:6] = 1
+    inside = dwiser.denoise(scan, "gaussian", mask=mask, noise_map=made.sigma, threads=1)
+    np.testing.assert_array_equal(inside.data[mask == 0], scan.data[mask == 0])
+    np.testing.assert_array_equal(inside.sigma[mask > 0], made.sigma[mask > 0])
+    with pytest.raises(InputError, match="works on magnitudes"):
+        dwiser.denoise(scan, "gaussian", phase=np.zeros(scan.shape))
+
+
+def test_evaluate_and_report_take_a_result(made, tmp_path: Path) -> None:
+    result = dwiser.denoise(made.scan, "subspace", threads=1)
+    scores = dwiser.evaluate(result, made.scan, truth=made.truth)
+    noisy = dwiser.evaluate(made.scan.data, made.scan, truth=made.truth)
+    nrmse = ("fidelity.nrmse", "b1000")
+    assert scores.value(*nrmse) < noisy.value(*nrmse)
+    page = dwiser.report(result, made.scan, tmp_path / "out.html")
+    assert "subspace" in page.read_text()
+    with pytest.raises(InputError, match=r"out\.html"):
+        dwiser.report(result, made.scan, page)
+    assert dwiser.report(result, made.scan, page, force=True) == page
+
+
+WRONG = {
+    "no table": ({"affine": np.eye(4)}, "bvals=bvals, bvecs=bvecs"),
+    "no affine": ({"bvals": [0] * 14, "bvecs": np.zeros((14, 3))}, "affine=affine"),
+    "a flat affine": ({"affine": np.eye(3)}, r"\(4, 4\)"),
+    "flat b-vectors": ({"bvals": [0] * 14, "bvecs": np.zeros(42), "affine": np.eye(4)}, "bvecs"),
+    "no gradient table": ({"gtab": [0, 1000], "affine": np.eye(4)}, "gtab=gtab"),
+    "other length": (
+        {"bvals": [0] * 9, "bvecs": np.zeros((9, 3)), "affine": np.eye(4)},
+        "14 volumes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG.values(), ids=WRONG)
+def test_a_wrong_argument_gets_a_sentence_with_the_right_call(made, arguments, words) -> None:
+    with pytest.raises(InputError, match=words) as error:
+        dwiser.denoise(made.scan.data, **arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_given_twice_or_of_a_wrong_kind_is_refused(made, tmp_path: Path) -> None:
+    scan = made.scan
+    gtab = gradient_table(scan.gradients.bvals, bvecs=scan.gradients.bvecs)
+    with pytest.raises(InputError, match="given twice"):
+        dwiser.denoise(scan.data, gtab=gtab, **table(scan))
+    with pytest.raises(InputError, match="has its gradient table"):
+        dwiser.denoise(scan, bvals=scan.gradients.bvals)
+    with pytest.raises(InputError, match=r"dwiser\.load"):
+        dwiser.denoise(str(tmp_path / "dwi.nii.gz"))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="noise_map has shape"):
+        dwiser.denoise(scan, noise_map=np.ones((2, 2, 2)))
+    with pytest.raises(InputError, match=r"did you mean 'splitq'"):
+        dwiser.denoise(scan, "splitk")
