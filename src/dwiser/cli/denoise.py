@@ -93,18 +93,18 @@ def denoise(
             print(f"{out}: sigma {median:.4g} (median in the mask)")
         return 0
     if outdir is None:
-        return run_and_tell(request, shared)
+        return denoise_and_print(request, shared)
     with progress(quiet) as watch:
         records = _series(request, files, outdir, together, quiet, watch)
     for path, record in records.items():
-        _tell(path, record, shared)
+        _print_result(path, record, shared)
     if shared.strict:
-        _insist(records)
+        _require_verdict(records)
     return 0
 
 
-def run_and_tell(request: "Request", shared: Shared) -> int:
-    """Denoise, with progress, and say what came of it."""
+def denoise_and_print(request: "Request", shared: Shared) -> int:
+    """Denoise, with progress, and print the result."""
     from dwiser.run import checkpoint_path, denoise_file
 
     try:
@@ -114,13 +114,13 @@ def run_and_tell(request: "Request", shared: Shared) -> int:
         if checkpoint_path(request.out).exists():
             raise KeyboardInterrupt(GO_ON) from error
         raise
-    _tell(request.out, result.record, shared)
+    _print_result(request.out, result.record, shared)
     if shared.strict:
-        _insist({request.out: result.record})
+        _require_verdict({request.out: result.record})
     return 0
 
 
-def _tell(out: Path, record: dict[str, Any], shared: Shared) -> None:
+def _print_result(out: Path, record: dict[str, Any], shared: Shared) -> None:
     if not shared.quiet:
         print(_summary(out, record))
         for line in _top_reason(record):
@@ -142,11 +142,11 @@ def _series(
 
     requests = in_folder(request, files, outdir)
     with made(outdir):
-        found = denoise_series(
+        records = denoise_series(
             requests, together=together, watch=watch,
             told=(lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr)),
         )  # fmt: skip
-    return dict(zip((r.out for r in requests), found, strict=True))
+    return dict(zip((r.out for r in requests), records, strict=True))
 
 
 def _in_and_out(
@@ -195,8 +195,8 @@ def _top_reason(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _insist(records: dict[Path, dict[str, Any]]) -> None:
-    """Exit code 1 for a FAIL, and where there was nothing to give a verdict on."""
+def _require_verdict(records: dict[Path, dict[str, Any]]) -> None:
+    """Exit code 1 for a FAIL, and for a missing verdict."""
     for out, record in records.items():
         verdict = record.get("Verdict") or {}
         if verdict.get("Level") in ("PASS", "WARN"):
