@@ -44,7 +44,7 @@ class Gradients:
         bvecs = np.array(self.bvecs, float).reshape(-1, 3)
         if len(bvals) != len(bvecs):
             raise InputError(
-                f"There are {len(bvals)} b-values but {len(bvecs)} b-vectors: they must be as many."
+                f"There are {len(bvals)} b-values but {len(bvecs)} b-vectors: give equal numbers."
             )
         if not np.isfinite(bvals).all() or (bvals < 0).any():
             raise InputError("The b-values hold a negative, NaN or infinite number: correct them.")
