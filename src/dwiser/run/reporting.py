@@ -45,7 +45,7 @@ def measured(
         shown |= {"fa_raw": before, "fa_denoised": after}
     except CannotMeasure as why:
         shown["absent"]["fa"] = str(why)
-    return Material(name, scan, result, command, apart=apart(scan, result), **shown)
+    return Material(name, scan, result, command, outlier_volumes=apart(scan, result), **shown)
 
 
 def _seed(result: Denoised) -> int:

@@ -255,8 +255,8 @@ def _check(request: SimulationRequest) -> None:
             if value is not None:
                 raise InputError(f"{option} belongs to a real scan: give that with --from.")
         return
-    for option, value in {"--shape": request.shape, "--voxel": request.voxel}.items():
-        if value is not None:
+    for option, grid_setting in {"--shape": request.shape, "--voxel": request.voxel}.items():
+        if grid_setting is not None:
             raise InputError(f"{option} cannot go with --from: the grid is that of the scan.")
     if request.b0 is not None and request.shells is None:
         raise InputError(
