@@ -22,7 +22,7 @@ BidsDir = Annotated[Path, Parameter(help="The dataset, a folder with sub-* in it
 OutDir = Annotated[Path, Parameter(help="The folder for the denoised dataset.")]
 Level = Annotated[Literal["participant"], Parameter(help="What to analyse: participant.")]
 MaxFailures = Annotated[
-    int | None, Parameter(help="Begin no new scan once so many have failed (default: go on).")
+    int | None, Parameter(help="Start no new scan after this many failures (default: continue).")
 ]
 
 
@@ -53,14 +53,14 @@ class Cohort:
         Path | None,
         Parameter(
             name=["--work-dir", "-w"],
-            help="For files in the making, say a fast local disk (default: inside OUT).",
+            help="For unfinished files, say on a fast local disk (default: inside OUT).",
         ),
     ] = None
     skip_bids_validation: Annotated[
         bool,
         Parameter(
             name=["--skip-bids-validation", "--skip_bids_validation"],
-            help="Take the dataset as it is.",
+            help="Do not check the dataset.",
             negative=(),
         ),
     ] = False

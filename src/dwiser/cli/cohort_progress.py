@@ -81,12 +81,12 @@ def live_status(quiet: bool) -> Iterator[Callable[["RunStatus"], None]]:
 
 
 def status_table(status: "RunStatus") -> Group:
-    """Done, running, failed, waiting, time left; the scans at work; the last that failed."""
+    """Counts and remaining time; the running scans; the last failures."""
     ended = len(status.outcomes)
     remaining = status.seconds_remaining
     table = Table(box=None, pad_edge=False)
     heads = {
-        "done": status.count("done") + status.count("kept"),
+        "done": status.count("done") + status.count("up to date"),
         "running": len(status.running),
         "failed": status.count("failed"),
         "waiting": status.waiting,

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from dwiser.run import Request
 
 GO_ON = (
-    "Interrupted: no output was written; a checkpoint of the training is kept beside it, go on "
-    "with --resume."
+    "Interrupted: no output was written, but a checkpoint of the training: continue with --resume."
 )
 
 

@@ -86,7 +86,8 @@ Tissues = Annotated[
     ),
 ]
 Lesions = Annotated[
-    Path | None, Parameter(help="Lesion labels; a .json beside them tells their volumes.")
+    Path | None,
+    Parameter(help="Lesion labels; a .json beside them says which volumes they change."),
 ]
 
 

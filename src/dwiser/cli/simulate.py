@@ -59,7 +59,7 @@ def simulate(
     ] = 1.0,
     source: Annotated[
         Path | None,
-        Parameter(name="--from", help="A real scan to refit, in place of the head made by code."),
+        Parameter(name="--from", help="A real scan to refit, in place of the synthetic head."),
     ] = None,
     bval: Bval = None,
     bvec: Bvec = None,

@@ -157,11 +157,8 @@ class DaskExecutor:
         words = f"{job.scan.dwi}: {times} workers were killed while at work on it"
         more = "give each worker more (--memory, or 'memory' in jobqueue.yaml)"
         if for_memory:
-            return f"{words}, the last for want of memory: {more}, or use fewer workers."
-        return (
-            f"{words}: for want of memory, if nobody else killed them; {more}, or see the "
-            "workers' own logs."
-        )
+            return f"{words}, the last for lack of memory: {more}, or use fewer workers."
+        return f"{words}, probably for lack of memory: {more}, or see the workers' own logs."
 
     def _for_memory(self, worker: str) -> bool:
         """Whether a nanny has reported that it ended this worker for its memory."""
@@ -174,8 +171,8 @@ class DaskExecutor:
         now = monotonic()
         if now - self.last_contact > PATIENCE:
             raise DwiserError(
-                f"The scheduler went away and was not back for {PATIENCE / 60:.0f} minutes: what "
-                "is done is kept; start one and run the same command again."
+                f"The scheduler stopped and did not return within {PATIENCE / 60:.0f} minutes: "
+                "finished scans stay; start a scheduler and run the same command again."
             )
         if now - self.scaled_at >= SCALE_EVERY:
             self.scaled_at = now

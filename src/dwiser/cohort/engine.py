@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Protocol, runtime_checkable
 
 from dwiser.cohort.job import Job
-from dwiser.cohort.outcome import Outcome
+from dwiser.cohort.outcome import Outcome, Status
 
 POLL_SECONDS = 0.5  # between two calls of maintain
 RETRY_SECONDS = 5.0  # before a scan that another process has locked is tried again
@@ -47,7 +47,7 @@ class RunStatus:
     interrupted: bool = False
     begun: float = field(default_factory=monotonic)
 
-    def count(self, status: str) -> int:
+    def count(self, status: Status) -> int:
         return sum(outcome.status == status for outcome in self.outcomes.values())
 
     @property

@@ -96,7 +96,7 @@ class Job:
 
     @property
     def report(self) -> Path:
-        """The scan's own interactive report, if it is made."""
+        """The scan's interactive report, if it was asked for."""
         return self.figure.with_suffix(".html")
 
     @property

@@ -66,12 +66,12 @@ def begin_dataset(root: Path, out: Path) -> None:
     Raises
     ------
     InputError
-        Where the folder cannot be made, or holds something that is not dwiser's.
+        Where the folder cannot be created, or holds another program's dataset.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{out}: it cannot be made a folder: choose another.") from error
+        raise InputError(f"{out}: the folder cannot be created: choose another.") from error
     description_path = out / DESCRIPTION
     if description_path.exists():
         generators = read_object(description_path).get("GeneratedBy") or [{}]

@@ -39,9 +39,9 @@ def check_memory(job: Job, limit: int | None) -> None:
     needed = bytes_at_least(method, size, phase=options.phase)
     if needed is not None and needed > limit:
         raise InputError(
-            f"{job.scan.dwi}: {options.method} would hold about {needed / GIB:.1f} GiB for it, a "
-            f"worker may {limit / GIB:.1f}: give each worker more (--memory, or 'memory' in "
-            "jobqueue.yaml), or take a method that holds less."
+            f"{job.scan.dwi}: {options.method} needs about {needed / GIB:.1f} GiB for it, a worker "
+            f"may use {limit / GIB:.1f}: give each worker more (--memory, or 'memory' in "
+            "jobqueue.yaml), or take a method that needs less."
         )
 
 

@@ -196,11 +196,11 @@ def _uri(job: Job, path: Path) -> str:
 
 
 def publish(job: Job, staging: Path) -> None:
-    """Give the files in ``staging`` their names; the old image goes first, the new one comes last.
+    """Move the files in ``staging`` to the output; the old image goes first, the new comes last.
 
-    All are on one file system, so each appears whole. A death between two of them leaves a scan
-    without an image, which is one to do again. What an earlier run made beside these (a residual,
-    a report) is of another result, and goes.
+    All are on one file system, so each appears complete. A death between two of them leaves a
+    scan without an image, which is to do again. Other files of an earlier run (a residual, a
+    report) belong to another result, and are removed.
     """
     folder = job.image.parent
     folder.mkdir(parents=True, exist_ok=True)

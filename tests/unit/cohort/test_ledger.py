@@ -186,7 +186,7 @@ def test_a_link_to_nothing_is_said_in_a_sentence(job: Job) -> None:
 def test_what_would_outgrow_its_worker_is_refused_from_the_header(job: Job) -> None:
     outcome = denoise_scan(job, limit=2**28)
     assert outcome.status == "failed"
-    assert "gaussian would hold about 0.4 GiB for it, a worker may 0.2" in outcome.reason
+    assert "gaussian needs about 0.4 GiB for it, a worker may use 0.2" in outcome.reason
     assert denoise_scan(job, limit=2**30).status == "done"
 
 
