@@ -35,6 +35,7 @@ from dwiser.cohort.serial_executor import SerialExecutor
 from dwiser.io import find_inputs, save_volume, write_bvals, write_bvecs
 from dwiser.io.names import ending
 from dwiser.io.nifti import read_shape
+from dwiser.run import denoising
 from dwiser.simulate import phantom
 
 SHAPE, DIRECTIONS, B0S, SEED = (40, 44, 16), 32, 4, 101
@@ -159,8 +160,8 @@ class Clocks:
 
 
 PARTS = {
-    "method": (corridor, "denoise"),
-    "verdict": (corridor, "judgement"),
+    "method": (denoising, "denoise"),
+    "verdict": (denoising, "judgement"),
     "figure": (worker, "draw_figure"),
     "report": (worker, "report"),
 }

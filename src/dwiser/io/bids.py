@@ -52,10 +52,12 @@ class BidsScan:
 
     @property
     def subject(self) -> str:
+        """The label of "sub", say "01"."""
         return self.entities["sub"]
 
     @property
     def session(self) -> str | None:
+        """The label of "ses", say "a"; None without sessions."""
         return self.entities.get("ses")
 
     def derived(self, description: str, suffix: str, extension: str) -> Path:

@@ -24,12 +24,13 @@ DAMAGED = "It is truncated or damaged: export or copy it again."
 def read_voxels(
     image: Any, shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32, *, mapped: bool = False
 ) -> Shaped[np.ndarray, "x y z *v"]:
-    """All voxels, scaled, as ``kind`` (float32, or complex64 for a complex image).
+    """All voxels of an image, with its scale slope applied.
 
     Parameters
     ----------
     image : nibabel's, its header checked.
     shape : the image's, without axes of length 1 at the end.
+    kind : float32, or complex64 for a complex image.
     mapped : whether the voxels lie in a file and not in memory: the image's own where it is
         uncompressed float32 without a slope, a temporary one (in TMPDIR) otherwise.
 
