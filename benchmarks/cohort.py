@@ -26,15 +26,16 @@ from typing import Any
 from record import save
 
 from dwiser.cohort import pages, worker
-from dwiser.cohort.clusters import Wanted, opened
+from dwiser.cohort.clusters import WorkerRequest, open_workers
 from dwiser.cohort.engine import carry_out
 from dwiser.cohort.job import CohortOptions, Job
 from dwiser.cohort.outcome import Outcome
-from dwiser.cohort.plan import plan
-from dwiser.cohort.serial_executor import ThisProcess
+from dwiser.cohort.plan import plan_cohort
+from dwiser.cohort.serial_executor import SerialExecutor
 from dwiser.io import find_inputs, save_volume, write_bvals, write_bvecs
 from dwiser.io.names import ending
 from dwiser.io.nifti import read_shape
+from dwiser.run import denoising
 from dwiser.simulate import phantom
 
 SHAPE, DIRECTIONS, B0S, SEED = (40, 44, 16), 32, 4, 101
@@ -60,9 +61,9 @@ def dataset(root: Path, shape: tuple[int, int, int], directions: int, b0s: int, 
     return root
 
 
-def jobs_of(root: Path, out: Path, asked: CohortOptions) -> list[Job]:
-    found = [step.job for step in plan(root, out, asked).to_do]
-    pages.begin(root, out)
+def jobs_of(root: Path, out: Path, options: CohortOptions) -> list[Job]:
+    found = [step.job for step in plan_cohort(root, out, options).to_do]
+    pages.begin_dataset(root, out)
     return found
 
 
@@ -77,18 +78,18 @@ def throughput(folder: Path) -> dict[str, Any]:
     root = dataset(folder / "raw", SHAPE, DIRECTIONS, B0S, SCANS)
     rows = []
     for workers in (1, 2, 4):
-        asked = CohortOptions(threads=1, device="cpu")
-        warm = jobs_of(root, folder / f"warm{workers}", asked)[:workers]
-        jobs = jobs_of(root, folder / f"out{workers}", asked)
-        wanted = Wanted(workers=workers, threads=1, device="cpu", scans=len(jobs))
+        options = CohortOptions(threads=1, device="cpu")
+        warm = jobs_of(root, folder / f"warm{workers}", options)[:workers]
+        jobs = jobs_of(root, folder / f"out{workers}", options)
+        request = WorkerRequest(workers=workers, threads=1, device="cpu", scans=len(jobs))
         spent = cpu_seconds()
-        with opened(wanted) as hands:
-            carry_out(warm, hands)
+        with open_workers(request) as executor:
+            carry_out(warm, executor)
             begun = time.perf_counter()
-            tally = carry_out(jobs, hands)
+            status = carry_out(jobs, executor)
             wall = time.perf_counter() - begun
-        assert tally.count("done") == len(jobs)
-        mean = statistics.mean(o.seconds for o in tally.outcomes.values())
+        assert status.count("done") == len(jobs)
+        mean = statistics.mean(o.seconds for o in status.outcomes.values())
         rows.append({
             "workers": workers,
             "wall_seconds": round(wall, 1),
@@ -111,22 +112,22 @@ def overhead(folder: Path, dwi: Path | None = None) -> dict[str, Any]:
         dataset(root, SHAPE, DIRECTIONS, B0S, SOME)
     else:
         linked(root, dwi, 2)
-    asked = CohortOptions("gaussian", threads=1, device="cpu")
+    options = CohortOptions("gaussian", threads=1, device="cpu")
     took = {name: Clocks() for name in PARTS}
     for name, (where, function) in PARTS.items():
         setattr(where, function, took[name].around(getattr(where, function)))
-    jobs, figures = jobs_of(root, folder / "out", asked), {}
+    jobs, figures = jobs_of(root, folder / "out", options), {}
     for kind, some in {
         "first_with_imports": jobs[:1],
         "without_report": jobs[1:],
-        "with_report": [replace(job, asked=replace(asked, report=True, force=True))
+        "with_report": [replace(job, options=replace(options, report=True, force=True))
                              for job in jobs[1:]],
     }.items():  # fmt: skip
         whole = Clocks()
         for clocks in took.values():
             clocks.clear()
         for job in some:
-            assert whole.around(carry_out)([job], ThisProcess()).count("done") == 1
+            assert whole.around(carry_out)([job], SerialExecutor()).count("done") == 1
         figures[kind] = parted(whole, took)
     figures["report_megabytes"] = round(jobs[-1].report.stat().st_size / 1e6, 1)
     found = {"scan": described(*described_by(jobs[0])), **figures}
@@ -161,7 +162,7 @@ class Clocks:
 PARTS = {
     "method": (denoising, "denoise"),
     "verdict": (denoising, "judgement"),
-    "figure": (worker, "draw"),
+    "figure": (worker, "draw_figure"),
     "report": (worker, "report"),
 }
 
@@ -195,12 +196,12 @@ def described_by(job: Job) -> tuple[tuple[int, ...], int]:
 
 def round_trip(jobs: list[Job], folder: Path) -> dict[str, float]:
     """What Dask adds to a scan, its work stubbed out."""
-    with opened(Wanted(workers=1, threads=1, device="cpu")) as hands:
-        hands.work = nothing
+    with open_workers(WorkerRequest(workers=1, threads=1, device="cpu")) as executor:
+        executor.work = nothing
         some = [replace(job, out=folder / "none") for job in jobs] * 50
         named = [replace(job, scan=replace(job.scan, name=f"{n}")) for n, job in enumerate(some)]
         begun, client = time.perf_counter(), time.process_time()
-        carry_out(named, hands)
+        carry_out(named, executor)
         trip = (time.perf_counter() - begun) / len(named)
         client = (time.process_time() - client) / len(named)
     return {
@@ -257,16 +258,16 @@ def simulated(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
     begun = time.perf_counter()
     jobs = jobs_of(root, out, CohortOptions(threads=1, device="cpu"))
     planning = time.perf_counter() - begun
-    with scheduler() as (address, pid), opened(Wanted(address)) as hands:
-        hands.work = nothing
-        while hands.free() < 2:
+    with scheduler() as (address, pid), open_workers(WorkerRequest(address)) as executor:
+        executor.work = nothing
+        while executor.capacity() < 2:
             time.sleep(0.1)
         before, rows = resident_mib(pid), []
         spent = time.process_time(), cpu_of(pid)
         for first in range(0, people, 1000):
             begun = time.perf_counter()
-            tally = carry_out(jobs[first : first + 1000], hands)
-            undone = [o for o in tally.outcomes.values() if o.status != "done"]
+            status = carry_out(jobs[first : first + 1000], executor)
+            undone = [o for o in status.outcomes.values() if o.status != "done"]
             assert not undone, undone[:3]
             took = time.perf_counter() - begun
             rows.append({"after": first + 1000, "seconds": round(took, 2),

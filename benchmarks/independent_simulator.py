@@ -28,7 +28,7 @@ from dwiser.io import load
 from dwiser.methods.registry import build
 from dwiser.run import denoise
 from dwiser.scan import Gradients, Scan
-from dwiser.simulate.geometry import Anatomy, make_anatomy
+from dwiser.simulate.geometry import HeadAnatomy, head_anatomy
 from dwiser.simulate.phantom import WHITE
 from dwiser.simulate.refit import anatomy_of, refit, roughened
 from dwiser.simulate.scheme import scheme
@@ -43,19 +43,19 @@ AGAIN = 1000  # added to the seed of the independent draw
 INSIDE = 0.5  # share of tissue from which a voxel counts
 
 
-def anatomy(asked: argparse.Namespace) -> Anatomy:
+def anatomy(asked: argparse.Namespace) -> HeadAnatomy:
     """The fractions and fibres to scan."""
     texture = Texture(asked.texture, asked.correlation)
     if asked.scan is None:
         x, y, z = map(int, asked.shape.split(","))
-        return textured(make_anatomy((x, y, z), asked.seed), texture, asked.seed)
+        return textured(head_anatomy((x, y, z), asked.seed), texture, asked.seed)
     scan = load(asked.scan)
     low, high = (int(part) for part in asked.slices.split(":"))
     slab = replace(scan, data=scan.data[:, :, low:high], mask=None)
     return anatomy_of(roughened(refit(slab), texture, asked.seed))
 
 
-def scene(trxscan: Any, found: Anatomy, voxel: float) -> Any:
+def scene(trxscan: Any, found: HeadAnatomy, voxel: float) -> Any:
     """The anatomy as the simulator takes it; its axes are those of the voxels."""
     fine = {
         name: np.repeat(np.repeat(part, FINER, 0), FINER, 1) for name, part in found.tissues.items()

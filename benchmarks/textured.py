@@ -29,7 +29,7 @@ from dwiser.run import denoise
 from dwiser.scan import Gradients
 from dwiser.simulate import NoiseModel, Simulation, phantom
 from dwiser.simulate.contrast import compartments
-from dwiser.simulate.geometry import make_anatomy
+from dwiser.simulate.geometry import head_anatomy
 from dwiser.simulate.signal import synthesise
 from dwiser.simulate.texture import Texture, textured
 
@@ -110,7 +110,7 @@ def library(
     """Noiseless signals of heads of other seeds on the same scheme, and FA and MD of each."""
     signals, values = [], []
     for seed in seeds:
-        anatomy = textured(make_anatomy(case.shape, seed), case.texture, seed)
+        anatomy = textured(head_anatomy(case.shape, seed), case.texture, seed)
         signal = synthesise(compartments(anatomy, seed, case.texture), gradients)
         grid = np.zeros((*anatomy.mask.shape, len(gradients)), np.float32)
         grid[anatomy.mask] = signal

@@ -272,7 +272,11 @@ def report(
     text = report_page(
         series, result, judged, name="a series in Python", command="dwiser.denoise(...)"
     )
-    write_set({path: lambda file: file.write_text(text, encoding="utf-8")}, force=force)
+
+    def write(file: Path) -> None:
+        file.write_text(text, encoding="utf-8")
+
+    write_set({path: write}, force=force)
     return path
 
 

@@ -17,11 +17,11 @@ class InputError(DwiserError):
 
 
 class DwiserWarning(UserWarning):
-    """Something the user should know; printed, and kept in the sidecar's ``Warnings``."""
+    """Something the user should know; printed, and written to the sidecar's ``Warnings``."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """An error for a name nobody knows, with the nearest known one suggested."""
+    """An error for an unknown name, with the nearest known one suggested."""
     options = sorted(known)
     near = get_close_matches(name, options, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(options)}."

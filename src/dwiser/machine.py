@@ -52,16 +52,26 @@ def usable_cores() -> int:
     return max(1, cores)
 
 
-def memory_of(text: str) -> int:
-    """Bytes from "8", "8G", "8 GiB" (both GiB), "500M": powers of 1024.
+def parse_memory(text: str) -> int:
+    """Bytes from a size as people write it; the one parser of every ``--memory``.
+
+    Parameters
+    ----------
+    text : a number and K, M, G or T, with or without "B" or "iB"; without a unit, GiB. All
+        units are powers of 1024: "8", "8G", "8GB" and "8 GiB" are the same.
+
+    Returns
+    -------
+    int
+        The size in bytes, at least 1.
 
     Raises
     ------
     InputError
-        For anything else.
+        For any other text, and for less than one byte.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
-    amount = float(found[1]) * UNITS[found[2]] if found else 0.0
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
+    amount = float(match[1]) * UNITS[match[2]] if match else 0.0
     if amount < 1:
         raise InputError(f"--memory {text!r} is no amount of memory: write 8G or 500M.")
     return int(amount)
@@ -69,8 +79,8 @@ def memory_of(text: str) -> int:
 
 def usable_memory() -> int | None:
     """Bytes that this process may still take: what is free, within its cgroup's limit."""
-    found = [_free(), _cgroup_left()]
-    known = [n for n in found if n is not None]
+    limits = [_free(), _cgroup_available()]
+    known = [n for n in limits if n is not None]
     return min(known) if known else None
 
 
@@ -82,37 +92,37 @@ def _free() -> int | None:
     return next((int(n.split()[1]) * 1024 for n in lines if n.startswith("MemAvailable:")), None)
 
 
-def _cgroup_left() -> int | None:
-    """The least that is left of this process's own cgroup and those around it (a batch job's)."""
+def _cgroup_available() -> int | None:
+    """The least memory available in this process's cgroup and its parents (a batch job's)."""
     try:
         lines = PROC_CGROUP.read_text().splitlines()
     except OSError:
         return None
-    left = []
+    available = []
     for line in lines:
-        _, kinds, place = line.split(":", 2)
+        _, kinds, path = line.split(":", 2)
         if kinds and "memory" not in kinds.split(","):
             continue
-        home, names = CGROUPS[bool(kinds)]
-        inner = home / place.lstrip("/")
+        root, names = CGROUPS[bool(kinds)]
+        inner = root / path.lstrip("/")
         for folder in (inner, *inner.parents):
-            if folder.is_relative_to(home):
-                left.append(_left(folder, *names))
-    return min((n for n in left if n is not None), default=None)
+            if folder.is_relative_to(root):
+                available.append(_available(folder, *names))
+    return min((n for n in available if n is not None), default=None)
 
 
-def _left(folder: Path, limit: str, used: str, cache: str) -> int | None:
-    """A limit less what is used, but for the files' pages that can be dropped."""
+def _available(folder: Path, limit: str, used: str, cache: str) -> int | None:
+    """The limit minus what is in use; pages of files, which can be dropped, are not counted."""
     try:
         stat = dict(n.split(" ") for n in (folder / "memory.stat").read_text().splitlines())
-        held = int((folder / used).read_text()) - int(stat[cache])
-        return int((folder / limit).read_text()) - held
+        in_use = int((folder / used).read_text()) - int(stat[cache])
+        return int((folder / limit).read_text()) - in_use
     except (OSError, ValueError, KeyError):  # no such cgroup here, or no limit ("max")
         return None
 
 
 def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
-    """Turn what the user asked for into a machine; refuse a GPU that is not there."""
+    """Turn what the user asked for into a machine; refuse a GPU that is missing."""
     if device not in DEVICES:
         raise InputError(f"Unknown device '{device}': choose from {', '.join(DEVICES)}.")
     if threads is not None and threads < 1:
@@ -131,7 +141,7 @@ def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
 
 @contextmanager
 def limited(machine: Machine) -> Iterator[None]:
-    """Hold every thread pool (BLAS, OpenMP, torch) to the machine's threads."""
+    """Limit every thread pool (BLAS, OpenMP, torch) to the machine's threads."""
     import torch
 
     before = torch.get_num_threads()
@@ -146,7 +156,7 @@ def limited(machine: Machine) -> Iterator[None]:
 def one_heap() -> None:
     """Let all threads of this program share one heap, from which freed memory can go back.
 
-    glibc gives each thread a heap of its own, and keeps what a thread that ended has freed
+    glibc gives each thread its own heap, and does not return what an ended thread has freed
     there: 140 MiB after a denoising on two threads. To be called before threads are started.
     """
     if sys.platform == "linux":
@@ -156,7 +166,7 @@ def one_heap() -> None:
 
 
 def give_memory_back() -> None:
-    """Hand what was freed to the system: glibc keeps it, 240 MiB after a whole brain's learning."""
+    """Return freed memory to the system; glibc holds 240 MiB of it after learning on a brain."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:  # musl has none

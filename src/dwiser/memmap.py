@@ -1,4 +1,4 @@
-"""Room for arrays larger than memory: temporary files that are mapped, and gone when not needed."""
+"""Arrays larger than memory: mapped temporary files, removed when no longer needed."""
 
 import math
 import mmap
@@ -15,7 +15,7 @@ FLOAT32 = np.dtype(np.float32)
 def mapped_room(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np.ndarray:
     """An array in a temporary file (in TMPDIR), each volume contiguous.
 
-    The file has no name, so that nothing of it stays, whatever happens.
+    The file has no name, so it is removed whatever happens.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def mapped_room(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np.nda
         If there is no room for it.
     """
     with tempfile.TemporaryFile(prefix="dwiser-") as file:
-        if hasattr(os, "posix_fallocate"):  # a full disk is told now, not by a crash later
+        if hasattr(os, "posix_fallocate"):  # a full disk fails now, not by a crash later
             os.posix_fallocate(file.fileno(), 0, math.prod(shape) * kind.itemsize)
         return np.memmap(file, kind, "w+", 0, shape, order="F")
 

@@ -20,7 +20,7 @@ class Gradients:
     Parameters
     ----------
     bvals : (V,) float, s/mm²
-    bvecs : (V, 3) float, in the image's voxel axes; for b0s any value, kept as 0.
+    bvecs : (V, 3) float, in the image's voxel axes; for b0s any value, stored as 0.
         A DWI's vector off unit length by 0.01-0.1 is normalised with a warning.
     b0_threshold : b-values up to this many s/mm² count as b0.
 
@@ -44,7 +44,7 @@ class Gradients:
         bvecs = np.array(self.bvecs, float).reshape(-1, 3)
         if len(bvals) != len(bvecs):
             raise InputError(
-                f"There are {len(bvals)} b-values but {len(bvecs)} b-vectors: they must be as many."
+                f"There are {len(bvals)} b-values but {len(bvecs)} b-vectors: give equal numbers."
             )
         if not np.isfinite(bvals).all() or (bvals < 0).any():
             raise InputError("The b-values hold a negative, NaN or infinite number: correct them.")

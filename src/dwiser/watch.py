@@ -1,4 +1,4 @@
-"""Watchers, not flags: work tells its progress to whoever listens."""
+"""Progress reports: long work calls a watcher with its progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,4 +23,4 @@ Watch: TypeAlias = Callable[[Progress], None]
 
 
 def silent(progress: Progress) -> None:
-    """The watcher that does not look."""
+    """A watcher that ignores every report."""

@@ -8,7 +8,7 @@ import pytest
 
 from dwiser import machine
 from dwiser.errors import DwiserWarning, InputError
-from dwiser.machine import GIB, memory_of, usable_memory
+from dwiser.machine import GIB, parse_memory, usable_memory
 from dwiser.memmap import is_mapped, is_of_memory, mapped_room, own_copy, own_room
 from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
@@ -27,19 +27,20 @@ from dwiser.run.memory_needed import (
     [
         ("8", 8 * GIB),
         ("8G", 8 * GIB),
+        ("8GB", 8 * GIB),
         ("8 GiB", 8 * GIB),
         ("500m", 500 * 2**20),
         ("0.5g", GIB // 2),
     ],
 )
 def test_it_is_read_as_people_write_it(text: str, size: int) -> None:
-    assert memory_of(text) == size
+    assert parse_memory(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "lots", "-1", "0", "8 X", "1e3"])
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="write 8G or 500M"):
-        memory_of(text)
+        parse_memory(text)
 
 
 def test_what_is_free_is_known_here() -> None:
@@ -75,7 +76,7 @@ def test_a_batch_jobs_limit_counts_wherever_it_is_set(
     assert usable_memory() == 2**60
 
 
-def test_temporary_files_in_memory_are_told_of(small, tmp_path, monkeypatch) -> None:
+def test_temporary_files_in_memory_are_warned_of(small, tmp_path, monkeypatch) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"disk / ext4 rw 0 0\ntmp {tmp_path} tmpfs rw 0 0\n")
     assert is_of_memory(tmp_path / "deeper", mounts)

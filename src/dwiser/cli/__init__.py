@@ -63,8 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     except DwiserError as error:
         return _fail(str(error), error.exit_code, debug)
     except KeyboardInterrupt as error:
-        told = str(error) or "Interrupted: nothing was written."
-        return _fail(told, INTERRUPTED, debug)
+        sentence = str(error) or "Interrupted: nothing was written."
+        return _fail(sentence, INTERRUPTED, debug)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dwiser.cli.denoise import run_and_tell
+from dwiser.cli.denoise import denoise_and_print
 from dwiser.cli.options import SHARED, Shared
 
 
@@ -19,4 +19,4 @@ def apply(
 ) -> int:
     """Denoise a scan with weights learned on another one of the same protocol."""
     request = shared.request(dwi, out, weights=weights)
-    return run_and_tell(request, shared)
+    return denoise_and_print(request, shared)

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from dwiser.cli.cohort_options import DEFAULTS, BidsDir, Cohort, Level, OutDir, carried_out
+from dwiser.cli.cohort_options import DEFAULTS, BidsDir, Cohort, Level, OutDir, run_cohort
 from dwiser.cli.options import Memory
-from dwiser.machine import memory_of
+from dwiser.machine import parse_memory
 
 if TYPE_CHECKING:
-    from dwiser.cohort.engine import Hands
-    from dwiser.cohort.plan import Plan
+    from dwiser.cohort.engine import Executor
+    from dwiser.cohort.plan import CohortPlan
 
 
 def bids(
@@ -25,11 +25,11 @@ def bids(
     """Denoise every diffusion series of a BIDS dataset, one after another; skips what is done."""
 
     @contextmanager
-    def here(plan: "Plan") -> Iterator["Hands"]:
-        from dwiser.cohort.serial_executor import ThisProcess
+    def open_executor(plan: "CohortPlan") -> Iterator["Executor"]:
+        from dwiser.cohort.serial_executor import SerialExecutor
 
-        yield ThisProcess()
+        yield SerialExecutor()
 
     if memory is not None:
-        memory_of(memory)  # refused now, not with each scan
-    return carried_out(bids_dir, out, options, here, memory=memory)
+        parse_memory(memory)  # refused now, not with each scan
+    return run_cohort(bids_dir, out, options, open_executor, memory=memory)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from dwiser.cli.cohort_options import DEFAULTS, BidsDir, Cohort, Level, OutDir, carried_out
+from dwiser.cli.cohort_options import DEFAULTS, BidsDir, Cohort, Level, OutDir, run_cohort
+from dwiser.machine import parse_memory
 
 if TYPE_CHECKING:
-    from dwiser.cohort.engine import Hands
-    from dwiser.cohort.plan import Plan
+    from dwiser.cohort.engine import Executor
+    from dwiser.cohort.plan import CohortPlan
 
 
 def cohort(
@@ -30,7 +31,7 @@ def cohort(
     ] = None,
     memory: Annotated[
         str | None,
-        Parameter(help="Local: what a worker may hold, say 4GiB (default: its share of all)."),
+        Parameter(help="Local: memory of each worker; 8G is 8 GiB (default: its share of all)."),
     ] = None,
     retries: Annotated[
         int, Parameter(help="How often a scan is tried again when its worker dies or breaks.")
@@ -39,23 +40,24 @@ def cohort(
 ) -> int:
     """Denoise every diffusion series of a BIDS dataset, many at once; skips what is done."""
 
-    @contextmanager
-    def opened(plan: "Plan") -> Iterator["Hands"]:
-        from dwiser.cohort.clusters import Wanted, opened
+    _check(workers, retries)
+    worker_bytes = None if memory is None else parse_memory(memory)
 
-        wanted = Wanted(
-            cluster, workers, _bytes(memory), retries, options.device, options.threads,
+    @contextmanager
+    def open_executor(plan: "CohortPlan") -> Iterator["Executor"]:
+        from dwiser.cohort.clusters import WorkerRequest, open_workers
+
+        request = WorkerRequest(
+            cluster, workers, worker_bytes, retries, options.device, options.threads,
             options.work_dir, plan.largest_mib, len(plan.to_do),
         )  # fmt: skip
-        with opened(wanted, lambda line: _say(line, options.quiet)) as hands:
-            yield hands
+        with open_workers(request, lambda line: _print_message(line, options.quiet)) as executor:
+            yield executor
 
-    _check(workers, retries)
-    _bytes(memory)
-    return carried_out(bids_dir, out, options, opened)
+    return run_cohort(bids_dir, out, options, open_executor)
 
 
-def _say(line: str, quiet: bool) -> None:
+def _print_message(line: str, quiet: bool) -> None:
     if not quiet:
         print(line, file=sys.stderr)
 
@@ -67,16 +69,3 @@ def _check(workers: int | None, retries: int) -> None:
         raise InputError(f"--workers must be at least 1, not {workers}.")
     if retries < 0:
         raise InputError(f"--retries must not be negative: {retries} is.")
-
-
-def _bytes(text: str | None) -> int | None:
-    from dwiser.errors import InputError
-
-    if text is None:
-        return None
-    from dask.utils import parse_bytes
-
-    try:
-        return int(parse_bytes(text))
-    except ValueError as error:
-        raise InputError(f"'{text}' is no size: write --memory 4GiB.") from error

@@ -1,4 +1,4 @@
-"""The options that ``dwiser bids`` and ``dwiser cohort`` share, and what is done with them."""
+"""The options that ``dwiser bids`` and ``dwiser cohort`` share, and the run itself."""
 
 import sys
 from collections.abc import Callable
@@ -14,22 +14,22 @@ from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
 
 if TYPE_CHECKING:
-    from dwiser.cohort.engine import Hands
+    from dwiser.cohort.engine import Executor
     from dwiser.cohort.job import CohortOptions
-    from dwiser.cohort.plan import Plan
+    from dwiser.cohort.plan import CohortPlan
 
 BidsDir = Annotated[Path, Parameter(help="The dataset, a folder with sub-* in it.")]
 OutDir = Annotated[Path, Parameter(help="The folder for the denoised dataset.")]
 Level = Annotated[Literal["participant"], Parameter(help="What to analyse: participant.")]
 MaxFailures = Annotated[
-    int | None, Parameter(help="Begin no new scan once so many have failed (default: go on).")
+    int | None, Parameter(help="Start no new scan after this many failures (default: continue).")
 ]
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """What both commands take."""
+    """The options of both commands."""
 
     participant_label: Annotated[
         list[str] | None,
@@ -53,14 +53,14 @@ class Cohort:
         Path | None,
         Parameter(
             name=["--work-dir", "-w"],
-            help="For files in the making, say a fast local disk (default: inside OUT).",
+            help="For unfinished files, say on a fast local disk (default: inside OUT).",
         ),
     ] = None
     skip_bids_validation: Annotated[
         bool,
         Parameter(
             name=["--skip-bids-validation", "--skip_bids_validation"],
-            help="Take the dataset as it is.",
+            help="Do not check the dataset.",
             negative=(),
         ),
     ] = False
@@ -117,7 +117,7 @@ class Cohort:
     verbose: Verbose = False
     quiet: Quiet = False
 
-    def asked(self) -> "CohortOptions":
+    def scan_options(self) -> "CohortOptions":
         from dwiser.cohort.job import CohortOptions
         from dwiser.errors import InputError
         from dwiser.methods.registry import settings_of
@@ -148,48 +148,53 @@ class Cohort:
 
 DEFAULTS = Cohort()
 
-Open = Callable[["Plan"], AbstractContextManager["Hands"]]
+OpenExecutor = Callable[["CohortPlan"], AbstractContextManager["Executor"]]
 
 
-def carried_out(
-    bids_dir: Path, out: Path, options: Cohort, open_hands: Open, *, memory: str | None = None
+def run_cohort(
+    bids_dir: Path,
+    out: Path,
+    options: Cohort,
+    open_executor: OpenExecutor,
+    *,
+    memory: str | None = None,
 ) -> int:
-    """Plan, tell the plan, do it, write the summary. Returns the exit code.
+    """Plan, print the plan, do it, write the summary. Returns the exit code.
 
-    ``memory`` is what a scan may take; without it, what its process may.
+    ``memory`` is what a scan may take; without it, what its process may take.
     """
-    from dwiser.cli.cohort_progress import board, told_plan, told_result
+    from dwiser.cli.cohort_progress import live_status, print_plan, print_result
     from dwiser.cohort import pages, summary
     from dwiser.cohort.engine import carry_out
-    from dwiser.cohort.plan import plan
+    from dwiser.cohort.plan import plan_cohort
     from dwiser.cohort.validate import check_dataset
 
     root, out = bids_dir.absolute(), out.absolute()
-    asked = replace(options.asked(), memory=memory)
-    planned = plan(
-        root, out, asked,
+    scan_options = replace(options.scan_options(), memory=memory)
+    cohort_plan = plan_cohort(
+        root, out, scan_options,
         subjects=options.participant_label or (), sessions=options.session_label or (),
         work=options.work_dir and options.work_dir.absolute(),
     )  # fmt: skip
     remark = None if options.skip_bids_validation else check_dataset(root)
     if not options.quiet or options.dry_run:
-        told_plan(planned, options.verbose or options.dry_run, remark)
+        print_plan(cohort_plan, options.verbose or options.dry_run, remark)
     if options.dry_run:
         return 0
-    pages.begin(root, out)
-    jobs = [step.job for step in planned.steps]
+    pages.begin_dataset(root, out)
+    jobs = [step.job for step in cohort_plan.steps]
     outcomes, interrupted = {}, False
-    if planned.to_do:
-        with board(options.quiet) as told, open_hands(planned) as hands:
-            tally = carry_out(
-                [step.job for step in planned.to_do], hands, told,
+    if cohort_plan.to_do:
+        with live_status(options.quiet) as on_status, open_executor(cohort_plan) as executor:
+            status = carry_out(
+                [step.job for step in cohort_plan.to_do], executor, on_status,
                 max_failures=options.max_failures,
             )  # fmt: skip
-        outcomes, interrupted = tally.outcomes, tally.interrupted
+        outcomes, interrupted = status.outcomes, status.interrupted
     rows = summary.rows(jobs, outcomes)
     pages.write_summary(out, rows, f"dwiser: {root.name}")
     failed = [row for row in rows if row.status == "failed"]
-    told_result(rows, out, options.quiet, interrupted)
+    print_result(rows, out, options.quiet, interrupted)
     if interrupted:
         return 130
     if failed:

@@ -1,4 +1,4 @@
-"""What the terminal shows of a cohort: the plan, how it stands, what came of it."""
+"""The terminal's view of a cohort: the plan, the state of the run, the result."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from dwiser.cohort.engine import RunStatus
-    from dwiser.cohort.plan import Plan
+    from dwiser.cohort.plan import CohortPlan
     from dwiser.cohort.summary import Row
 
 SHOWN = 12  # rows of a table that may have thousands
@@ -23,8 +23,8 @@ FIRST = 5  # of those to look at
 LOG_WIDTH = 160
 
 
-def told_plan(plan: "Plan", all_of_it: bool, remark: str | None) -> None:
-    """The counts, the reasons, what it may take; with ``all_of_it`` a line a scan."""
+def print_plan(plan: "CohortPlan", list_scans: bool, remark: str | None) -> None:
+    """The counts, the reasons, the expected cost; with ``list_scans`` a line a scan."""
     to_do, done = plan.to_do, len(plan.steps) - len(plan.to_do)
     people = len({step.job.scan.subject for step in plan.steps})
     why = ", ".join(f"{count} {words}" for words, count in plan.why().most_common())
@@ -41,11 +41,11 @@ def told_plan(plan: "Plan", all_of_it: bool, remark: str | None) -> None:
     if remark:
         lines.append(f"note         {remark}")
     print("\n".join(lines))
-    if all_of_it and to_do:
+    if list_scans and to_do:
         _console().print(_steps(plan))
 
 
-def _steps(plan: "Plan") -> Table:
+def _steps(plan: "CohortPlan") -> Table:
     table = Table(box=None, pad_edge=False)
     for head in ("scan", "why", "shape", "time", "memory"):
         table.add_column(head, justify="right" if head in ("time", "memory") else "left")
@@ -61,70 +61,72 @@ def _steps(plan: "Plan") -> Table:
 
 
 @contextmanager
-def board(quiet: bool) -> Iterator[Callable[["RunStatus"], None]]:
-    """Somebody to tell how it stands: a live table in a terminal, plain lines in a log."""
+def live_status(quiet: bool) -> Iterator[Callable[["RunStatus"], None]]:
+    """A callback that shows the state of a run: a live table in a terminal, lines in a log."""
     if quiet:
-        yield lambda tally: None
+        yield lambda status: None
     elif sys.stderr.isatty():
-        known: list["RunStatus"] = []
+        latest: list["RunStatus"] = []
 
-        def told(tally: "RunStatus") -> None:
-            known[:] = [tally]
+        def on_status(status: "RunStatus") -> None:
+            latest[:] = [status]
 
-        def drawn() -> Group:
-            return standing(known[0]) if known else Group()
+        def render() -> Group:
+            return status_table(latest[0]) if latest else Group()
 
-        with Live(console=Console(stderr=True), refresh_per_second=2, get_renderable=drawn):
-            yield told
+        with Live(console=Console(stderr=True), refresh_per_second=2, get_renderable=render):
+            yield on_status
     else:
         yield _Lines()
 
 
-def standing(tally: "RunStatus") -> Group:
-    """Done, running, failed, waiting, time left; the scans at work; the last that failed."""
-    ended = len(tally.outcomes)
-    left = tally.seconds_left
+def status_table(status: "RunStatus") -> Group:
+    """Counts and remaining time; the running scans; the last failures."""
+    ended = len(status.outcomes)
+    remaining = status.seconds_remaining
     table = Table(box=None, pad_edge=False)
     heads = {
-        "done": tally.count("done") + tally.count("kept"),
-        "running": len(tally.running),
-        "failed": tally.count("failed"),
-        "waiting": tally.waiting,
-        "workers": tally.hands,
-        "time left": "–" if left is None else duration(left),
+        "done": status.count("done") + status.count("up to date"),
+        "running": len(status.running),
+        "failed": status.count("failed"),
+        "waiting": status.waiting,
+        "workers": status.workers,
+        "time left": "–" if remaining is None else duration(remaining),
     }
     for head in heads:
         table.add_column(head, justify="right")
     table.add_row(*map(str, heads.values()))
     now = monotonic()
-    longest = sorted(tally.running.items(), key=lambda pair: pair[1])[:SHOWN]
+    longest = sorted(status.running.items(), key=lambda pair: pair[1])[:SHOWN]
     lines = [Text(f"  {name}  {duration(now - since)}") for name, since in longest]
-    failed = [o for o in tally.outcomes.values() if o.status == "failed"][-3:]
+    failed = [o for o in status.outcomes.values() if o.status == "failed"][-3:]
     lines += [Text(f"  {o.name}: {o.reason}", style="red") for o in failed]
-    if not tally.hands:
+    if not status.workers:
         lines.append(Text("  waiting for workers"))
-    return Group(ProgressBar(max(1, tally.total), ended, width=60), table, *lines)
+    return Group(ProgressBar(max(1, status.total), ended, width=60), table, *lines)
 
 
 class _Lines:
     """A line when a scan ends."""
 
     def __init__(self) -> None:
-        self.told: set[str] = set()
+        self.printed: set[str] = set()
 
-    def __call__(self, tally: "RunStatus") -> None:
-        for name in [n for n in tally.outcomes if n not in self.told]:
-            self.told.add(name)
-            outcome = tally.outcomes[name]
+    def __call__(self, status: "RunStatus") -> None:
+        for name in [n for n in status.outcomes if n not in self.printed]:
+            self.printed.add(name)
+            outcome = status.outcomes[name]
             took = f", {outcome.seconds:.1f} s" if outcome.seconds else ""
             why = f": {outcome.reason}" if outcome.reason else ""
-            left = tally.seconds_left
-            rest = "" if left is None or not tally.waiting else f", {duration(left)} left"
-            count = f"{len(self.told)}/{tally.total}"
+            remaining = status.seconds_remaining
+            rest = (
+                "" if remaining is None or not status.waiting else f", {duration(remaining)} left"
+            )
+            count = f"{len(self.printed)}/{status.total}"
             print(f"{count} {name}: {outcome.status}{took}{rest}{why}", file=sys.stderr, flush=True)
 
 
-def told_result(rows: Sequence["Row"], out: Path, quiet: bool, interrupted: bool) -> None:
+def print_result(rows: Sequence["Row"], out: Path, quiet: bool, interrupted: bool) -> None:
     """What to look at first, and where the rest is."""
     failed = [row for row in rows if row.status == "failed"]
     for row in failed:

@@ -121,7 +121,7 @@ def compare(
 
 
 def _show(rows: "Sequence[Compared]", seed: int) -> None:
-    """A table a theme, without the columns that nobody has a figure for; then what is missing."""
+    """A table for each theme, without empty columns; then what was not measured."""
     from dwiser.compare.scoreboard import (
         TABLES,
         absences,
@@ -136,16 +136,16 @@ def _show(rows: "Sequence[Compared]", seed: int) -> None:
     heads, cells = table(rows)
     for title, columns in TABLES.items():
         places = [heads.index(column) for column in columns]
-        kept = [i for i in places if any(row[i] is not None for row in cells)]
-        if not kept:
+        measured = [i for i in places if any(row[i] is not None for row in cells)]
+        if not measured:
             continue
-        drawn = Table(box=None, pad_edge=False)
-        for i in (0, *kept):
-            drawn.add_column(heads[i], justify="right" if i else "left", overflow="fold")
+        view = Table(box=None, pad_edge=False)
+        for i in (0, *measured):
+            view.add_column(heads[i], justify="right" if i else "left", overflow="fold")
         for row in cells:
-            drawn.add_row(*(_shown(row[i]) for i in (0, *kept)))
+            view.add_row(*(_shown(row[i]) for i in (0, *measured)))
         console.print(title, style="bold", markup=False)
-        console.print(drawn, "")
+        console.print(view, "")
     lines = {
         "Held-out excess, difference with 95 % limits; below 0 is better": paired_lines(
             against_the_first(rows, seed)

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from dwiser.run.result import RunSummary
 
 GO_ON = (
-    "Interrupted: no output was written; a checkpoint of the training is kept beside it, go on "
-    "with --resume."
+    "Interrupted: no output was written, but a checkpoint of the training: continue with --resume."
 )
 
 
@@ -95,18 +94,18 @@ def denoise(
             print(f"{out}: sigma {median:.4g} (median in the mask)")
         return 0
     if outdir is None:
-        return run_and_tell(request, shared)
+        return denoise_and_print(request, shared)
     with progress(quiet) as watch:
         summaries = _series(request, files, outdir, together, quiet, watch)
     for path, summary in summaries.items():
-        _print_summary(path, summary, shared)
+        _print_result(path, summary, shared)
     if shared.strict:
-        _insist(summaries)
+        _require_verdict(summaries)
     return 0
 
 
-def run_and_tell(request: "Request", shared: Shared) -> int:
-    """Denoise, with progress, and say what came of it."""
+def denoise_and_print(request: "Request", shared: Shared) -> int:
+    """Denoise, with progress, and print the result."""
     from dwiser.run import checkpoint_path, denoise_file
 
     try:
@@ -116,13 +115,13 @@ def run_and_tell(request: "Request", shared: Shared) -> int:
         if checkpoint_path(request.out).exists():
             raise KeyboardInterrupt(GO_ON) from error
         raise
-    _print_summary(request.out, summary, shared)
+    _print_result(request.out, summary, shared)
     if shared.strict:
-        _insist({request.out: summary})
+        _require_verdict({request.out: summary})
     return 0
 
 
-def _print_summary(out: Path, summary: "RunSummary", shared: Shared) -> None:
+def _print_result(out: Path, summary: "RunSummary", shared: Shared) -> None:
     if not shared.quiet:
         print(_summary_line(out, summary))
         for line in _top_reason(summary.verdict):
@@ -195,7 +194,7 @@ def _top_reason(verdict: "Verdict | None") -> list[str]:
     ]
 
 
-def _insist(summaries: "dict[Path, RunSummary]") -> None:
+def _require_verdict(summaries: "dict[Path, RunSummary]") -> None:
     """Exit code 1 for a FAIL, and where there was nothing to give a verdict on."""
     for out, summary in summaries.items():
         if summary.verdict is None:

@@ -71,45 +71,45 @@ def evaluate(
         denoised, raw, truth, mask, noise_map, bval, bvec, tuple(tissues or ()), lesions,
         bundle, through, json, tsv, b0_threshold, seed, force,
     )  # fmt: skip
-    found = evaluate_files(request)
+    evaluation = evaluate_files(request)
     if not quiet:
-        _show(found, request.denoised, request.raw)
+        _show(evaluation, request.denoised, request.raw)
     if strict:
-        _insist(found, denoised)
+        _require_verdict(evaluation, denoised)
     return 0
 
 
-def _show(found: "Evaluation", denoised: Path, raw: Path) -> None:
+def _show(evaluation: "Evaluation", denoised: Path, raw: Path) -> None:
     from dwiser.report.scores import absences, tables, verdict_lines
 
     console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
-    inputs = ", ".join(f"{name} {source}" for name, source in found.inputs.items())
+    inputs = ", ".join(f"{name} {source}" for name, source in evaluation.inputs.items())
     console.print(f"{denoised} against {raw}; {inputs}", markup=False)
-    for table in tables(found):
+    for table in tables(evaluation):
         console.print()
         console.print(table.title, style="bold", markup=False)
-        drawn = Drawn(box=None, pad_edge=False)
+        view = Drawn(box=None, pad_edge=False)
         for i, head in enumerate(table.heads):
-            drawn.add_column(head, justify="right" if i else "left")
+            view.add_column(head, justify="right" if i else "left")
         for row in table.rows:
-            drawn.add_row(*row)
-        console.print(drawn)
-    if found.absent:
+            view.add_row(*row)
+        console.print(view)
+    if evaluation.absent:
         console.print("\nNot measured", style="bold")
-        for line in absences(found):
+        for line in absences(evaluation):
             console.print(f"  {line}", markup=False, soft_wrap=True)
     console.print()
-    for line in verdict_lines(found):
+    for line in verdict_lines(evaluation):
         level = next((level for level in COLOURS if level in line.split(": ")[:2]), None)
         console.print(line, style=COLOURS.get(level or ""), markup=False, soft_wrap=True)
 
 
-def _insist(found: "Evaluation", denoised: Path) -> None:
-    """Exit code 1 for a FAIL, and where there was nothing to give a verdict on."""
+def _require_verdict(evaluation: "Evaluation", denoised: Path) -> None:
+    """Exit code 1 for a FAIL, and for a missing verdict."""
     from dwiser.report.scores import verdict_lines
 
-    if found.verdict is None:
-        raise DwiserError(f"{denoised}: {verdict_lines(found)[0]}.")
-    if found.verdict.level == "FAIL":
-        worst = next(r.words for r in found.verdict.reasons if r.level == "FAIL")
+    if evaluation.verdict is None:
+        raise DwiserError(f"{denoised}: {verdict_lines(evaluation)[0]}.")
+    if evaluation.verdict.level == "FAIL":
+        worst = next(r.words for r in evaluation.verdict.reasons if r.level == "FAIL")
         raise DwiserError(f"{denoised}: the verdict is FAIL: {worst}.")

@@ -51,11 +51,11 @@ def info(
     chosen = build(method, preset, settings_of(settings or []))
     scan = load(dwi, bval, bvec, mask, b0_threshold=b0_threshold, memory=usable_memory())
     scan, _ = with_maps(scan, noise_map=noise_map, phase=phase)
-    print(_told(survey(scan, chosen, device=device, threads=threads), dwi, method, preset))
+    print(_survey_text(survey(scan, chosen, device=device, threads=threads), dwi, method, preset))
     return 0
 
 
-def _told(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
+def _survey_text(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
     size = " × ".join(f"{edge:.3g}" for edge in survey.voxel_size)
     lines = [
         f"{dwi}",

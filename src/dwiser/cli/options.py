@@ -58,7 +58,9 @@ Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="Where to comp
 Threads = Annotated[int | None, Parameter(help="CPU threads (default: all this process may use).")]
 Memory = Annotated[
     str | None,
-    Parameter(help="Main memory it may take, as 8G or 500M (default: what is free)."),
+    Parameter(
+        help="Main memory it may take; 8G is 8 GiB, 500M is 500 MiB (default: what is free)."
+    ),
 ]
 Seed = Annotated[int, Parameter(help="Of everything random; the same seed, the same result.")]
 Force = Annotated[bool, Parameter(help="Replace output files that exist.", negative=())]
@@ -84,7 +86,8 @@ Tissues = Annotated[
     ),
 ]
 Lesions = Annotated[
-    Path | None, Parameter(help="Lesion labels; a .json beside them tells their volumes.")
+    Path | None,
+    Parameter(help="Lesion labels; a .json beside them says which volumes they change."),
 ]
 
 
@@ -115,8 +118,8 @@ class Shared:
         """These, and what one of the commands takes alone."""
         from dwiser.run import Request
 
-        said = ("strict", "verbose", "quiet")
-        names = [f.name for f in fields(self) if f.name not in said]
+        display_only = ("strict", "verbose", "quiet")
+        names = [f.name for f in fields(self) if f.name not in display_only]
         return Request(dwi, out, **{name: getattr(self, name) for name in names}, **more)
 
 

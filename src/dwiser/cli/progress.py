@@ -64,8 +64,8 @@ class _Lines:
         if now - self.last < SECONDS_BETWEEN_LINES and p.done < p.total:
             return
         self.last = now
-        spent = now - begun
-        left = spent / max(1, p.done) * (p.total - p.done)
-        told = f", {left:.0f} s left" if 0 < p.done < p.total and spent > 0 else ""
+        elapsed = now - begun
+        remaining = elapsed / max(1, p.done) * (p.total - p.done)
+        remaining_text = f", {remaining:.0f} s left" if 0 < p.done < p.total and elapsed > 0 else ""
         note = f" ({p.note})" if p.note else ""
-        print(f"{p.task}: {p.done}/{p.total}{told}{note}", file=sys.stderr, flush=True)
+        print(f"{p.task}: {p.done}/{p.total}{remaining_text}{note}", file=sys.stderr, flush=True)

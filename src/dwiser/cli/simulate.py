@@ -59,7 +59,7 @@ def simulate(
     ] = 1.0,
     source: Annotated[
         Path | None,
-        Parameter(name="--from", help="A real scan to refit, in place of the head made by code."),
+        Parameter(name="--from", help="A real scan to refit, in place of the synthetic head."),
     ] = None,
     bval: Bval = None,
     bvec: Bvec = None,
@@ -78,23 +78,22 @@ def simulate(
         zero_fill, lesions, texture, texture_correlation, source, bval, bvec, mask, seed, force,
     )  # fmt: skip
     with progress(quiet) as watch:
-        made, written = simulate_files(request, watch)
+        simulation, written = simulate_files(request, watch)
     if not quiet:
-        print(_summary(made, written))
+        print(_summary(simulation, written))
     return 0
 
 
-def _summary(made: "Simulation", written: tuple[Path, ...]) -> str:
-    size = " × ".join(f"{edge:.3g}" for edge in made.scan.voxel_size)
-    noise = made.record["noise"]
-    told = "no noise"
+def _summary(simulation: "Simulation", written: tuple[Path, ...]) -> str:
+    size = " × ".join(f"{edge:.3g}" for edge in simulation.scan.voxel_size)
+    noise = simulation.record["noise"]
+    noise_text = "no noise"
     if noise["kind"] != "none":
-        told = (
-            f"{noise['kind']} noise, sigma {made.record['mean_sigma']:.4g} (SNR {noise['snr']:g})"
-        )
-    lesions = len(made.record["lesions"])
+        sigma = simulation.record["mean_sigma"]
+        noise_text = f"{noise['kind']} noise, sigma {sigma:.4g} (SNR {noise['snr']:g})"
+    lesions = len(simulation.record["lesions"])
     return (
-        f"{written[-1]}: {' × '.join(map(str, made.truth.shape))}, {size} mm, {told}"
+        f"{written[-1]}: {' × '.join(map(str, simulation.truth.shape))}, {size} mm, {noise_text}"
         + (f", {lesions} lesions" if lesions else "")
         + f"\nwith it {', '.join(sorted(path.name for path in written[:-1]))}"
     )

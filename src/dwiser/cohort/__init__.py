@@ -1,1 +1,1 @@
-"""Many scans: a plan, one function that denoises one of them, and hands to carry it out."""
+"""Many scans: a plan, one function that denoises one of them, and executors to carry it out."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-# Of a process that has done nothing but load dwiser and torch and a scan of 2 million values.
+# A process that has only loaded dwiser, torch and a scan of 2 million values.
 BASE_MIB = 400.0
 
 # (s of one core, MiB beyond the base) per million values, a value being a voxel in a volume:
 # benchmarks/results/all_methods_phantom.json, 65 × 78 × 66 × 70 values, one thread of AMD EPYC.
-# Methods that train are not here: their time depends on iterations, not on the scan's size.
+# Methods that train are missing: their time depends on iterations, not on the scan's size.
 MEASURED = {
     "identity": (0.17, 5.8),
     "gaussian": (0.22, 9.6),
@@ -27,7 +27,7 @@ MILLION = 1e6
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of wall time and MiB, each None where nobody knows; ``source`` in words."""
+    """Seconds of wall time and MiB, each None where it is unknown; ``source`` in words."""
 
     seconds: float | None
     mib: float | None
@@ -52,17 +52,19 @@ class Rate:
 
 
 def rate(method: str, records: Iterable[dict[str, Any]]) -> Rate:
-    """From the sidecars of scans that this method denoised; without any, from the benchmark."""
-    seen = [found for record in records if (found := _seen(method, record)) is not None]
-    if seen:
-        times, mib = zip(*seen, strict=True)
-        return Rate(median(times), max(mib), f"from {len(seen)} done here")
+    """The rate from sidecars of scans that this method denoised, else from the benchmark."""
+    measured = [
+        cost for record in records if (cost := _cost_per_million(method, record)) is not None
+    ]
+    if measured:
+        times, mib = zip(*measured, strict=True)
+        return Rate(median(times), max(mib), f"from {len(measured)} done here")
     if method in MEASURED:
         return Rate(*MEASURED[method], "from a benchmark, one core")
     return Rate(None, None, "not known before a first scan is done")
 
 
-def _seen(method: str, record: dict[str, Any]) -> tuple[float, float] | None:
+def _cost_per_million(method: str, record: dict[str, Any]) -> tuple[float, float] | None:
     shape, seconds = record.get("Shape"), record.get("WallTimeSeconds")
     mib = record.get("PeakMemoryMiB")
     if record.get("Method") != method or not (shape and seconds and mib):

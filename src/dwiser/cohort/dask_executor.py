@@ -1,4 +1,4 @@
-"""Who denoises: the workers of a Dask scheduler."""
+"""The executor that denoises on the workers of a Dask scheduler."""
 
 import contextlib
 from collections import Counter
@@ -14,27 +14,26 @@ from distributed import Client, KilledWorker, Worker, WorkerPlugin, get_worker
 
 from dwiser.cohort import ledger
 from dwiser.cohort.job import Job
-from dwiser.cohort.outcome import Outcome, broken
+from dwiser.cohort.outcome import Outcome, failed_outcome
 from dwiser.errors import DwiserError
 from dwiser.machine import one_heap
 
 Work = Callable[[Job], Outcome]
 
-ONE = "scan"  # the worker's resource that a scan takes: one at a time in each process
+SCAN = "scan"  # the worker's resource that a scan takes: one at a time in each process
 GPU = "GPU"
 COUNT_EVERY = 1.0  # seconds
-SCALE_EVERY = 60.0  # seconds between two looks for workers that died and did not come back
-STRANDED = 10.0  # seconds without a worker, while there are some, that Dask gets for itself
-PATIENCE = 600.0  # seconds without a scheduler after which the run is given up
+SCALE_EVERY = 60.0  # seconds between two checks for workers that died and were not replaced
+STRANDED = 10.0  # seconds that Dask gets to find a worker, while there are some
+PATIENCE = 600.0  # seconds without a scheduler after which the run ends
 OUT_OF_MEMORY = "worker-restart-memory"  # the topic of a nanny that ends its worker for that
 
 
 class OneScanEach(WorkerPlugin):
-    """Makes a worker take one scan at a time, with all its threads, and hold what that needs.
+    """Makes a worker take one scan at a time, with all its threads.
 
-    Dask's worker would pause for good where a process keeps memory that it has no more use for,
-    and spill results, of which there are none; so both are off. Its nanny still kills it near
-    its limit.
+    A Dask worker would pause for ever where its process does not return freed memory, and spill
+    results, of which there are none; so both are off. Its nanny still kills it near its limit.
     """
 
     name = "dwiser"
@@ -45,30 +44,30 @@ class OneScanEach(WorkerPlugin):
         memory.memory_target_fraction = False
         memory.memory_spill_fraction = False
         memory.memory_pause_fraction = False
-        await worker.set_resources(**{ONE: 1})
+        await worker.set_resources(**{SCAN: 1})
 
 
 def on_worker(job: Job, work: Work | None) -> Outcome:
-    """``denoise_scan`` in a Dask worker, with its threads and memory unless the user named some.
+    """``denoise_scan`` in a Dask worker, with its threads and memory unless the user gave some.
 
-    It is imported here: whoever hands scans out needs neither torch nor the methods.
+    The import is inside: the scheduler's client needs neither torch nor the methods.
     """
     from dwiser.cohort.worker import denoise_scan
 
     worker = get_worker()
     limit = worker.memory_manager.memory_limit
     work = work or partial(denoise_scan, limit=limit)
-    if job.asked.threads is None:
-        job = replace(job, asked=replace(job.asked, threads=worker.state.nthreads))
-    if job.asked.memory is None and limit:
-        job = replace(job, asked=replace(job.asked, memory=f"{limit >> 20}M"))
+    if job.options.threads is None:
+        job = replace(job, options=replace(job.options, threads=worker.state.nthreads))
+    if job.options.memory is None and limit:
+        job = replace(job, options=replace(job.options, memory=f"{limit >> 20}M"))
     return replace(work(job), worker=worker.address)
 
 
-class Workers:
-    """The workers of a scheduler; a task is lost with it, and handed out again by the engine.
+class DaskExecutor:
+    """The workers of a scheduler; a task that is lost with it is submitted again by the engine.
 
-    ``connect`` gives a client, and another one when the first has given its scheduler up.
+    ``connect`` returns a client, and a new one after the first has lost its scheduler for good.
     """
 
     def __init__(
@@ -82,42 +81,44 @@ class Workers:
     ) -> None:
         self.connect, self.client = connect, connect()
         self.retries, self.scale, self.work = retries, scale, work
-        self.resources = {ONE: 1} | ({GPU: 1} if gpu else {})
-        self.known, self.counted = 0, -COUNT_EVERY
-        self.scaled = self.seen = monotonic()
-        self.flying: dict[str, Any] = {}
-        self.since: dict[str, float] = {}  # when a task was first seen without a worker
+        self.resources = {SCAN: 1} | ({GPU: 1} if gpu else {})
+        self.worker_count, self.counted_at = 0, -COUNT_EVERY
+        self.scaled_at = self.last_contact = monotonic()
+        self.futures: dict[str, Any] = {}
+        self.stranded_since: dict[str, float] = {}  # when a task was first without a worker
         self.stranded: Counter[str] = Counter()
         self.client.register_plugin(OneScanEach())
 
     def close(self) -> None:
         self.client.close()
 
-    def free(self) -> int:
+    def capacity(self) -> int:
         now = monotonic()
-        if now - self.counted >= COUNT_EVERY:
-            self.known, self.counted = self._count(), now
-        return self.known
+        if now - self.counted_at >= COUNT_EVERY:
+            self.worker_count, self.counted_at = self._count(), now
+        return self.worker_count
 
     def _count(self) -> int:
-        """The workers that are there; 0 while the scheduler is away.
+        """The number of connected workers; 0 while the scheduler is away.
 
-        A scheduler that came back, and workers that are new to it, know nothing of our plugin.
+        A restarted scheduler, and workers that are new to it, lack our plugin.
         """
         try:
             if self.client.status == "closed":
                 self.client = self.connect()
             if self.client.status != "running":
                 return 0
-            there = self.client.run_on_scheduler(
+            resources_by_worker = self.client.run_on_scheduler(
                 lambda dask_scheduler: [dict(w.resources) for w in dask_scheduler.workers.values()]
             )
-            if any(ONE not in resources for resources in there):
+            if any(SCAN not in resources for resources in resources_by_worker):
                 self.client.register_plugin(OneScanEach())
         except (DwiserError, OSError, TimeoutError, CancelledError):
             return 0
-        self.seen = monotonic()
-        return sum(all(kind in some for kind in self.resources) for some in there)
+        self.last_contact = monotonic()
+        return sum(
+            all(kind in resources for kind in self.resources) for resources in resources_by_worker
+        )
 
     def submit(self, job: Job) -> Any:
         key = f"{job.name}-{uuid4().hex[:8]}"
@@ -125,11 +126,11 @@ class Workers:
             on_worker, job, self.work,
             key=key, pure=False, retries=self.retries, resources=self.resources,
         )  # fmt: skip
-        self.flying[key] = future
+        self.futures[key] = future
         return future
 
     def outcome(self, future: Any, job: Job) -> Outcome:
-        self.flying.pop(future.key, None)
+        self.futures.pop(future.key, None)
         if future.status in ("cancelled", "lost"):
             if self.stranded[job.name] > self.retries:
                 return Outcome(job.name, "failed", self._died(job, self.stranded[job.name]))
@@ -142,7 +143,7 @@ class Workers:
         except CancelledError:
             return Outcome(job.name, "lost", "its scheduler went away")
         except Exception as error:
-            return broken(job, error)
+            return failed_outcome(job, error)
         finally:
             future.release()
 
@@ -152,48 +153,47 @@ class Workers:
 
     def _died(self, job: Job, times: int, for_memory: bool = False) -> str:
         with contextlib.suppress(DwiserError, OSError):
-            ledger.sweep(job)
+            ledger.remove_leftovers(job)
         words = f"{job.scan.dwi}: {times} workers were killed while at work on it"
         more = "give each worker more (--memory, or 'memory' in jobqueue.yaml)"
         if for_memory:
-            return f"{words}, the last for want of memory: {more}, or use fewer workers."
-        return (
-            f"{words}: for want of memory, if nobody else killed them; {more}, or see the "
-            "workers' own logs."
-        )
+            return f"{words}, the last for lack of memory: {more}, or use fewer workers."
+        return f"{words}, probably for lack of memory: {more}, or see the workers' own logs."
 
     def _for_memory(self, worker: str) -> bool:
-        """Whether a nanny has told the scheduler that it ended this worker for its memory."""
+        """Whether a nanny has reported that it ended this worker for its memory."""
         with contextlib.suppress(Exception):
             events = self.client.get_events(OUT_OF_MEMORY)
             return any(event.get("worker") == worker for _, event in events)
         return False
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         now = monotonic()
-        if now - self.seen > PATIENCE:
+        if now - self.last_contact > PATIENCE:
             raise DwiserError(
-                f"The scheduler went away and was not back for {PATIENCE / 60:.0f} minutes: what "
-                "is done is kept; start one and run the same command again."
+                f"The scheduler stopped and did not return within {PATIENCE / 60:.0f} minutes: "
+                "finished scans stay; start a scheduler and run the same command again."
             )
-        if now - self.scaled >= SCALE_EVERY:
-            self.scaled = now
+        if now - self.scaled_at >= SCALE_EVERY:
+            self.scaled_at = now
             self.scale()
-        if self.flying and self.known:
+        if self.futures and self.worker_count:
             self._rescue()
 
     def _rescue(self) -> None:
-        """Call back what Dask gave up on: a scan whose only worker died.
+        """Cancel tasks that Dask cannot run any more: scans whose only worker died.
 
-        The scheduler looks for a new worker when one joins, which then has no resource of ours
-        yet where the user started it; so the scan would wait for ever.
+        The scheduler looks for a new worker when one joins, but a worker that the user started
+        has no resource of ours at that moment; so the scan would wait for ever.
         """
         with contextlib.suppress(OSError, TimeoutError, CancelledError):
-            waiting = self.client.run_on_scheduler(
+            unrunnable = self.client.run_on_scheduler(
                 lambda dask_scheduler: [task.key for task in dask_scheduler.unrunnable]
             )
             now = monotonic()
-            self.since = {k: self.since.get(k, now) for k in set(waiting) & set(self.flying)}
-            for key in [k for k, since in self.since.items() if now - since > STRANDED]:
+            self.stranded_since = {
+                k: self.stranded_since.get(k, now) for k in set(unrunnable) & set(self.futures)
+            }
+            for key in [k for k, since in self.stranded_since.items() if now - since > STRANDED]:
                 self.stranded[key.rpartition("-")[0]] += 1
-                self.flying[key].cancel()
+                self.futures[key].cancel()

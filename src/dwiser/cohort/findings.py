@@ -1,4 +1,4 @@
-"""What a cohort's tables say of a scan beside its record, found while both series are here."""
+"""What a cohort's tables and pages need beside the record, while both series are in memory."""
 
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ from dwiser.report.denoising_montage import draw_denoising
 from dwiser.scan import Scan
 
 
-def look(scan: Scan, result: Denoised) -> dict[str, Any]:
+def scan_fields(scan: Scan, result: Denoised) -> dict[str, Any]:
     """The sidecar's fields ``Shape`` and ``SNR``, of the raw scan by shell."""
-    found: dict[str, Any] = {"Shape": scan.shape, "SNR": []}
+    fields: dict[str, Any] = {"Shape": scan.shape, "SNR": []}
     if result.mask is None or result.sigma is None or not (result.sigma[result.mask] > 0).any():
-        return found
-    return found | {"SNR": _snr(scan, result)}
+        return fields
+    return fields | {"SNR": _snr(scan, result)}
 
 
 def _snr(scan: Scan, result: Denoised) -> list[dict[str, float]]:
@@ -35,7 +35,7 @@ def _snr(scan: Scan, result: Denoised) -> list[dict[str, float]]:
     ]
 
 
-def draw(scan: Scan, result: Denoised, path: Path, title: str) -> None:
+def draw_figure(scan: Scan, result: Denoised, path: Path, title: str) -> None:
     """Noisy, denoised, residual and both colour FAs; an empty file where there is no mask."""
     if result.mask is None or result.sigma is None:
         path.touch()

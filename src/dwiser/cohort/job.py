@@ -1,4 +1,4 @@
-"""One scan of a dataset and what is asked of it: plain values that travel to a worker."""
+"""One scan of a dataset and its options: plain values that are sent to a worker."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -18,7 +18,7 @@ HIDDEN = ".dwiser"  # in the output folder: locks, and the files being written
 
 @dataclass(frozen=True)
 class CohortOptions:
-    """What is asked of every scan of a cohort; the options of ``dwiser denoise``."""
+    """The options of every scan of a cohort; those of ``dwiser denoise``."""
 
     method: str = DEFAULT_METHOD
     preset: str = DEFAULT_PRESET
@@ -49,7 +49,7 @@ class CohortOptions:
         """
         method = build(self.method, self.preset, self.settings)
         if self.save_uncertainty or self.phase:
-            from dwiser.run import capabilities  # here: the scheduler reads jobs too
+            from dwiser.run import capabilities  # inside: the scheduler reads jobs too
 
             if self.phase:
                 capabilities.check_phase(method)
@@ -68,12 +68,12 @@ class CohortOptions:
 
 @dataclass(frozen=True)
 class Job:
-    """A scan, the dataset it is in, the folder for what is made of it, and what is asked."""
+    """A scan, its dataset, the output folder, and the options."""
 
     scan: BidsScan
     root: Path
     out: Path
-    asked: CohortOptions = CohortOptions()
+    options: CohortOptions = CohortOptions()
     work: Path | None = None
 
     @property
@@ -82,7 +82,7 @@ class Job:
 
     @property
     def image(self) -> Path:
-        """The denoised series: of all that is written it appears last."""
+        """The denoised series; the last file to appear."""
         return self.out / self.scan.derived("denoised", "dwi", ".nii.gz")
 
     @property
@@ -96,7 +96,7 @@ class Job:
 
     @property
     def report(self) -> Path:
-        """The scan's own interactive report, if it is made."""
+        """The scan's interactive report, if it was asked for."""
         return self.figure.with_suffix(".html")
 
     @property
@@ -106,20 +106,20 @@ class Job:
 
     @property
     def mask(self) -> Path | None:
-        """The mask of this series among those that the user named, if there is one."""
-        return self._given(self.asked.masks, "brain", "mask")
+        """The mask of this series in the folder ``--masks``, if there is one."""
+        return self._derivative(self.options.masks, "brain", "mask")
 
     @property
     def noise_map(self) -> Path | None:
-        """The σ map of this series among those that the user named, if there is one."""
-        return self._given(self.asked.noise_maps, "sigma", "dwimap")
+        """The σ map of this series in the folder ``--noise-maps``, if there is one."""
+        return self._derivative(self.options.noise_maps, "sigma", "dwimap")
 
     @property
     def phase(self) -> Path | None:
         """The phase of this series, where the user wants it."""
-        return self.scan.phase if self.asked.phase else None
+        return self.scan.phase if self.options.phase else None
 
-    def _given(self, home: Path | None, description: str, suffix: str) -> Path | None:
+    def _derivative(self, home: Path | None, description: str, suffix: str) -> Path | None:
         if home is None:
             return None
         names = (home / self.scan.derived(description, suffix, e) for e in NIFTI_ENDINGS)
@@ -128,7 +128,7 @@ class Job:
     @property
     def inputs(self) -> dict[str, Path]:
         """The files that the result depends on, by what they are."""
-        some = {
+        paths = {
             "dwi": self.scan.dwi,
             "bval": self.scan.bval,
             "bvec": self.scan.bvec,
@@ -136,7 +136,7 @@ class Job:
             "noise_map": self.noise_map,
             "phase": self.phase,
         }
-        return {kind: path for kind, path in some.items() if path is not None}
+        return {kind: path for kind, path in paths.items() if path is not None}
 
     @property
     def images(self) -> dict[str, Path]:
@@ -146,10 +146,10 @@ class Job:
             "sigma": derived("sigma", "dwimap", ".nii.gz"),
             "mask": derived("brain", "mask", ".nii.gz"),
         }
-        if self.asked.save_residual:
+        if self.options.save_residual:
             paths["residual"] = derived("residual", "dwi", ".nii.gz")
-        if self.asked.save_standardised:
+        if self.options.save_standardised:
             paths["standardised"] = derived("standardised", "dwi", ".nii.gz")
-        if self.asked.save_uncertainty:
+        if self.options.save_uncertainty:
             paths["uncertainty"] = derived("uncertainty", "dwimap", ".nii.gz")
         return {kind: self.out / path for kind, path in paths.items()} | {"denoised": self.image}

@@ -1,4 +1,4 @@
-"""What is done, read from the outputs themselves; and who is at work on what is not."""
+"""Which scans are done, read from the outputs themselves; and which process works on one."""
 
 import json
 import os
@@ -18,16 +18,16 @@ from dwiser.errors import DwiserError
 from dwiser.io.bids import SUFFIX, BidsScan
 from dwiser.io.sidecar import sha256
 
-INPUTS = "InputFiles"  # the sidecar's entry on the files that it was made from
+INPUTS = "InputFiles"  # the sidecar's entry on its input files
 
 
-class Held(DwiserError):
+class ScanLocked(DwiserError):
     """Another process is at work on this scan."""
 
 
 @dataclass(frozen=True)
 class State:
-    """Whether a scan's outputs are there and up to date; if not, why."""
+    """Whether a scan's outputs are complete and up to date; if not, why."""
 
     done: bool
     why: str = ""
@@ -36,41 +36,44 @@ class State:
 def record_of(job: Job) -> dict[str, Any] | None:
     """The sidecar of the denoised series; None where it is missing or no JSON object."""
     try:
-        found = json.loads(job.sidecar.read_text(encoding="utf-8"))
+        record = json.loads(job.sidecar.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return record if isinstance(record, dict) else None
 
 
-def made_in(folder: Path, like: Job) -> list[Job]:
-    """A job for every denoised series of a subject, whose ``folder`` is in ``like``'s output."""
+def denoised_jobs(folder: Path, template: Job) -> list[Job]:
+    """A job for every denoised series of a subject's ``folder``, like ``template`` otherwise."""
     ending = f"_desc-denoised_{SUFFIX}.nii.gz"
     images = sorted(p for s in ("dwi", "ses-*/dwi") for p in folder.glob(f"{s}/*{ending}"))
     return [
-        replace(like, scan=BidsScan(p, p.parent.relative_to(like.out), p.name.removesuffix(ending)))
+        replace(
+            template,
+            scan=BidsScan(p, p.parent.relative_to(template.out), p.name.removesuffix(ending)),
+        )
         for p in images
     ]
 
 
 def state(job: Job, *, exact: bool = False) -> State:
-    """Compare the outputs with what would be made now.
+    """Compare the outputs with what would be written now.
 
     Parameters
     ----------
-    exact : hash an input whose size is as recorded and whose time is not, to see whether it
-        really changed. Without it such a scan is to do; whoever does it looks exactly first.
+    exact : hash an input whose size is as recorded but whose time is not, to see whether it
+        really changed. Without it such a scan counts as to do; the worker then checks exactly.
     """
-    wanted = [*job.images.values(), job.figure, *([job.report] if job.asked.report else [])]
-    missing = [path for path in wanted if not path.is_file()]
+    expected = [*job.images.values(), job.figure, *([job.report] if job.options.report else [])]
+    missing = [path for path in expected if not path.is_file()]
     record = record_of(job)
     if record is None or missing:
         return State(False, "new" if not job.image.exists() else "incomplete")
-    made = record | {"Version": _version(record)}
-    for key, value in job.asked.decides.items():
-        if made.get(key) != value:
-            return State(False, _changed(key, made.get(key), value))
-    recorded = record.get(INPUTS)
-    return _inputs(job, recorded if isinstance(recorded, dict) else {}, exact)
+    recorded = record | {"Version": _version(record)}
+    for key, value in job.options.decides.items():
+        if recorded.get(key) != value:
+            return State(False, _changed(key, recorded.get(key), value))
+    fingerprint = record.get(INPUTS)
+    return _inputs(job, fingerprint if isinstance(fingerprint, dict) else {}, exact)
 
 
 def _version(record: dict[str, Any]) -> Any:
@@ -104,31 +107,31 @@ def _inputs(job: Job, recorded: dict[str, Any], exact: bool) -> State:
 
 def fingerprints(job: Job) -> dict[str, Any]:
     """Size, time and SHA-256 of every input, as the sidecar records them."""
-    found = {}
+    by_input = {}
     for kind, path in job.inputs.items():
-        known = path.stat()
-        found[kind] = {
+        status = path.stat()
+        by_input[kind] = {
             "SHA256": sha256(path),
-            "Bytes": known.st_size,
-            "Modified": known.st_mtime_ns,
+            "Bytes": status.st_size,
+            "Modified": status.st_mtime_ns,
         }
-    return found
+    return by_input
 
 
-def workshop(job: Job) -> Path:
-    """Where this scan's files are made before they are given their names."""
+def staging_folder(job: Job) -> Path:
+    """The folder of this scan's files before they get their final names."""
     return job.out / HIDDEN / "work" / job.name
 
 
-def sweep(job: Job) -> None:
-    """Remove what a killed worker left of this scan; Held where another is at work on it."""
-    with held(job.out, job.name):
-        shutil.rmtree(workshop(job), ignore_errors=True)
+def remove_leftovers(job: Job) -> None:
+    """Remove a killed worker's files of this scan; ScanLocked where another is at work on it."""
+    with locked(job.out, job.name):
+        shutil.rmtree(staging_folder(job), ignore_errors=True)
 
 
 @contextmanager
-def held(out: Path, name: str, *, seconds: float = 0.0) -> Iterator[None]:
-    """Hold the lock ``name`` of an output folder; the kernel drops it when its process dies.
+def locked(out: Path, name: str, *, seconds: float = 0.0) -> Iterator[None]:
+    """Hold the lock ``name`` of an output folder; the kernel releases it when its process dies.
 
     Raises
     ------
@@ -142,7 +145,9 @@ def held(out: Path, name: str, *, seconds: float = 0.0) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise Held(f"{name}: another process is at work on it ({_signed(holder)}).") from error
+        raise ScanLocked(
+            f"{name}: another process is at work on it ({_holder_text(holder)})."
+        ) from error
     try:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         who = {"Host": socket.gethostname(), "PID": os.getpid(), "Since": now}
@@ -153,7 +158,7 @@ def held(out: Path, name: str, *, seconds: float = 0.0) -> Iterator[None]:
         lock.release()
 
 
-def _signed(holder: Path) -> str:
+def _holder_text(holder: Path) -> str:
     try:
         who = json.loads(holder.read_text())
         return f"host {who['Host']}, process {who['PID']}, since {who['Since']}"

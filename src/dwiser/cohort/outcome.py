@@ -1,4 +1,4 @@
-"""What came of one scan, and what is said of one that broke something."""
+"""The outcome of one scan, and the sentence for an unexpected error."""
 
 import contextlib
 import traceback
@@ -7,16 +7,16 @@ from typing import Literal
 
 from dwiser.cohort.job import Job
 
-Status = Literal["done", "kept", "failed", "held", "lost", "left"]
+Status = Literal["done", "up to date", "failed", "locked", "lost", "not begun"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one scan.
+    """The outcome of one scan.
 
-    ``status``: done; kept, it was up to date; failed, for ``reason``; held, another process is
-    at work on it; lost, the scheduler went away; left, it was never begun. ``seconds`` is the
-    whole time, ``denoising`` what the method took of it.
+    ``status``: done; up to date, nothing was to do; failed, for ``reason``; locked, another
+    process is at work on it; lost, the scheduler went away; not begun. ``seconds`` is the whole
+    time, ``denoising`` the method's part of it.
     """
 
     name: str
@@ -27,8 +27,8 @@ class Outcome:
     worker: str = ""
 
 
-def broken(job: Job, error: BaseException) -> Outcome:
-    """Something that should not have happened; the traceback goes to a log."""
+def failed_outcome(job: Job, error: BaseException) -> Outcome:
+    """The outcome for an unexpected error; its traceback is written to a log."""
     if isinstance(error, OSError):
         reason = error.strerror or type(error).__name__
         words = f"{error.filename or job.out}: it could not be read or written ({reason})."

@@ -40,7 +40,7 @@ sub-*/figures/*.html         interactive reports, if they were asked for
 """
 
 
-def page(name: str, **values: Any) -> str:
+def render_template(name: str, **values: Any) -> str:
     """A template of this package, filled in; every value is escaped."""
     loader = PackageLoader("dwiser.cohort", "templates")
     return Environment(loader=loader, autoescape=select_autoescape()).get_template(name).render(
@@ -49,7 +49,7 @@ def page(name: str, **values: Any) -> str:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file under another name, then give it its own; DwiserError where that fails."""
+    """Write a file under a temporary name, then rename it; DwiserError where that fails."""
     temporary = path.with_name(f".{path.name}-{uuid4().hex[:8]}")
     try:
         temporary.write_text(text, encoding="utf-8")
@@ -60,26 +60,26 @@ def replace_text(path: Path, text: str) -> None:
         raise DwiserError(f"{path}: it could not be written ({reason}).") from error
 
 
-def begin(root: Path, out: Path) -> None:
+def begin_dataset(root: Path, out: Path) -> None:
     """Make the output folder a BIDS derivative, if it is not one yet.
 
     Raises
     ------
     InputError
-        Where the folder cannot be made, or holds something that is not dwiser's.
+        Where the folder cannot be created, or holds another program's dataset.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{out}: it cannot be made a folder: choose another.") from error
-    described = out / DESCRIPTION
-    if described.exists():
-        made_by = read_object(described).get("GeneratedBy") or [{}]
-        if not any(by.get("Name") == "dwiser" for by in made_by):
+        raise InputError(f"{out}: the folder cannot be created: choose another.") from error
+    description_path = out / DESCRIPTION
+    if description_path.exists():
+        generators = read_object(description_path).get("GeneratedBy") or [{}]
+        if not any(generator.get("Name") == "dwiser" for generator in generators):
             raise InputError(f"{out}: it holds another program's dataset: choose another folder.")
     raw = read_object(root / DESCRIPTION) if (root / DESCRIPTION).exists() else {}
-    told = dataset_description(raw, __version__, _link(root, out))
-    replace_text(described, sidecar(told))
+    fields = dataset_description(raw, __version__, _link(root, out))
+    replace_text(description_path, sidecar(fields))
     replace_text(out / ".bidsignore", IGNORED)
     if not (out / "README").exists():
         replace_text(out / "README", README)
@@ -87,36 +87,38 @@ def begin(root: Path, out: Path) -> None:
 
 def _link(root: Path, out: Path) -> str:
     """Relative where the output lies inside the dataset, so that both can be moved."""
-    here, there = out.resolve(), root.resolve()
-    return os.path.relpath(there, here) if there in here.parents else there.as_uri()
+    output, dataset = out.resolve(), root.resolve()
+    return os.path.relpath(dataset, output) if dataset in output.parents else dataset.as_uri()
 
 
-def write_summary(out: Path, found: Sequence[summary.Row], title: str) -> None:
+def write_summary(out: Path, rows: Sequence[summary.Row], title: str) -> None:
     """``cohort.tsv`` and ``cohort.html``."""
-    replace_text(out / "cohort.tsv", summary.tsv(found))
+    replace_text(out / "cohort.tsv", summary.tsv(rows))
     counts = {
-        status: sum(row.status == status for row in found)
-        for status in dict.fromkeys(row.status for row in found)
+        status: sum(row.status == status for row in rows)
+        for status in dict.fromkeys(row.status for row in rows)
     }
     verdicts = {
-        level: sum(row.verdict == level for row in found) for level in ("PASS", "WARN", "FAIL")
+        level: sum(row.verdict == level for row in rows) for level in ("PASS", "WARN", "FAIL")
     }
-    text = page("cohort.html", title=title, rows=found, counts=counts, verdicts=verdicts)
+    text = render_template("cohort.html", title=title, rows=rows, counts=counts, verdicts=verdicts)
     replace_text(out / "cohort.html", text)
 
 
 def write_subject(job: Job) -> None:
-    """``sub-X.html``, anew from the sidecars of all of the subject's series that are done."""
+    """Write ``sub-X.html`` from the sidecars of all of the subject's series that are done."""
     scans = [
         {
-            "name": of.name,
+            "name": other.name,
             "record": record,
-            "figure": of.figure.relative_to(job.out).as_posix(),
-            "sidecar": of.sidecar.relative_to(job.out).as_posix(),
-            "report": of.report.relative_to(job.out).as_posix() if of.report.exists() else None,
+            "figure": other.figure.relative_to(job.out).as_posix(),
+            "sidecar": other.sidecar.relative_to(job.out).as_posix(),
+            "report": other.report.relative_to(job.out).as_posix()
+            if other.report.exists()
+            else None,
         }
-        for of in ledger.made_in(job.out / f"sub-{job.scan.subject}", job)
-        if (record := ledger.record_of(of)) is not None
+        for other in ledger.denoised_jobs(job.out / f"sub-{job.scan.subject}", job)
+        if (record := ledger.record_of(other)) is not None
     ]
     title = f"sub-{job.scan.subject}"
-    replace_text(job.page, page("subject.html", title=title, scans=scans))
+    replace_text(job.page, render_template("subject.html", title=title, scans=scans))

@@ -1,4 +1,4 @@
-"""What is there, what is done, what is to do, and what it may take: before anything is begun."""
+"""The plan of a cohort: which scans there are, which are done, what the rest may take."""
 
 import math
 import os
@@ -26,7 +26,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CohortPlan:
     """Every scan of a cohort, in order."""
 
     steps: tuple[Step, ...]
@@ -52,49 +52,49 @@ class Plan:
         return Counter(step.state.why for step in self.to_do)
 
 
-def plan(
+def plan_cohort(
     root: Path,
     out: Path,
-    asked: CohortOptions,
+    options: CohortOptions,
     *,
     subjects: Collection[str] = (),
     sessions: Collection[str] = (),
     work: Path | None = None,
-    told: Callable[[int, int], None] = lambda done, total: None,
-) -> Plan:
-    """List a dataset's series and look which of them are done.
+    on_progress: Callable[[int, int], None] = lambda state, total: None,
+) -> CohortPlan:
+    """List a dataset's series and check which of them are done.
 
     Parameters
     ----------
     root, out : the BIDS dataset, and the folder of the derived one; nothing is written.
-    asked : what is asked of every scan.
+    options : the options of every scan.
     subjects, sessions : labels; empty for all.
-    work : a folder for files in the making, in place of one inside ``out``.
-    told : gets (looked at, all) now and then.
+    work : a folder for unfinished files, in place of one inside ``out``.
+    on_progress : called with (checked, total).
 
     Raises
     ------
     InputError
         For a method, setting, folder or label that is wrong, and a dataset without a series.
     """
-    _ = asked.decides  # an unknown method or setting is refused before anything is looked for
+    _ = options.decides  # an unknown method or setting is refused before anything is read
     _apart(root, out)
     scans = find_scans(root, subjects, sessions)
-    jobs = [Job(scan, root, out, asked, work) for scan in scans]
+    jobs = [Job(scan, root, out, options, work) for scan in scans]
     states = []
     for count, job in enumerate(jobs):
-        told(count, len(jobs))
-        done = ledger.State(False, "--force") if asked.force else ledger.state(job)
-        states.append(done)
-    told(len(jobs), len(jobs))
+        on_progress(count, len(jobs))
+        state = ledger.State(False, "--force") if options.force else ledger.state(job)
+        states.append(state)
+    on_progress(len(jobs), len(jobs))
     pairs = list(zip(jobs, states, strict=True))
-    known = [r for job, s in pairs if s.done and (r := ledger.record_of(job)) is not None]
-    costs = rate(str(asked.decides["Method"]), known)
-    shapes = [None if done.done else _shape(job) for job, done in pairs]
-    return Plan(
+    known = [record for job, s in pairs if s.done and (record := ledger.record_of(job)) is not None]
+    costs = rate(str(options.decides["Method"]), known)
+    shapes = [None if state.done else _shape(job) for job, state in pairs]
+    return CohortPlan(
         tuple(
-            Step(job, done, shape, costs.of(None if shape is None else math.prod(shape)))
-            for (job, done), shape in zip(pairs, shapes, strict=True)
+            Step(job, state, shape, costs.of(None if shape is None else math.prod(shape)))
+            for (job, state), shape in zip(pairs, shapes, strict=True)
         )
     )
 
@@ -109,7 +109,7 @@ def _apart(root: Path, out: Path) -> None:
 
 
 def _shape(job: Job) -> tuple[int, ...] | None:
-    """From the header alone; None where it cannot be read, which the worker will say in words."""
+    """From the header alone; None where it cannot be read, which the worker reports later."""
     try:
         return read_shape(job.scan.dwi)
     except InputError:

@@ -14,9 +14,9 @@ from dwiser.run.memory_needed import bytes_at_least
 SPARE = 1.5  # of the space that the outputs are expected to take
 
 
-def there(job: Job) -> None:
-    """Refuse a scan of which a file is missing here."""
-    if job.asked.phase and job.phase is None:
+def check_files(job: Job) -> None:
+    """Refuse a scan with a missing file."""
+    if job.options.phase and job.phase is None:
         raise InputError(
             f"{job.scan.dwi}: there is no part-phase beside it: leave out --phase, or name the "
             "participants that have one (--participant-label)."
@@ -29,25 +29,25 @@ def there(job: Job) -> None:
             )
 
 
-def enough_memory(job: Job, limit: int | None) -> None:
-    """Refuse, from the header alone, what would be killed while it is read or denoised."""
-    asked = job.asked
+def check_memory(job: Job, limit: int | None) -> None:
+    """Refuse, from the header alone, a scan that would be killed for its memory."""
+    options = job.options
     if limit is None:
         return
     size = FLOAT32.itemsize * math.prod(read_shape(job.scan.dwi))
-    method = build(asked.method, asked.preset, asked.settings)
-    needed = bytes_at_least(method, size, phase=asked.phase)
+    method = build(options.method, options.preset, options.settings)
+    needed = bytes_at_least(method, size, phase=options.phase)
     if needed is not None and needed > limit:
         raise InputError(
-            f"{job.scan.dwi}: {asked.method} would hold about {needed / GIB:.1f} GiB for it, a "
-            f"worker may {limit / GIB:.1f}: give each worker more (--memory, or 'memory' in "
-            "jobqueue.yaml), or take a method that holds less."
+            f"{job.scan.dwi}: {options.method} needs about {needed / GIB:.1f} GiB for it, a worker "
+            f"may use {limit / GIB:.1f}: give each worker more (--memory, or 'memory' in "
+            "jobqueue.yaml), or take a method that needs less."
         )
 
 
-def enough_space(job: Job) -> None:
-    """Refuse before minutes of work what the disk cannot take; quotas it does not see."""
-    copies = 1 + job.asked.save_residual + job.asked.save_standardised
+def check_disk_space(job: Job) -> None:
+    """Refuse, before minutes of work, what the disk cannot hold; quotas are not seen."""
+    copies = 1 + job.options.save_residual + job.options.save_standardised
     needed = SPARE * copies * job.scan.dwi.stat().st_size
     free = shutil.disk_usage(job.out).free
     if free < needed:

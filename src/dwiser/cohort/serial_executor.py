@@ -1,20 +1,20 @@
-"""Who denoises where there is no cluster: this process itself, one scan at a time."""
+"""The executor without a cluster: this process itself, one scan at a time."""
 
 from concurrent.futures import Future
 
 from dwiser.cohort.job import Job
-from dwiser.cohort.outcome import Outcome, broken
+from dwiser.cohort.outcome import Outcome, failed_outcome
 from dwiser.cohort.worker import denoise_scan
 from dwiser.watch import Watch, silent
 
 
-class ThisProcess:
-    """One scan at a time, here."""
+class SerialExecutor:
+    """One scan at a time, in this process."""
 
     def __init__(self, watch: Watch = silent) -> None:
         self.watch = watch
 
-    def free(self) -> int:
+    def capacity(self) -> int:
         return 1
 
     def submit(self, job: Job) -> Future[Outcome]:
@@ -27,7 +27,7 @@ class ThisProcess:
 
     def outcome(self, future: Future[Outcome], job: Job) -> Outcome:
         error = future.exception()
-        return future.result() if error is None else broken(job, error)
+        return future.result() if error is None else failed_outcome(job, error)
 
-    def tend(self) -> None:
-        """Nothing to look after."""
+    def maintain(self) -> None:
+        """Nothing to maintain."""

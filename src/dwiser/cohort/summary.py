@@ -1,4 +1,4 @@
-"""What came of a cohort: a row a scan, those that stand apart first."""
+"""The result of a cohort: one row for each scan, outliers first."""
 
 import csv
 import io
@@ -14,8 +14,8 @@ from dwiser.cohort.outcome import Outcome
 
 OUTLIER = 3.5  # robust z-scores (Iglewicz & Hoaglin 1993)
 MAD_TO_SD = 0.6745
-ENOUGH = 8  # scans without which nobody stands apart
-STATUS = {"done": "done", "kept": "done", "failed": "failed", "left": "not begun"}
+ENOUGH = 8  # fewer scans than this have no outliers
+NOT_DONE = ("failed", "not begun")
 COLUMNS = (
     "participant_id", "session_id", "scan", "status", "verdict", "sigma", "snr_b0", "seconds",
     "memory_mib", "stands_apart", "reason", "report",
@@ -24,7 +24,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One scan; numbers are None where there are none. ``score`` is its largest robust z."""
+    """One scan; unknown numbers are None. ``score`` is its largest robust z."""
 
     job: Job
     status: str
@@ -58,7 +58,7 @@ class Row:
         return f"{self.job.page.name}#{self.job.name}"
 
     def cells(self) -> dict[str, Any]:
-        """By column, None where nothing is known."""
+        """By column, None where a value is unknown."""
         session = self.job.scan.session
         values = (
             f"sub-{self.job.scan.subject}",
@@ -71,24 +71,24 @@ class Row:
 
 
 def rows(jobs: Sequence[Job], outcomes: Mapping[str, Outcome]) -> list[Row]:
-    """Every scan of the plan, and what else is done in its folder.
+    """Every scan of the plan, and other scans that are done in its folder.
 
     From the sidecars and, where a scan failed, from this run's outcome.
     """
-    known = {job.name for job in jobs}
+    planned = {job.name for job in jobs}
     homes = jobs[0].out.glob("sub-*") if jobs else ()
-    others = [job for home in homes for job in ledger.made_in(home, jobs[0])]
-    every = [*jobs, *(job for job in others if job.name not in known)]
+    others = [job for home in homes for job in ledger.denoised_jobs(home, jobs[0])]
+    all_jobs = [*jobs, *(job for job in others if job.name not in planned)]
     return sorted(
-        _compared([_row(job, outcomes.get(job.name)) for job in every]),
+        _with_outliers([_row(job, outcomes.get(job.name)) for job in all_jobs]),
         key=lambda row: (row.rank, -row.score, row.job.name),
     )
 
 
 def _row(job: Job, outcome: Outcome | None) -> Row:
     record = ledger.record_of(job) if job.image.exists() else None
-    if outcome is not None and outcome.status in ("failed", "left"):
-        return Row(job, STATUS[outcome.status], outcome.reason)
+    if outcome is not None and outcome.status in NOT_DONE:
+        return Row(job, outcome.status, outcome.reason)
     if record is None:
         return Row(job, "not begun")
     verdict, seconds = record.get("Verdict") or {}, _number(record.get("WallTimeSeconds"))
@@ -110,11 +110,11 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _compared(found: list[Row]) -> list[Row]:
-    """The same rows, each with what sets it apart from the others."""
-    apart: dict[str, list[tuple[str, float]]] = {row.job.name: [] for row in found}
+def _with_outliers(scans: list[Row]) -> list[Row]:
+    """The same rows, each with the values in which it is an outlier."""
+    apart: dict[str, list[tuple[str, float]]] = {row.job.name: [] for row in scans}
     for field, words in (("sigma", "sigma"), ("snr", "SNR"), ("pace", "time")):
-        known = [row for row in found if getattr(row, field) is not None]
+        known = [row for row in scans if getattr(row, field) is not None]
         values = [getattr(row, field) for row in known]
         for row, z in zip(known, robust_z(values), strict=True):
             if abs(z) > OUTLIER:
@@ -125,7 +125,7 @@ def _compared(found: list[Row]) -> list[Row]:
             apart=tuple(words for words, _ in apart[row.job.name]),
             score=max((z for _, z in apart[row.job.name]), default=0.0),
         )
-        for row in found
+        for row in scans
     ]
 
 
@@ -140,12 +140,12 @@ def robust_z(values: Sequence[float]) -> list[float]:
     return [MAD_TO_SD * (value - middle) / spread for value in values]
 
 
-def tsv(found: Sequence[Row]) -> str:
-    """A line a scan under ``COLUMNS``; "n/a" as BIDS wants it."""
+def tsv(scans: Sequence[Row]) -> str:
+    """One line for each scan under ``COLUMNS``; "n/a" as BIDS wants it."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in found:
+    for row in scans:
         writer.writerow([_cell(value) for value in row.cells().values()])
     return text.getvalue()
 

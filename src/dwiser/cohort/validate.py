@@ -13,7 +13,7 @@ from dwiser.io.about import about
 from dwiser.io.bids import read_object
 
 PROGRAM = "bids-validator-deno"
-SHOWN = 3  # errors told of; the program itself lists all
+SHOWN = 3  # errors quoted; the program itself lists all
 HOW_ON = "correct it, or go on with --skip-bids-validation"
 
 
@@ -23,31 +23,33 @@ def program() -> str | None:
 
 
 def check_dataset(root: Path) -> str | None:
-    """Refuse what is no BIDS dataset.
+    """Refuse a folder that is no BIDS dataset.
 
     Returns
     -------
     str or None
-        A remark, where the validator is missing and only the description was looked at.
+        A remark, where the validator is missing and only the description was checked.
 
     Raises
     ------
     InputError
         For a dataset without a readable description, or with the validator's errors.
     """
-    described = root / DESCRIPTION
-    with about(described):
-        fields = read_object(described)
+    description_path = root / DESCRIPTION
+    with about(description_path):
+        fields = read_object(description_path)
     missing = [key for key in ("Name", "BIDSVersion") if not fields.get(key)]
     if missing:
-        raise InputError(f"{described}: it lacks {' and '.join(missing)}: {HOW_ON}.")
+        raise InputError(f"{description_path}: it lacks {' and '.join(missing)}: {HOW_ON}.")
     validator = program()
     if validator is None:
         return f"{PROGRAM} is not installed: only {DESCRIPTION} was checked."
-    found = _errors(validator, root)
-    if found:
-        told = "; ".join(found[:SHOWN]) + (f"; {len(found) - SHOWN} more" if found[SHOWN:] else "")
-        raise InputError(f"{root}: it is no valid BIDS dataset ({told}): {HOW_ON}.")
+    errors = _errors(validator, root)
+    if errors:
+        listed = "; ".join(errors[:SHOWN]) + (
+            f"; {len(errors) - SHOWN} more" if errors[SHOWN:] else ""
+        )
+        raise InputError(f"{root}: it is no valid BIDS dataset ({listed}): {HOW_ON}.")
     return None
 
 

@@ -12,7 +12,17 @@ FilePath: TypeAlias = str | os.PathLike[str]
 
 
 def refuse_special(path: FilePath) -> None:
-    """Refuse a pipe or a device: opening one may wait for ever, or read without an end."""
+    """Refuse a pipe or a device: opening one may wait for ever, or read without an end.
+
+    Parameters
+    ----------
+    path : any path; one that does not exist is not refused.
+
+    Raises
+    ------
+    InputError
+        For what is neither a file nor a folder.
+    """
     file = Path(path)
     if file.exists() and not file.is_file() and not file.is_dir():
         raise InputError("This is no regular file: copy it to a disk first.")
@@ -20,10 +30,27 @@ def refuse_special(path: FilePath) -> None:
 
 @contextmanager
 def about(path: FilePath) -> Iterator[None]:
-    """Whatever goes wrong inside concerns ``path``: put its name in front of the sentence.
+    """Put a file's name in front of every error that is raised inside.
 
-    ``Scan`` and ``Gradients`` check values and know no files; the operating system's
-    errors come with a number. Both leave here as an ``InputError`` of one sentence.
+    ``Scan`` and ``Gradients`` check values and know no files; the operating system's errors
+    come with a number. Both become an ``InputError`` of one sentence.
+
+    Parameters
+    ----------
+    path : the file that is read inside.
+
+    Raises
+    ------
+    InputError
+        In place of an InputError or OSError; its sentence begins with ``path``.
+
+    Examples
+    --------
+    >>> from dwiser.io import about
+    >>> with about("missing.bval"):
+    ...     open("missing.bval")
+    Traceback (most recent call last):
+    dwiser.errors.InputError: missing.bval: there is no such file: check the name.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""BIDS: the diffusion series of a dataset, what lies beside them, and what ours are called.
+"""BIDS: the diffusion series of a dataset, the files beside them, and the names of outputs.
 
 Only ``sub-*/[ses-*/]dwi/`` is looked at, a folder at a time: a dataset of ten thousand scans is
 listed in seconds, which an index of every file of it would not do.
@@ -52,14 +52,28 @@ class BidsScan:
 
     @property
     def subject(self) -> str:
+        """The label of "sub", say "01"."""
         return self.entities["sub"]
 
     @property
     def session(self) -> str | None:
+        """The label of "ses", say "a"; None without sessions."""
         return self.entities.get("ses")
 
     def derived(self, description: str, suffix: str, extension: str) -> Path:
-        """The name of what was made of it, relative to the derived dataset's folder."""
+        """The name of an output, relative to the derived dataset's folder.
+
+        Parameters
+        ----------
+        description : of the BIDS entity "desc", say "denoised".
+        suffix : say "dwi".
+        extension : say ".nii.gz".
+
+        Returns
+        -------
+        Path
+            Say "sub-01/dwi/sub-01_desc-denoised_dwi.nii.gz".
+        """
         return self.place / f"{self.name}_desc-{description}_{suffix}{extension}"
 
 
@@ -70,7 +84,17 @@ def _with_part(name: str) -> str:
 
 
 def entities(name: str) -> dict[str, str]:
-    """The key-value pairs of a BIDS name; parts without a hyphen are passed over."""
+    """The key-value pairs of a BIDS name; parts without a hyphen are ignored.
+
+    Parameters
+    ----------
+    name : say "sub-01_run-1_dwi".
+
+    Returns
+    -------
+    dict
+        Say {"sub": "01", "run": "1"}, in the order of the name.
+    """
     pairs = (part.partition("-") for part in name.split("_"))
     return {key: value for key, hyphen, value in pairs if hyphen}
 
@@ -85,59 +109,67 @@ def find_scans(
     root : the dataset's folder.
     subjects, sessions : labels with or without "sub-" and "ses-"; empty for all.
 
+    Returns
+    -------
+    list of BidsScan
+
     Raises
     ------
     InputError
-        For a folder that is not there, a label that nothing has, and a dataset without a series.
+        For a missing folder, a label that no series has, and a dataset without a series.
     """
     if not root.is_dir():
         raise InputError(f"{root}: there is no such folder: give the BIDS dataset's.")
-    top = _about_dwi(root)
-    found = [
-        scan for home in _chosen(root, subjects) for scan in _scans_of(root, home, sessions, top)
+    top = _dwi_files(root)
+    scans = [
+        scan
+        for home in _subject_folders(root, subjects)
+        for scan in _scans_of(root, home, sessions, top)
     ]
     if sessions:
-        asked = {label.removeprefix("ses-") for label in sessions}
-        missing = asked - {scan.session for scan in found}
+        wanted = {label.removeprefix("ses-") for label in sessions}
+        missing = wanted - {scan.session for scan in scans}
         if missing:
             raise InputError(f"{root}: no series has session '{min(missing)}': check the label.")
-    if not found:
+    if not scans:
         raise InputError(f"{root}: there is no diffusion series (sub-*/[ses-*/]dwi/*_dwi.nii.gz).")
-    return found
+    return scans
 
 
-def _chosen(root: Path, labels: Collection[str]) -> list[Path]:
-    homes = sorted(path for path in root.glob("sub-*") if path.is_dir())
+def _subject_folders(root: Path, labels: Collection[str]) -> list[Path]:
+    folders = sorted(path for path in root.glob("sub-*") if path.is_dir())
     if not labels:
-        return homes
-    known = {home.name.removeprefix("sub-"): home for home in homes}
-    asked = [label.removeprefix("sub-") for label in labels]
-    for label in asked:
+        return folders
+    known = {folder.name.removeprefix("sub-"): folder for folder in folders}
+    wanted = [label.removeprefix("sub-") for label in labels]
+    for label in wanted:
         if label not in known:
             raise unknown("participant", label, known)
-    return [known[label] for label in sorted(set(asked))]
+    return [known[label] for label in sorted(set(wanted))]
 
 
 def _scans_of(
-    root: Path, home: Path, sessions: Collection[str], top: list[Path]
+    root: Path, subject_folder: Path, sessions: Collection[str], top: list[Path]
 ) -> Iterator[BidsScan]:
-    asked = {label.removeprefix("ses-") for label in sessions}
-    places = [home / SUFFIX] if not asked else []
-    for folder in sorted(home.glob("ses-*")):
-        if not asked or folder.name.removeprefix("ses-") in asked:
-            places.append(folder / SUFFIX)
-    for place in places:
-        if not place.is_dir():
+    wanted = {label.removeprefix("ses-") for label in sessions}
+    folders = [subject_folder / SUFFIX] if not wanted else []
+    for session_folder in sorted(subject_folder.glob("ses-*")):
+        if not wanted or session_folder.name.removeprefix("ses-") in wanted:
+            folders.append(session_folder / SUFFIX)
+    for folder in folders:
+        if not folder.is_dir():
             continue
-        above = [*(_about_dwi(level) for level in _levels(root, place)[:-1]), top]
-        for dwi in sorted(place.iterdir()):
+        levels_above = [*(_dwi_files(level) for level in _levels(root, folder)[:-1]), top]
+        for dwi in sorted(folder.iterdir()):
             name = dwi.name
             if not any(name.endswith(f"_{SUFFIX}{e}") for e in NIFTI_ENDINGS):
                 continue
             head = stem(dwi).name.removesuffix(f"_{SUFFIX}")
             if entities(head).get("part") not in NOT_MAGNITUDE:
-                bval, bvec = (_inherited(above, head, e) for e in (BVAL_ENDINGS, BVEC_ENDINGS))
-                yield BidsScan(dwi, place.relative_to(root), head, bval, bvec)
+                bval, bvec = (
+                    _inherited(levels_above, head, e) for e in (BVAL_ENDINGS, BVEC_ENDINGS)
+                )
+                yield BidsScan(dwi, folder.relative_to(root), head, bval, bvec)
 
 
 def _levels(root: Path, place: Path) -> list[Path]:
@@ -145,20 +177,20 @@ def _levels(root: Path, place: Path) -> list[Path]:
     return [place, *(p for p in place.parents if p == root or root in p.parents)]
 
 
-def _about_dwi(folder: Path) -> list[Path]:
+def _dwi_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if f"{SUFFIX}." in path.name)
 
 
 def _inherited(above: list[list[Path]], head: str, endings: tuple[str, ...]) -> Path | None:
     """The nearest file whose entities are all the series' own; of several the most specific."""
     for level in above:
-        fitting = [path for path in level if path.suffix in endings and _speaks_for(path, head)]
+        fitting = [path for path in level if path.suffix in endings and _applies_to(path, head)]
         if fitting:
             return max(fitting, key=lambda path: len(entities(path.name.split(".")[0])))
     return None
 
 
-def _speaks_for(path: Path, head: str) -> bool:
+def _applies_to(path: Path, head: str) -> bool:
     name = path.name.split(".")[0]
     if name.split("_")[-1] != SUFFIX:
         return False
@@ -166,46 +198,80 @@ def _speaks_for(path: Path, head: str) -> bool:
 
 
 def inherited_fields(root: Path, scan: BidsScan) -> dict[str, Any]:
-    """The acquisition fields from every JSON above the series, the nearest one's first in rank.
+    """The acquisition fields from every JSON above the series; the nearest one wins.
 
-    Its own, beside it, is not among them: ``sidecar.carried_over`` reads that.
+    The sidecar beside the series is not among them: ``sidecar.carried_over`` reads that.
+
+    Parameters
+    ----------
+    root : the dataset's folder.
+    scan : one of its series.
+
+    Returns
+    -------
+    dict
+        The fields under their BIDS names.
+
+    Raises
+    ------
+    InputError
+        For a file that is no JSON object; the message names it.
     """
     fields: dict[str, Any] = {}
-    own = companion(scan.dwi, ".json")
+    own_sidecar = companion(scan.dwi, ".json")
     for level in reversed(_levels(root, scan.dwi.parent)):
-        some = [
+        paths = [
             path
-            for path in _about_dwi(level)
-            if path.suffix == ".json" and path != own and _speaks_for(path, scan.name)
+            for path in _dwi_files(level)
+            if path.suffix == ".json" and path != own_sidecar and _applies_to(path, scan.name)
         ]
-        for path in sorted(some, key=lambda p: len(entities(p.name.split(".")[0]))):
+        for path in sorted(paths, key=lambda p: len(entities(p.name.split(".")[0]))):
             with about(path):
                 fields |= read_object(path)
     return fields
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; InputError where it holds none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise InputError("It is not a readable JSON object: correct or remove it.")
-    return found
-
-
-def dataset_description(raw: Mapping[str, Any], version: str, link: str) -> dict[str, Any]:
-    """What a derived dataset says of itself.
+    """The JSON object in a file.
 
     Parameters
     ----------
-    raw : the description of the dataset it was made of.
+    path : a text file in UTF-8.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    InputError
+        Where the file holds no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InputError("It is not a readable JSON object: correct or remove it.")
+    return value
+
+
+def dataset_description(raw: Mapping[str, Any], version: str, link: str) -> dict[str, Any]:
+    """The ``dataset_description.json`` of a derived dataset.
+
+    Parameters
+    ----------
+    raw : the description of the dataset that was denoised.
     version : dwiser's.
-    link : where that dataset lies, as seen from the derived one; "bids:raw:…" points into it.
+    link : the path to that dataset from the derived one; "bids:raw:…" points into it.
+
+    Returns
+    -------
+    dict
+        The fields under their BIDS names.
     """
     name = raw.get("Name")
-    described: dict[str, Any] = {
+    description: dict[str, Any] = {
         "Name": f"dwiser: denoised diffusion series{f' of {name}' if name else ''}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
@@ -215,8 +281,8 @@ def dataset_description(raw: Mapping[str, Any], version: str, link: str) -> dict
         "DatasetLinks": {"raw": link},
     }
     source = {key: raw[f"Dataset{key}"] for key in ("DOI",) if raw.get(f"Dataset{key}")}
-    described["SourceDatasets"] = [{"URL": link, **source}]
+    description["SourceDatasets"] = [{"URL": link, **source}]
     for field in ("License", "Authors", "HowToAcknowledge"):
         if raw.get(field):
-            described[field] = raw[field]
-    return described
+            description[field] = raw[field]
+    return description

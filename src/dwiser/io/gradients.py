@@ -30,13 +30,28 @@ class ReadGradients(Gradients):
 
 
 def read_bvals(path: FilePath) -> Float[np.ndarray, "v"]:
-    """Read b-values in s/mm², written as one row or one column.
+    """Read b-values, written as one row or one column.
+
+    Parameters
+    ----------
+    path : a text file in FSL's format.
+
+    Returns
+    -------
+    (V,) float, in s/mm²
 
     Raises
     ------
     InputError
         If the file cannot be read, is no row of numbers, or holds a negative, NaN or
         infinite one.
+
+    Examples
+    --------
+    >>> from dwiser.io import read_bvals
+    >>> from dwiser.io.sample import sample_paths
+    >>> read_bvals(sample_paths().bval).max()
+    np.float64(1000.0)
     """
     with about(path):
         table = _read_table(Path(path))
@@ -50,15 +65,30 @@ def read_bvals(path: FilePath) -> Float[np.ndarray, "v"]:
 
 
 def read_bvecs(path: FilePath) -> Float[np.ndarray, "v 3"]:
-    """Read b-vectors in the image's voxel axes, from a 3×N or an N×3 table.
+    """Read b-vectors from a 3×N or an N×3 table.
 
     A 3×3 table is read as FSL writes it, one vector a column. Lengths are not checked
     here: a b0's vector may be anything.
+
+    Parameters
+    ----------
+    path : a text file in FSL's format.
+
+    Returns
+    -------
+    (V, 3) float, in the image's voxel axes
 
     Raises
     ------
     InputError
         If the file cannot be read or neither side of the table is 3.
+
+    Examples
+    --------
+    >>> from dwiser.io import read_bvecs
+    >>> from dwiser.io.sample import sample_paths
+    >>> read_bvecs(sample_paths().bvec).shape
+    (41, 3)
     """
     with about(path):
         table = _read_table(Path(path))
@@ -72,19 +102,38 @@ def read_bvecs(path: FilePath) -> Float[np.ndarray, "v 3"]:
 def read_gradients(
     bval: FilePath, bvec: FilePath, *, volumes: int, b0_threshold: float = B0_THRESHOLD
 ) -> ReadGradients:
-    """Read the gradient table of a series of so many ``volumes``.
+    """Read the gradient table of a series.
+
+    Parameters
+    ----------
+    bval, bvec : text files in FSL's format.
+    volumes : how many the series has.
+    b0_threshold : b-values up to this many s/mm² count as b0.
+
+    Returns
+    -------
+    ReadGradients
+        The table, and the numbers as the files had them.
 
     Raises
     ------
     InputError
         If a file cannot be read, does not have one entry a volume, or holds DWI
         directions that are not of unit length; the message names the file.
+
+    Examples
+    --------
+    >>> from dwiser.io import read_gradients
+    >>> from dwiser.io.sample import sample_paths
+    >>> sample = sample_paths()
+    >>> int(read_gradients(sample.bval, sample.bvec, volumes=41).is_b0.sum())
+    1
     """
     bvals, bvecs = read_bvals(bval), read_bvecs(bvec)
-    for path, what, table in ((bval, "b-values", bvals), (bvec, "b-vectors", bvecs)):
+    for path, name, table in ((bval, "b-values", bvals), (bvec, "b-vectors", bvecs)):
         if len(table) != volumes:
             raise InputError(
-                f"{path}: there are {len(table)} {what} for the {volumes} volumes of the image: "
+                f"{path}: there are {len(table)} {name} for the {volumes} volumes of the image: "
                 "give the table that belongs to it."
             )
     with about(bvec):
@@ -92,13 +141,52 @@ def read_gradients(
 
 
 def write_bvals(gradients: Gradients, path: FilePath) -> None:
-    """Write the b-values as one row; reading them gives the same numbers to the last bit."""
+    """Write the b-values as one row; reading them gives the same numbers to the last bit.
+
+    Parameters
+    ----------
+    gradients : the table; one that was read is written with its original numbers.
+    path : the text file; an existing one is replaced.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> from dwiser.io import read_bvals, write_bvals
+    >>> from dwiser.simulate import scheme
+    >>> write_bvals(scheme(((1000.0, 6),), n_b0=1), "dwi.bval")
+    >>> read_bvals("dwi.bval").tolist()
+    [0.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0]
+    """
     raw = gradients.raw_bvals if isinstance(gradients, ReadGradients) else gradients.bvals
     Path(path).write_text(_row(raw))
 
 
 def write_bvecs(gradients: Gradients, path: FilePath) -> None:
-    """Write the b-vectors as three rows; a table that was read is written as it came in."""
+    """Write the b-vectors as three rows.
+
+    Parameters
+    ----------
+    gradients : the table; one that was read is written with its original numbers.
+    path : the text file; an existing one is replaced.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> from dwiser.io import read_bvecs, write_bvecs
+    >>> from dwiser.simulate import scheme
+    >>> table = scheme(((1000.0, 6),), n_b0=1)
+    >>> write_bvecs(table, "dwi.bvec")
+    >>> bool((read_bvecs("dwi.bvec") == table.bvecs).all())
+    True
+    """
     raw = gradients.raw_bvecs if isinstance(gradients, ReadGradients) else gradients.bvecs
     Path(path).write_text("".join(_row(axis) for axis in raw.T))
 

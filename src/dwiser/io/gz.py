@@ -12,7 +12,22 @@ LEVEL = 1  # of 0 to 3: images of noise gain nothing by more
 
 @contextmanager
 def zipped(path: Path) -> Iterator[GzipFile]:
-    """A file to write into; the same content always gives the same bytes."""
+    """A gzip file to write; the same content always gives the same bytes.
+
+    Parameters
+    ----------
+    path : an existing file is replaced.
+
+    Yields
+    ------
+    GzipFile
+        Open for writing, as long as the context is.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     with (
         path.open("wb") as raw,
         igzip.IGzipFile("", "wb", compresslevel=LEVEL, fileobj=raw, mtime=0) as file,
@@ -21,5 +36,20 @@ def zipped(path: Path) -> Iterator[GzipFile]:
 
 
 def unzipped(path: Path) -> GzipFile:
-    """A file to read from; read to its end, it checks what it gave."""
+    """A gzip file to read; at its end its contents are checked.
+
+    Parameters
+    ----------
+    path : a gzip file, also of several members.
+
+    Returns
+    -------
+    GzipFile
+        Open for reading.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    """
     return igzip.IGzipFile(path, "rb")

@@ -1,4 +1,4 @@
-"""File names: an image's stem, what lies beside it, and a scan's set of input files."""
+"""File names: an image's stem, the files beside it, and a scan's input files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,16 @@ BVEC_ENDINGS = (".bvec", ".bvecs")
 
 
 def ending(path: FilePath) -> str:
-    """The NIfTI ending of a name as it is written there: ".nii" or ".nii.gz".
+    """The NIfTI ending of a name, as it is written there.
+
+    Parameters
+    ----------
+    path : a file's name or path.
+
+    Returns
+    -------
+    str
+        ".nii" or ".nii.gz", in the name's upper or lower case.
 
     Raises
     ------
@@ -29,20 +38,75 @@ def ending(path: FilePath) -> str:
 
 
 def stem(path: FilePath) -> Path:
-    """The path without .nii or .nii.gz: "a/sub.1_dwi.nii.gz" gives "a/sub.1_dwi"."""
+    """The path without .nii or .nii.gz.
+
+    Parameters
+    ----------
+    path : the path of a NIfTI image.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If the name has no such ending.
+
+    Examples
+    --------
+    >>> from dwiser.io import stem
+    >>> stem("a/sub.1_dwi.nii.gz").as_posix()
+    'a/sub.1_dwi'
+    """
     path = Path(path)
     return path.with_name(path.name[: -len(ending(path))])
 
 
 def companion(path: FilePath, extension: str) -> Path:
-    """The file beside an image with its stem and another ``extension`` (say ".bval")."""
+    """The path beside an image with its stem and another extension.
+
+    Parameters
+    ----------
+    path : the path of a NIfTI image.
+    extension : say ".bval".
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If the image's name does not end in .nii or .nii.gz.
+
+    Examples
+    --------
+    >>> from dwiser.io import companion
+    >>> companion("a/dwi.nii.gz", ".bval").as_posix()
+    'a/dwi.bval'
+    """
     base = stem(path)
     return base.with_name(base.name + extension)
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The files a scan is read from."""
+    """The files a scan is read from.
+
+    Parameters
+    ----------
+    dwi : the image.
+    bval, bvec : its gradient table.
+    mask : a mask, or None.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dwiser.io import Inputs
+    >>> len(Inputs(Path("dwi.nii"), Path("dwi.bval"), Path("dwi.bvec")).files)
+    3
+    """
 
     dwi: Path
     bval: Path
@@ -51,7 +115,7 @@ class Inputs:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All of them, the acquisition sidecar beside the image too: never to be overwritten."""
+        """All of them, with the acquisition sidecar if there is one: never to be overwritten."""
         sidecar = companion(self.dwi, ".json")
         some = (self.dwi, self.bval, self.bvec, self.mask, sidecar if sidecar.exists() else None)
         return tuple(path for path in some if path is not None)
@@ -63,12 +127,29 @@ def find_inputs(
     bvec: FilePath | None = None,
     mask: FilePath | None = None,
 ) -> Inputs:
-    """The scan's files: those given, else the gradient files beside the image with its stem.
+    """The scan's files: those that are named, else the gradient files beside the image.
+
+    Parameters
+    ----------
+    dwi : the image.
+    bval, bvec : text files; None for those beside the image with its stem.
+    mask : a mask, or None.
+
+    Returns
+    -------
+    Inputs
 
     Raises
     ------
     InputError
-        If the image cannot be opened, or no gradient file was given and none lies beside it.
+        If the image cannot be opened, or a gradient file is neither named nor beside it.
+
+    Examples
+    --------
+    >>> from dwiser.io import find_inputs
+    >>> from dwiser.io.sample import sample_paths
+    >>> find_inputs(sample_paths().dwi).bval.name
+    'dwi.bval'
     """
     with about(dwi):
         refuse_special(dwi)
@@ -81,10 +162,10 @@ def find_inputs(
     )
 
 
-def _beside(dwi: FilePath, endings: tuple[str, ...], what: str, option: str) -> Path:
-    looked_for = [companion(dwi, extension) for extension in endings]
-    for path in looked_for:
+def _beside(dwi: FilePath, endings: tuple[str, ...], name: str, option: str) -> Path:
+    candidates = [companion(dwi, extension) for extension in endings]
+    for path in candidates:
         if path.is_file():
             return path
-    names = " or ".join(path.name for path in looked_for)
-    raise InputError(f"{dwi}: there are no {what} beside it ({names}): give them with {option}.")
+    names = " or ".join(path.name for path in candidates)
+    raise InputError(f"{dwi}: there are no {name} beside it ({names}): give them with {option}.")

@@ -58,6 +58,13 @@ def load(
     ------
     InputError
         For anything that is wrong with one of the files, in one sentence that names it.
+
+    Examples
+    --------
+    >>> import dwiser
+    >>> from dwiser.io.sample import sample_paths
+    >>> dwiser.load(sample_paths().dwi).shape
+    (68, 64, 20, 41)
     """
     image = _open(dwi)
     with about(dwi):
@@ -78,28 +85,54 @@ def load(
 
 
 def read_shape(dwi: FilePath) -> tuple[int, ...]:
-    """(X, Y, Z, V) of a series, from its header alone; InputError as with ``load``."""
+    """The shape of a series, from its header alone.
+
+    Parameters
+    ----------
+    dwi : a 4-D NIfTI image.
+
+    Returns
+    -------
+    (X, Y, Z, V)
+
+    Raises
+    ------
+    InputError
+        As with ``load``.
+    """
     image = _open(dwi)
     with about(dwi):
         return _shape(image, SERIES_NDIM)
 
 
 def read_on_grid(
-    path: FilePath, like: Scan, what: str, *, series: bool = False
+    path: FilePath, like: Scan, name: str, *, series: bool = False
 ) -> Float32[np.ndarray, "x y z *v"]:
-    """Read an image that must lie on the grid of a scan: a map, or a ``series`` as long.
+    """Read an image that must lie on the grid of a scan: a map, or a series as long.
 
     Parameters
     ----------
     path : .nii or .nii.gz.
     like : the scan; shape and affine must be its own.
-    what : what the image is, for the error.
-    series : whether (X, Y, Z, V) is wanted, and not (X, Y, Z).
+    name : what the image is ("mask", "σ map"), for the error.
+    series : whether (X, Y, Z, V) is expected, and not (X, Y, Z).
+
+    Returns
+    -------
+    (X, Y, Z) or (X, Y, Z, V) float32, scale slope applied
 
     Raises
     ------
     InputError
         If the image cannot be read, or lies on another grid; the message names the file.
+
+    Examples
+    --------
+    >>> from dwiser.io import load, read_on_grid
+    >>> from dwiser.io.sample import sample_paths
+    >>> scan = load(sample_paths().dwi)
+    >>> read_on_grid(sample_paths().dwi, scan, "series", series=True).shape
+    (68, 64, 20, 41)
     """
     image = _open(path)
     with about(path):
@@ -107,31 +140,47 @@ def read_on_grid(
         grid = like.shape if series else like.shape[:3]
         if shape != grid:
             raise InputError(
-                f"The {what} has shape {shape}, the scan {grid}: give one on the scan's grid."
+                f"The {name} has shape {shape}, the scan {grid}: give one on the scan's grid."
             )
         off = float(np.abs(image.affine - like.affine).max())
         if off > AFFINE_TOLERANCE:
             raise InputError(
-                f"The {what}'s affine is up to {off:.3g} off the scan's: "
+                f"The {name}'s affine is up to {off:.3g} off the scan's: "
                 "give one on the scan's grid, or repair its header."
             )
         return read_voxels(image, shape)
 
 
 def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan) -> None:
-    """Write a map or a series with the geometry of the scan it came from.
+    """Write a map or a series with the geometry of a scan.
 
     Parameters
     ----------
     data : (X, Y, Z) or (X, Y, Z, V) on the scan's grid; bool is stored as uint8,
         anything else as float32 without a scale slope.
     path : .nii or .nii.gz.
-    like : its affine and header (q/sform codes, zooms, units, description) are kept.
+    like : the scan; its affine and header (q/sform codes, zooms, units, description) are written.
+
+    Raises
+    ------
+    InputError
+        If the name does not end in .nii or .nii.gz.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> from dwiser.io import load, read_on_grid, save_volume
+    >>> from dwiser.io.sample import sample_paths
+    >>> scan = load(sample_paths().dwi)
+    >>> save_volume(scan.data.mean(axis=3), "mean.nii.gz", like=scan)
+    >>> read_on_grid("mean.nii.gz", scan, "mean").shape
+    (68, 64, 20)
     """
     name = ending(path)
     stored = np.asarray(data).astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
     kind = nib.Nifti2Image if isinstance(like.header, nib.Nifti2Header) else nib.Nifti1Image
-    with _quiet():
+    with _captured_messages():
         image = kind(stored, like.affine, like.header)  # copies the header
     header = image.header
     header.set_data_dtype(stored.dtype)
@@ -146,22 +195,22 @@ def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan
 
 
 @contextmanager
-def _quiet() -> Iterator[list[str]]:
-    """What nibabel would print beside our one sentence, kept instead.
+def _captured_messages() -> Iterator[list[str]]:
+    """Capture what nibabel would print beside our one sentence.
 
-    Its own suppressor takes the handler away, and Python then prints all the same.
+    Its own suppressor removes the handler, and Python then prints it anyway.
     """
-    heard: list[str] = []
+    messages: list[str] = []
 
-    def keep(record: logging.LogRecord) -> bool:
-        heard.append(record.getMessage())
+    def capture(record: logging.LogRecord) -> bool:
+        messages.append(record.getMessage())
         return False
 
-    nibabel_log.addFilter(keep)
+    nibabel_log.addFilter(capture)
     try:
-        yield heard
+        yield messages
     finally:
-        nibabel_log.removeFilter(keep)
+        nibabel_log.removeFilter(capture)
 
 
 def _open(path: FilePath) -> Any:
@@ -169,27 +218,27 @@ def _open(path: FilePath) -> Any:
     with about(path):
         refuse_special(path)
         with Path(path).open("rb") as file:
-            first = file.read(len(GZIP_MAGIC))
-        if not first:
+            magic = file.read(len(GZIP_MAGIC))
+        if not magic:
             raise InputError("The file is empty (0 bytes): export or copy it again.")
-    zipped, named_so = first == GZIP_MAGIC, ending(path).lower() == ".nii.gz"
+    zipped, named_gz = magic == GZIP_MAGIC, ending(path).lower() == ".nii.gz"
     with about(path):
-        if named_so and not zipped:
+        if named_gz and not zipped:
             raise InputError("It is not gzip-compressed as a .nii.gz must be: give a NIfTI image.")
-        if zipped and not named_so:
+        if zipped and not named_gz:
             raise InputError("It is gzip-compressed: name it .nii.gz.")
         try:
-            with _quiet() as heard:
+            with _captured_messages() as messages:
                 image = nib.load(path)
         except Exception as error:  # nibabel, gzip and zlib each have their own
             raise InputError("It is no NIfTI image, or a damaged one: export it again.") from error
         if not isinstance(image, nib.Nifti1Image):  # NIfTI-2's class is a subclass
             raise InputError("It is not a NIfTI image: convert it to .nii.gz.")
         _check_header(image)
-    mended = [line for line in heard if "; set" in line]  # the rest nibabel leaves as it is
-    if mended:
+    repairs = [line for line in messages if "; set" in line]  # nibabel does not change the rest
+    if repairs:
         warnings.warn(
-            f"{path}: its header is damaged and is read as mended ({'; '.join(mended)}).",
+            f"{path}: its header is damaged and was repaired on reading ({'; '.join(repairs)}).",
             DwiserWarning,
             stacklevel=3,
         )
@@ -236,7 +285,7 @@ def _series(
 
 
 def _read_mask(path: FilePath, dwi: FilePath, series: Any) -> Bool[np.ndarray, "x y z"]:
-    """The mask as booleans, once it is known to lie on the grid of ``series``."""
+    """The mask as booleans; refused where it is not on the grid of ``series``."""
     image = _open(path)
     with about(path):
         shape, grid = _shape(image, MAP_NDIM), series.shape[:3]

@@ -1,4 +1,4 @@
-"""A set of output files that appears as a whole, or not at all."""
+"""A set of output files that appears complete, or not at all."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ def planned(
     inputs: Iterable[FilePath] = (),
     force: bool = False,
 ) -> tuple[Path, ...]:
-    """The whole set of files that OUT stands for, checked before any work is done.
+    """The set of files that OUT stands for, checked before any work is done.
 
     Parameters
     ----------
@@ -49,20 +49,26 @@ def planned(
     InputError
         If a name is not that of a NIfTI image (of a page: .html), a folder is missing or may
         not be written, a file exists, would overwrite an input, or comes twice.
+
+    Examples
+    --------
+    >>> from dwiser.io import planned
+    >>> [path.name for path in planned("out.nii.gz", "sigma.nii.gz")]
+    ['out.json', 'out.bval', 'out.bvec', 'sigma.nii.gz', 'out.nii.gz']
     """
-    texts = [Path(path) for path in pages if path is not None]
-    for page in texts:
+    page_paths = [Path(path) for path in pages if path is not None]
+    for page in page_paths:
         if page.suffix.lower() not in PAGE_ENDINGS:
             raise InputError(f"{page}: a report is a web page: end its name in .html.")
-    saved = [Path(path) for path in weights if path is not None]
-    for file in saved:
+    weights_paths = [Path(path) for path in weights if path is not None]
+    for file in weights_paths:
         if file.suffix.lower() != WEIGHTS_ENDING:
             raise InputError(f"{file}: weights are safetensors: end its name in {WEIGHTS_ENDING}.")
     images = [Path(path) for path in (*extras, out) if path is not None]
     for image in images:
         companion(image, "")  # refuses a name that is no image's
     companions = (companion(out, extension) for extension in SET_ENDINGS)
-    paths = (*companions, *texts, *saved, *images)
+    paths = (*companions, *page_paths, *weights_paths, *images)
     check_outputs(paths, inputs, force)
     return paths
 
@@ -70,7 +76,31 @@ def planned(
 def planned_images(
     *images: Path, inputs: Iterable[FilePath] = (), force: bool = False
 ) -> tuple[Path, ...]:
-    """Images that are written without companions, checked as ``planned`` does."""
+    """Images that are written without companions, checked as ``planned`` does.
+
+    Parameters
+    ----------
+    images : NIfTI paths.
+    inputs : files that are read and so may not be overwritten.
+    force : whether files that exist may be replaced.
+
+    Returns
+    -------
+    tuple of Path
+        The images.
+
+    Raises
+    ------
+    InputError
+        As ``planned`` does.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dwiser.io import planned_images
+    >>> [path.name for path in planned_images(Path("sigma.nii.gz"))]
+    ['sigma.nii.gz']
+    """
     for image in images:
         companion(image, "")
     check_outputs(images, inputs, force)
@@ -92,8 +122,16 @@ def write_set(writers: Mapping[Path, Writer], *, force: bool = False) -> None:
     InputError
         As ``planned`` does.
     DwiserError
-        If a file cannot be written, say for want of space. This, any other exception and
+        If a file cannot be written, say for lack of space. This, any other exception and
         Ctrl-C leave the folder as it was.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dwiser.io import write_set
+    >>> write_set({Path("a.txt"): lambda path: path.write_text("one") and None})
+    >>> Path("a.txt").read_text()
+    'one'
     """
     check_outputs(writers, (), force)
     token = uuid4().hex[:8]
@@ -114,7 +152,7 @@ def write_set(writers: Mapping[Path, Writer], *, force: bool = False) -> None:
 
 
 def _rename(new: dict[Path, Path], token: str) -> None:
-    """Put the old files aside, the new ones in their place; all the way back if that fails."""
+    """Move the old files away, the new ones in their place; undo all of it if that fails."""
     old = {path: path.with_name(f".dwiser-{token}-old{i}") for i, path in enumerate(new)}
     try:
         for path in reversed(new):
@@ -131,28 +169,49 @@ def _rename(new: dict[Path, Path], token: str) -> None:
         if isinstance(error, OSError):
             raise _unwritten(next(reversed(new)), error) from error
         raise
-    for aside in old.values():
-        aside.unlink(missing_ok=True)
+    for backup in old.values():
+        backup.unlink(missing_ok=True)
 
 
 def check_outputs(
     paths: Iterable[Path], inputs: Iterable[FilePath] = (), force: bool = False
 ) -> None:
-    """Refuse, in one sentence, what could not be written as a set; the reasons of ``planned``."""
+    """Refuse, in one sentence, files that could not be written as a set.
+
+    Parameters
+    ----------
+    paths : the files to write.
+    inputs : files that are read and so may not be overwritten, not even with ``force``.
+    force : whether files that exist may be replaced.
+
+    Raises
+    ------
+    InputError
+        If a folder is missing or may not be written, a file exists, would overwrite an input, or
+        comes twice.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dwiser.io import check_outputs
+    >>> check_outputs([Path("missing/out.json")])
+    Traceback (most recent call last):
+    dwiser.errors.InputError: missing/out.json: its folder does not exist: create missing first.
+    """
     sources = {_real(path) for path in inputs}
-    seen: set[Path] = set()
+    outputs: set[Path] = set()
     for path in paths:
         try:
-            _check_output(path, sources, seen, force)
+            _check_output(path, sources, outputs, force)
         except OSError as error:  # a name that is too long, a loop of links
             reason = error.strerror or type(error).__name__
             raise InputError(
                 f"{path}: it cannot be written ({reason}): choose another name."
             ) from error
-        seen.add(_real(path))
+        outputs.add(_real(path))
 
 
-def _check_output(path: Path, sources: set[Path], seen: set[Path], force: bool) -> None:
+def _check_output(path: Path, sources: set[Path], outputs: set[Path], force: bool) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise InputError(f"{path}: its folder does not exist: create {folder} first.")
@@ -162,7 +221,7 @@ def _check_output(path: Path, sources: set[Path], seen: set[Path], force: bool) 
         raise InputError(f"{path}: this is a folder: give the name of a file.")
     if _real(path) in sources or _is_one_of(path, sources):
         raise InputError(f"{path}: this output is also an input: choose another name.")
-    if _real(path) in seen:
+    if _real(path) in outputs:
         raise InputError(f"{path}: two outputs have this name: give each its own.")
     if os.path.lexists(path) and not force:
         raise InputError(f"{path}: it exists already: give another name, or --force.")

@@ -1,4 +1,4 @@
-"""Write a result as the field expects it: image, sidecar and gradient table, in one go."""
+"""Write a result as one set: image, sidecar and gradient table."""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -35,7 +35,7 @@ def save(
     data : (X, Y, Z, V) in the scan's units and volume order; stored as float32.
     out : the image's path, .nii or .nii.gz.
     scan : the input; its geometry and its gradient table as read are written.
-    record : what the sidecar says.
+    record : the contents of the sidecar.
     extras : further images by path: maps (X, Y, Z), masks (bool) or series (X, Y, Z, V).
     pages : HTML pages by path, each its whole text.
     weights : files of weights by path, each its bytes.
@@ -46,6 +46,15 @@ def save(
     ------
     InputError, DwiserError
         As ``planned`` and ``write_set`` do; then nothing was written.
+
+    Examples
+    --------
+    >>> from dwiser.io import load, save
+    >>> from dwiser.io.sample import sample_paths
+    >>> scan = load(sample_paths().dwi)
+    >>> save(scan.data, "copy.nii.gz", scan, record={"Method": "none"})
+    >>> load("copy.nii.gz").shape  # with copy.bval and copy.bvec
+    (68, 64, 20, 41)
     """
     extras, pages, weights = extras or {}, pages or {}, weights or {}
     paths = planned(out, *extras, pages=pages, weights=weights, inputs=inputs, force=force)

@@ -7,7 +7,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class SamplePaths:
-    """Where the packaged scan's three files are."""
+    """The packaged scan's three files.
+
+    Parameters
+    ----------
+    dwi : the image.
+    bval, bvec : its gradient table.
+    """
 
     dwi: Path
     bval: Path
@@ -15,8 +21,16 @@ class SamplePaths:
 
 
 def sample_paths() -> SamplePaths:
-    """The packaged scan: (68, 64, 20, 41), 40 directions at b = 1000 s/mm², the b0 last.
+    """The files of the packaged scan: 40 directions at b = 1000 s/mm², the b0 last.
 
+    Its shape is (68, 64, 20, 41).
+
+    Returns
+    -------
+    SamplePaths
+
+    Notes
+    -----
     Source: St-Jean, Coupé, Descoteaux, Medical Image Analysis 32 (2016) 115–130.
     """
     folder = Path(str(files("dwiser"))) / "data" / "sample"

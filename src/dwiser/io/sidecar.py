@@ -1,4 +1,4 @@
-"""The JSON sidecar: plain values out, acquisition fields in, and the input's hash."""
+"""The JSON sidecar: a record as text, acquisition fields, and the input's hash."""
 
 import dataclasses
 import hashlib
@@ -18,10 +18,31 @@ from dwiser.io.names import companion
 
 
 def sidecar(record: Mapping[str, Any]) -> str:
-    """The record as JSON text, its keys in the order they were put in.
+    """The record as JSON text.
 
     NumPy scalars and arrays, dataclasses, enums, paths, sets and tuples become plain
     values; NaN and infinity, which JSON lacks, become null; anything else its ``str``.
+
+    Parameters
+    ----------
+    record : any values; the order of its keys is preserved.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dwiser.io import sidecar
+    >>> print(sidecar({"Sigma": np.float32(2.5), "Shape": (2, 3)}), end="")
+    {
+      "Sigma": 2.5,
+      "Shape": [
+        2,
+        3
+      ]
+    }
     """
     return json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -45,13 +66,29 @@ def _plain(value: Any) -> Any:
         return sorted((_plain(item) for item in value), key=str)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return str(value)  # a record is never worth losing a result for
+    return str(value)  # a strange value in the record must not lose the result
 
 
 def carried_over(dwi: FilePath) -> dict[str, Any]:
-    """The acquisition fields of the BIDS sidecar beside the image; {} if there is none.
+    """The acquisition fields of the BIDS sidecar beside an image.
 
-    One that cannot be read gives a DwiserWarning and {}.
+    Parameters
+    ----------
+    dwi : the image.
+
+    Returns
+    -------
+    dict
+        The fields; empty if there is no sidecar. One that cannot be read gives a DwiserWarning
+        and no fields.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dwiser.io import carried_over
+    >>> _ = Path("dwi.json").write_text('{"EchoTime": 0.09}')
+    >>> carried_over("dwi.nii.gz")
+    {'EchoTime': 0.09}
     """
     path = companion(dwi, ".json")
     try:
@@ -71,6 +108,29 @@ def carried_over(dwi: FilePath) -> dict[str, Any]:
 
 
 def sha256(path: FilePath) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """The SHA-256 of a file's bytes.
+
+    Parameters
+    ----------
+    path : any file.
+
+    Returns
+    -------
+    str
+        In hexadecimal.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dwiser.io import sha256
+    >>> _ = Path("a.txt").write_text("abc")
+    >>> sha256("a.txt")[:8]
+    'ba7816bf'
+    """
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

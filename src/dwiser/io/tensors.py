@@ -1,7 +1,7 @@
 """Tensors by name with plain values beside them, as safetensors: weights and checkpoints.
 
-The format is a JSON header and raw numbers: nothing in it can run. The file carries a SHA-256 of
-both, and one that does not match it is refused. No pickle is read or written anywhere.
+The format is a JSON header and raw numbers: nothing in it can run. The file holds a SHA-256 of
+both, and is refused where that does not match. No pickle is read or written anywhere.
 """
 
 import hashlib
@@ -21,28 +21,65 @@ from dwiser.io.about import FilePath, about
 KEY, HASH = "dwiser", "sha256"
 
 
-def tensor_bytes(tensors: Mapping[str, np.ndarray], told: Mapping[str, Any]) -> bytes:
-    """A safetensors file: ``told`` becomes JSON in its header, with version and hash."""
+def tensor_bytes(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> bytes:
+    """The contents of a safetensors file.
+
+    Parameters
+    ----------
+    tensors : arrays by name, of any shape.
+    metadata : plain values; they become JSON in the header, with a hash.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    TypeError
+        For metadata that JSON cannot hold.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dwiser.io import tensor_bytes
+    >>> content = tensor_bytes({"w": np.ones(3)}, {"method": "splitq"})
+    >>> b"splitq" in content
+    True
+    """
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    text = json.dumps(dict(told), sort_keys=True)
+    text = json.dumps(dict(metadata), sort_keys=True)
     return save(arrays, {KEY: text, HASH: _hash(arrays, text)})
 
 
 def write_tensors(
-    path: FilePath, tensors: Mapping[str, np.ndarray], told: Mapping[str, Any]
+    path: FilePath, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:
-    """Write the file at once or not at all: under another name first, then renamed.
+    """Write a safetensors file completely or not at all: under another name, then renamed.
+
+    Parameters
+    ----------
+    path : the file; an existing one is replaced.
+    tensors : arrays by name, of any shape.
+    metadata : plain values, as in ``tensor_bytes``.
 
     Raises
     ------
     OSError
-        If there is no room or no permission; an older file of that name is then still there.
+        If there is no space or no permission; an older file of that name is then unchanged.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dwiser.io import read_tensors, write_tensors
+    >>> write_tensors("w.safetensors", {"w": np.ones(3)}, {"method": "splitq"})
+    >>> read_tensors("w.safetensors")
+    ({'w': array([1., 1., 1.])}, {'method': 'splitq'})
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
-            file.write(tensor_bytes(tensors, told))
+            file.write(tensor_bytes(tensors, metadata))
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -51,12 +88,30 @@ def write_tensors(
 
 
 def read_tensors(path: FilePath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The tensors of a file that dwiser wrote, and what it tells of them.
+    """The tensors and metadata of a file that dwiser wrote.
+
+    Parameters
+    ----------
+    path : a safetensors file of ``write_tensors``.
+
+    Returns
+    -------
+    tensors : dict of arrays by name.
+    metadata : dict of plain values.
 
     Raises
     ------
     InputError
         If the file cannot be read, is another program's, or is damaged.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dwiser.io import read_tensors, write_tensors
+    >>> write_tensors("w.safetensors", {"w": np.zeros(2)}, {"epoch": 3})
+    >>> tensors, metadata = read_tensors("w.safetensors")
+    >>> tensors["w"].shape, metadata["epoch"]
+    ((2,), 3)
     """
     with about(path):
         Path(path).open("rb").close()
@@ -65,22 +120,24 @@ def read_tensors(path: FilePath) -> tuple[dict[str, np.ndarray], dict[str, Any]]
                 header = file.metadata() or {}
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, TypeError, ValueError) as error:
-            raise InputError("It is no safetensors file, or damaged: make it anew.") from error
+            raise InputError(
+                "It is no safetensors file, or a damaged one: create it again."
+            ) from error
         if KEY not in header:
             raise InputError("It holds weights, but not dwiser's: give a file of --save-weights.")
         if header.get(HASH) != _hash(arrays, header[KEY]):
-            raise InputError("Its contents do not match its hash, it is damaged: make it anew.")
+            raise InputError("Its contents do not match its hash, it is damaged: create it again.")
         try:
-            told = dict(json.loads(header[KEY]))
+            metadata = dict(json.loads(header[KEY]))
         except (ValueError, TypeError) as error:
-            raise InputError("What it tells of itself cannot be read: make it anew.") from error
-    return arrays, told
+            raise InputError("Its metadata cannot be read: create it again.") from error
+    return arrays, metadata
 
 
 def _hash(arrays: Mapping[str, np.ndarray], text: str) -> str:
-    found = hashlib.sha256(text.encode())
+    digest = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         array = arrays[name]
-        found.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""A simulated scan and everything that is true about it: one folder, written as one set."""
+"""A simulated scan and its truth: one folder, written as one set."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,21 +27,37 @@ MAPS = ("truth", "mask", "sigma", "fa", "md", "v1", "peaks", LESIONS, *(f"f_{t}"
 
 
 def all_paths(folder: FilePath) -> tuple[Path, ...]:
-    """Every file that a simulation may write into ``folder``, the image last."""
+    """Every file that a simulation may write.
+
+    Parameters
+    ----------
+    folder : where it writes.
+
+    Returns
+    -------
+    tuple of Path
+        The image last.
+    """
     home = Path(folder)
     image = home / IMAGE
-    papers = [companion(image, e) for e in (".json", ".bval", ".bvec")]
+    companions = [companion(image, e) for e in (".json", ".bval", ".bvec")]
     maps = [home / f"{name}.nii.gz" for name in MAPS]
-    return (*papers, home / f"{LESIONS}.json", *maps, image)
+    return (*companions, home / f"{LESIONS}.json", *maps, image)
 
 
 def check_folder(folder: FilePath, *, inputs: Iterable[FilePath] = (), force: bool = False) -> None:
     """Refuse a folder that the set cannot be written into, before any work is done.
 
+    Parameters
+    ----------
+    folder : where to write; it need not exist.
+    inputs : files that may not be overwritten, not even with ``force``.
+    force : whether files that exist may be replaced.
+
     Raises
     ------
     InputError
-        If the folder cannot be made or written, holds one of the files (without ``force``),
+        If the folder cannot be created or written, holds one of the files (without ``force``),
         or one of the ``inputs`` would be overwritten.
     """
     home = Path(folder)
@@ -51,7 +67,7 @@ def check_folder(folder: FilePath, *, inputs: Iterable[FilePath] = (), force: bo
     above = next((p for p in (home, *home.parents) if p.exists()), home)
     if not above.is_dir():
         raise InputError(f"{folder}: {above} is not a folder: give another name.")
-    check_outputs([above / f".{home.name}"], (), True)  # may anything be made there?
+    check_outputs([above / f".{home.name}"], (), True)  # may anything be created there?
 
 
 def save_simulated(
@@ -69,12 +85,17 @@ def save_simulated(
     Parameters
     ----------
     scan : the noisy series and its gradient table.
-    folder : made if it is not there.
+    folder : created if it is missing.
     maps : by name (``MAPS``), each becomes ``<name>.nii.gz``.
-    record : what dwi.json says.
-    lesions : what lesions.json says, if there are lesions.
+    record : the contents of dwi.json.
+    lesions : the contents of lesions.json, if there are lesions.
     inputs : files that may not be overwritten, not even with ``force``.
-    force : replace a set that is there; what it had and this one has not is removed.
+    force : replace an existing set; its files that the new set lacks are removed.
+
+    Returns
+    -------
+    tuple of Path
+        The files that were written, the image last.
 
     Raises
     ------
@@ -83,7 +104,7 @@ def save_simulated(
     """
     check_folder(folder, inputs=inputs, force=force)
     home = Path(folder)
-    placed = _with_header(scan)
+    like = _with_header(scan)
     json, bval, bvec = (companion(home / IMAGE, e) for e in (".json", ".bval", ".bvec"))
     writers: dict[Path, Writer] = {
         json: partial(_write_text, text=sidecar(record)),
@@ -93,9 +114,9 @@ def save_simulated(
     if lesions is not None:
         writers[home / f"{LESIONS}.json"] = partial(_write_text, text=sidecar(lesions))
     for name, data in maps.items():
-        writers[home / f"{name}.nii.gz"] = partial(save_volume, data, like=placed)
-    writers[home / IMAGE] = partial(save_volume, scan.data, like=placed)
-    with _made(home):
+        writers[home / f"{name}.nii.gz"] = partial(save_volume, data, like=like)
+    writers[home / IMAGE] = partial(save_volume, scan.data, like=like)
+    with _created_folder(home):
         write_set(writers, force=force)
     for path in set(all_paths(home)) - set(writers):
         path.unlink(missing_ok=True)
@@ -114,8 +135,8 @@ def _with_header(scan: Scan) -> Scan:
 
 
 @contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """The folder, made with those above it; what was made goes again if anything fails."""
+def _created_folder(folder: Path) -> Iterator[None]:
+    """Create the folder and its parents; remove them again if anything fails."""
     missing = [p for p in (folder, *folder.parents) if not p.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +146,9 @@ def _made(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 path.rmdir()
         if isinstance(error, OSError):
-            raise InputError(f"{folder}: cannot be made a folder: give another name.") from error
+            raise InputError(
+                f"{folder}: the folder cannot be created: give another name."
+            ) from error
         raise
 
 

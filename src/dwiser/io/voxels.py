@@ -16,7 +16,7 @@ from dwiser.io.gz import unzipped
 from dwiser.io.names import ending
 from dwiser.memmap import FLOAT32, mapped_room
 
-GZIP_MOST = 1032  # deflate makes nothing smaller than this many times
+GZIP_MOST = 1032  # the greatest compression of deflate
 REST = 2**20  # bytes at once of what follows the voxels
 DAMAGED = "It is truncated or damaged: export or copy it again."
 
@@ -24,14 +24,19 @@ DAMAGED = "It is truncated or damaged: export or copy it again."
 def read_voxels(
     image: Any, shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32, *, mapped: bool = False
 ) -> Shaped[np.ndarray, "x y z *v"]:
-    """All voxels, scaled, as ``kind`` (float32, or complex64 for a complex image).
+    """All voxels of an image, with its scale slope applied.
 
     Parameters
     ----------
     image : nibabel's, its header checked.
     shape : the image's, without axes of length 1 at the end.
+    kind : float32, or complex64 for a complex image.
     mapped : whether the voxels lie in a file and not in memory: the image's own where it is
         uncompressed float32 without a slope, a temporary one (in TMPDIR) otherwise.
+
+    Returns
+    -------
+    Array of ``shape`` and ``kind``, each volume contiguous, in the image's units (slope applied)
 
     Raises
     ------
@@ -60,12 +65,12 @@ def read_voxels(
             np.errstate(over="ignore", invalid="ignore"),
         ):
             file.seek(int(image.dataobj.offset))
-            for last in range(shape[-1]):  # what overflows is found as infinite
+            for last in range(shape[-1]):  # what overflows becomes infinite
                 part = _plane(file, shape[:-1], stored)
                 if scaled:
                     part = part.astype(np.result_type(kind, np.float64)) * slope + inter
                 voxels[..., last] = part
-            while packed and file.read(REST):  # to its end: only there gzip checks what it gave
+            while packed and file.read(REST):  # to its end: only there gzip checks the contents
                 pass
     except (InputError, MemoryError):
         raise
@@ -103,7 +108,7 @@ def _empty(shape: tuple[int, ...], kind: np.dtype[Any], mapped: bool) -> np.ndar
 
 def _no_room(error: OSError) -> InputError:
     return InputError(
-        f"It is kept in a temporary file, for which {tempfile.gettempdir()} has no room "
+        f"It needs a temporary file, for which {tempfile.gettempdir()} has no room "
         f"({error.strerror}): name another folder by TMPDIR, or raise --memory."
     )
 

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from dwiser.evaluate.angle_cells import COS_BINS, COS_EDGES, FA_EDGES, PRECISE, ROWS, AngleCells
-from dwiser.report.charts import INK, Chart, drawn
+from dwiser.report.charts import INK, Chart, render_chart
 
 WINDOW = 0.3  # σ, half of the colour scale of every map: maps of several methods compare
 COLOURS = "RdBu_r"  # red: the raw is brighter than the denoised; blue: darker; white: 0
@@ -30,7 +30,7 @@ def _map(
 ) -> Chart:
     def draw(ax: Axes) -> None:
         ax.set_facecolor(SHADED)
-        shown = ax.imshow(
+        heat_map = ax.imshow(
             mean, cmap=COLOURS, norm=Normalize(-WINDOW, WINDOW), origin="lower", aspect="auto"
         )
         for (f, c), value in np.ndenumerate(mean):
@@ -52,16 +52,16 @@ def _map(
         ax.set_yticks(np.arange(ROWS), names, fontsize=7)
         ax.tick_params(length=0)
         ax.set(xlabel="|cos| of the angle to the fibre: 0 across, 1 along", ylabel="FA")
-        bar = ax.figure.colorbar(shown, ax=ax, ticks=(-WINDOW, 0, WINDOW), shrink=0.8)
+        bar = ax.figure.colorbar(heat_map, ax=ax, ticks=(-WINDOW, 0, WINDOW), shrink=0.8)
         bar.set_label("raw − expected, σ")
         bar.outline.set_visible(False)
 
     if not np.isfinite(mean).any():
-        return drawn(draw, title, f"{title}: no cell holds enough voxels.")
+        return render_chart(draw, title, f"{title}: no cell holds enough voxels.")
     f, c = np.unravel_index(int(np.nanargmax(np.abs(mean))), mean.shape)
     alt = (
         f"{title}. Heat map of the mean residual by FA and by angle to the fibre; noise alone "
         f"gives 0. Largest: {mean[f, c]:+.2f} ± {error[f, c]:.2f} σ at FA {FA_EDGES[f]:.2f}–"
         f"{FA_EDGES[f + 1]:.2f}, |cos| {COS_EDGES[c]:.1f}–{COS_EDGES[c + 1]:.1f}."
     )
-    return drawn(draw, title, alt)
+    return render_chart(draw, title, alt)

@@ -31,7 +31,7 @@ class Chart:
     alt: str
 
 
-def drawn(draw: Callable[[Axes], None], caption: str, alt: str) -> Chart:
+def render_chart(draw: Callable[[Axes], None], caption: str, alt: str) -> Chart:
     """One chart by what it draws on its axes."""
     with rc_context(STYLE):
         figure = Figure(SIZE, layout="constrained")
@@ -42,11 +42,11 @@ def drawn(draw: Callable[[Axes], None], caption: str, alt: str) -> Chart:
     return Chart(f"data:image/svg+xml;base64,{source}", caption, alt)
 
 
-def histogram(group: str, found: Distribution, sd: float) -> Chart:
+def histogram(group: str, distribution: Distribution, sd: float) -> Chart:
     """The residual's density beside the normal law's."""
 
     def draw(ax: Axes) -> None:
-        ax.stairs(found.density, found.edges, fill=True, color=PALE, label="residual")
+        ax.stairs(distribution.density, distribution.edges, fill=True, color=PALE, label="residual")
         x = np.linspace(-WIDEST, WIDEST, 241)
         ax.plot(x, stats.norm.pdf(x), color=MARK, lw=1.2, label="noise alone")
         ax.set(xlim=(-WIDEST, WIDEST), ylim=(0, None), yticks=[])
@@ -54,45 +54,48 @@ def histogram(group: str, found: Distribution, sd: float) -> Chart:
         ax.legend(frameon=False, fontsize=8)
 
     alt = (
-        f"Histogram of the residual of {group}: sd {sd:.2f}, {found.beyond:.2%} beyond 3; noise "
-        "alone has sd 1 and 0.27% beyond 3."
+        f"Histogram of the residual of {group}: sd {sd:.2f}, {distribution.beyond:.2%} beyond 3; "
+        "noise alone has sd 1 and 0.27% beyond 3."
     )
-    return drawn(draw, f"{group}: histogram", alt)
+    return render_chart(draw, f"{group}: histogram", alt)
 
 
-def quantiles(group: str, found: Distribution) -> Chart:
+def quantiles(group: str, distribution: Distribution) -> Chart:
     """Quantile against quantile: on the line where the residual is normal noise."""
-    most = float(max(np.abs(found.observed).max(), found.normal.max())) * 1.05
+    most = float(max(np.abs(distribution.observed).max(), distribution.normal.max())) * 1.05
 
     def draw(ax: Axes) -> None:
         ax.plot([-most, most], [-most, most], color=MARK, lw=1, label="noise alone")
-        ax.plot(found.normal, found.observed, ".", color=INK, ms=3, label="residual")
+        ax.plot(distribution.normal, distribution.observed, ".", color=INK, ms=3, label="residual")
         ax.set(xlim=(-most, most), ylim=(-most, most))
         ax.set(xlabel="quantile of the normal law", ylabel="quantile of the residual")
         ax.legend(frameon=False, fontsize=8)
 
-    low, high = (float(np.interp(q, found.normal, found.observed)) for q in (-3.0, 3.0))
+    low, high = (
+        float(np.interp(q, distribution.normal, distribution.observed)) for q in (-3.0, 3.0)
+    )
     alt = (
         f"Quantiles of the residual of {group} against the normal law's: at −3 it is {low:.2f}, "
         f"at +3 it is {high:.2f}."
     )
-    return drawn(draw, f"{group}: quantiles (QQ)", alt)
+    return render_chart(draw, f"{group}: quantiles (QQ)", alt)
 
 
 def training_curve(name: str, curve: Mapping[str, float]) -> Chart:
     """The running loss over the iterations."""
-    done, loss = np.array([int(i) for i in curve]), np.array(list(curve.values()))
+    iterations, loss = np.array([int(i) for i in curve]), np.array(list(curve.values()))
 
     def draw(ax: Axes) -> None:
-        ax.plot(done, loss, color=MARK, lw=1.2)
+        ax.plot(iterations, loss, color=MARK, lw=1.2)
         ax.set(xlabel="iterations", ylabel="loss (running mean)")
         if loss.min() > 0:
             ax.set_yscale("log")
             ax.minorticks_off()
             ax.set_yticks(*_ticks(loss))
 
-    alt = f"{name}: the loss went from {loss[0]:.3g} to {loss[-1]:.3g} in {done[-1]} iterations."
-    return drawn(draw, name, alt)
+    last = iterations[-1]
+    alt = f"{name}: the loss went from {loss[0]:.3g} to {loss[-1]:.3g} in {last} iterations."
+    return render_chart(draw, name, alt)
 
 
 def _ticks(loss: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -112,4 +115,4 @@ def stopping_steps(steps: Mapping[str, int]) -> Chart:
 
     most = names[int(np.argmax(slices))]
     alt = f"{sum(slices)} slices; most of them, {max(slices)}, stopped at step {most}."
-    return drawn(draw, "Where slices stopped", alt)
+    return render_chart(draw, "Where slices stopped", alt)

@@ -90,9 +90,9 @@ def montage(
     _bars(figure, grid, grey, spread, noise)
     b = raw.gradients.bvals[volume]
     head = f"{title} · " if title else ""
-    said = [f"{head}volume {volume} (counted from 0), b = {b:.0f} s/mm²", NEUROLOGICAL]
+    title_lines = [f"{head}volume {volume} (counted from 0), b = {b:.0f} s/mm²", NEUROLOGICAL]
     wide = figure.get_figwidth() > WIDE_INCHES
-    figure.suptitle((" · " if wide else "\n").join(said), fontsize=11)
+    figure.suptitle((" · " if wide else "\n").join(title_lines), fontsize=11)
     return figure
 
 
@@ -104,8 +104,8 @@ def in_montage(
     shown = np.zeros_like(mask)
     for view in chosen:
         axis, index = views.stored_slice(view, mask.shape, affine)
-        here = (slice(None),) * axis + (index,)
-        shown[here] = mask[here]
+        section_index = (slice(None),) * axis + (index,)
+        shown[section_index] = mask[section_index]
     return shown
 
 

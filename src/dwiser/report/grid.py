@@ -58,7 +58,7 @@ class VoxelGrid:
 
     def slices(self) -> dict[str, dict[str, object]]:
         """For each plane: the stored axis' letter and each shown slice's index along it."""
-        told: dict[str, dict[str, object]] = {}
+        by_plane: dict[str, dict[str, object]] = {}
         for plane, axis in PLANES.items():
             low, high = (int(v) for v in self.frame[axis])
             step = self.step if plane == "axial" else 1
@@ -66,5 +66,5 @@ class VoxelGrid:
                 views.stored_slice(View(plane, i), self.shape, self.affine)
                 for i in range(low, high + 1, step)
             ]
-            told[plane] = {"axis": "ijk"[at[0][0]], "stored": [index for _, index in at]}
-        return told
+            by_plane[plane] = {"axis": "ijk"[at[0][0]], "stored": [index for _, index in at]}
+        return by_plane

@@ -1,4 +1,4 @@
-"""What a report is drawn from: arrays and records that others computed."""
+"""What a report shows: arrays and records that others computed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from dwiser.scan import Scan
 
 @dataclass(frozen=True)
 class Judged:
-    """The residual's tests and what they come to."""
+    """The residual's tests and their verdict."""
 
     findings: Findings
     verdict: Verdict
@@ -28,14 +28,14 @@ class Material:
     ----------
     name : the input's file name, as the user wrote it.
     scan : the input; its affine turns the pictures upright.
-    result : what the denoiser gave: data, σ, uncertainty, mask, record.
-    command : what to type to get the same again.
+    result : the denoiser's result: data, σ, uncertainty, mask, record.
+    command : the command line that gives the same result again.
     judged : the tests of the residual; None where there was nothing to judge.
-    repeating : by group, ``evaluate.distribution.repeating`` of it: what all its volumes lost.
+    repeating : by group, ``evaluate.distribution.repeating`` of it: the loss common to its volumes.
     distributions : by group, how the residual is distributed; None where nothing was removed.
     fa_raw, fa_denoised : ``report.tensor.colour_fa``, in voxel axes; None without a tensor.
-    apart : volumes that dropped out, moved or repeat another: {volume: why}.
-    absent : what could not be had: {what: why}.
+    outlier_volumes : volumes that dropped out, moved or repeat another: {volume: why}.
+    absent : what could not be measured or drawn: {name: reason}.
     """
 
     name: str
@@ -47,5 +47,5 @@ class Material:
     distributions: Mapping[str, Distribution | None] = field(default_factory=dict)
     fa_raw: Float[np.ndarray, "x y z 3"] | None = None
     fa_denoised: Float[np.ndarray, "x y z 3"] | None = None
-    apart: Mapping[int, str] = field(default_factory=dict)
+    outlier_volumes: Mapping[int, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The page: one HTML file with everything in it, filled from records and arrays."""
+"""The page: one self-contained HTML file, filled from records and arrays."""
 
 import io
 from base64 import b64encode
@@ -29,9 +29,9 @@ STILL_QUALITY = 80
 
 
 def page(material: Material) -> str:
-    """The whole report of one denoising as HTML.
+    """The report of one denoising as HTML.
 
-    It asks the network for nothing: pictures, voxels, scripts and the viewer are inside.
+    It loads nothing from the network: pictures, voxels, scripts and the viewer are inside.
     Every text is escaped, whatever the input's names hold.
     """
     shown = payload(material)
@@ -46,7 +46,7 @@ def page(material: Material) -> str:
         why=words.why(material),
         facts=facts(material),
         shells=shell_rows(material),
-        apart=apart_rows(material),
+        apart=outlier_rows(material),
         anatomy=anatomy_rows(material),
         residual_charts=residual_charts(material),
         angle_charts=angle_charts(material),
@@ -64,13 +64,13 @@ def page(material: Material) -> str:
 
 @cache
 def _template() -> Any:
-    home = PackageLoader("dwiser.report", "templates")
-    room = Environment(
-        loader=home, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    loader = PackageLoader("dwiser.report", "templates")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    room.filters["listed"] = words.listed
-    return room.get_template("page.html")
+    environment.filters["listed"] = words.listed
+    return environment.get_template("page.html")
 
 
 @cache
@@ -84,11 +84,11 @@ def bundled(name: str) -> str:
 
 
 def facts(material: Material) -> dict[str, str]:
-    """What a reader looks up first, by name."""
+    """The facts that a reader looks up first, by name."""
     record, scan = material.result.record, material.scan
     size = " × ".join(f"{v:.3g}" for v in scan.voxel_size)
-    made: dict[str, str] = next(iter(record.get("GeneratedBy", [])), {})
-    told = {
+    generator: dict[str, str] = next(iter(record.get("GeneratedBy", [])), {})
+    values = {
         "Input": material.name,
         "Image": f"{' × '.join(map(str, scan.shape))}, {size} mm",
         "Method": f"{record.get('Method')}, preset {record.get('Preset')}",
@@ -98,15 +98,15 @@ def facts(material: Material) -> dict[str, str]:
         if "PeakMemoryMiB" in record
         else None,
         "Device": f"{record.get('Device')}, threads: {record.get('Threads')}",
-        "Made by": f"{made.get('Name', 'dwiser')} {made.get('Version', '')}",
+        "Made by": f"{generator.get('Name', 'dwiser')} {generator.get('Version', '')}",
         "On": record.get("Date"),
         "SHA-256 of the input": record.get("InputSHA256"),
     }
-    return {name: str(value) for name, value in told.items() if value is not None}
+    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 def shell_rows(material: Material) -> list[dict[str, Any]]:
-    """A row a shell: b, volumes, SNR and what was removed."""
+    """One row for each shell: b, volumes, SNR, mean and sd of the residual."""
     scan, result, rows = material.scan, material.result, []
     for group in volume_groups(scan.gradients, pooled=False):
         row: dict[str, Any] = {"b": round(float(scan.gradients.bvals[group.volumes].mean()))}
@@ -124,12 +124,12 @@ def shell_rows(material: Material) -> list[dict[str, Any]]:
     return rows
 
 
-def apart_rows(material: Material) -> list[dict[str, Any]]:
+def outlier_rows(material: Material) -> list[dict[str, Any]]:
     """Volumes that dropped out, moved or repeat another, with their place in the table."""
     b = material.scan.gradients.bvals
     return [
         {"volume": v, "b": round(float(b[v])), "why": reason}
-        for v, reason in sorted(material.apart.items())
+        for v, reason in sorted(material.outlier_volumes.items())
     ]
 
 
@@ -137,11 +137,11 @@ def anatomy_rows(material: Material) -> list[dict[str, Any]]:
     """The residual's correlation with the signal, its edges and FA."""
     if material.judged is None or material.judged.findings.anatomy is None:
         return []
-    found = asdict(material.judged.findings.anatomy)
+    correlations = asdict(material.judged.findings.anatomy)
     names = {"signal": "the signal", "gradient": "the signal's edges", "fa": "FA"}
     rows = []
     for key, name in names.items():
-        values = {kind: found[f"{kind}_{key}"] for kind in ("mean", "size", "energy")}
+        values = {kind: correlations[f"{kind}_{key}"] for kind in ("mean", "size", "energy")}
         known = [v for v in values.values() if v is not None]
         rows.append(
             {"name": name, **values, "word": words.strength(max(known, key=abs, default=None))}
@@ -151,14 +151,17 @@ def anatomy_rows(material: Material) -> list[dict[str, Any]]:
 
 def residual_charts(material: Material) -> list[charts.Chart]:
     """Histogram and QQ of each group from which something was removed."""
-    drawn, gradients = [], material.scan.gradients
+    drawn_charts, gradients = [], material.scan.gradients
     for group in volume_groups(gradients, pooled=False):
-        found = material.distributions.get(group.name)
-        if found is not None and material.judged is not None:
+        distribution = material.distributions.get(group.name)
+        if distribution is not None and material.judged is not None:
             name = "b0" if group.is_b0 else f"b = {gradients.bvals[group.volumes].mean():.0f} s/mm²"
             sd = material.judged.findings.energies[group.name].mean ** 0.5
-            drawn += [charts.histogram(name, found, sd), charts.quantiles(name, found)]
-    return drawn
+            drawn_charts += [
+                charts.histogram(name, distribution, sd),
+                charts.quantiles(name, distribution),
+            ]
+    return drawn_charts
 
 
 def angle_charts(material: Material) -> list[charts.Chart]:
@@ -174,9 +177,11 @@ def training_charts(record: Mapping[str, Any]) -> list[charts.Chart]:
     stages |= {
         f"Training, {k.replace('_', ' ')}": v for k, v in training.items() if isinstance(v, dict)
     }
-    drawn = [charts.training_curve(n, s["curve"]) for n, s in stages.items() if s.get("curve")]
+    drawn_charts = [
+        charts.training_curve(n, s["curve"]) for n, s in stages.items() if s.get("curve")
+    ]
     steps = (record.get("sampling") or {}).get("stopping_step")
-    return [*drawn, charts.stopping_steps(steps)] if steps else drawn
+    return [*drawn_charts, charts.stopping_steps(steps)] if steps else drawn_charts
 
 
 def still(material: Material) -> str | None:

@@ -1,4 +1,4 @@
-"""What a page's sliders and viewer show: volumes and strips of pictures, within a size."""
+"""The data of a page's sliders and viewer: volumes and strips of pictures, within a size."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from dwiser.report import views
 from dwiser.report.figures import FA_WHITE, RESIDUAL_SIGMAS, WINDOW, middle_dwi
 from dwiser.report.grid import VoxelGrid
 from dwiser.report.material import Material
-from dwiser.report.voxels import RESIDUAL, Scale, nifti, packed, signal_scale
+from dwiser.report.voxels import RESIDUAL, ByteScale, nifti, packed, signal_scale
 from dwiser.report.words import group_words
 from dwiser.scan import Gradients
 
@@ -23,7 +23,7 @@ MOST_TRIES = 4
 
 @dataclass(frozen=True)
 class Payload:
-    """``spec`` says what there is, in plain values; ``blobs`` are its voxels by name."""
+    """``spec`` describes the images in plain values; ``blobs`` are their voxels by name."""
 
     spec: dict[str, Any]
     blobs: dict[str, str] = field(default_factory=dict)
@@ -44,15 +44,15 @@ class Contrast:
 
 def contrasts(gradients: Gradients) -> list[Contrast]:
     """The b0s' mean, each shell's mean, and two single DWIs."""
-    found = [
+    selected = [
         Contrast(group_words(group, gradients), group.name, group.volumes)
         for group in volume_groups(gradients, pooled=False)
     ]
     for v in two_dwis(gradients):
-        if not any(len(c.volumes) == 1 and v in c.volumes for c in found):
+        if not any(len(c.volumes) == 1 and v in c.volumes for c in selected):
             b = gradients.bvals[v]
-            found.append(Contrast(f"volume {v}, b = {b:.0f} s/mm²", "", np.array([v])))
-    return found
+            selected.append(Contrast(f"volume {v}, b = {b:.0f} s/mm²", "", np.array([v])))
+    return selected
 
 
 def two_dwis(gradients: Gradients) -> list[int]:
@@ -66,12 +66,12 @@ def two_dwis(gradients: Gradients) -> list[int]:
 
 
 def payload(material: Material) -> Payload:
-    """Everything that is shown, thinned where it would make the page too large."""
+    """All images of the page, thinned where they would make it too large."""
     mask = material.result.mask
     assert mask is not None
-    whole = VoxelGrid.of(mask, material.scan.affine)
-    volumes = within(MOST_VOLUMES, lambda step: _volumes(material, whole.thinned(step)))
-    strips = within(MOST_STRIPS, lambda step: _strips(material, whole, step))
+    grid = VoxelGrid.of(mask, material.scan.affine)
+    volumes = within(MOST_VOLUMES, lambda step: _volumes(material, grid.thinned(step)))
+    strips = within(MOST_STRIPS, lambda step: _strips(material, grid, step))
     return Payload(volumes.spec | {"strips": strips.spec}, volumes.blobs | strips.blobs)
 
 
@@ -100,10 +100,10 @@ def _volumes(material: Material, shown: VoxelGrid) -> Payload:
     if material.fa_raw is not None and material.fa_denoised is not None:
         for kind, colours in (("noisy", material.fa_raw), ("denoised", material.fa_denoised)):
             levels = (shown.colours(colours) / FA_WHITE).clip(0, 1) * 255
-            blobs[f"fa-{kind}"] = nifti(levels.astype(np.uint8), shown, Scale(1.0), None)
+            blobs[f"fa-{kind}"] = nifti(levels.astype(np.uint8), shown, ByteScale(1.0), None)
         spec["fa"] = {"noisy": "fa-noisy", "denoised": "fa-denoised"}
     for name, label, values in _maps(material):
-        scale = Scale(max(float(values.max()), 1e-6) / 255)
+        scale = ByteScale(max(float(values.max()), 1e-6) / 255)
         window = _window(values, material)
         blobs[name] = nifti(scale.levels(shown.cut(values)), shown, scale, window)
         spec["maps"].append({"label": label, "image": name, "window": window})
@@ -124,10 +124,12 @@ def _contrast(
         for kind, values in (("noisy", noisy), ("denoised", clean))
     }
     alone = len(contrast.volumes) == 1
-    left = in_sigmas(material, noisy - clean) if alone else material.repeating.get(contrast.group)
-    if left is not None:
+    residual = (
+        in_sigmas(material, noisy - clean) if alone else material.repeating.get(contrast.group)
+    )
+    if residual is not None:
         spread = (-RESIDUAL_SIGMAS, RESIDUAL_SIGMAS)
-        images["residual"] = nifti(RESIDUAL.levels(shown.cut(left)), shown, RESIDUAL, spread)
+        images["residual"] = nifti(RESIDUAL.levels(shown.cut(residual)), shown, RESIDUAL, spread)
     return window, images
 
 
@@ -166,10 +168,10 @@ def _strips(material: Material, shown: VoxelGrid, every: int) -> Payload:
     volumes = range(0, len(scan.gradients), every)
     for v in volumes:
         noisy, clean = (data[..., v].astype(np.float32) for data in (scan.data, result.data))
-        left = in_sigmas(material, noisy - clean)
-        some = {"noisy": (noisy, scales[v]), "denoised": (clean, scales[v])}
-        some |= {"residual": (left, RESIDUAL)} if left is not None else {}
-        for kind, (values, scale) in some.items():
+        residual = in_sigmas(material, noisy - clean)
+        images = {"noisy": (noisy, scales[v]), "denoised": (clean, scales[v])}
+        images |= {"residual": (residual, RESIDUAL)} if residual is not None else {}
+        for kind, (values, scale) in images.items():
             box = scale.levels(shown.cut(values))
             strips[kind] += [_cut_section(box, view, shown).tobytes() for view in chosen]
     spec = {
@@ -183,10 +185,10 @@ def _strips(material: Material, shown: VoxelGrid, every: int) -> Payload:
     return Payload(spec, blobs)
 
 
-def _by_shell(material: Material) -> tuple[dict[int, tuple[float, float]], dict[int, Scale]]:
+def _by_shell(material: Material) -> tuple[dict[int, tuple[float, float]], dict[int, ByteScale]]:
     """For each volume the window and the scale of its shell: volumes of one shell compare."""
     windows: dict[int, tuple[float, float]] = {}
-    scales: dict[int, Scale] = {}
+    scales: dict[int, ByteScale] = {}
     for group in volume_groups(material.scan.gradients, pooled=False):
         mean = material.scan.data[..., group.volumes].mean(-1, dtype=np.float32)
         first = material.scan.data[..., group.volumes[0]].astype(np.float32)
@@ -216,7 +218,7 @@ def _about_view(view: views.View, material: Material, shown: VoxelGrid) -> dict[
 
 
 def _about_volume(
-    v: int, gradients: Gradients, window: tuple[float, float], scale: Scale
+    v: int, gradients: Gradients, window: tuple[float, float], scale: ByteScale
 ) -> dict[str, Any]:
     x, y, z = gradients.bvecs[v].round(2) + 0.0  # no −0.00
     along = "" if gradients.is_b0[v] else f", along ({x:.2f}, {y:.2f}, {z:.2f})"

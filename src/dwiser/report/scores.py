@@ -1,4 +1,4 @@
-"""An evaluation as tables of text: rows and columns by what was measured, absences by reason."""
+"""An evaluation as tables of text, and what was not measured, by reason."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from dwiser.evaluate.records import Metric, Row
 from dwiser.evaluate.suite import Evaluation
 
 DIGITS = 4
-MISSING = "–"  # could not be had; the reason stands below the tables
+MISSING = "–"  # not measured; the reason stands below the tables
 
 BY_FA = "Tensor against the truth's, by bins of the true FA"
 
@@ -21,7 +21,7 @@ SECTIONS = (
     (BY_FA, r"(?!)"),  # by group, not by name
     ("Directions against the truth's", r"(?P<row>v1\.angle|crossing)\.(?P<col>.+)"),
     ("Lesions: 1 is all of their contrast, 0 erased", r"lesion\.(?P<col>.+)"),
-    ("Corpus callosum (a blur wins it: never judge by it)", r"corpus_callosum\.(?P<col>.+)"),
+    ("Corpus callosum (blurring improves it: never judge by it)", r"corpus_callosum\.(?P<col>.+)"),
     ("Bundle: fibre-to-bundle coherency", r"bundle\.(?P<col>.+)"),
     (
         "Residual by angle to the fibre: |cos| 0–0.2 (cos1, across) to 0.8–1 (cos5, along)",
@@ -65,21 +65,21 @@ class _Cell:
     unit: str | None
 
 
-def tables(found: Evaluation) -> tuple[Table, ...]:
-    """Everything measured, a table a section; what is absent shows as a dash or not at all."""
+def tables(evaluation: Evaluation) -> tuple[Table, ...]:
+    """Everything measured, one table for each section; what is missing is a dash or left out."""
     cells: dict[str, list[_Cell]] = {title: [] for title, _ in SECTIONS}
-    everything: tuple[Row, ...] = (*found.metrics, *found.absent)
-    for item in everything:
+    rows: tuple[Row, ...] = (*evaluation.metrics, *evaluation.absent)
+    for item in rows:
         title, cell = _place(item)
         cells[title].append(cell)
-    drawn = (_pivot(title, some) for title, some in cells.items())
-    return tuple(table for table in drawn if table is not None)
+    pivoted = (_pivot(title, some) for title, some in cells.items())
+    return tuple(table for table in pivoted if table is not None)
 
 
-def absences(found: Evaluation) -> list[str]:
-    """One line a reason: what is absent because of it, and in which groups."""
+def absences(evaluation: Evaluation) -> list[str]:
+    """One line for each reason: the metrics missing because of it, and in which groups."""
     reasons: dict[str, dict[str, list[str]]] = {}
-    for absent in found.absent:
+    for absent in evaluation.absent:
         groups = reasons.setdefault(absent.reason, {}).setdefault(absent.metric, [])
         groups.append(absent.group)
     lines = []
@@ -92,13 +92,19 @@ def absences(found: Evaluation) -> list[str]:
     return lines
 
 
-def verdict_lines(found: Evaluation) -> list[str]:
+def verdict_lines(evaluation: Evaluation) -> list[str]:
     """The verdict, then its reasons and notes in words."""
-    if found.verdict is None:
-        why = next((a.reason for a in found.absent if a.metric == "residual"), "nothing to judge")
+    if evaluation.verdict is None:
+        why = next(
+            (a.reason for a in evaluation.absent if a.metric == "residual"), "nothing to judge"
+        )
         return [f"verdict: none, because {why}"]
-    words = [f"{r.level}: {r.words}" for r in found.verdict.reasons]
-    return [f"verdict: {found.verdict.level}", *words, *(f"note: {n}" for n in found.verdict.notes)]
+    words = [f"{r.level}: {r.words}" for r in evaluation.verdict.reasons]
+    return [
+        f"verdict: {evaluation.verdict.level}",
+        *words,
+        *(f"note: {n}" for n in evaluation.verdict.notes),
+    ]
 
 
 def _place(item: Row) -> tuple[str, _Cell]:
@@ -125,11 +131,15 @@ def _pivot(title: str, cells: list[_Cell]) -> Table | None:
     rows = list(dict.fromkeys(c.row for c in cells if c.unit is not None))
     columns = list(dict.fromkeys(c.col for c in cells if c.unit is not None))
     units = {col: {c.unit for c in cells if c.col == col and c.unit is not None} for col in columns}
-    shared = {col: some.pop() for col, some in units.items() if len(some) == 1}
+    shared = {
+        col: units_of_column.pop()
+        for col, units_of_column in units.items()
+        if len(units_of_column) == 1
+    }
     texts = {}
     for c in cells:
-        own = c.unit if c.unit and c.col not in shared else ""
-        texts[c.row, c.col] = f"{c.text} {own}".strip()
+        unit = c.unit if c.unit and c.col not in shared else ""
+        texts[c.row, c.col] = f"{c.text} {unit}".strip()
     heads = [f"{col} ({shared[col]})" if shared.get(col) else col for col in columns]
     body = [(row, *(texts.get((row, col), "") for col in columns)) for row in rows]
     return Table(title, ("", *heads), tuple(body))

@@ -1,4 +1,4 @@
-"""Methods side by side: the same slice in the same window, what they gave and what they took."""
+"""Methods side by side: the same slice in the same window, denoised image above residual."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}  # the RAS axis each plane is normal to
 ENDS = (("L", "R"), ("P", "A"), ("I", "S"))  # low and high end of each RAS axis
-AIR = 4  # voxels around the mask: enough to see what happened to the background
+AIR = 4  # voxels around the mask, to show the background
 THIN = 0.5  # a slab lower than half its depth shows two axial slices, no sagittal
 
 

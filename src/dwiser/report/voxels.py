@@ -19,30 +19,30 @@ COMPRESSION = 9
 
 
 @dataclass(frozen=True)
-class Scale:
-    """value = inter + slope · level."""
+class ByteScale:
+    """Values as levels of one byte: value = inter + slope · level."""
 
     slope: float
     inter: float = 0.0
 
     def levels(self, values: Float[np.ndarray, "*s"]) -> UInt8[np.ndarray, "*s"]:
         """The nearest level of each value, the lowest or highest where it lies beyond."""
-        found = np.rint((values - self.inter) / self.slope)
-        return np.nan_to_num(found).clip(0, LEVELS).astype(np.uint8)
+        nearest = np.rint((values - self.inter) / self.slope)
+        return np.nan_to_num(nearest).clip(0, LEVELS).astype(np.uint8)
 
 
-RESIDUAL = Scale(RESIDUAL_STEP, -RESIDUAL_ZERO * RESIDUAL_STEP)
+RESIDUAL = ByteScale(RESIDUAL_STEP, -RESIDUAL_ZERO * RESIDUAL_STEP)
 
 
-def signal_scale(noisy: Float[np.ndarray, "*s"]) -> Scale:
+def signal_scale(noisy: Float[np.ndarray, "*s"]) -> ByteScale:
     """From 0 to nearly the highest value, so that a few bright voxels do not coarsen the rest."""
-    return Scale(max(float(np.percentile(noisy, TOP)), 1e-6) / LEVELS)
+    return ByteScale(max(float(np.percentile(noisy, TOP)), 1e-6) / LEVELS)
 
 
 def nifti(
     levels: UInt8[np.ndarray, "r a s *c"],
     shown: VoxelGrid,
-    scale: Scale,
+    scale: ByteScale,
     window: tuple[float, float] | None,
 ) -> str:
     """A compressed NIfTI-1 image as base64: uint8, or RGB24 for three colours a voxel."""

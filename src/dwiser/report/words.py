@@ -1,4 +1,4 @@
-"""What the record says, in sentences."""
+"""The record in sentences."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -30,10 +30,10 @@ def group_words(group: Group, gradients: Gradients) -> str:
 
 
 def why(material: Material) -> list[str]:
-    """What ran and why, a sentence each; only what is on record is said."""
+    """What ran and why, in sentences; only what the record holds is said."""
     result, record = material.result, material.result.record
-    told = [*_method(record), *_ground(material), *_splitq(record), *_trained(record)]
-    return [*told, *_volumes(record, len(material.scan.gradients)), *_uncertain(result)]
+    sentences = [*_method(record), *_mask_and_noise(material), *_splitq(record), *_trained(record)]
+    return [*sentences, *_volumes(record, len(material.scan.gradients)), *_uncertain(result)]
 
 
 def _method(record: Mapping[str, Any]) -> Iterator[str]:
@@ -43,20 +43,20 @@ def _method(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"{name} ran, because {reason}{line}."
 
 
-def _ground(material: Material) -> Iterator[str]:
+def _mask_and_noise(material: Material) -> Iterator[str]:
     mask, sigma, scan = material.result.mask, material.result.sigma, material.scan
     if mask is not None:
-        whose = "the mask that was given" if scan.mask is not None else "an Otsu mask, made wider"
+        source = "the mask that was given" if scan.mask is not None else "a dilated Otsu mask"
         yield (
-            f"It worked inside {whose} ({int(mask.sum()):,} voxels, {mask.mean():.0%} of the "
-            "image); voxels outside came back unchanged."
+            f"It worked inside {source} ({int(mask.sum()):,} voxels, {mask.mean():.0%} of the "
+            "image); voxels outside are unchanged."
         )
     if sigma is not None and mask is not None and (sigma > 0).any():
-        whose = (
+        source = (
             "was given" if scan.sigma is not None
             else "was estimated from the scan (Marchenko–Pastur on small patches)"
         )  # fmt: skip
-        yield f"The noise map {whose}: median σ in the mask {np.median(sigma[mask]):.4g}."
+        yield f"The noise map {source}: median σ in the mask {np.median(sigma[mask]):.4g}."
 
 
 def _splitq(record: Mapping[str, Any]) -> Iterator[str]:
@@ -72,9 +72,9 @@ def _splitq(record: Mapping[str, Any]) -> Iterator[str]:
     if "coils" in record:
         coils = record["coils"]
         yield (
-            "The magnitude's noise was taken for Rician (one channel)."
+            "The noise of the magnitude was assumed to be Rician (one channel)."
             if coils == 1
-            else f"The magnitude's noise was taken for nc-χ of {coils:g} channels."
+            else f"The noise of the magnitude was assumed to be nc-χ of {coils:g} channels."
         )
     if record.get("noise_floor") == "removed":
         yield (
@@ -82,10 +82,10 @@ def _splitq(record: Mapping[str, Any]) -> Iterator[str]:
             "darker than the mean of the noisy one."
         )
     elif record.get("noise_floor") == "kept":
-        yield "The noise floor was kept, as asked."
+        yield "The noise floor was not removed, as asked."
     if record.get("given_back_mean"):
         share = record["given_back_mean"]
-        yield f"Of the residual, {share:.2%} was no noise by its size or place and was given back."
+        yield f"Of the residual, {share:.2%} was not noise by its size or place and was restored."
 
 
 def _trained(record: Mapping[str, Any]) -> Iterator[str]:
@@ -116,15 +116,15 @@ def _uncertain(result: Denoised) -> Iterator[str]:
 
 
 def by_reason(volumes: Mapping[str, str]) -> dict[str, list[int]]:
-    """{volume: why} turned round: why → volumes."""
-    found: dict[str, list[int]] = {}
+    """{volume: reason} inverted: reason → volumes."""
+    volumes_by_reason: dict[str, list[int]] = {}
     for volume, reason in volumes.items():
-        found.setdefault(reason, []).append(int(volume))
-    return found
+        volumes_by_reason.setdefault(reason, []).append(int(volume))
+    return volumes_by_reason
 
 
 def listed(volumes: list[int]) -> str:
-    """Numbers with runs drawn together: 0, 4–9, 12."""
+    """Numbers with runs joined: 0, 4–9, 12."""
     runs: list[list[int]] = []
     for v in sorted(volumes):
         if runs and v == runs[-1][-1] + 1:
@@ -135,7 +135,7 @@ def listed(volumes: list[int]) -> str:
 
 
 def strength(correlation: float | None) -> str:
-    """A correlation in a word."""
+    """A correlation in one word."""
     if correlation is None:
         return "–"
     size = abs(correlation)

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import find_inputs, load, planned_images, save_volume, write_set
-from dwiser.machine import find_machine, limited, memory_of, usable_memory
+from dwiser.machine import find_machine, limited, parse_memory, usable_memory
 from dwiser.methods.base import Denoiser
 from dwiser.methods.registry import build
 from dwiser.prepare.coils import effective_coils
@@ -61,7 +61,7 @@ def noise_file(request: Request) -> float:
     images = [request.out] if request.save_mask is None else [request.save_mask, request.out]
     inputs = [*request.named, *find_inputs(*named_inputs(request)).files]
     planned_images(*images, inputs=inputs, force=request.force)
-    room = usable_memory() if request.memory is None else memory_of(request.memory)
+    room = usable_memory() if request.memory is None else parse_memory(request.memory)
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold, memory=room)
     scan, _ = with_maps(scan, phase=request.phase)
     with limited(find_machine("cpu", request.threads)):

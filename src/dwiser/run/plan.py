@@ -8,7 +8,7 @@ from typing import Any
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.learn.checkpointing import Course
-from dwiser.machine import GIB, find_machine, memory_of, usable_memory
+from dwiser.machine import GIB, find_machine, parse_memory, usable_memory
 from dwiser.methods.base import Denoised, Denoiser, Weights
 from dwiser.methods.registry import build
 from dwiser.run.capabilities import check_noise_map, check_phase, with_uncertainty
@@ -98,7 +98,7 @@ def plan_of(request: Request) -> Plan:
         raise InputError(
             f"--checkpoint-every must be 0 or more seconds, not {request.checkpoint_every:g}."
         )
-    memory = None if request.memory is None else memory_of(request.memory)
+    memory = None if request.memory is None else parse_memory(request.memory)
     if request.weights is not None:
         kept = WeightsFile(request.weights)
         plan = Plan(request, kept.method, kept.preset, kept, False, memory)

@@ -43,7 +43,7 @@ def measured(scan: Scan, result: Result, judged: Judgement, *, name: str, comman
         shown |= {"fa_raw": before, "fa_denoised": after}
     except CannotMeasure as why:
         shown["absent"]["fa"] = str(why)
-    return Material(name, scan, result, command, apart=apart(scan, result), **shown)
+    return Material(name, scan, result, command, outlier_volumes=apart(scan, result), **shown)
 
 
 def _by_group(scan: Scan, left: Residual, seed: int) -> dict[str, Any]:

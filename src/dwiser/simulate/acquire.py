@@ -1,4 +1,4 @@
-"""What a scanner would show of the truth: one noise model for a whole series."""
+"""From the truth to a noisy scan: one noise model for a whole series."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -25,12 +25,18 @@ class NoiseModel:
     coils : receive channels of "nc-chi" and "kspace".
     sigma_map : "uniform" or "gfactor", largest in the middle.
     sampling : partial Fourier and zero-filling; they filter the noise only, the truth stays
-        the full-resolution image, and σ is what is left after them.
+        the full-resolution image, and σ is the sd after them.
 
     Raises
     ------
     InputError
         For an unknown kind or map and values out of range.
+
+    Examples
+    --------
+    >>> from dwiser.simulate import NoiseModel
+    >>> NoiseModel("nc-chi", snr=25, coils=4).sigma_map
+    'uniform'
     """
 
     kind: str = "rician"
@@ -60,10 +66,20 @@ def acquire(
     model: NoiseModel,
     seed: int,
 ) -> tuple[Float[np.ndarray, "x y z v"], int]:
-    """The series with noise, and how many voxels fell below 0.
+    """Add noise to the truth.
 
-    Those are set to 0, since a scan holds a magnitude; only Gaussian noise has any, where the
-    signal is at the noise. ``truth`` (X, Y, Z, V) and ``sigma`` (X, Y, Z) are not touched.
+    Parameters
+    ----------
+    truth : (X, Y, Z, V) the series without noise; not modified.
+    sigma : (X, Y, Z) sd of one channel's noise, in the units of ``truth``.
+    model : which noise.
+    seed : of the noise.
+
+    Returns
+    -------
+    noisy : (X, Y, Z, V) the noisy series; values below 0 are set to 0, since a scan holds a
+        magnitude. Only Gaussian noise has any, where the signal is at the noise level.
+    clipped : how many voxels were set to 0.
     """
     if model.kind == "none":
         return truth.copy(), 0

@@ -1,5 +1,5 @@
 """The head's plan in its own coordinates: 0 at the centre, 1 at the scalp, x to the side,
-y to the front, z up. Proportions are a human brain's by eye; nothing is measured."""
+y to the front, z up. Proportions resemble a human brain; none is measured."""
 
 import numpy as np
 
@@ -23,10 +23,10 @@ NEAR_CENTRE = 0.2  # closer to the centre than this the waves no longer turn wit
 # Deep grey: centre and radii, mirrored in x. The claustrum is a sheet outside the putamen.
 THALAMUS = ((0.16, -0.1, -0.08), (0.12, 0.2, 0.13))
 PUTAMEN = ((0.4, 0.08, -0.02), (0.08, 0.26, 0.17))
-NUCLEUS_SIZE = (0.85, 1.15)  # drawn for each
-NUCLEUS_GREY = 0.92  # the rest stays what it was
+NUCLEUS_SIZE = (0.85, 1.15)  # random, for each
+NUCLEUS_GREY = 0.92  # the rest keeps its tissue
 CLAUSTRUM_AWAY, CLAUSTRUM_HALF = 0.07, 0.018
-CLAUSTRUM_FROM = (0.4, 0.46)  # it is lateral to this x only
+CLAUSTRUM_FROM = (0.4, 0.46)  # it lies lateral to this x only
 CLAUSTRUM_AWAY_LEAST, SHEET_HALF_LEAST = 2.0, 0.5  # voxels
 
 # Ventricles: two lateral tubes, and the third, a thin disc in the midline.
@@ -83,7 +83,7 @@ BRAINSTEM_RADIUS, BRAINSTEM_JITTER = (0.12, 0.16), 0.02
 FOCUS, FOCUS_JITTER = np.array([0.0, -0.12, -1.15]), 0.04
 RADIAL = (0.5, 0.85)
 
-# How much of a crossing voxel each kind of bundle takes, and where it suffers no other.
+# The weight of each kind of bundle in a crossing voxel, and where it excludes the others.
 STRENGTH = {"corona": 0.7, "callosum": 1.0, "association": 1.1, "line": 1.5, "random": 1.0}
 ASSOCIATION_ALONE = 0.2
 TUBE_LEAST = 1.0  # voxels: no bundle or ventricle is thinner than this radius

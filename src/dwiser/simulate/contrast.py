@@ -1,10 +1,10 @@
-"""From anatomy to water: each tissue's b0 signal and diffusivities, smoothly varied."""
+"""From anatomy to signal: each tissue's b0 signal and diffusivities, smoothly varied."""
 
 import numpy as np
 from jaxtyping import Float
 
 from dwiser.seeds import stream
-from dwiser.simulate.geometry import Anatomy
+from dwiser.simulate.geometry import HeadAnatomy
 from dwiser.simulate.shapes import smooth_field
 from dwiser.simulate.signal import Compartment, ball
 from dwiser.simulate.texture import SMOOTH, Texture
@@ -19,27 +19,61 @@ BIAS_WIDTH = 0.2  # of the grid's mean side: a receive field
 
 
 def varied(
-    shape: tuple[int, ...], what: str, seed: int, place: int = 0
+    shape: tuple[int, ...], quantity: str, seed: int, place: int = 0
 ) -> Float[np.ndarray, "x y z"]:
-    """A smooth factor around 1 whose sd is ``VARIED[what]``, kept within three sd."""
-    width = BIAS_WIDTH * float(np.mean(shape)) if what == "bias" else TEXTURE_WIDTH
-    field = smooth_field(shape, width, stream(seed, "texture " + what, place))
-    return (1 + VARIED[what] * np.clip(field, -3, 3)).astype(np.float32)
+    """A smooth random factor around 1, for one quantity.
+
+    Parameters
+    ----------
+    shape : (X, Y, Z) of the grid.
+    quantity : a key of ``VARIED``, which holds the factor's sd.
+    seed : of the field.
+    place : tells apart several fields of one quantity.
+
+    Returns
+    -------
+    (X, Y, Z) float32, clipped at three sd.
+    """
+    width = BIAS_WIDTH * float(np.mean(shape)) if quantity == "bias" else TEXTURE_WIDTH
+    field = smooth_field(shape, width, stream(seed, "texture " + quantity, place))
+    return (1 + VARIED[quantity] * np.clip(field, -3, 3)).astype(np.float32)
 
 
-def b0_signal(anatomy: Anatomy, tissue: str, seed: int) -> Float[np.ndarray, "x y z"]:
-    """The b0 signal that a voxel full of ``tissue`` would have, scanner's units."""
+def b0_signal(anatomy: HeadAnatomy, tissue: str, seed: int) -> Float[np.ndarray, "x y z"]:
+    """The b0 signal of a voxel that holds nothing but one tissue.
+
+    Parameters
+    ----------
+    anatomy : the head; its density scales the signal.
+    tissue : "wm", "gm" or "csf".
+    seed : of the smooth variation.
+
+    Returns
+    -------
+    (X, Y, Z) in scanner units.
+    """
     shape = anatomy.mask.shape
-    own = varied(shape, "b0", seed, list(B0_SIGNAL).index(tissue))
-    return B0_SIGNAL[tissue] * anatomy.density * varied(shape, "bias", seed) * own
+    variation = varied(shape, "b0", seed, list(B0_SIGNAL).index(tissue))
+    return B0_SIGNAL[tissue] * anatomy.density * varied(shape, "bias", seed) * variation
 
 
-def compartments(anatomy: Anatomy, seed: int, texture: Texture = SMOOTH) -> list[Compartment]:
-    """Sticks and zeppelins of up to three populations, grey and free water in the mask's voxels.
+def compartments(anatomy: HeadAnatomy, seed: int, texture: Texture = SMOOTH) -> list[Compartment]:
+    """The water of the mask's voxels: sticks and zeppelins, grey matter and free water.
 
-    Each population is a stick (share ~0.6) and a zeppelin of the same axis whose λ⊥ follows
-    the tortuosity limit λ∥(1 − stick): together λ⊥ ≈ 0.27e-3 mm²/s.
-    ``texture`` varies λ∥, the stick's share and the diffusivity of grey matter by voxel.
+    Each fibre population is a stick (share ~0.6) and a zeppelin of the same axis whose λ⊥
+    follows the tortuosity limit λ∥(1 − stick): together λ⊥ ≈ 0.27e-3 mm²/s.
+
+    Parameters
+    ----------
+    anatomy : the head, with up to three populations in a voxel.
+    seed : of the smooth variation.
+    texture : varies λ∥, the stick's share and the diffusivity of grey matter by voxel.
+
+    Returns
+    -------
+    list of Compartment
+        Grey matter, free water, then a stick and a zeppelin for each population; each over the
+        n voxels of the mask.
     """
     mask = anatomy.mask
     shape = mask.shape
@@ -53,12 +87,12 @@ def compartments(anatomy: Anatomy, seed: int, texture: Texture = SMOOTH) -> list
         odds = stick / (1 - stick) * texture.factor(shape, "stick", seed)[mask]
         stick = odds / (1 + odds)
     across = parallel * (1 - stick)
-    found = [
+    pools = [
         ball(water["gm"], grey),
         ball(water["csf"], np.full(int(mask.sum()), WATER)),
     ]
     for k in range(anatomy.shares.shape[-1]):
         weight, axis = water["wm"] * anatomy.shares[..., k][mask], anatomy.axes[..., k, :][mask]
-        found.append(Compartment(weight * stick, parallel, np.zeros_like(parallel), axis))
-        found.append(Compartment(weight * (1 - stick), parallel, across, axis))
-    return found
+        pools.append(Compartment(weight * stick, parallel, np.zeros_like(parallel), axis))
+        pools.append(Compartment(weight * (1 - stick), parallel, across, axis))
+    return pools

@@ -17,10 +17,16 @@ Axes = Float[np.ndarray, "x y z 3"]
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A bundle: the share of each voxel inside it, its axes, and how it meets the others.
+    """One bundle of fibres on the grid.
 
-    ``strength`` is its part where bundles cross; where ``alone`` is 1 it suffers no other;
-    ``paints`` is the part of it that is white matter whatever tissue lay there before.
+    Parameters
+    ----------
+    name : say "callosum" or "arcuate L".
+    occupancy : (X, Y, Z) share of each voxel inside the bundle, in [0, 1].
+    axes : (X, Y, Z, 3) its unit axes along the voxel axes.
+    strength : its weight where bundles cross.
+    alone : (X, Y, Z) where it is 1, no other bundle is allowed.
+    paints : (X, Y, Z) the part of the bundle that turns any tissue into white matter.
     """
 
     name: str
@@ -32,7 +38,18 @@ class Bundle:
 
 
 def bundles(frame: Frame, rng: np.random.Generator) -> list[Bundle]:
-    """All bundles of one head; their places and sizes are drawn from ``rng``."""
+    """All bundles of one head.
+
+    Parameters
+    ----------
+    frame : the head's coordinates on the grid.
+    rng : draws the bundles' places and sizes.
+
+    Returns
+    -------
+    list of Bundle
+        The callosum, association bundles, thin lines, random bundles and the brainstem.
+    """
     arch = rng.uniform(*atlas.CALLOSUM_HEIGHT), rng.uniform(*atlas.CALLOSUM_SPREAD)
     return [
         _callosum(frame, arch, rng),
@@ -44,7 +61,17 @@ def bundles(frame: Frame, rng: np.random.Generator) -> list[Bundle]:
 
 
 def corona(frame: Frame, rng: np.random.Generator) -> Axes:
-    """The axes that all white matter has: a fan from the brainstem, radial near the surface."""
+    """The axes that all white matter has: a fan from the brainstem, radial near the surface.
+
+    Parameters
+    ----------
+    frame : the head's coordinates on the grid.
+    rng : draws the fan's centre.
+
+    Returns
+    -------
+    (X, Y, Z, 3) float32 unit axes along the voxel axes.
+    """
     x, y, z = frame.points()
     focus = atlas.FOCUS + rng.normal(0, atlas.FOCUS_JITTER, 3)
     fan = frame.axes_of(x - focus[0], y - focus[1], z - focus[2])
@@ -55,7 +82,17 @@ def corona(frame: Frame, rng: np.random.Generator) -> Axes:
 
 
 def callosum_height(x: np.ndarray, y: np.ndarray, arch: tuple[float, float]) -> np.ndarray:
-    """z of the callosum's middle sheet: an arch over y, a U over x."""
+    """The height of the callosum's middle sheet: an arch over y, a U over x.
+
+    Parameters
+    ----------
+    x, y : head coordinates.
+    arch : height at the centre, and how far the sheet rises to the sides.
+
+    Returns
+    -------
+    z in head coordinates, of the shape of ``x`` and ``y`` broadcast.
+    """
     height, spread = arch
     bend = atlas.CALLOSUM_BEND
     return height - atlas.CALLOSUM_ARCH * y**2 + spread * (np.sqrt(x**2 + bend) - np.sqrt(bend))
@@ -78,7 +115,7 @@ def _callosum(frame: Frame, arch: tuple[float, float], rng: np.random.Generator)
 
 
 def _association(frame: Frame, rng: np.random.Generator) -> list[Bundle]:
-    found = []
+    tracts = []
     for name, path, thick in atlas.ASSOCIATION:
         right = np.array(path) + rng.normal(0, atlas.ASSOCIATION_JITTER, (len(path), 3))
         size = frame.unit * thick * rng.uniform(*atlas.ASSOCIATION_SIZE)
@@ -87,29 +124,31 @@ def _association(frame: Frame, rng: np.random.Generator) -> list[Bundle]:
             occupancy, axes = tube(frame, curve, max(atlas.TUBE_LEAST, size))
             alone, none = atlas.ASSOCIATION_ALONE * occupancy, np.zeros_like(occupancy)
             strength = atlas.STRENGTH["association"]
-            found.append(Bundle(f"{name} {side}", occupancy, axes, strength, alone, none))
-    return found
+            tracts.append(Bundle(f"{name} {side}", occupancy, axes, strength, alone, none))
+    return tracts
 
 
 def _lines(frame: Frame, arch: tuple[float, float], rng: np.random.Generator) -> list[Bundle]:
     """One- to two-voxel lines: the cingula over the callosum, the fornices under it."""
-    found = []
+    tracts = []
     for name, side, rise, reach in atlas.LINES:
         y = np.linspace(reach, -reach, atlas.LINE_POINTS)
         x = np.full_like(y, side)
         right = np.stack([x, y, callosum_height(x, y, arch) + rise], axis=1)
         right += rng.normal(0, atlas.LINE_JITTER, right.shape)
         radius = max(atlas.LINE_RADIUS_LEAST, frame.unit * atlas.LINE_RADIUS)
-        for which, sign in (("R", 1), ("L", -1)):
+        for hemisphere, sign in (("R", 1), ("L", -1)):
             occupancy, axes = tube(frame, right * np.array([sign, 1, 1]), radius)
             strength = atlas.STRENGTH["line"]
-            found.append(Bundle(f"{name} {which}", occupancy, axes, strength, occupancy, occupancy))
-    return found
+            tracts.append(
+                Bundle(f"{name} {hemisphere}", occupancy, axes, strength, occupancy, occupancy)
+            )
+    return tracts
 
 
 def _random(frame: Frame, rng: np.random.Generator) -> list[Bundle]:
     """Bundles between random places of one hemisphere: what makes two heads differ."""
-    found = []
+    tracts = []
     for i in range(atlas.RANDOM_COUNT):
         side = rng.choice([-1.0, 1.0])
         angle = rng.uniform(0, 2 * np.pi) + np.array([0.0, rng.uniform(*atlas.RANDOM_APART)])
@@ -121,8 +160,8 @@ def _random(frame: Frame, rng: np.random.Generator) -> list[Bundle]:
         occupancy, axes = tube(frame, curve, radius)
         none = np.zeros_like(occupancy)
         strength = atlas.STRENGTH["random"]
-        found.append(Bundle(f"random {i + 1}", occupancy, axes, strength, none, none))
-    return found
+        tracts.append(Bundle(f"random {i + 1}", occupancy, axes, strength, none, none))
+    return tracts
 
 
 def _brainstem(frame: Frame, rng: np.random.Generator) -> Bundle:
@@ -134,20 +173,31 @@ def _brainstem(frame: Frame, rng: np.random.Generator) -> Bundle:
 
 
 def populations(
-    found: list[Bundle], base: Axes, where: Bool[np.ndarray, "x y z"]
+    tracts: list[Bundle], base: Axes, where: Bool[np.ndarray, "x y z"]
 ) -> tuple[Float[np.ndarray, "x y z f"], Float[np.ndarray, "x y z f 3"]]:
-    """The three strongest populations of each voxel of ``where``: shares of sum 1, unit axes.
+    """The three strongest fibre populations of each voxel.
 
-    Largest first; 0 where there is none. A weaker population within 45° of a stronger one
-    fades into it, so that what is left crosses at wider angles.
+    A weaker population within 45° of a stronger one fades, so that the remaining ones cross at
+    wider angles.
+
+    Parameters
+    ----------
+    tracts : the bundles.
+    base : (X, Y, Z, 3) unit axes of the corona, which all white matter has.
+    where : (X, Y, Z) the voxels to fill.
+
+    Returns
+    -------
+    shares : (X, Y, Z, 3) float32, of sum 1 in ``where`` and 0 elsewhere, largest first.
+    axes : (X, Y, Z, 3, 3) float32 unit axes (population, voxel axis); 0 where there is none.
     """
-    room = [1 - (bundle.alone * bundle.occupancy)[where] for bundle in found]
+    room = [1 - (bundle.alone * bundle.occupancy)[where] for bundle in tracts]
     weights = [atlas.STRENGTH["corona"] * np.prod(room, axis=0)]
-    for i, bundle in enumerate(found):
+    for i, bundle in enumerate(tracts):
         others = np.prod(room[:i] + room[i + 1 :], axis=0)
         weights.append(bundle.strength * bundle.occupancy[where] * others)
     shares = np.stack(weights, axis=-1)
-    axes = np.stack([base[where], *(bundle.axes[where] for bundle in found)], axis=-2)
+    axes = np.stack([base[where], *(bundle.axes[where] for bundle in tracts)], axis=-2)
     shares, axes = _strongest(shares, axes)
     for weak in range(1, MOST):
         for strong in range(weak):

@@ -1,4 +1,4 @@
-"""A phantom as a folder of files: simulate → write, for the command line and for Python."""
+"""A phantom as a folder of files: simulate and write, for the command line and for Python."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,10 +27,25 @@ B0 = 6
 
 @dataclass(frozen=True)
 class SimulationRequest:
-    """A simulation as a user asks for it: texts and numbers, nothing made yet.
+    """A simulation as a user asks for it; nothing is read or simulated yet.
 
     ``shells``, ``b0``, ``shape`` and ``voxel`` that are None take their defaults; with
     ``source``, a real scan to refit, they are that scan's.
+
+    Parameters
+    ----------
+    folder : where the files are written.
+    snr, noise, coils, sigma_map : as in `NoiseModel`.
+    shells : text such as "1000:64,2000:64", b in s/mm² and directions.
+    b0 : number of b0s.
+    shape : text such as "65,78,66", in voxels.
+    voxel : edge of a voxel in mm.
+    partial_fourier, zero_fill : as in `Sampling`.
+    lesions : whether to add lesions.
+    texture, texture_correlation : strength and FWHM in voxels, as in `Texture`.
+    source, bval, bvec, mask : the files of a real scan to refit.
+    seed : of everything random.
+    force : replace files that exist.
     """
 
     folder: Path
@@ -58,97 +73,165 @@ class SimulationRequest:
 def simulate_files(
     request: SimulationRequest, watch: Watch = silent
 ) -> tuple[Simulation, tuple[Path, ...]]:
-    """Make what was asked for and write it; everything that can be refused is, before the work.
+    """Simulate what was asked for and write it; wrong settings are refused before the work.
+
+    Parameters
+    ----------
+    request : what to simulate, and where to write it.
+    watch : gets the progress of a refit.
+
+    Returns
+    -------
+    simulation : the noisy scan and its truth.
+    files : what was written, dwi.nii.gz last.
 
     Raises
     ------
     InputError
-        For settings that cannot be simulated, and a folder that cannot be written into.
+        For settings that cannot be simulated, and a folder that cannot be written.
     """
     _check(request)
     inputs: tuple[Path, ...] = ()
     if request.source is not None:
-        named = request.source, request.bval, request.bvec, request.mask
-        inputs = find_inputs(*named).files
+        source_files = request.source, request.bval, request.bvec, request.mask
+        inputs = find_inputs(*source_files).files
         check_folder(request.folder, inputs=inputs, force=request.force)
-        made = _refitted(request, load(*named), watch)
+        simulation = _refitted_phantom(request, load(*source_files), watch)
     else:
         check_folder(request.folder, force=request.force)
-        made = _coded(request)
+        simulation = _coded_phantom(request)
     sources = [str(path) for path in inputs]
-    return made, save_simulation(
-        made, request.folder, sources=sources, inputs=inputs, force=request.force
+    return simulation, save_simulation(
+        simulation, request.folder, sources=sources, inputs=inputs, force=request.force
     )
 
 
 def save_simulation(
-    made: Simulation,
+    simulation: Simulation,
     folder: str | Path,
     *,
     sources: list[str] | None = None,
     inputs: tuple[Path, ...] = (),
     force: bool = False,
 ) -> tuple[Path, ...]:
-    """Write a simulation as ``dwiser simulate`` does; returns the files, dwi.nii.gz last.
+    """Write a simulation as ``dwiser simulate`` does.
 
-    dwi, truth (X, Y, Z, V), mask, sigma, fa, md, v1, f_<tissue>, peaks and, if there are
-    lesions, their labels, each ``.nii.gz``; dwi.bval, dwi.bvec, dwi.json (the record) and
-    lesions.json (what each label is).
+    The files are dwi, truth (X, Y, Z, V), mask, sigma, fa, md, v1, f_<tissue>, peaks and, if
+    there are lesions, their labels, each ``.nii.gz``; dwi.bval, dwi.bvec, dwi.json (the record)
+    and lesions.json (what each label is).
+
+    Parameters
+    ----------
+    simulation : what to write.
+    folder : created if it is missing.
+    sources : names of the files that it was simulated from, for the record.
+    inputs : files that may not be overwritten.
+    force : replace files that exist.
+
+    Returns
+    -------
+    tuple of Path
+        The files, dwi.nii.gz last.
+
+    Raises
+    ------
+    InputError, DwiserError
+        Where the folder cannot be written, or holds such files (without ``force``).
     """
-    told: dict[str, Any] = {
+    record: dict[str, Any] = {
         "GeneratedBy": [{"Name": "dwiser", "Version": __version__}],
         "Date": datetime.now(UTC).isoformat(timespec="seconds"),
         "Sources": sources or [],
-        "Simulation": made.record,
+        "Simulation": simulation.record,
     }
-    found = made.record["lesions"]
+    lesions = simulation.record["lesions"]
     return save_simulated(
-        made.scan,
+        simulation.scan,
         folder,
-        maps_of(made),
-        record=told,
-        lesions={"Lesions": found} if found else None,
+        truth_maps(simulation),
+        record=record,
+        lesions={"Lesions": lesions} if lesions else None,
         inputs=inputs,
         force=force,
     )
 
 
-def maps_of(made: Simulation) -> dict[str, np.ndarray]:
-    """The truth by file name; "peaks" holds, for each fibre population, its axis (voxel axes)
-    with its volume fraction as length, (X, Y, Z, 3 F)."""
-    share = made.tissues["wm"][..., None] * made.shares
-    peaks = (share[..., None] * made.axes).reshape(*made.mask.shape, -1)
+def truth_maps(simulation: Simulation) -> dict[str, np.ndarray]:
+    """The truth by file name.
+
+    Parameters
+    ----------
+    simulation : the simulated scan.
+
+    Returns
+    -------
+    dict
+        Name to array on the scan's grid. "peaks" (X, Y, Z, 3 F) holds for each fibre population
+        its axis (voxel axes) with its volume fraction as length; "lesions" is there only where
+        there are some.
+    """
+    share = simulation.tissues["wm"][..., None] * simulation.shares
+    peaks = (share[..., None] * simulation.axes).reshape(*simulation.mask.shape, -1)
     maps = {
-        "truth": made.truth,
-        "mask": made.mask,
-        "sigma": made.sigma,
-        "fa": made.fa,
-        "md": made.md,
-        "v1": made.v1,
+        "truth": simulation.truth,
+        "mask": simulation.mask,
+        "sigma": simulation.sigma,
+        "fa": simulation.fa,
+        "md": simulation.md,
+        "v1": simulation.v1,
         "peaks": peaks.astype(np.float32),
     }
-    if made.record["lesions"]:
-        maps[LESIONS] = made.lesions
-    return maps | {f"f_{name}": share for name, share in made.tissues.items()}
+    if simulation.record["lesions"]:
+        maps[LESIONS] = simulation.lesions
+    return maps | {f"f_{name}": share for name, share in simulation.tissues.items()}
 
 
 def parse_shells(text: str) -> Shells:
-    """ "1000:64,2000:64" as ((1000.0, 64), (2000.0, 64)): b in s/mm² and directions."""
-    found = []
+    """Shells from text.
+
+    Parameters
+    ----------
+    text : say "1000:64,2000:64".
+
+    Returns
+    -------
+    tuple
+        Say ((1000.0, 64), (2000.0, 64)): b in s/mm² and directions.
+
+    Raises
+    ------
+    InputError
+        For text of another form.
+    """
+    shells = []
     for part in text.split(","):
         b, _, count = part.partition(":")
         try:
-            found.append((float(b), int(count)))
+            shells.append((float(b), int(count)))
         except ValueError as error:
             raise InputError(
                 f"--shells '{text}' is not understood at '{part.strip()}': write "
                 "b-value:directions pairs with commas between them, such as 1000:64,2000:64."
             ) from error
-    return tuple(found)
+    return tuple(shells)
 
 
 def parse_shape(text: str) -> tuple[int, int, int]:
-    """ "65,78,66" as three numbers of voxels."""
+    """A grid's shape from text.
+
+    Parameters
+    ----------
+    text : say "65,78,66".
+
+    Returns
+    -------
+    tuple of three int, in voxels
+
+    Raises
+    ------
+    InputError
+        For anything but three whole numbers.
+    """
     try:
         x, y, z = (int(part) for part in text.split(","))
     except ValueError as error:
@@ -159,21 +242,21 @@ def parse_shape(text: str) -> tuple[int, int, int]:
 
 
 def _check(request: SimulationRequest) -> None:
-    """What can be wrong before anything is read or made."""
+    """Refuse wrong settings before anything is read or simulated."""
     if request.seed < 0:
         raise InputError(f"--seed must not be negative: {request.seed} is.")
     if request.voxel is not None and not (request.voxel > 0 and isfinite(request.voxel)):
         raise InputError(f"--voxel must be a positive number of mm, not {request.voxel:g}.")
-    _noise(request)
-    _texture(request)
+    _noise_settings(request)
+    _texture_settings(request)
     if request.source is None:
         orphans = {"--bval": request.bval, "--bvec": request.bvec, "--mask": request.mask}
         for option, value in orphans.items():
             if value is not None:
                 raise InputError(f"{option} belongs to a real scan: give that with --from.")
         return
-    for option, own in {"--shape": request.shape, "--voxel": request.voxel}.items():
-        if own is not None:
+    for option, grid_setting in {"--shape": request.shape, "--voxel": request.voxel}.items():
+        if grid_setting is not None:
             raise InputError(f"{option} cannot go with --from: the grid is that of the scan.")
     if request.b0 is not None and request.shells is None:
         raise InputError(
@@ -181,8 +264,8 @@ def _check(request: SimulationRequest) -> None:
         )
 
 
-def _noise(request: SimulationRequest) -> dict[str, Any]:
-    """The noise as ``phantom`` takes it, refused here and now if it cannot be."""
+def _noise_settings(request: SimulationRequest) -> dict[str, Any]:
+    """The noise as ``phantom`` takes it; InputError for an impossible one."""
     sampling = Sampling(request.partial_fourier, request.zero_fill)
     model = NoiseModel(request.noise, request.snr, request.coils, request.sigma_map, sampling)
     return {
@@ -195,13 +278,13 @@ def _noise(request: SimulationRequest) -> dict[str, Any]:
     }
 
 
-def _texture(request: SimulationRequest) -> dict[str, Any]:
-    """The texture as ``phantom`` takes it, refused here and now if it cannot be."""
+def _texture_settings(request: SimulationRequest) -> dict[str, Any]:
+    """The texture as ``phantom`` takes it; InputError for an impossible one."""
     texture = Texture(request.texture, request.texture_correlation)
     return {"texture": texture.strength, "texture_correlation": texture.correlation}
 
 
-def _coded(request: SimulationRequest) -> Simulation:
+def _coded_phantom(request: SimulationRequest) -> Simulation:
     shape = SHAPE if request.shape is None else parse_shape(request.shape)
     return phantom(
         shape,
@@ -210,16 +293,16 @@ def _coded(request: SimulationRequest) -> Simulation:
         n_b0=B0 if request.b0 is None else request.b0,
         lesions=request.lesions,
         seed=request.seed,
-        **_texture(request),
-        **_noise(request),
+        **_texture_settings(request),
+        **_noise_settings(request),
     )
 
 
-def _refitted(request: SimulationRequest, scan: Scan, watch: Watch) -> Simulation:
+def _refitted_phantom(request: SimulationRequest, scan: Scan, watch: Watch) -> Simulation:
     shells = None if request.shells is None else parse_shells(request.shells)
     n_b0 = B0 if request.b0 is None else request.b0
     if shells is not None:
-        scheme(shells, n_b0=n_b0)  # refused now, not after minutes of refitting
+        scheme(shells, n_b0=n_b0)  # an error now, not after minutes of refitting
     return phantom_from(
         scan,
         shells=shells,
@@ -227,6 +310,6 @@ def _refitted(request: SimulationRequest, scan: Scan, watch: Watch) -> Simulatio
         lesions=request.lesions,
         seed=request.seed,
         watch=watch,
-        **_texture(request),
-        **_noise(request),
+        **_texture_settings(request),
+        **_noise_settings(request),
     )

@@ -1,4 +1,4 @@
-"""A head made by code alone: folded cortex, ventricles, deep nuclei and crossing bundles."""
+"""A synthetic head: folded cortex, ventricles, deep nuclei and crossing bundles."""
 
 from dataclasses import dataclass
 
@@ -30,8 +30,8 @@ Tissues = dict[str, Field]
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
-    """What is where, before any physics.
+class HeadAnatomy:
+    """The tissues and fibres of each voxel, before any physics.
 
     Parameters
     ----------
@@ -49,10 +49,19 @@ class Anatomy:
     axes: Float[np.ndarray, "x y z f 3"]
 
 
-def make_anatomy(shape: tuple[int, int, int], seed: int) -> Anatomy:
-    """A head that fills a grid of ``shape``; another seed gives another head.
+def head_anatomy(shape: tuple[int, int, int], seed: int) -> HeadAnatomy:
+    """A synthetic head that fills a grid.
 
     A grid much thinner along one axis holds a slab through the head's middle.
+
+    Parameters
+    ----------
+    shape : (X, Y, Z) voxels.
+    seed : another seed gives another head.
+
+    Returns
+    -------
+    HeadAnatomy
 
     Raises
     ------
@@ -63,17 +72,17 @@ def make_anatomy(shape: tuple[int, int, int], seed: int) -> Anatomy:
         raise InputError(f"A phantom of shape {shape} is too small: give X,Y,Z such as 65,78,66.")
     frame = Frame(shape)
     white, grey, head = _cortex(frame, stream(seed, "cortex"))
-    found = bundles(frame, stream(seed, "bundles"))
+    tracts = bundles(frame, stream(seed, "bundles"))
     tissues = {"wm": white, "gm": grey, "csf": 1 - white - grey}
     _paint_inner(tissues, frame, stream(seed, "inner"))
-    for bundle in found:
+    for bundle in tracts:
         _paint(tissues, "wm", bundle.paints)
-    _texture(tissues, frame, stream(seed, "fractions"))
+    _vary_fractions(tissues, frame, stream(seed, "fractions"))
     mask = head > 0.5
     tissues = {name: np.where(mask, f, 0).astype(np.float32) for name, f in tissues.items()}
     base = corona(frame, stream(seed, "corona"))
-    shares, axes = populations(found, base, tissues["wm"] > 0)
-    return Anatomy(mask, np.where(mask, head, 0), tissues, shares, axes)
+    shares, axes = populations(tracts, base, tissues["wm"] > 0)
+    return HeadAnatomy(mask, np.where(mask, head, 0), tissues, shares, axes)
 
 
 def _paint(tissues: Tissues, name: str, over: Field) -> None:
@@ -158,7 +167,7 @@ def _nucleus(
     return distance(np.sqrt(away[0] ** 2 + away[1] ** 2 + away[2] ** 2) - 1)
 
 
-def _texture(tissues: Tissues, frame: Frame, rng: np.random.Generator) -> None:
+def _vary_fractions(tissues: Tissues, frame: Frame, rng: np.random.Generator) -> None:
     """A little grey in the white and the reverse, smoothly varied: tissue is not pure."""
     for source, target, share in IMPURE:
         field = smooth_field(frame.shape, IMPURE_WIDTH, rng)

@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
-from dwiser.simulate.geometry import Anatomy
+from dwiser.simulate.geometry import HeadAnatomy
 from dwiser.simulate.shapes import inside
 from dwiser.simulate.signal import Compartment, ball, decay
 
@@ -19,7 +19,7 @@ KINDS: tuple[Kind, ...] = ("diffusivity", "fibre", "direction")
 COUNT = 6  # two of each kind
 RADII = (2.0, 4.0)  # voxels
 WHITE = 0.5  # voxels with more white matter than this may hold a lesion's centre
-ROOMY = 0.8  # of the deepest white matter left: a lesion that fits nowhere starts there
+ROOMY = 0.8  # of the greatest remaining depth: the place of a lesion that fits nowhere
 APART = 2.0  # voxels of healthy tissue between two lesions
 SWOLLEN = 1.3e-3  # mm²/s: free water moved into the tissue
 BRIGHTER = 1.15  # T2 of a lesion of changed diffusivity, as b0 signal over its host's
@@ -35,8 +35,16 @@ class Lesion:
 
     Kinds: "diffusivity", an isotropic ball of raised D and b0 in place of the tissue; "fibre",
     40 % of the signal from an extra stick along ``axis``; "direction", the DWIs whose direction
-    is within 6° of ``axis`` raised by 40 % and nothing else. ``volumes`` are the indices of the
-    volumes that it changes.
+    is within 6° of ``axis`` raised by 40 % and nothing else.
+
+    Parameters
+    ----------
+    label : its number in the label image, from 1.
+    kind : one of the three.
+    centre : in voxels.
+    radius : in voxels.
+    axis : unit vector along the voxel axes.
+    volumes : indices of the volumes that it changes.
     """
 
     label: int
@@ -47,18 +55,37 @@ class Lesion:
     volumes: tuple[int, ...]
 
     def share(self, shape: Sequence[int]) -> Float[np.ndarray, "x y z"]:
-        """The share of each voxel inside the ball, float32."""
+        """The share of each voxel inside the ball.
+
+        Parameters
+        ----------
+        shape : (X, Y, Z) of the grid.
+
+        Returns
+        -------
+        (X, Y, Z) float32 in [0, 1]
+        """
         return inside(_away(shape, self.centre) - self.radius)
 
 
-def place_lesions(anatomy: Anatomy, gradients: Gradients, seed: int) -> list[Lesion]:
-    """Lesions in the white matter, apart from each other; fewer where there is no room.
+def place_lesions(anatomy: HeadAnatomy, gradients: Gradients, seed: int) -> list[Lesion]:
+    """Lesions in the white matter, apart from each other; fewer where space is short.
 
-    The axis of "direction" is that of one DWI; a stray fibre's is drawn at random.
+    The axis of a "direction" lesion is that of one DWI; a stray fibre's is random.
+
+    Parameters
+    ----------
+    anatomy : the head.
+    gradients : the table, which says which volumes a lesion changes.
+    seed : of places, sizes and axes.
+
+    Returns
+    -------
+    list of Lesion
     """
     rng = stream(seed, "lesions")
     room = distance_transform_edt(anatomy.mask & (anatomy.tissues["wm"] > WHITE))
-    found: list[Lesion] = []
+    lesions: list[Lesion] = []
     for i in range(COUNT):
         kind = KINDS[i % len(KINDS)]
         radius = float(rng.uniform(*RADII))
@@ -70,7 +97,7 @@ def place_lesions(anatomy: Anatomy, gradients: Gradients, seed: int) -> list[Les
         if not len(free):
             break
         centre = tuple(map(float, free[rng.integers(len(free))]))
-        found.append(
+        lesions.append(
             Lesion(
                 i + 1,
                 kind,
@@ -81,7 +108,7 @@ def place_lesions(anatomy: Anatomy, gradients: Gradients, seed: int) -> list[Les
             )
         )
         room = np.where(_away(room.shape, centre) < radius + APART + RADII[1], 0, room)
-    return found
+    return lesions
 
 
 def _away(shape: Sequence[int], centre: Sequence[float]) -> np.ndarray:
@@ -100,13 +127,25 @@ def _changed(kind: Kind, axis: np.ndarray, gradients: Gradients) -> tuple[int, .
 
 def include(
     signal: Float[np.ndarray, "n v"],
-    found: Sequence[Lesion],
+    lesions: Sequence[Lesion],
     gradients: Gradients,
     mask: Bool[np.ndarray, "x y z"],
 ) -> Float[np.ndarray, "n v"]:
-    """The mask's voxels with the lesions in them, each mixed in by its share of the voxel."""
+    """Mix the lesions into the signal, each by its share of the voxel.
+
+    Parameters
+    ----------
+    signal : (n, V) of the mask's voxels; not modified.
+    lesions : what to add.
+    gradients : the table.
+    mask : (X, Y, Z) the voxels of ``signal``.
+
+    Returns
+    -------
+    (n, V) in the signal's units
+    """
     signal = signal.copy()
-    for lesion in found:
+    for lesion in lesions:
         share = lesion.share(mask.shape)[mask]
         rows = np.flatnonzero(share)
         host = signal[rows]
@@ -131,10 +170,21 @@ def _inclusion(host: np.ndarray, lesion: Lesion, gradients: Gradients) -> np.nda
     return (1 - STRAY) * host + STRAY * decay(stick, gradients)
 
 
-def labels(found: Sequence[Lesion], mask: Bool[np.ndarray, "x y z"]) -> Int[np.ndarray, "x y z"]:
-    """Each lesion's label where it fills more than half of a voxel, 0 elsewhere, int16."""
+def labels(lesions: Sequence[Lesion], mask: Bool[np.ndarray, "x y z"]) -> Int[np.ndarray, "x y z"]:
+    """The label image of the lesions.
+
+    Parameters
+    ----------
+    lesions : the lesions.
+    mask : (X, Y, Z) the object.
+
+    Returns
+    -------
+    (X, Y, Z) int16
+        A lesion's label where it fills more than half of a voxel, 0 elsewhere.
+    """
     grid = np.zeros(mask.shape, np.int16)
-    for lesion in found:
+    for lesion in lesions:
         grid[lesion.share(mask.shape) > 0.5] = lesion.label
     return np.where(mask, grid, 0).astype(np.int16)
 
@@ -142,27 +192,48 @@ def labels(found: Sequence[Lesion], mask: Bool[np.ndarray, "x y z"]) -> Int[np.n
 def changes(
     healthy: Float[np.ndarray, "n v"],
     changed: Float[np.ndarray, "n v"],
-    found: Sequence[Lesion],
+    lesions: Sequence[Lesion],
     labelled: Int[np.ndarray, "n"],
 ) -> list[list[float]]:
-    """For each lesion, the mean change of the signal over its label's voxels in its volumes.
+    """For each lesion, the mean change of the signal over its label's voxels.
 
-    Empty for a lesion too small to fill more than half of a voxel.
+    Parameters
+    ----------
+    healthy, changed : (n, V) signal without and with the lesions.
+    lesions : the lesions.
+    labelled : (n,) label of each voxel.
+
+    Returns
+    -------
+    list of list of float
+        For each lesion one value for each of its volumes, in the signal's units; empty for a
+        lesion too small to fill more than half of a voxel.
     """
-    told = []
-    for lesion in found:
+    changes_by_lesion = []
+    for lesion in lesions:
         rows = np.flatnonzero(labelled == lesion.label)
         volumes = list(lesion.volumes)
         mean = (changed[rows] - healthy[rows])[:, volumes].mean(0) if len(rows) else np.zeros(0)
-        told.append([float(c) for c in mean])
-    return told
+        changes_by_lesion.append([float(c) for c in mean])
+    return changes_by_lesion
 
 
-def tissues_with(anatomy: Anatomy, found: Sequence[Lesion]) -> dict[str, np.ndarray]:
-    """The tissues, and the share of each voxel that lesions take from them."""
-    if not found:
+def tissues_with(anatomy: HeadAnatomy, lesions: Sequence[Lesion]) -> dict[str, np.ndarray]:
+    """The tissues' volume fractions with the lesions among them.
+
+    Parameters
+    ----------
+    anatomy : the head.
+    lesions : the lesions; may be none.
+
+    Returns
+    -------
+    dict
+        Name to (X, Y, Z) volume fraction; "lesion" takes its share from the others.
+    """
+    if not lesions:
         return anatomy.tissues
-    shares = np.max([lesion.share(anatomy.mask.shape) for lesion in found], axis=0)
+    shares = np.max([lesion.share(anatomy.mask.shape) for lesion in lesions], axis=0)
     shares = np.where(anatomy.mask, shares, 0).astype(np.float32)
-    kept = {name: f * (1 - shares) for name, f in anatomy.tissues.items()}
-    return {**kept, "lesion": shares}
+    remaining = {name: f * (1 - shares) for name, f in anatomy.tissues.items()}
+    return {**remaining, "lesion": shares}

@@ -48,16 +48,25 @@ class Sampling:
         if self.phase_axis not in (0, 1):
             raise InputError(f"The phase-encode axis must be 0 or 1, not {self.phase_axis}.")
 
-    def kept(self, shape: Sequence[int]) -> Bool[np.ndarray, "x y"]:
-        """The acquired part of an in-plane k-space of ``shape``, in FFT order."""
-        keep = np.ones(tuple(shape[:2]), bool)
+    def acquired(self, shape: Sequence[int]) -> Bool[np.ndarray, "x y"]:
+        """The acquired part of an in-plane k-space.
+
+        Parameters
+        ----------
+        shape : of the image; the first two axes count.
+
+        Returns
+        -------
+        (X, Y) bool, in FFT order
+        """
+        lines = np.ones(tuple(shape[:2]), bool)
         for axis in (0, 1):
             k = np.fft.fftfreq(shape[axis])
             line = np.abs(k) <= 0.5 / self.zero_fill
             if axis == self.phase_axis:
                 line &= k >= (0.5 - self.partial_fourier) / self.zero_fill
-            keep &= line[:, None] if axis == 0 else line
-        return keep
+            lines &= line[:, None] if axis == 0 else line
+        return lines
 
 
 FULL = Sampling()
@@ -66,22 +75,42 @@ FULL = Sampling()
 def complex_noise(
     shape: Sequence[int], rng: np.random.Generator, sampling: Sampling = FULL
 ) -> Complex[np.ndarray, "x y z"]:
-    """Complex Gaussian noise, sd 1 in the real and in the imaginary part, complex64.
+    """Complex Gaussian noise of sd 1 in the real and in the imaginary part.
 
-    With lines missing it is drawn in k-space, zeroed there, brought back by an orthonormal
+    With lines missing it is drawn in k-space, set to 0 there, transformed by an orthonormal
     inverse FFT over the two in-plane axes and rescaled to sd 1: correlated between voxels.
+
+    Parameters
+    ----------
+    shape : (X, Y, Z) of the image.
+    rng : draws the noise.
+    sampling : which lines were acquired.
+
+    Returns
+    -------
+    (X, Y, Z) complex64
     """
     white = rng.standard_normal((2, *shape), dtype=np.float32)
     noise = white[0] + 1j * white[1]
-    keep = sampling.kept(shape)
-    if keep.all():
+    acquired = sampling.acquired(shape)
+    if acquired.all():
         return noise
-    image = scipy.fft.ifft2(noise * keep[:, :, None], axes=(0, 1), norm="ortho")
-    return (image / np.sqrt(keep.mean())).astype(np.complex64)
+    image = scipy.fft.ifft2(noise * acquired[:, :, None], axes=(0, 1), norm="ortho")
+    return (image / np.sqrt(acquired.mean())).astype(np.complex64)
 
 
 def gfactor_map(shape: Sequence[int], seed: int) -> Float[np.ndarray, "x y z"]:
-    """A smooth map of noise amplification, largest near the centre and 1 far out, float32."""
+    """A smooth map of noise amplification, largest near the centre.
+
+    Parameters
+    ----------
+    shape : (X, Y, Z) of the grid.
+    seed : moves the centre a little.
+
+    Returns
+    -------
+    (X, Y, Z) float32, from 1 far out to 2.5
+    """
     rng = stream(seed, "g-factor")
     centre = rng.uniform(-G_CENTRE_JITTER, G_CENTRE_JITTER, 2)
     x, y = (
@@ -96,12 +125,23 @@ def gfactor_map(shape: Sequence[int], seed: int) -> Float[np.ndarray, "x y z"]:
 def sigma_map(
     kind: str, level: float, mask: Bool[np.ndarray, "x y z"], seed: int
 ) -> Float[np.ndarray, "x y z"]:
-    """The sd of the noise in each voxel, its mean over ``mask`` being ``level``, float32.
+    """The sd of the noise in each voxel.
+
+    Parameters
+    ----------
+    kind : "uniform" or "gfactor".
+    level : the map's mean over ``mask``, in the image's units.
+    mask : (X, Y, Z) the object.
+    seed : of the g-factor map.
+
+    Returns
+    -------
+    (X, Y, Z) float32, in the units of ``level``
 
     Raises
     ------
     InputError
-        For a kind other than "uniform" and "gfactor".
+        For another kind.
     """
     if kind == "uniform":
         return np.full(mask.shape, level, np.float32)
@@ -117,14 +157,38 @@ Volume = Float[np.ndarray, "x y z"]
 def add_gaussian(
     image: Volume, sigma: Volume, rng: np.random.Generator, sampling: Sampling = FULL
 ) -> Volume:
-    """image + σ n: the real channel, unbiased, below 0 where the signal is at the noise."""
+    """image + σ n: the real channel, unbiased, below 0 where the signal is at the noise.
+
+    Parameters
+    ----------
+    image : (X, Y, Z) without noise.
+    sigma : (X, Y, Z) sd of one channel's noise, in the image's units.
+    rng : draws the noise.
+    sampling : which k-space lines were acquired.
+
+    Returns
+    -------
+    (X, Y, Z) in the image's units
+    """
     return image + sigma * complex_noise(image.shape, rng, sampling).real
 
 
 def add_rician(
     image: Volume, sigma: Volume, rng: np.random.Generator, sampling: Sampling = FULL
 ) -> Volume:
-    """|image + σ (n₁ + i n₂)|: the magnitude of one channel (Gudbjartsson & Patz 1995)."""
+    """|image + σ (n₁ + i n₂)|: the magnitude of one channel (Gudbjartsson & Patz 1995).
+
+    Parameters
+    ----------
+    image : (X, Y, Z) without noise.
+    sigma : (X, Y, Z) sd of one channel's noise, in the image's units.
+    rng : draws the noise.
+    sampling : which k-space lines were acquired.
+
+    Returns
+    -------
+    (X, Y, Z) in the image's units
+    """
     return add_nc_chi(image, sigma, rng, sampling, coils=1)
 
 
@@ -136,10 +200,22 @@ def add_nc_chi(
     *,
     coils: int,
 ) -> Volume:
-    """Root sum of squares over ``coils`` channels of sd σ each: non-central χ of 2·coils.
+    """Root sum of squares over channels of sd σ each: non-central χ of 2·coils.
 
     The law depends on the channels' total signal only, so all of it is put in the first
     (Constantinides et al. 1997).
+
+    Parameters
+    ----------
+    image : (X, Y, Z) without noise.
+    sigma : (X, Y, Z) sd of one channel's noise, in the image's units.
+    rng : draws the noise.
+    sampling : which k-space lines were acquired.
+    coils : number of channels.
+
+    Returns
+    -------
+    (X, Y, Z) in the image's units
     """
     power = np.zeros(image.shape, np.float32)
     for coil in range(coils):
@@ -161,7 +237,20 @@ def add_to_series(
     seed: int,
     sampling: Sampling = FULL,
 ) -> Float[np.ndarray, "x y z v"]:
-    """Noise on every volume, each from a stream of its own; ``truth`` is not touched."""
+    """Add noise to every volume, each from its own random stream.
+
+    Parameters
+    ----------
+    truth : (X, Y, Z, V) without noise; not modified.
+    sigma : (X, Y, Z) sd of one channel's noise, in the units of ``truth``.
+    add : adds noise to one volume, say ``add_rician``.
+    seed : of the noise.
+    sampling : which k-space lines were acquired.
+
+    Returns
+    -------
+    (X, Y, Z, V) in the units of ``truth``
+    """
     noisy = np.empty_like(truth)
     for v in range(truth.shape[3]):
         noisy[..., v] = add(

@@ -11,7 +11,7 @@ from dwiser.errors import InputError
 from dwiser.scan import Gradients, Scan
 from dwiser.simulate.acquire import NoiseModel, acquire
 from dwiser.simulate.contrast import compartments
-from dwiser.simulate.geometry import Anatomy, make_anatomy
+from dwiser.simulate.geometry import HeadAnatomy, head_anatomy
 from dwiser.simulate.lesions import changes, include, labels, place_lesions, tissues_with
 from dwiser.simulate.noise import Sampling, sigma_map
 from dwiser.simulate.scheme import Shells, scheme
@@ -42,8 +42,15 @@ class Simulation:
     sigma : (X, Y, Z) sd of the noise in one channel's real part.
     shares : (X, Y, Z, F) shares of the fibre populations in the white matter, largest first.
     axes : (X, Y, Z, F, 3) their unit axes; zeros where there is none.
-    lesions : (X, Y, Z) label of each lesion, 0 elsewhere; ``record["lesions"]`` tells them.
-    record : plain values: every setting, and what was found.
+    lesions : (X, Y, Z) label of each lesion, 0 elsewhere; ``record["lesions"]`` describes them.
+    record : plain values: every setting, and what was measured on the truth.
+
+    Examples
+    --------
+    >>> from dwiser.simulate import phantom
+    >>> simulation = phantom((16, 18, 12), shells=((1000.0, 6),), n_b0=1)
+    >>> simulation.truth.shape == simulation.scan.shape
+    True
     """
 
     scan: Scan
@@ -78,24 +85,51 @@ def phantom(
     texture_correlation: float | int = 1.0,
     seed: int = 0,
 ) -> Simulation:
-    """A head made by code alone, scanned with noise of known σ.
+    """A synthetic head, scanned with noise of known σ.
 
-    The head fills the field of view whatever ``voxel`` (mm) is. The b-vectors are along the
-    voxel axes, and the affine's determinant is negative, so that no reader needs to flip them.
-    ``texture`` and ``texture_correlation`` (FWHM, voxels) are those of `Texture`; without it
-    tissues vary smoothly, over several voxels.
+    The b-vectors are along the voxel axes, and the affine's determinant is negative, so that no
+    reader needs to flip them.
+
+    Parameters
+    ----------
+    shape : (X, Y, Z) voxels; the head fills the field of view whatever ``voxel`` is.
+    voxel : edge of a voxel in mm.
+    shells : (b in s/mm², directions) of each shell.
+    n_b0 : number of b0s.
+    b0_place : "spread", "first" or "last".
+    snr : mean true b0 in white matter over the mean σ in the mask.
+    noise : "gaussian", "rician", "nc-chi", "kspace" or "none".
+    coils : receive channels of "nc-chi" and "kspace".
+    sigma_map : "uniform" or "gfactor".
+    partial_fourier, zero_fill : as in `Sampling`; they correlate the noise between voxels.
+    lesions : whether to add small lesions.
+    texture, texture_correlation : strength, and FWHM in voxels, of the variation from voxel to
+        voxel, as in `Texture`; without it tissues vary smoothly, over several voxels.
+    seed : of everything random.
+
+    Returns
+    -------
+    Simulation
+        The noisy scan and its truth.
 
     Raises
     ------
     InputError
         For settings that cannot be simulated.
+
+    Examples
+    --------
+    >>> from dwiser.simulate import phantom
+    >>> simulation = phantom((16, 18, 12), shells=((1000.0, 6),), n_b0=1, snr=20)
+    >>> simulation.scan.shape
+    (16, 18, 12, 7)
     """
     model = NoiseModel(noise, snr, coils, sigma_map, Sampling(partial_fourier, zero_fill))
     if not voxel > 0:
         raise InputError(f"The voxel size must be positive, not {voxel:g} mm.")
-    rough = Texture(texture, texture_correlation)
+    tissue_texture = Texture(texture, texture_correlation)
     gradients = scheme(shells, n_b0=n_b0, b0_place=b0_place, seed=seed)
-    anatomy = textured(make_anatomy((shape[0], shape[1], shape[2]), seed), rough, seed)
+    anatomy = textured(head_anatomy((shape[0], shape[1], shape[2]), seed), tissue_texture, seed)
     affine = np.diag([-voxel, voxel, voxel, 1.0])
     affine[:3, 3] = -affine[:3, :3] @ (np.array(shape) - 1) / 2
     settings = {
@@ -104,9 +138,9 @@ def phantom(
         "shells": [[float(b), int(n)] for b, n in shells],
         "n_b0": n_b0,
         "b0_place": b0_place,
-        "texture": rough.record(),
+        "texture": tissue_texture.record(),
     }
-    water = compartments(anatomy, seed, rough)
+    water = compartments(anatomy, seed, tissue_texture)
     return simulate(
         anatomy,
         lambda table: synthesise(water, table),
@@ -120,7 +154,7 @@ def phantom(
 
 
 def simulate(
-    anatomy: Anatomy,
+    anatomy: HeadAnatomy,
     signal: Callable[[Gradients], Float[np.ndarray, "n v"]],
     gradients: Gradients,
     affine: Float[np.ndarray, "4 4"],
@@ -131,22 +165,41 @@ def simulate(
     settings: dict[str, Any],
     header: Any = None,
 ) -> Simulation:
-    """A noisy scan of an anatomy whose mask's voxels show ``signal`` on any scheme.
+    """A noisy scan of an anatomy.
+
+    Parameters
+    ----------
+    anatomy : the object, its tissues and fibres.
+    signal : gives the noiseless (n, V) signal of the mask's voxels for any gradient table.
+    gradients : the table to scan with.
+    affine : (4, 4) voxel to world in mm.
+    model : the noise.
+    lesions : whether to add lesions.
+    seed : of lesions and noise.
+    settings : written to the record.
+    header : the NIfTI header of a refitted scan, or None.
+
+    Returns
+    -------
+    Simulation
+        The noisy scan and its truth.
 
     Raises
     ------
     InputError
-        For an anatomy without white matter, in which no SNR can be set.
+        For an anatomy without white matter, for which no SNR can be set.
     """
     mask = anatomy.mask
     white = anatomy.tissues["wm"] > WHITE
     if not white.any():
         raise InputError("The object holds no white matter, so no SNR can be set: enlarge it.")
-    found = place_lesions(anatomy, gradients, seed) if lesions else []
+    placed_lesions = place_lesions(anatomy, gradients, seed) if lesions else []
     truth = np.zeros((*mask.shape, len(gradients)), np.float32)
-    healthy, labelled = signal(gradients), labels(found, mask)
-    truth[mask] = include(healthy, found, gradients, mask)
-    changed = changes(healthy, truth[mask], found, labelled[mask]) if found else []
+    healthy, labelled = signal(gradients), labels(placed_lesions, mask)
+    truth[mask] = include(healthy, placed_lesions, gradients, mask)
+    changed = (
+        changes(healthy, truth[mask], placed_lesions, labelled[mask]) if placed_lesions else []
+    )
     fa, md, v1, fitted = tensor_metrics(truth, gradients, mask, signal)
     b0 = float(signal(NO_WEIGHTING)[white[mask], 0].mean(dtype=float))
     level = 0.0 if model.kind == "none" else b0 / model.snr
@@ -164,14 +217,14 @@ def simulate(
         "tensor": fitted,
         "lesions": [
             asdict(lesion) | {"change": change}
-            for lesion, change in zip(found, changed, strict=True)
+            for lesion, change in zip(placed_lesions, changed, strict=True)
         ],
     }
     return Simulation(
         scan=Scan(noisy, affine, gradients, header=header),
         truth=truth,
         mask=mask,
-        tissues=tissues_with(anatomy, found),
+        tissues=tissues_with(anatomy, placed_lesions),
         fa=fa,
         md=md,
         v1=v1,

@@ -19,11 +19,20 @@ GOLDEN = (1 + 5**0.5) / 2
 
 
 def spread_directions(n: int, seed: int, shell: int = 0) -> Float[np.ndarray, "n 3"]:
-    """``n`` unit vectors evenly over the half sphere, each as far as can be from those before it.
+    """Unit vectors spread evenly over the half sphere.
 
     A golden-angle spiral is relaxed by electrostatic repulsion of antipodal charges (Jones et
-    al. 1999, DIPY's ``disperse_charges``), rotated at random by ``seed`` and ``shell``, and put
-    in an order of which every beginning covers the sphere.
+    al. 1999, DIPY's ``disperse_charges``), rotated at random, and ordered so that every first
+    part of it covers the sphere.
+
+    Parameters
+    ----------
+    n : how many.
+    seed, shell : of the rotation.
+
+    Returns
+    -------
+    (n, 3) unit vectors
     """
     place = np.arange(n) + 0.5
     height, angle = 1 - place / n, 2 * np.pi * place / GOLDEN
@@ -54,15 +63,34 @@ def scheme(
     b0_place: str = "spread",
     seed: int = 0,
 ) -> Gradients:
-    """A gradient table with ``n_b0`` b0s and, for each shell, (b in s/mm², directions).
+    """A gradient table with b0s and shells of evenly spread directions.
 
-    Shells are interleaved; "spread" puts one b0 first and the others evenly between the DWIs.
+    Shells are interleaved.
+
+    Parameters
+    ----------
+    shells : (b in s/mm², directions) of each shell.
+    n_b0 : number of b0s.
+    b0_place : "spread" puts one b0 first and the others evenly between the DWIs; "first" or
+        "last".
+    seed : of the directions.
+
+    Returns
+    -------
+    Gradients
 
     Raises
     ------
     InputError
-        For no shell, a shell without directions or of a b-value that counts as b0, or a b0
-        place nobody knows.
+        For no shell, a shell without directions or of a b-value that counts as b0, or an
+        unknown b0 place.
+
+    Examples
+    --------
+    >>> from dwiser.simulate import scheme
+    >>> table = scheme(((1000.0, 6), (2000.0, 12)), n_b0=2)
+    >>> len(table), int(table.is_b0.sum())
+    (20, 2)
     """
     if b0_place not in B0_PLACES:
         raise unknown("b0 place", b0_place, B0_PLACES)

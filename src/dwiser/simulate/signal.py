@@ -30,17 +30,37 @@ class Compartment:
 
 
 def ball(weight: Float[np.ndarray, "n"], diffusivity: Float[np.ndarray, "n"]) -> Compartment:
-    """Isotropic water: S = weight · exp(−b D)."""
+    """Isotropic water: S = weight · exp(−b D).
+
+    Parameters
+    ----------
+    weight : (n,) signal without diffusion weighting.
+    diffusivity : (n,) in mm²/s.
+
+    Returns
+    -------
+    Compartment
+    """
     return Compartment(weight, diffusivity, diffusivity)
 
 
 def decay(compartment: Compartment, gradients: Gradients) -> Float[np.ndarray, "n v"]:
-    """One compartment's signal S = w · exp(−b (λ⊥ + (λ∥ − λ⊥)(g·n)²)), float64."""
+    """One compartment's signal S = w · exp(−b (λ⊥ + (λ∥ − λ⊥)(g·n)²)).
+
+    Parameters
+    ----------
+    compartment : water of n voxels.
+    gradients : the table of V volumes.
+
+    Returns
+    -------
+    (n, V) float64, in the units of the compartment's weight
+    """
     b = gradients.bvals
     if compartment.axis is None:
-        shells, which = np.unique(b, return_inverse=True)
+        shells, shell_index = np.unique(b, return_inverse=True)
         curve = np.exp(-compartment.parallel[:, None] * shells)
-        return np.asarray(compartment.weight[:, None] * curve[:, which], float)
+        return np.asarray(compartment.weight[:, None] * curve[:, shell_index], float)
     along = (compartment.axis @ gradients.bvecs.T) ** 2
     extra = compartment.parallel - compartment.perpendicular
     exponent = -b * (compartment.perpendicular[:, None] + extra[:, None] * along)
@@ -50,7 +70,17 @@ def decay(compartment: Compartment, gradients: Gradients) -> Float[np.ndarray, "
 def synthesise(
     compartments: Sequence[Compartment], gradients: Gradients
 ) -> Float[np.ndarray, "n v"]:
-    """The sum of all compartments' signals in n voxels on any scheme, float32."""
+    """The sum of all compartments' signals on any scheme.
+
+    Parameters
+    ----------
+    compartments : each of the same n voxels.
+    gradients : the table of V volumes.
+
+    Returns
+    -------
+    (n, V) float32, in the units of the compartments' weights
+    """
     n = len(compartments[0].weight)
     signal = np.zeros((n, len(gradients)), np.float32)
     for start in range(0, n, CHUNK):

@@ -1,4 +1,4 @@
-"""Variation from voxel to voxel inside one tissue, as brains have and smooth phantoms have not."""
+"""Variation from voxel to voxel inside one tissue, which smooth phantoms lack."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from dwiser.errors import InputError
 from dwiser.seeds import stream
-from dwiser.simulate.geometry import Anatomy
+from dwiser.simulate.geometry import HeadAnatomy
 from dwiser.simulate.shapes import Field, smooth_field, unit
 
 FWHM_PER_SD = 2 * np.sqrt(2 * np.log(2))
@@ -21,7 +21,7 @@ STRAY, STRAY_MOST = 0.4, 0.4  # of the strength: share of fibres of any directio
 
 @dataclass(frozen=True)
 class Texture:
-    """How much, and how alike in neighbours, tissue varies from voxel to voxel.
+    """How much tissue varies from voxel to voxel, and how correlated neighbours are.
 
     Every variation is a Gaussian random field of mean 0 and sd 1 of its own, white noise
     smoothed by a Gaussian of ``correlation`` voxels FWHM and cut off at 3 sd.
@@ -49,28 +49,80 @@ class Texture:
             if not (value >= 0 and np.isfinite(value)):
                 raise InputError(f"The texture's {name} must be 0 or more, not {value:g}.")
 
-    def field(self, shape: tuple[int, ...], what: str, seed: int, place: int = 0) -> Field:
-        """One field of ``shape`` for one thing that varies, sd 1."""
-        rng = stream(seed, "voxel texture " + what, place)
+    def field(self, shape: tuple[int, ...], quantity: str, seed: int, place: int = 0) -> Field:
+        """One Gaussian random field.
+
+        Parameters
+        ----------
+        shape : (X, Y, Z) of the grid.
+        quantity : which quantity varies; each has its own field.
+        seed : of the field.
+        place : tells apart several fields of one quantity.
+
+        Returns
+        -------
+        (X, Y, Z) float32 of mean 0 and sd 1, cut off at 3 sd
+        """
+        rng = stream(seed, "voxel texture " + quantity, place)
         return np.clip(smooth_field(shape, self.correlation / FWHM_PER_SD, rng), -LIMIT, LIMIT)
 
-    def factor(self, shape: tuple[int, ...], what: str, seed: int, place: int = 0) -> Field:
-        """What a fraction is multiplied with: exp(strength · field), float32."""
-        return np.exp(self.strength * self.field(shape, what, seed, place))
+    def factor(self, shape: tuple[int, ...], quantity: str, seed: int, place: int = 0) -> Field:
+        """The factor of a fraction: exp(strength · field).
 
-    def diffusivity(self, shape: tuple[int, ...], what: str, seed: int) -> Field:
-        """What a diffusivity is multiplied with: exp(strength / 2 · field), float32."""
-        return np.exp(DIFFUSIVITY * self.strength * self.field(shape, what, seed))
+        Parameters
+        ----------
+        shape : (X, Y, Z) of the grid.
+        quantity : which quantity varies; each has its own field.
+        seed : of the field.
+        place : tells apart several fields of one quantity.
+
+        Returns
+        -------
+        (X, Y, Z) float32, positive
+        """
+        return np.exp(self.strength * self.field(shape, quantity, seed, place))
+
+    def diffusivity(self, shape: tuple[int, ...], quantity: str, seed: int) -> Field:
+        """The factor of a diffusivity: exp(strength / 2 · field).
+
+        Parameters
+        ----------
+        shape : (X, Y, Z) of the grid.
+        quantity : which quantity varies; each has its own field.
+        seed : of the field.
+
+        Returns
+        -------
+        (X, Y, Z) float32, positive
+        """
+        return np.exp(DIFFUSIVITY * self.strength * self.field(shape, quantity, seed))
 
     def turns(
         self, shape: tuple[int, ...], seed: int, place: int = 0
     ) -> Float[np.ndarray, "x y z 3"]:
-        """Rotation vectors (radians), their components independent of each other."""
+        """Rotation vectors, their components independent of each other.
+
+        Parameters
+        ----------
+        shape : (X, Y, Z) of the grid.
+        seed : of the fields.
+        place : tells apart several fibre populations.
+
+        Returns
+        -------
+        (X, Y, Z, 3) in radians
+        """
         parts = [self.field(shape, f"turn {axis}", seed, place) for axis in "xyz"]
         return TURN * self.strength * np.stack(parts, axis=-1)
 
     def record(self) -> dict[str, Any] | None:
-        """Plain values that say what varies by how much; None without texture."""
+        """The texture as plain values, for the scan's record.
+
+        Returns
+        -------
+        dict or None
+            What varies by how much; None without texture.
+        """
         if self.strength == 0:
             return None
         return {
@@ -89,9 +141,18 @@ SMOOTH = Texture()
 def mixed(
     fractions: Float[np.ndarray, "*n k"], factors: Float[np.ndarray, "*n k"]
 ) -> Float[np.ndarray, "*n k"]:
-    """Fractions times positive factors, brought back to the sum they had; 0 stays 0.
+    """Fractions times positive factors, rescaled to their former sum; 0 stays 0.
 
     The perturbation of compositions of Aitchison (1986): every fraction stays in [0, 1].
+
+    Parameters
+    ----------
+    fractions : (..., k)
+    factors : (..., k), positive.
+
+    Returns
+    -------
+    (..., k) float32
     """
     changed = fractions * factors
     total = changed.sum(-1, keepdims=True)
@@ -102,16 +163,36 @@ def mixed(
 def turned(
     axes: Float[np.ndarray, "*n 3"], turns: Float[np.ndarray, "*n 3"]
 ) -> Float[np.ndarray, "*n 3"]:
-    """Axes turned by rotation vectors (radians), each by its own, float32."""
+    """Axes turned by rotation vectors, each by its own.
+
+    Parameters
+    ----------
+    axes : (..., 3)
+    turns : (..., 3) rotation vectors in radians.
+
+    Returns
+    -------
+    (..., 3) float32
+    """
     rotation = Rotation.from_rotvec(turns.reshape(-1, 3))
     return rotation.apply(axes.reshape(-1, 3)).reshape(axes.shape).astype(np.float32)
 
 
-def textured(anatomy: Anatomy, texture: Texture, seed: int) -> Anatomy:
-    """The anatomy with its tissues' and populations' fractions varied and its fibres turned.
+def textured(anatomy: HeadAnatomy, texture: Texture, seed: int) -> HeadAnatomy:
+    """The anatomy with texture: fractions varied and fibres turned.
 
-    Mask and density stay as they are, and a voxel of one tissue alone stays so. Populations are
-    in order of their new shares.
+    Mask and density do not change, and a voxel of one tissue alone stays so.
+
+    Parameters
+    ----------
+    anatomy : a smooth head.
+    texture : how much to vary.
+    seed : of the variation.
+
+    Returns
+    -------
+    HeadAnatomy
+        Its populations are in the order of their new shares.
     """
     if texture.strength == 0:
         return anatomy
@@ -124,7 +205,7 @@ def textured(anatomy: Anatomy, texture: Texture, seed: int) -> Anatomy:
     factors = [texture.factor(shape, "population", seed, k) for k in range(count)]
     shares = mixed(shares, np.stack(factors, -1))
     order = np.argsort(-shares, axis=-1, kind="stable")
-    return Anatomy(
+    return HeadAnatomy(
         anatomy.mask,
         anatomy.density,
         {name: tissues[..., i] for i, name in enumerate(names)},

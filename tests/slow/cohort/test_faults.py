@@ -146,9 +146,9 @@ def test_a_run_that_is_killed_is_taken_up_by_the_same_command(
     [
         (
             "gaussian",
-            "GiB for it, a worker may 0.6: give each worker more",
+            "GiB for it, a worker may use 0.6: give each worker more",
         ),  # refused before the work
-        ("patch2self", "the last for want of memory: give each worker more"),  # nobody knew
+        ("patch2self", "the last for lack of memory: give each worker more"),  # nobody knew
     ],
 )
 def test_a_scan_that_needs_more_memory_than_its_worker_has_is_listed_with_a_sentence(

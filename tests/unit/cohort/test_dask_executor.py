@@ -11,13 +11,13 @@ from dwiser.cohort.dask_executor import on_worker
 from dwiser.cohort.job import CohortOptions, Job
 from dwiser.cohort.outcome import Outcome
 from dwiser.io.bids import BidsScan
-from dwiser.machine import memory_of
+from dwiser.machine import parse_memory
 
 JOB = Job(BidsScan(Path("a.nii.gz"), Path(), "sub-01"), Path(), Path("out"))
 
 
 @pytest.mark.parametrize(
-    ("asked", "limit", "threads", "memory"),
+    ("options", "limit", "threads", "memory"),
     [
         (CohortOptions(), 6 * 2**30, 4, 6 * 2**30),
         (CohortOptions(threads=1, memory="2G"), 6 * 2**30, 1, 2 * 2**30),
@@ -26,7 +26,7 @@ JOB = Job(BidsScan(Path("a.nii.gz"), Path(), "sub-01"), Path(), Path("out"))
 )
 def test_a_scan_gets_the_threads_and_memory_of_its_worker_unless_the_user_named_some(
     monkeypatch: pytest.MonkeyPatch,
-    asked: CohortOptions,
+    options: CohortOptions,
     limit: int,
     threads: int,
     memory: int | None,
@@ -37,14 +37,14 @@ def test_a_scan_gets_the_threads_and_memory_of_its_worker_unless_the_user_named_
         address="tcp://somewhere",
     )
     monkeypatch.setattr(dask_executor, "get_worker", lambda: worker)
-    seen: list[Job] = []
+    jobs_done: list[Job] = []
 
     def work(job: Job) -> Outcome:
-        seen.append(job)
+        jobs_done.append(job)
         return Outcome(job.name, "done")
 
-    outcome = on_worker(replace(JOB, asked=asked), work)
+    outcome = on_worker(replace(JOB, options=options), work)
     assert outcome == Outcome("sub-01", "done", worker="tcp://somewhere")
-    (job,) = seen
-    assert job.asked.threads == threads
-    assert (job.asked.memory and memory_of(job.asked.memory)) == memory
+    (job,) = jobs_done
+    assert job.options.threads == threads
+    assert (job.options.memory and parse_memory(job.options.memory)) == memory

@@ -1,4 +1,4 @@
-"""The engine hands out each scan once, no more than there are hands, and loses none."""
+"""The engine submits each scan once, no more than there are workers, and loses none."""
 
 from concurrent.futures import Future
 from pathlib import Path
@@ -18,23 +18,23 @@ def jobs(count: int) -> list[Job]:
 
 
 class Scripted:
-    """Hands that give what the script says, a word a try; "done" when it has run out."""
+    """An executor whose outcomes follow a script, one word for each try; then "done"."""
 
-    def __init__(self, script: dict[str, list[str]], hands: int = 3) -> None:
-        self.script, self.hands = script, hands
+    def __init__(self, script: dict[str, list[str]], workers: int = 3) -> None:
+        self.script, self.workers = script, workers
         self.begun: list[str] = []
         self.waiting: list[Future] = []
-        self.most = self.tended = 0
+        self.most = self.maintained = 0
 
-    def free(self) -> int:
-        return self.hands
+    def capacity(self) -> int:
+        return self.workers
 
     def submit(self, job: Job) -> Future:
         self.begun.append(job.name)
         future: Future = Future()
         self.waiting.append(future)
         self.most = max(self.most, len(self.waiting))
-        if len(self.waiting) == self.hands or len(self.begun) >= 10:
+        if len(self.waiting) == self.workers or len(self.begun) >= 10:
             for each in self.waiting:
                 each.set_result(None)
             self.waiting = []
@@ -44,8 +44,8 @@ class Scripted:
         words = self.script.get(job.name)
         return Outcome(job.name, words.pop(0) if words else "done")
 
-    def tend(self) -> None:
-        self.tended += 1
+    def maintain(self) -> None:
+        self.maintained += 1
         for each in self.waiting:
             each.set_result(None)
         self.waiting = []
@@ -53,61 +53,61 @@ class Scripted:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "LOOK", 0.01)
-    monkeypatch.setattr(engine, "AGAIN", 0.02)
+    monkeypatch.setattr(engine, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "RETRY_SECONDS", 0.02)
 
 
-def test_every_scan_is_done_once_with_no_more_at_work_than_hands() -> None:
-    hands = Scripted({})
-    tally = carry_out(jobs(10), hands)
-    assert sorted(hands.begun) == [f"sub-{n:02d}" for n in range(10)]
-    assert hands.most == 3
-    assert tally.count("done") == 10
-    assert not tally.running
+def test_every_scan_is_done_once_with_no_more_at_work_than_workers() -> None:
+    executor = Scripted({})
+    status = carry_out(jobs(10), executor)
+    assert sorted(executor.begun) == [f"sub-{n:02d}" for n in range(10)]
+    assert executor.most == 3
+    assert status.count("done") == 10
+    assert not status.running
 
 
-def test_held_and_lost_scans_come_again_until_they_are_done() -> None:
-    hands = Scripted({"sub-01": ["held", "held", "kept"], "sub-02": ["lost", "lost"]})
-    tally = carry_out(jobs(4), hands)
-    assert hands.begun.count("sub-01") == 3
-    assert hands.begun.count("sub-02") == 3
-    assert {name: o.status for name, o in tally.outcomes.items()} == {
-        "sub-00": "done", "sub-01": "kept", "sub-02": "done", "sub-03": "done",
+def test_locked_and_lost_scans_come_again_until_they_are_done() -> None:
+    executor = Scripted({"sub-01": ["locked", "locked", "up to date"], "sub-02": ["lost", "lost"]})
+    status = carry_out(jobs(4), executor)
+    assert executor.begun.count("sub-01") == 3
+    assert executor.begun.count("sub-02") == 3
+    assert {name: o.status for name, o in status.outcomes.items()} == {
+        "sub-00": "done", "sub-01": "up to date", "sub-02": "done", "sub-03": "done",
     }  # fmt: skip
 
 
 def test_after_so_many_failures_no_new_scan_is_begun_and_each_is_accounted_for() -> None:
     script = {f"sub-{n:02d}": ["failed"] for n in range(10)}
-    hands = Scripted(script, hands=2)
-    tally = carry_out(jobs(10), hands, max_failures=3)
-    assert len(tally.outcomes) == 10
-    assert 3 <= tally.count("failed") <= 4  # the one beside the third was at work already
-    assert tally.count("failed") + tally.count("left") == 10
-    assert len(hands.begun) == tally.count("failed")
+    executor = Scripted(script, workers=2)
+    status = carry_out(jobs(10), executor, max_failures=3)
+    assert len(status.outcomes) == 10
+    assert 3 <= status.count("failed") <= 4  # the one beside the third was at work already
+    assert status.count("failed") + status.count("not begun") == 10
+    assert len(executor.begun) == status.count("failed")
 
 
 def test_ctrl_c_ends_the_run_and_keeps_what_is_known() -> None:
-    hands = Scripted({}, hands=1)
+    executor = Scripted({}, workers=1)
 
-    seen = []
+    interrupted = []
 
-    def once(tally: engine.RunStatus) -> None:
-        if not seen and tally.count("done") == 2:
-            seen.append(1)
+    def once(status: engine.RunStatus) -> None:
+        if not interrupted and status.count("done") == 2:
+            interrupted.append(1)
             raise KeyboardInterrupt
 
-    tally = carry_out(jobs(5), hands, once)
-    assert tally.interrupted
-    assert tally.count("done") == 2
+    status = carry_out(jobs(5), executor, once)
+    assert status.interrupted
+    assert status.count("done") == 2
 
 
-def test_without_a_hand_it_waits_and_goes_on_when_there_is_one() -> None:
-    hands = Scripted({}, hands=0)
+def test_without_a_worker_it_waits_and_continues_when_there_is_one() -> None:
+    executor = Scripted({}, workers=0)
 
-    def tend() -> None:
-        hands.tended += 1
-        hands.hands = 1 if hands.tended > 2 else 0
+    def maintain() -> None:
+        executor.maintained += 1
+        executor.workers = 1 if executor.maintained > 2 else 0
 
-    hands.tend = tend  # type: ignore[method-assign]
-    assert carry_out(jobs(3), hands).count("done") == 3
-    assert hands.tended == 3
+    executor.maintain = maintain  # type: ignore[method-assign]
+    assert carry_out(jobs(3), executor).count("done") == 3
+    assert executor.maintained == 3

@@ -48,10 +48,10 @@ def job(ready: Path, tmp_path: Path) -> Job:
     return job_in(home)
 
 
-def test_a_scan_that_is_done_is_kept_and_not_a_byte_is_written(done: Job) -> None:
+def test_a_scan_that_is_done_is_skipped_and_not_a_byte_is_written(done: Job) -> None:
     before = {p: p.stat().st_mtime_ns for p in done.out.rglob("*") if "locks" not in p.parts}
     assert ledger.state(done) == ledger.State(True)
-    assert denoise_scan(done).status == "kept"
+    assert denoise_scan(done).status == "up to date"
     after = {p: p.stat().st_mtime_ns for p in done.out.rglob("*") if "locks" not in p.parts}
     assert before == after
 
@@ -69,11 +69,11 @@ def test_a_scan_that_is_done_is_kept_and_not_a_byte_is_written(done: Job) -> Non
     ],
 )
 def test_other_settings_make_it_to_do(done: Job, change: dict, why: str) -> None:
-    assert ledger.state(replace(done, asked=replace(QUICK, **change))) == ledger.State(False, why)
+    assert ledger.state(replace(done, options=replace(QUICK, **change))) == ledger.State(False, why)
 
 
 def test_where_and_how_fast_it_is_computed_does_not(done: Job) -> None:
-    assert ledger.state(replace(done, asked=replace(QUICK, threads=2, device="auto"))).done
+    assert ledger.state(replace(done, options=replace(QUICK, threads=2, device="auto"))).done
 
 
 def test_another_version_makes_it_to_do(done: Job) -> None:
@@ -89,7 +89,7 @@ def test_another_input_makes_it_to_do_and_a_mere_touch_does_not(done: Job) -> No
     os.utime(bval, ns=(1, 1))
     assert ledger.state(done) == ledger.State(False, "bval may have changed")
     assert ledger.state(done, exact=True).done
-    assert denoise_scan(done).status == "kept"
+    assert denoise_scan(done).status == "up to date"
     bval.write_text(bval.read_text().replace("1000", "1001"))
     assert ledger.state(done, exact=True) == ledger.State(False, "bval changed")
     assert denoise_scan(done).status == "done"
@@ -108,10 +108,10 @@ def test_a_damaged_sidecar_makes_it_to_do(done: Job) -> None:
     assert not ledger.state(done).done
 
 
-def test_a_scan_that_another_process_holds_is_left_to_it_and_freed_by_its_death(job: Job) -> None:
+def test_a_scan_that_another_process_has_locked_is_freed_by_its_death(job: Job) -> None:
     words = (
         "import sys, time; from pathlib import Path; from dwiser.cohort import ledger\n"
-        "with ledger.held(Path(sys.argv[1]), sys.argv[2]):\n"
+        "with ledger.locked(Path(sys.argv[1]), sys.argv[2]):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", words, str(job.out), job.name]
@@ -119,7 +119,7 @@ def test_a_scan_that_another_process_holds_is_left_to_it_and_freed_by_its_death(
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"
     outcome = denoise_scan(job)
-    assert outcome.status == "held"
+    assert outcome.status == "locked"
     assert f"process {other.pid}" in outcome.reason
     assert not job.image.exists()
     other.kill()
@@ -127,36 +127,36 @@ def test_a_scan_that_another_process_holds_is_left_to_it_and_freed_by_its_death(
     assert denoise_scan(job).status == "done"
 
 
-def test_what_a_killed_worker_left_is_swept_and_the_old_output_stays_until_the_new_is_whole(
+def test_files_of_a_killed_worker_are_removed_and_the_old_output_stays_until_the_new_is_complete(
     done: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = ledger.workshop(done)
-    shop.mkdir(parents=True)
-    (shop / "half.nii.gz").write_bytes(b"half")
+    staging = ledger.staging_folder(done)
+    staging.mkdir(parents=True)
+    (staging / "half.nii.gz").write_bytes(b"half")
     before = done.image.read_bytes()
-    again = replace(done, asked=replace(QUICK, seed=1))
-    seen = []
+    again = replace(done, options=replace(QUICK, seed=1))
+    leftovers = []
 
     def full(*_: object, **__: object) -> None:
-        seen.append(list(shop.glob("half*")))
+        leftovers.append(list(staging.glob("half*")))
         raise OSError(28, "No space left on device", "somewhere")
 
     with monkeypatch.context() as patched:
         patched.setattr(worker, "denoise_file", full)
         outcome = denoise_scan(again)
-    assert seen == [[]]
+    assert leftovers == [[]]
     assert outcome.status == "failed"
     assert "somewhere: it could not be read or written (No space left on device)" in outcome.reason
     assert done.image.read_bytes() == before
-    assert not shop.exists()
+    assert not staging.exists()
     assert ledger.state(done).done
 
 
-def test_a_death_while_names_are_given_leaves_no_image_beside_anothers_papers(
+def test_a_death_while_files_are_published_leaves_no_image_beside_other_sidecars(
     done: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed after the first rename of the new set: the old image is gone, so it is to do."""
-    again, count = replace(done, asked=replace(QUICK, seed=1)), []
+    again, count = replace(done, options=replace(QUICK, seed=1)), []
     rename = Path.replace
 
     def dies(self: Path, target: Path) -> Path:
@@ -186,7 +186,7 @@ def test_a_link_to_nothing_is_said_in_a_sentence(job: Job) -> None:
 def test_what_would_outgrow_its_worker_is_refused_from_the_header(job: Job) -> None:
     outcome = denoise_scan(job, limit=2**28)
     assert outcome.status == "failed"
-    assert "gaussian would hold about 0.4 GiB for it, a worker may 0.2" in outcome.reason
+    assert "gaussian needs about 0.4 GiB for it, a worker may use 0.2" in outcome.reason
     assert denoise_scan(job, limit=2**30).status == "done"
 
 
@@ -201,7 +201,7 @@ def test_no_room_is_said_before_the_work(job: Job, monkeypatch: pytest.MonkeyPat
     assert time.perf_counter() - begun < 1
 
 
-def test_a_work_folder_elsewhere_is_used_and_left_empty(job: Job, tmp_path: Path) -> None:
+def test_a_work_folder_elsewhere_is_used_and_emptied(job: Job, tmp_path: Path) -> None:
     work = tmp_path / "work"
     assert denoise_scan(replace(job, work=work)).status == "done"
     assert list(work.iterdir()) == []

@@ -14,17 +14,17 @@ from dwiser.io.bids import BidsScan
 
 def job(out: Path, number: int, sigma: float, level: str = "PASS", words: str = "x") -> Job:
     name = f"sub-{number:02d}"
-    made = Job(BidsScan(Path(f"{name}_dwi.nii.gz"), Path(name) / "dwi", name), out.parent, out)
-    made.image.parent.mkdir(parents=True)
-    made.image.touch()
+    job_done = Job(BidsScan(Path(f"{name}_dwi.nii.gz"), Path(name) / "dwi", name), out.parent, out)
+    job_done.image.parent.mkdir(parents=True)
+    job_done.image.touch()
     record = {
         "Method": "splitq", "Preset": "laptop", "Seed": 0, "Shape": [10, 10, 10, 10],
         "SigmaMedian": sigma, "SNR": [{"bval": 0, "snr": 20 + number % 3}],
         "WallTimeSeconds": 5 + number % 4 / 10, "PeakMemoryMiB": 500.0,
         "Verdict": {"Level": level, "Reasons": [{"Level": level, "Words": words}], "Notes": []},
     }  # fmt: skip
-    made.sidecar.write_text(json.dumps(record))
-    return made
+    job_done.sidecar.write_text(json.dumps(record))
+    return job_done
 
 
 @pytest.fixture
@@ -36,29 +36,29 @@ def cohort(tmp_path: Path) -> list[Job]:
 
 def test_failed_ones_come_first_then_what_stands_apart_then_the_rest(cohort: list[Job]) -> None:
     failed = {"sub-05": Outcome("sub-05", "failed", "its b-values are missing")}
-    found = summary.rows(cohort, failed)
-    names = [row.job.name for row in found]
+    rows = summary.rows(cohort, failed)
+    names = [row.job.name for row in rows]
     assert names[:4] == ["sub-05", "sub-10", "sub-11", "sub-12"]
-    assert found[1].apart == ("sigma high",)
-    assert found[0].reason == "its b-values are missing"
-    assert all(not row.apart for row in found[2:])
+    assert rows[1].apart == ("sigma high",)
+    assert rows[0].reason == "its b-values are missing"
+    assert all(not row.apart for row in rows[2:])
 
 
 def test_the_table_for_programs_has_a_line_a_scan(cohort: list[Job]) -> None:
     lines = summary.tsv(summary.rows(cohort, {})).splitlines()
     assert len(lines) == 1 + len(cohort)
     head, first = lines[0].split("\t"), lines[1].split("\t")
-    told = dict(zip(head, first, strict=True))
-    assert told["participant_id"] == "sub-10"
-    assert told["session_id"] == "n/a"
-    assert (told["sigma"], told["verdict"], told["stands_apart"]) == ("90", "PASS", "sigma high")
+    cells = dict(zip(head, first, strict=True))
+    assert cells["participant_id"] == "sub-10"
+    assert cells["session_id"] == "n/a"
+    assert (cells["sigma"], cells["verdict"], cells["stands_apart"]) == ("90", "PASS", "sigma high")
 
 
 def test_the_page_counts_links_and_escapes(cohort: list[Job], tmp_path: Path) -> None:
     evil = job(tmp_path / "out", 20, 31.0, "WARN", "<script>alert(1)</script>")
     failed = {"sub-05": Outcome("sub-05", "failed", "<b>no</b>")}
-    found = summary.rows([*cohort, evil], failed)
-    pages.write_summary(tmp_path / "out", found, "<i>study</i>")
+    rows = summary.rows([*cohort, evil], failed)
+    pages.write_summary(tmp_path / "out", rows, "<i>study</i>")
     text = (tmp_path / "out" / "cohort.html").read_text()
     assert "14 scans:" in text
     assert "1 failed" in text

@@ -53,8 +53,8 @@ def test_the_phase_of_a_series_is_the_part_beside_it(tmp_path: Path) -> None:
         f"{home}run-4_part-phase_chunk-1_dwi.nii.gz",
         f"{home}run-5_dwi.nii.gz",
     )
-    found = [scan.phase for scan in find_scans(tmp_path)]
-    assert [path and path.name.removeprefix("sub-01_") for path in found] == [
+    phases = [scan.phase for scan in find_scans(tmp_path)]
+    assert [path and path.name.removeprefix("sub-01_") for path in phases] == [
         "run-1_part-phase_dwi.nii.gz",
         "run-2_part-phase_dwi.nii.gz",
         "run-3_part-phase_dwi.nii",
@@ -108,13 +108,13 @@ def test_without_gradient_files_there_are_none(tmp_path: Path) -> None:
 
 def test_a_derivative_says_what_it_was_made_of() -> None:
     raw = {"Name": "study", "License": "CC0", "DatasetDOI": "doi:1", "Authors": ["A"]}
-    told = dataset_description(raw, "9.9", "../..")
-    assert told["DatasetType"] == "derivative"
-    assert told["GeneratedBy"][0]["Name"] == "dwiser"
-    assert told["GeneratedBy"][0]["Version"] == "9.9"
-    assert told["SourceDatasets"] == [{"URL": "../..", "DOI": "doi:1"}]
-    assert (told["License"], told["Authors"]) == ("CC0", ["A"])
-    assert json.dumps(told)
+    description = dataset_description(raw, "9.9", "../..")
+    assert description["DatasetType"] == "derivative"
+    assert description["GeneratedBy"][0]["Name"] == "dwiser"
+    assert description["GeneratedBy"][0]["Version"] == "9.9"
+    assert description["SourceDatasets"] == [{"URL": "../..", "DOI": "doi:1"}]
+    assert (description["License"], description["Authors"]) == ("CC0", ["A"])
+    assert json.dumps(description)
 
 
 def test_parts_of_a_name_without_a_hyphen_are_no_entities() -> None:

@@ -12,12 +12,12 @@ from dwiser.memmap import is_mapped
 @pytest.mark.parametrize("dtype", ["f4", ">f4", "<i2", ">u2", "f8"])
 def test_a_mapped_series_is_the_same(small, name, dtype) -> None:
     path = small.series(name, data=small.data.astype(dtype))
-    whole, mapped = load(path), load(path, memory=100)
+    in_memory, mapped = load(path), load(path, memory=100)
     assert is_mapped(mapped.data)
-    assert not is_mapped(whole.data)
+    assert not is_mapped(in_memory.data)
     assert not is_mapped(load(path, memory=10**9).data)
     assert mapped.data.dtype == np.float32
-    np.testing.assert_array_equal(mapped.data, whole.data)
+    np.testing.assert_array_equal(mapped.data, in_memory.data)
 
 
 def test_writing_into_it_does_not_change_the_file(small) -> None:
@@ -37,12 +37,12 @@ def test_a_complex_series_is_mapped_too(small) -> None:
     np.testing.assert_allclose(scan.phase, np.pi / 2, atol=1e-6)
 
 
-def test_a_full_temporary_folder_is_told(small, monkeypatch) -> None:
+def test_a_full_temporary_folder_is_reported(small, monkeypatch) -> None:
     def full(*_) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.posix_fallocate", full)
-    with pytest.raises(InputError, match=r"dwi\.nii\.gz: it is kept in a temporary file.*TMPDIR"):
+    with pytest.raises(InputError, match=r"dwi\.nii\.gz: it needs a temporary file.*TMPDIR"):
         load(small.series(), memory=100)
 
 

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from dwiser.errors import DwiserWarning
 from dwiser.io import load, save_volume
 
-KEPT = [
+PRESERVED_FIELDS = [
     *("dim", "pixdim", "xyzt_units", "descrip", "aux_file", "intent_code", "intent_name"),
     *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
     *("sform_code", "srow_x", "srow_y", "srow_z", "toffset"),
@@ -51,7 +51,7 @@ def test_the_header_comes_back(small, kind, codes):
     assert type(after) is kind
     np.testing.assert_array_equal(after.affine, before.affine)
     np.testing.assert_array_equal(after.get_fdata(), small.data)
-    for key in KEPT:
+    for key in PRESERVED_FIELDS:
         np.testing.assert_array_equal(after.header[key], before.header[key], err_msg=key)
     assert after.get_data_dtype() == np.float32
     assert (after.header["cal_min"], after.header["cal_max"]) == (0, 0)

@@ -22,8 +22,8 @@ def test_a_map_and_a_series_come_back_as_they_were_written(scan: Scan, tmp_path:
     for shape, series in (((3, 4, 5), False), ((3, 4, 5, 2), True)):
         data = rng.normal(size=shape).astype(np.float32)
         save_volume(data, tmp_path / "a.nii.gz", scan)
-        found = read_on_grid(tmp_path / "a.nii.gz", scan, "map", series=series)
-        np.testing.assert_array_equal(found, data)
+        image = read_on_grid(tmp_path / "a.nii.gz", scan, "map", series=series)
+        np.testing.assert_array_equal(image, data)
 
 
 @pytest.mark.parametrize(

@@ -82,17 +82,17 @@ def test_the_image_appears_last_and_an_old_one_goes_first(tmp_path, monkeypatch)
     paths = [tmp_path / name for name in ("o.json", "o.nii")]
     for path in paths:
         path.write_text("old")
-    seen = []
+    contents = []
     real = Path.replace
 
     def replace(self, target):
         result = real(self, target)
-        seen.append(tuple(p.read_text() if p.exists() else None for p in paths))
+        contents.append(tuple(p.read_text() if p.exists() else None for p in paths))
         return result
 
     monkeypatch.setattr(Path, "replace", replace)
     write_set({path: text("new") for path in paths}, force=True)
-    assert seen == [("old", None), (None, None), ("new", None), ("new", "new")]
+    assert contents == [("old", None), (None, None), ("new", None), ("new", "new")]
     assert sorted(snapshot(tmp_path)) == ["o.json", "o.nii"]
 
 

@@ -17,22 +17,22 @@ TENSORS = {
     "b": np.array(2.5, np.float32),
     "n": np.array([3], np.int64),
 }
-TOLD = {"kind": "weights", "loss": 0.1 + 0.2, "none": None, "ü": "ψ"}
+METADATA = {"kind": "weights", "loss": 0.1 + 0.2, "none": None, "ü": "ψ"}
 
 
 def test_what_is_written_comes_back_bit_for_bit(tmp_path: Path) -> None:
-    write_tensors(tmp_path / "w.safetensors", TENSORS, TOLD)
-    found, told = read_tensors(tmp_path / "w.safetensors")
-    assert told == TOLD
-    assert set(found) == set(TENSORS)
+    write_tensors(tmp_path / "w.safetensors", TENSORS, METADATA)
+    tensors, metadata = read_tensors(tmp_path / "w.safetensors")
+    assert metadata == METADATA
+    assert set(tensors) == set(TENSORS)
     for name, array in TENSORS.items():
-        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
-        np.testing.assert_array_equal(found[name], array)
+        assert (tensors[name].dtype, tensors[name].shape) == (array.dtype, array.shape)
+        np.testing.assert_array_equal(tensors[name], array)
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
 
 
 def test_one_changed_bit_is_found(tmp_path: Path) -> None:
-    content = bytearray(tensor_bytes(TENSORS, TOLD))
+    content = bytearray(tensor_bytes(TENSORS, METADATA))
     content[-1] ^= 1
     path = tmp_path / "w.safetensors"
     path.write_bytes(bytes(content))
@@ -57,7 +57,7 @@ class Evil:
         (lambda p: None, "no such file"),
         (lambda p: p.write_bytes(b""), "no safetensors file"),
         (lambda p: p.write_text("hello" * 99), "no safetensors file"),
-        (lambda p: p.write_bytes(tensor_bytes(TENSORS, TOLD)[:-3]), "no safetensors file"),
+        (lambda p: p.write_bytes(tensor_bytes(TENSORS, METADATA)[:-3]), "no safetensors file"),
         (lambda p: p.write_bytes(pickle.dumps(Evil())), "no safetensors file"),
         (other_programs, "not dwiser's"),
     ],
@@ -96,7 +96,7 @@ def test_no_code_of_ours_loads_a_pickle() -> None:
 
 def test_reading_weights_never_unpickles(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
-    write_tensors(path, TENSORS, TOLD)
+    write_tensors(path, TENSORS, METADATA)
     script = (
         "import dwiser, pickle, _pickle\n"
         "from dwiser.io import read_tensors\n"

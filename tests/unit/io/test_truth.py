@@ -71,16 +71,16 @@ def test_force_replaces_the_set_and_removes_what_the_new_one_has_not(
     assert json.loads((tmp_path / "dwi.json").read_text()) == {"new": 1}
 
 
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize(
     ("failure", "shown"),
     [(OSError(28, "full"), DwiserError), (KeyboardInterrupt(), KeyboardInterrupt)],
 )
 def test_a_failure_leaves_everything_as_it_was(
-    there: bool, failure: BaseException, shown: type, tmp_path: Path, tiny: Scan, monkeypatch
+    exists: bool, failure: BaseException, shown: type, tmp_path: Path, tiny: Scan, monkeypatch
 ) -> None:
     home = tmp_path / "set" / "deep"
-    if there:
+    if exists:
         save_simulated(tiny, home, maps(), record={"old": 1})
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     real = module.save_volume
@@ -94,7 +94,7 @@ def test_a_failure_leaves_everything_as_it_was(
     with pytest.raises(shown):
         save_simulated(tiny, home, maps(), record={"new": 1}, force=True)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
-    assert (tmp_path / "set").exists() == there
+    assert (tmp_path / "set").exists() == exists
 
 
 def test_any_file_of_a_set_stands_in_the_way(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def correlation(s: Simulation) -> np.ndarray:
 
 def point_spread(shape: tuple[int, int, int], sampling: Sampling) -> np.ndarray:
     """Autocorrelation of noise that only a part of k-space lets pass, along x, y, z."""
-    spread = np.fft.ifft2(sampling.kept(shape).astype(float)).real
+    spread = np.fft.ifft2(sampling.acquired(shape).astype(float)).real
     spread /= spread[0, 0]
     return np.stack([spread[1:4, 0], spread[0, 1:4], np.zeros(3)])
 

@@ -80,11 +80,11 @@ def test_the_page_asks_the_network_for_nothing(html: str, tree: Tree) -> None:
         for name in ("src", "href", "srcset", "data", "action", "poster"):
             value = attributes.get(name, "#")
             assert value.startswith(("#", "data:")), value[:60]
-    own = re.sub(r"<script.*?</script>", "", html, flags=re.S)
-    assert not re.findall(r"@import|url\((?!['\"]?data:)", own)
+    without_scripts = re.sub(r"<script.*?</script>", "", html, flags=re.S)
+    assert not re.findall(r"@import|url\((?!['\"]?data:)", without_scripts)
 
 
-def test_everything_that_is_promised_is_there(html: str, tree: Tree, material: Material) -> None:
+def test_every_promised_section_is_there(html: str, tree: Tree, material: Material) -> None:
     heads = tree.text("h2")
     for part in (
         "Verdict", "What ran", "Slice", "Volume", "Colour FA", "Noise", "removed", "Learning",
@@ -129,9 +129,9 @@ def test_the_same_material_gives_the_same_page(material: Material, html: str) ->
 
 
 def test_what_is_bundled_comes_with_its_licence() -> None:
-    told = bundled("LICENCES.txt")
+    licences = bundled("LICENCES.txt")
     for name in ("@niivue/niivue 0.69.0", "fflate 0.8.3", "gl-matrix", "numcodecs", "Roboto"):
-        assert name in told
+        assert name in licences
     assert "</script" not in bundled("fflate.umd.js")
 
 

@@ -12,7 +12,7 @@ from dwiser.report import payload as module
 from dwiser.report.grid import VoxelGrid
 from dwiser.report.material import Material
 from dwiser.report.payload import Payload, contrasts, payload, two_dwis, within
-from dwiser.report.voxels import RESIDUAL, Scale, nifti, signal_scale
+from dwiser.report.voxels import RESIDUAL, ByteScale, nifti, signal_scale
 from dwiser.scan import Gradients
 
 AXES = np.eye(3)
@@ -40,26 +40,28 @@ def test_every_voxel_keeps_its_place_in_the_world(affine: np.ndarray, step: int)
     mask = np.zeros(shape, bool)
     mask[4:6, 4:8, 5:9] = True
     shown = VoxelGrid.of(mask, affine).thinned(step)
-    found = image(nifti(Scale(1.0).levels(shown.cut(values)), shown, Scale(1.0), (0.0, 250.0)))
-    assert nib.aff2axcodes(found.affine) == ("R", "A", "S")
-    np.testing.assert_allclose(found.header.get_zooms()[:3], shown.size)
-    back = np.linalg.inv(affine) @ found.affine
-    for voxel in np.ndindex(found.shape):
+    nifti_image = image(
+        nifti(ByteScale(1.0).levels(shown.cut(values)), shown, ByteScale(1.0), (0.0, 250.0))
+    )
+    assert nib.aff2axcodes(nifti_image.affine) == ("R", "A", "S")
+    np.testing.assert_allclose(nifti_image.header.get_zooms()[:3], shown.size)
+    back = np.linalg.inv(affine) @ nifti_image.affine
+    for voxel in np.ndindex(nifti_image.shape):
         stored = np.rint((back @ [*voxel, 1])[:3]).astype(int)
-        assert found.dataobj[voxel] == values[tuple(stored)]
+        assert nifti_image.dataobj[voxel] == values[tuple(stored)]
 
 
 @pytest.mark.parametrize("affine", AFFINES, ids=["straight", "permuted", "flipped"])
-def test_slices_are_told_by_their_index_as_stored(affine: np.ndarray) -> None:
+def test_slices_are_labelled_by_their_index_as_stored(affine: np.ndarray) -> None:
     shape = (9, 11, 13)
     place = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
     shown = VoxelGrid.of(np.ones(shape, bool), affine)
     turned = shown.cut(place)
     for axis, plane in enumerate(("sagittal", "coronal", "axial")):
-        told = shown.slices()[plane]
-        for index, stored in enumerate(told["stored"]):
-            there = np.take(turned, index, axis)[..., "ijk".index(told["axis"])]
-            assert (there == stored).all()
+        slices = shown.slices()[plane]
+        for index, stored in enumerate(slices["stored"]):
+            indices = np.take(turned, index, axis)[..., "ijk".index(slices["axis"])]
+            assert (indices == stored).all()
 
 
 def test_noisy_and_denoised_share_a_window_and_keep_their_units(
@@ -68,49 +70,51 @@ def test_noisy_and_denoised_share_a_window_and_keep_their_units(
     data, mask = material.scan.data, material.result.mask
     shown = VoxelGrid.of(mask, material.scan.affine)
     for number, volumes in ((0, [40]), (1, list(range(40)))):
-        told = built.spec["contrasts"][number]
+        spec = built.spec["contrasts"][number]
         for kind, series in (("noisy", data), ("denoised", material.result.data)):
-            found = image(built.blobs[told[kind]])
-            assert (found.header["cal_min"], found.header["cal_max"]) == pytest.approx(
-                told["window"], rel=1e-5
+            nifti_image = image(built.blobs[spec[kind]])
+            assert (nifti_image.header["cal_min"], nifti_image.header["cal_max"]) == pytest.approx(
+                spec["window"], rel=1e-5
             )
             expected = shown.cut(series[..., volumes].mean(-1))
             slope = signal_scale(data[..., volumes].mean(-1)).slope
-            seen = found.get_fdata()
+            values = nifti_image.get_fdata()
             inside = expected < 254 * slope
-            np.testing.assert_allclose(seen[inside], expected[inside], atol=0.51 * slope)
+            np.testing.assert_allclose(values[inside], expected[inside], atol=0.51 * slope)
             assert inside.mean() > 0.98
 
 
 def test_a_single_volumes_residual_is_in_sigmas(built: Payload, material: Material) -> None:
-    told = built.spec["contrasts"][2]
-    v = int(told["label"].split()[1].rstrip(","))
+    spec = built.spec["contrasts"][2]
+    v = int(spec["label"].split()[1].rstrip(","))
     shown = VoxelGrid.of(material.result.mask, material.scan.affine)
     expected = (material.scan.data - material.result.data)[..., v] / material.result.sigma
-    seen = image(built.blobs[told["residual"]]).get_fdata()
+    values = image(built.blobs[spec["residual"]]).get_fdata()
     wide = np.abs(shown.cut(expected)) < 15
-    np.testing.assert_allclose(seen[wide], shown.cut(expected)[wide], atol=0.0626)
+    np.testing.assert_allclose(values[wide], shown.cut(expected)[wide], atol=0.0626)
 
 
 def test_the_strips_show_each_volume_in_its_shells_window(
     built: Payload, material: Material
 ) -> None:
-    told = built.spec["strips"]
-    assert len(told["volumes"]) == 41
-    assert len({tuple(v["window"]) for v in told["volumes"]}) == 2  # DWIs, and the b0
-    size = sum(v["width"] * v["height"] for v in told["views"])
+    spec = built.spec["strips"]
+    assert len(spec["volumes"]) == 41
+    assert len({tuple(v["window"]) for v in spec["volumes"]}) == 2  # DWIs, and the b0
+    size = sum(v["width"] * v["height"] for v in spec["views"])
     strip = np.frombuffer(gzip.decompress(b64decode(built.blobs["strip-noisy"])), np.uint8)
     assert strip.size == 41 * size
-    view, volume = told["views"][0], 7
+    view, volume = spec["views"][0], 7
     at = strip[volume * size :][: view["width"] * view["height"]]
-    picture = at.reshape(view["height"], view["width"]) * told["volumes"][volume]["slope"]
+    picture = at.reshape(view["height"], view["width"]) * spec["volumes"][volume]["slope"]
     plane = material.scan.data[..., int(view["label"].split()[-1]), volume]  # axial, RAS-like
     assert plane.shape == picture.T.shape
-    seen = [np.corrcoef(picture.ravel(), p.T[::-1].ravel())[0, 1] for p in (plane, plane[::-1])]
-    assert max(seen) > 0.98
+    correlations = [
+        np.corrcoef(picture.ravel(), p.T[::-1].ravel())[0, 1] for p in (plane, plane[::-1])
+    ]
+    assert max(correlations) > 0.98
     zero = RESIDUAL.levels(np.zeros(1))[0]
-    left = np.frombuffer(gzip.decompress(b64decode(built.blobs["strip-residual"])), np.uint8)
-    assert abs(float(left.mean()) - zero) < 8
+    residual = np.frombuffer(gzip.decompress(b64decode(built.blobs["strip-residual"])), np.uint8)
+    assert abs(float(residual.mean()) - zero) < 8
 
 
 def test_too_much_is_thinned() -> None:

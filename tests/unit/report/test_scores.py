@@ -15,8 +15,8 @@ def full(small: Simulation) -> Evaluation:
     """A real evaluation: 90 numbers or so, some of them absent."""
     s = small
     sigma = s.sigma.astype(np.float64)
-    given = {"truth": s.truth, "mask": s.mask, "sigma": sigma, "tissues": s.tissues}
-    return evaluate(0.5 * (s.truth + s.scan.data), s.scan, **given)
+    references = {"truth": s.truth, "mask": s.mask, "sigma": sigma, "tissues": s.tissues}
+    return evaluate(0.5 * (s.truth + s.scan.data), s.scan, **references)
 
 
 def test_every_number_is_in_one_cell_with_its_unit(full: Evaluation) -> None:
@@ -34,7 +34,7 @@ def test_every_number_is_in_one_cell_with_its_unit(full: Evaluation) -> None:
     assert all(len(row) == len(t.heads) for t in drawn for row in t.rows)
 
 
-def test_every_absence_is_told_once_with_its_reason(full: Evaluation) -> None:
+def test_every_absence_is_listed_once_with_its_reason(full: Evaluation) -> None:
     lines = absences(full)
     assert full.absent
     for a in full.absent:
@@ -59,9 +59,9 @@ def test_a_metric_nobody_foresaw_is_shown_too() -> None:
     assert table.heads == ("", "new.thing (mm)")
 
 
-def test_the_verdict_is_told_with_reasons_notes_or_why_there_is_none() -> None:
+def test_the_verdict_comes_with_reasons_notes_or_why_there_is_none() -> None:
     verdict = Verdict("FAIL", (Reason("shift", "FAIL", "darker"),), ("little",))
-    told = verdict_lines(Evaluation((), (), verdict))
-    assert told == ["verdict: FAIL", "FAIL: darker", "note: little"]
+    lines = verdict_lines(Evaluation((), (), verdict))
+    assert lines == ["verdict: FAIL", "FAIL: darker", "note: little"]
     gone = Evaluation((), (Absent("residual", "all", "σ is zero"),), None)
     assert verdict_lines(gone) == ["verdict: none, because σ is zero"]

@@ -36,12 +36,12 @@ def test_no_title_or_picture_lies_on_another(small, count: int) -> None:
     boxes += [ax.get_tightbbox() for ax in figure.axes if not ax.images]
     for one, other in combinations(boxes, 2):
         assert not one.overlaps(other)
-    whole = figure.bbox
+    page_box = figure.bbox
     for box in boxes:
-        assert whole.x0 <= box.x0
-        assert box.x1 <= whole.x1
-        assert whole.y0 <= box.y0
-        assert box.y1 <= whole.y1
+        assert page_box.x0 <= box.x0
+        assert box.x1 <= page_box.x1
+        assert page_box.y0 <= box.y0
+        assert box.y1 <= page_box.y1
 
 
 def test_all_signals_share_one_window_and_all_residuals_another(small) -> None:

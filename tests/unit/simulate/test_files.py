@@ -5,7 +5,7 @@ import pytest
 
 from dwiser.errors import InputError
 from dwiser.simulate import Simulation
-from dwiser.simulate.files import maps_of, parse_shape, parse_shells
+from dwiser.simulate.files import parse_shape, parse_shells, truth_maps
 
 
 def test_shells_and_shape_are_read() -> None:
@@ -29,7 +29,7 @@ def test_other_shapes_are_refused_with_an_example(text: str) -> None:
 def test_peaks_are_the_populations_axes_as_long_as_their_volume_fractions(
     small: Simulation,
 ) -> None:
-    peaks = maps_of(small)["peaks"].reshape(*small.mask.shape, -1, 3)
+    peaks = truth_maps(small)["peaks"].reshape(*small.mask.shape, -1, 3)
     lengths = np.linalg.norm(peaks, axis=-1)
     white = small.tissues["wm"]
     np.testing.assert_allclose(lengths.sum(-1)[small.mask], white[small.mask], atol=1e-5)
@@ -39,5 +39,5 @@ def test_peaks_are_the_populations_axes_as_long_as_their_volume_fractions(
 
 
 def test_lesions_are_among_the_maps_only_where_there_are_some(small: Simulation) -> None:
-    assert "lesions" not in maps_of(small)
-    assert {"f_wm", "f_gm", "f_csf"} <= set(maps_of(small))
+    assert "lesions" not in truth_maps(small)
+    assert {"f_wm", "f_gm", "f_csf"} <= set(truth_maps(small))

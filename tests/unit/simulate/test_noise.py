@@ -74,7 +74,7 @@ def test_full_sampling_leaves_voxels_independent() -> None:
 @pytest.mark.parametrize("share", [0.75, 0.875])
 def test_partial_fourier_correlates_along_phase_encoding_only(share: float) -> None:
     noise = complex_noise(SHAPE, stream(5, "test"), Sampling(partial_fourier=share)).real
-    expected = np.sin(2 * np.pi * (share - 0.5)) / (2 * np.pi * share)  # ∫ cos over kept k
+    expected = np.sin(2 * np.pi * (share - 0.5)) / (2 * np.pi * share)  # ∫ cos over acquired k
     assert lag_one(noise, 1) == pytest.approx(expected, abs=0.03)
     assert abs(lag_one(noise, 0)) < 0.01
     assert abs(lag_one(noise, 2)) < 0.01

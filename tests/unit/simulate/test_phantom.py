@@ -9,7 +9,7 @@ from dwiser.errors import InputError
 from dwiser.scan import Gradients
 from dwiser.simulate import Simulation, phantom
 from dwiser.simulate.contrast import B0_SIGNAL, WATER, b0_signal, compartments
-from dwiser.simulate.geometry import make_anatomy
+from dwiser.simulate.geometry import head_anatomy
 from dwiser.simulate.shapes import Frame, inside, sheet, tube
 from dwiser.simulate.signal import synthesise
 
@@ -55,7 +55,7 @@ def test_bundles_cross_at_wide_angles(clean: Simulation) -> None:
 
 
 def test_pure_water_decays_exactly() -> None:
-    anatomy = make_anatomy(SHAPE, 1)
+    anatomy = head_anatomy(SHAPE, 1)
     table = Gradients(np.array([0.0, 700, 3000]), np.array([[0.0, 0, 0], [1, 0, 0], [0, 0, 1]]))
     signal = synthesise(compartments(anatomy, 1), table)
     pure = anatomy.tissues["csf"][anatomy.mask] == 1
@@ -106,7 +106,7 @@ def test_one_seed_one_phantom() -> None:
 @pytest.mark.parametrize("noise", ["gaussian", "rician", "nc-chi", "kspace"])
 @pytest.mark.parametrize("sigma_map", ["uniform", "gfactor"])
 def test_snr_is_the_white_b0_over_the_mean_sigma(noise: str, sigma_map: str) -> None:
-    made = phantom(
+    simulated = phantom(
         (24, 28, 20),
         shells=((1000.0, 6),),
         n_b0=12,
@@ -116,29 +116,33 @@ def test_snr_is_the_white_b0_over_the_mean_sigma(noise: str, sigma_map: str) -> 
         sigma_map=sigma_map,
         seed=2,
     )
-    b0s = made.scan.gradients.is_b0
-    white = made.truth[..., b0s][made.tissues["wm"] > 0.5].mean()
-    assert white / made.sigma[made.mask].mean() == pytest.approx(25, rel=0.01)
-    bright = made.mask & (made.truth[..., 0] > 400)  # there one channel's σ is the image's sd
-    error = (made.scan.data - made.truth)[..., b0s][bright] / made.sigma[bright][:, None]
+    b0s = simulated.scan.gradients.is_b0
+    white = simulated.truth[..., b0s][simulated.tissues["wm"] > 0.5].mean()
+    assert white / simulated.sigma[simulated.mask].mean() == pytest.approx(25, rel=0.01)
+    bright = simulated.mask & (
+        simulated.truth[..., 0] > 400
+    )  # there one channel's σ is the image's sd
+    error = (simulated.scan.data - simulated.truth)[..., b0s][bright] / simulated.sigma[bright][
+        :, None
+    ]
     assert error.std() == pytest.approx(1, rel=0.02)
 
 
 def test_gaussian_scans_are_magnitudes_and_say_what_was_cut() -> None:
-    made = phantom((20, 24, 16), shells=((1000.0, 6),), noise="gaussian", snr=10)
-    assert made.scan.data.min() == 0
-    assert made.record["clipped_below_zero"] == (made.scan.data == 0).sum() > 0
+    simulated = phantom((20, 24, 16), shells=((1000.0, 6),), noise="gaussian", snr=10)
+    assert simulated.scan.data.min() == 0
+    assert simulated.record["clipped_below_zero"] == (simulated.scan.data == 0).sum() > 0
 
 
 def test_partial_fourier_noise_is_correlated_along_y_and_the_truth_is_not_blurred() -> None:
-    made, plain = (
+    simulated, plain = (
         phantom(
             (32, 36, 28), shells=((1000.0, 6),), n_b0=1, noise="gaussian", snr=50, **how, seed=3
         )
         for how in ({"partial_fourier": 0.75}, {})
     )
-    np.testing.assert_array_equal(made.truth, plain.truth)
-    for sim, expected in ((made, 0.212), (plain, 0.0)):
+    np.testing.assert_array_equal(simulated.truth, plain.truth)
+    for sim, expected in ((simulated, 0.212), (plain, 0.0)):
         noise = (sim.scan.data - sim.truth)[..., 1]
         both = sim.mask[:, 1:] & sim.mask[:, :-1] & (sim.truth[:, :-1, :, 1] > 150)
         lag = np.corrcoef(noise[:, 1:][both], noise[:, :-1][both])[0, 1]
@@ -157,12 +161,12 @@ def test_without_noise_the_scan_is_the_truth(clean: Simulation) -> None:
 def test_lesions_change_what_they_say_and_nothing_else(
     clean: Simulation, injured: Simulation
 ) -> None:
-    told = injured.record["lesions"]
-    assert {lesion["kind"] for lesion in told} == {"diffusivity", "fibre", "direction"}
+    lesions = injured.record["lesions"]
+    assert {lesion["kind"] for lesion in lesions} == {"diffusivity", "fibre", "direction"}
     changed = np.abs(injured.truth - clean.truth)
     assert not changed[injured.tissues["lesion"] == 0].any()
     n = len(clean.scan.gradients)
-    for lesion in told:
+    for lesion in lesions:
         inside_it = injured.lesions == lesion["label"]
         assert inside_it.sum() > 20
         relative = (changed[inside_it] / clean.truth[inside_it]).mean(axis=0)
@@ -181,19 +185,19 @@ def test_lesions_change_what_they_say_and_nothing_else(
 
 
 def test_a_scheme_without_a_tensor_gets_its_metrics_from_its_own() -> None:
-    made = phantom((20, 24, 16), shells=((3000.0, 8),), n_b0=1)
+    simulated = phantom((20, 24, 16), shells=((3000.0, 8),), n_b0=1)
     usual = phantom((20, 24, 16), shells=((1000.0, 30),), n_b0=1)
-    assert "of its own" in made.record["tensor"]
+    assert "of its own" in simulated.record["tensor"]
     white = usual.tissues["wm"] > 0.8
-    np.testing.assert_allclose(made.fa[white], usual.fa[white], atol=0.02)
+    np.testing.assert_allclose(simulated.fa[white], usual.fa[white], atol=0.02)
 
 
 @pytest.mark.parametrize("shape", [(24, 30, 1), (9, 9, 9), (31, 20, 5)])
 def test_odd_grids_hold_all_tissues(shape: tuple[int, int, int]) -> None:
-    made = phantom(shape, shells=((1000.0, 6),), n_b0=1)
-    assert made.truth.shape == (*shape, 7)
-    assert all((made.tissues[t] > 0.4).any() for t in ("wm", "gm", "csf"))
-    assert np.isfinite(made.scan.data).all()
+    simulated = phantom(shape, shells=((1000.0, 6),), n_b0=1)
+    assert simulated.truth.shape == (*shape, 7)
+    assert all((simulated.tissues[t] > 0.4).any() for t in ("wm", "gm", "csf"))
+    assert np.isfinite(simulated.scan.data).all()
 
 
 @pytest.mark.parametrize(
@@ -228,7 +232,7 @@ def test_shapes_keep_their_volume() -> None:
 def test_the_record_is_plain(clean: Simulation) -> None:
     import json
 
-    told = json.loads(json.dumps(clean.record))
-    assert told["noise"]["kind"] == "none"
-    assert told["seed"] == 5
+    record = json.loads(json.dumps(clean.record))
+    assert record["noise"]["kind"] == "none"
+    assert record["seed"] == 5
     assert replace(clean, record={}).record == {}

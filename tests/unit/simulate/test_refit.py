@@ -48,34 +48,34 @@ def test_refit_predicts_another_scheme(scan: Scan) -> None:
 
 
 def test_refitted_axes_are_the_fibres(scan: Scan) -> None:
-    made = phantom_from(scan, noise="none")
-    middle = made.axes.reshape(N, 3, 3)[N // 2]
+    simulated = phantom_from(scan, noise="none")
+    middle = simulated.axes.reshape(N, 3, 3)[N // 2]
     for axis in ([1.0, 0, 0], [0, 0.6, 0.8]):
         assert np.abs(middle[:2] @ np.array(axis)).max() > np.cos(np.radians(8))
-    np.testing.assert_allclose(made.shares.sum(-1), 1, atol=1e-5)
+    np.testing.assert_allclose(simulated.shares.sum(-1), 1, atol=1e-5)
 
 
 def test_a_refitted_phantom_keeps_the_scans_place_and_scheme() -> None:
     real = phantom((24, 28, 5), shells=((1000.0, 20),), n_b0=2, seed=4)
-    made = phantom_from(real.scan, snr=30, seed=1)
-    np.testing.assert_array_equal(made.scan.affine, real.scan.affine)
-    np.testing.assert_array_equal(made.scan.gradients.bvals, real.scan.gradients.bvals)
-    inner = made.mask & real.mask
+    simulated = phantom_from(real.scan, snr=30, seed=1)
+    np.testing.assert_array_equal(simulated.scan.affine, real.scan.affine)
+    np.testing.assert_array_equal(simulated.scan.gradients.bvals, real.scan.gradients.bvals)
+    inner = simulated.mask & real.mask
     assert inner.sum() > 0.7 * real.mask.sum()
-    error = np.linalg.norm((made.truth - real.truth)[inner])
+    error = np.linalg.norm((simulated.truth - real.truth)[inner])
     noise = np.linalg.norm((real.scan.data - real.truth)[inner])
     assert error < 0.75 * noise
-    np.testing.assert_allclose(sum(made.tissues.values()), made.mask, atol=1e-5)
+    np.testing.assert_allclose(sum(simulated.tissues.values()), simulated.mask, atol=1e-5)
     for name in ("wm", "gm", "csf"):
-        assert np.corrcoef(made.tissues[name][inner], real.tissues[name][inner])[0, 1] > 0.6
-    white = made.truth[..., 0][made.tissues["wm"] > 0.5].mean()
-    assert white / made.sigma[made.mask].mean() == pytest.approx(30, rel=0.01)
+        assert np.corrcoef(simulated.tissues[name][inner], real.tissues[name][inner])[0, 1] > 0.6
+    white = simulated.truth[..., 0][simulated.tissues["wm"] > 0.5].mean()
+    assert white / simulated.sigma[simulated.mask].mean() == pytest.approx(30, rel=0.01)
 
 
 def test_a_refitted_phantom_takes_any_scheme(scan: Scan) -> None:
-    made = phantom_from(scan, shells=((700.0, 6), (2000.0, 12)), n_b0=3, lesions=False)
-    assert made.truth.shape == (3, 3, 3, 21)
-    assert made.record["shells"] == [[700.0, 6], [2000.0, 12]]
+    simulated = phantom_from(scan, shells=((700.0, 6), (2000.0, 12)), n_b0=3, lesions=False)
+    assert simulated.truth.shape == (3, 3, 3, 21)
+    assert simulated.record["shells"] == [[700.0, 6], [2000.0, 12]]
 
 
 def test_without_a_b0_nothing_is_refitted(scan: Scan) -> None:

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from dwiser.errors import InputError
 from dwiser.simulate import Simulation, phantom, phantom_from
 from dwiser.simulate.contrast import STICK, compartments
-from dwiser.simulate.geometry import Anatomy, make_anatomy
+from dwiser.simulate.geometry import HeadAnatomy, head_anatomy
 from dwiser.simulate.texture import FWHM_PER_SD, Texture, mixed, textured, turned
 
 SHAPE = (32, 36, 24)
@@ -18,8 +18,8 @@ STRENGTHS = [(0.2, 1.0), (0.5, 2.0), (0.3, 0.0)]
 
 
 @pytest.fixture(scope="module")
-def smooth() -> Anatomy:
-    return make_anatomy(SHAPE, 3)
+def smooth() -> HeadAnatomy:
+    return head_anatomy(SHAPE, 3)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_the_fields_have_the_sd_and_the_correlation_asked_for(
     assert np.abs(np.corrcoef(turns.reshape(-1, 3).T) - np.eye(3)).max() < 0.1
 
 
-def test_strength_0_is_the_phantom_without_texture(smooth: Anatomy) -> None:
+def test_strength_0_is_the_phantom_without_texture(smooth: HeadAnatomy) -> None:
     assert textured(smooth, Texture(0, 2), 3) is smooth
     plain, none = (
         phantom((20, 24, 16), shells=SHELLS, seed=2, **how)
@@ -71,37 +71,37 @@ def test_strength_0_is_the_phantom_without_texture(smooth: Anatomy) -> None:
     assert none.record["texture"] is None
 
 
-def test_fractions_stay_fractions_and_populations_in_order(smooth: Anatomy) -> None:
-    made = textured(smooth, Texture(1.5, 1.0), 3)
-    total = sum(made.tissues.values())
+def test_fractions_stay_fractions_and_populations_in_order(smooth: HeadAnatomy) -> None:
+    rough = textured(smooth, Texture(1.5, 1.0), 3)
+    total = sum(rough.tissues.values())
     np.testing.assert_allclose(total, sum(smooth.tissues.values()), atol=1e-5)
-    assert all(f.min() >= 0 and f.max() <= 1 + 1e-6 for f in made.tissues.values())
+    assert all(f.min() >= 0 and f.max() <= 1 + 1e-6 for f in rough.tissues.values())
     for name, fraction in smooth.tissues.items():
-        np.testing.assert_array_equal(made.tissues[name] > 0, fraction > 0)
+        np.testing.assert_array_equal(rough.tissues[name] > 0, fraction > 0)
     white = smooth.shares[..., 0] > 0
-    np.testing.assert_allclose(made.shares[white].sum(-1), 1, atol=1e-5)
-    assert (np.diff(made.shares, axis=-1) <= 0).all()
-    np.testing.assert_allclose(np.linalg.norm(made.axes, axis=-1), made.shares > 0, atol=1e-5)
+    np.testing.assert_allclose(rough.shares[white].sum(-1), 1, atol=1e-5)
+    assert (np.diff(rough.shares, axis=-1) <= 0).all()
+    np.testing.assert_allclose(np.linalg.norm(rough.axes, axis=-1), rough.shares > 0, atol=1e-5)
 
 
-def test_tissues_log_ratios_vary_by_what_two_independent_factors_give(smooth: Anatomy) -> None:
+def test_tissues_log_ratios_vary_by_what_two_independent_factors_give(smooth: HeadAnatomy) -> None:
     strength = 0.4
-    made = textured(smooth, Texture(strength, 1.0), 3)
+    rough = textured(smooth, Texture(strength, 1.0), 3)
     both = (smooth.tissues["wm"] > 0.01) & (smooth.tissues["gm"] > 0.01)
-    ratio = [np.log(a.tissues["wm"][both] / a.tissues["gm"][both]) for a in (made, smooth)]
+    ratio = [np.log(a.tissues["wm"][both] / a.tissues["gm"][both]) for a in (rough, smooth)]
     assert (ratio[0] - ratio[1]).std() == pytest.approx(strength * 2**0.5, rel=0.05)
 
 
-def test_diffusivities_and_stick_shares_vary_as_stated(smooth: Anatomy) -> None:
+def test_diffusivities_and_stick_shares_vary_as_stated(smooth: HeadAnatomy) -> None:
     texture = Texture(0.4, 1.0)
-    plain, made = compartments(smooth, 3), compartments(smooth, 3, texture)
-    change = np.log(made[2].parallel / plain[2].parallel)
+    plain, rough = compartments(smooth, 3), compartments(smooth, 3, texture)
+    change = np.log(rough[2].parallel / plain[2].parallel)
     assert change.std() == pytest.approx(0.2, rel=0.05)
     white = plain[2].weight > 0
-    odds = [p[2].weight[white] / p[3].weight[white] for p in (plain, made)]
+    odds = [p[2].weight[white] / p[3].weight[white] for p in (plain, rough)]
     assert np.log(odds[1] / odds[0]).std() == pytest.approx(0.4, rel=0.05)
     assert np.median(odds[0]) == pytest.approx(STICK / (1 - STICK), rel=0.1)
-    total = [p[2].weight + p[3].weight for p in (plain, made)]
+    total = [p[2].weight + p[3].weight for p in (plain, rough)]
     np.testing.assert_allclose(total[0], total[1], rtol=1e-5)
 
 
@@ -118,8 +118,10 @@ def test_fibres_turn_by_the_angle_of_their_rotation_vectors() -> None:
 
 def test_mixing_keeps_the_sum_and_the_zeros() -> None:
     shares = np.array([[0.6, 0.0, 0.2], [0.0, 0.0, 0.0]])
-    found = mixed(shares, np.array([[2.0, 5.0, 0.5], [1.0, 1.0, 1.0]]))
-    np.testing.assert_allclose(found, [[0.8 * 1.2 / 1.3, 0, 0.8 * 0.1 / 1.3], [0, 0, 0]], rtol=1e-6)
+    mixture = mixed(shares, np.array([[2.0, 5.0, 0.5], [1.0, 1.0, 1.0]]))
+    np.testing.assert_allclose(
+        mixture, [[0.8 * 1.2 / 1.3, 0, 0.8 * 0.1 / 1.3], [0, 0, 0]], rtol=1e-6
+    )
 
 
 def test_the_truth_is_that_of_the_textured_tissue(rough: Simulation) -> None:
@@ -142,16 +144,16 @@ def test_the_truth_is_that_of_the_textured_tissue(rough: Simulation) -> None:
 def test_a_refit_takes_texture_too_and_keeps_its_b0() -> None:
     real = phantom((20, 22, 4), shells=((1000.0, 20),), n_b0=2, snr=50, seed=4)
     scan = replace(real.scan, mask=real.mask)
-    plain, made = (phantom_from(scan, noise="none", texture=s, seed=1) for s in (0, 0.4))
+    plain, simulated = (phantom_from(scan, noise="none", texture=s, seed=1) for s in (0, 0.4))
     b0s = scan.gradients.is_b0
-    np.testing.assert_allclose(made.truth[..., b0s], plain.truth[..., b0s], rtol=1e-4)
-    change = np.log(made.truth[real.mask] / plain.truth[real.mask])[:, ~b0s]
+    np.testing.assert_allclose(simulated.truth[..., b0s], plain.truth[..., b0s], rtol=1e-4)
+    change = np.log(simulated.truth[real.mask] / plain.truth[real.mask])[:, ~b0s]
     assert 0.03 < change.std() < 0.4
-    np.testing.assert_allclose(sum(made.tissues.values()), made.mask, atol=1e-5)
+    np.testing.assert_allclose(sum(simulated.tissues.values()), simulated.mask, atol=1e-5)
     white = plain.tissues["wm"] > 0.7
-    angle = np.abs((made.axes[..., 0, :] * plain.axes[..., 0, :]).sum(-1))[white]
+    angle = np.abs((simulated.axes[..., 0, :] * plain.axes[..., 0, :]).sum(-1))[white]
     assert 5 < np.degrees(np.median(np.arccos(np.clip(angle, 0, 1)))) < 30
-    assert made.record["texture"]["sd_log_fractions"] == 0.4
+    assert simulated.record["texture"]["sd_log_fractions"] == 0.4
 
 
 @pytest.mark.parametrize(
