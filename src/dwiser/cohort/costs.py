@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+
+from dwiser.cohort.run_record import RunRecord
 
 # A process that has only loaded dwiser, torch and a scan of 2 million values.
 BASE_MIB = 400.0
@@ -51,7 +52,7 @@ class Rate:
         return Cost(seconds, None if self.mib is None else BASE_MIB + self.mib * size, self.source)
 
 
-def rate(method: str, records: Iterable[dict[str, Any]]) -> Rate:
+def rate(method: str, records: Iterable[RunRecord]) -> Rate:
     """The rate from sidecars of scans that this method denoised, else from the benchmark."""
     measured = [
         cost for record in records if (cost := _cost_per_million(method, record)) is not None
@@ -64,11 +65,8 @@ def rate(method: str, records: Iterable[dict[str, Any]]) -> Rate:
     return Rate(None, None, "not known before a first scan is done")
 
 
-def _cost_per_million(method: str, record: dict[str, Any]) -> tuple[float, float] | None:
-    shape, seconds = record.get("Shape"), record.get("WallTimeSeconds")
-    mib = record.get("PeakMemoryMiB")
-    if record.get("Method") != method or not (shape and seconds and mib):
+def _cost_per_million(method: str, record: RunRecord) -> tuple[float, float] | None:
+    if record.method != method or not (record.voxels and record.seconds and record.peak_mib):
         return None
-    x, y, z, v = shape
-    size = x * y * z * v / MILLION
-    return seconds / size, max(0.0, mib - BASE_MIB) / size
+    size = record.voxels / MILLION
+    return record.seconds / size, max(0.0, record.peak_mib - BASE_MIB) / size

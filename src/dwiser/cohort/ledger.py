@@ -14,11 +14,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dwiser.cohort.job import HIDDEN, Job
+from dwiser.cohort.run_record import read_run_record
 from dwiser.errors import DwiserError
 from dwiser.io.bids import SUFFIX, BidsScan
 from dwiser.io.sidecar import sha256
-
-INPUTS = "InputFiles"  # the sidecar's entry on its input files
 
 
 class ScanLocked(DwiserError):
@@ -31,15 +30,6 @@ class State:
 
     done: bool
     why: str = ""
-
-
-def record_of(job: Job) -> dict[str, Any] | None:
-    """The sidecar of the denoised series; None where it is missing or no JSON object."""
-    try:
-        record = json.loads(job.sidecar.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def denoised_jobs(folder: Path, template: Job) -> list[Job]:
@@ -65,20 +55,13 @@ def state(job: Job, *, exact: bool = False) -> State:
     """
     expected = [*job.images.values(), job.figure, *([job.report] if job.options.report else [])]
     missing = [path for path in expected if not path.is_file()]
-    record = record_of(job)
+    record = read_run_record(job.sidecar)
     if record is None or missing:
         return State(False, "new" if not job.image.exists() else "incomplete")
-    recorded = record | {"Version": _version(record)}
     for key, value in job.options.decides.items():
-        if recorded.get(key) != value:
-            return State(False, _changed(key, recorded.get(key), value))
-    fingerprint = record.get(INPUTS)
-    return _inputs(job, fingerprint if isinstance(fingerprint, dict) else {}, exact)
-
-
-def _version(record: dict[str, Any]) -> Any:
-    by = record.get("GeneratedBy")
-    return by[0].get("Version") if isinstance(by, list) and by and isinstance(by[0], dict) else None
+        if record.decides.get(key) != value:
+            return State(False, _changed(key, record.decides.get(key), value))
+    return _inputs(job, record.inputs, exact)
 
 
 def _changed(key: str, before: Any, now: Any) -> str:

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from dwiser import __version__
 from dwiser.cohort import ledger, summary
 from dwiser.cohort.job import HIDDEN, Job
+from dwiser.cohort.run_record import read_run_record
 from dwiser.errors import DwiserError, InputError
 from dwiser.io.bids import dataset_description, read_object
 from dwiser.io.sidecar import sidecar
@@ -110,7 +111,7 @@ def write_subject(job: Job) -> None:
     scans = [
         {
             "name": other.name,
-            "record": record,
+            "record": record.fields,
             "figure": other.figure.relative_to(job.out).as_posix(),
             "sidecar": other.sidecar.relative_to(job.out).as_posix(),
             "report": other.report.relative_to(job.out).as_posix()
@@ -118,7 +119,7 @@ def write_subject(job: Job) -> None:
             else None,
         }
         for other in ledger.denoised_jobs(job.out / f"sub-{job.scan.subject}", job)
-        if (record := ledger.record_of(other)) is not None
+        if (record := read_run_record(other.sidecar)) is not None
     ]
     title = f"sub-{job.scan.subject}"
     replace_text(job.page, render_template("subject.html", title=title, scans=scans))

@@ -10,6 +10,7 @@ from pathlib import Path
 from dwiser.cohort import ledger
 from dwiser.cohort.costs import Cost, rate
 from dwiser.cohort.job import CohortOptions, Job
+from dwiser.cohort.run_record import read_run_record
 from dwiser.errors import InputError
 from dwiser.io.bids import find_scans
 from dwiser.io.nifti import read_shape
@@ -88,7 +89,11 @@ def plan_cohort(
         states.append(state)
     on_progress(len(jobs), len(jobs))
     pairs = list(zip(jobs, states, strict=True))
-    known = [record for job, s in pairs if s.done and (record := ledger.record_of(job)) is not None]
+    known = [
+        record
+        for job, s in pairs
+        if s.done and (record := read_run_record(job.sidecar)) is not None
+    ]
     costs = rate(str(options.decides["Method"]), known)
     shapes = [None if state.done else _shape(job) for job, state in pairs]
     return CohortPlan(

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -11,6 +10,7 @@ from typing import Any
 from dwiser.cohort import ledger
 from dwiser.cohort.job import Job
 from dwiser.cohort.outcome import Outcome
+from dwiser.cohort.run_record import read_run_record
 
 OUTLIER = 3.5  # robust z-scores (Iglewicz & Hoaglin 1993)
 MAD_TO_SD = 0.6745
@@ -86,28 +86,16 @@ def rows(jobs: Sequence[Job], outcomes: Mapping[str, Outcome]) -> list[Row]:
 
 
 def _row(job: Job, outcome: Outcome | None) -> Row:
-    record = ledger.record_of(job) if job.image.exists() else None
+    record = read_run_record(job.sidecar) if job.image.exists() else None
     if outcome is not None and outcome.status in NOT_DONE:
         return Row(job, outcome.status, outcome.reason)
     if record is None:
         return Row(job, "not begun")
-    verdict, seconds = record.get("Verdict") or {}, _number(record.get("WallTimeSeconds"))
-    size = math.prod(record.get("Shape") or (0,))
+    pace = record.seconds / record.voxels if record.seconds and record.voxels else None
     return Row(
-        job,
-        "done",
-        "; ".join(reason["Words"] for reason in verdict.get("Reasons", ())),
-        verdict.get("Level"),
-        _number(record.get("SigmaMedian")),
-        next((_number(shell["snr"]) for shell in record.get("SNR", ())), None),
-        seconds,
-        _number(record.get("PeakMemoryMiB")),
-        seconds / size if seconds and size else None,
-    )
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+        job, "done", "; ".join(record.reasons), record.verdict, record.sigma, record.snr_b0,
+        record.seconds, record.peak_mib, pace,
+    )  # fmt: skip
 
 
 def _with_outliers(scans: list[Row]) -> list[Row]:

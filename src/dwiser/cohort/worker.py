@@ -1,7 +1,6 @@
 """Denoise one scan of a dataset: the function that every worker runs, and ``dwiser bids`` too."""
 
 import errno
-import json
 import shutil
 import warnings
 from contextlib import suppress
@@ -16,6 +15,7 @@ from dwiser.cohort.findings import draw_figure, scan_fields
 from dwiser.cohort.job import Job
 from dwiser.cohort.outcome import Outcome, failed_outcome
 from dwiser.cohort.pages import write_subject
+from dwiser.cohort.run_record import INPUTS
 from dwiser.errors import DwiserError, DwiserWarning, InputError
 from dwiser.io.bids import inherited_fields
 from dwiser.io.names import companion
@@ -145,13 +145,16 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Result:
             command = _command(request, job, result)
             text = report(scan, result, judgement, name=str(job.scan.dwi), command=command)
             (scratch / job.report.name).write_text(text, encoding="utf-8")
+        record = _derivative_record(job, inputs, result.record)
+        result.record.clear()
+        result.record.update(record)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # each is in the sidecar
         result = denoise_file(request, watch, seen=add_files)
     if ledger.fingerprints(job) != inputs:
         raise InputError(f"{job.scan.dwi}: it changed while it was read: run it again.")
-    _describe(job, paths, inputs)
+    _describe_maps(job, paths)
     return result
 
 
@@ -166,15 +169,21 @@ def _command(request: Request, job: Job, result: Result) -> str:
     return repeat_command(named.words(), result)
 
 
-def _describe(job: Job, paths: dict[str, Path], inputs: dict[str, Any]) -> None:
-    """Complete the sidecar for a BIDS derivative, and write one for every map."""
-    sidecar_path = companion(paths["denoised"], ".json")
-    record = json.loads(sidecar_path.read_text(encoding="utf-8"))
-    sources = [_uri(job, path) for path in job.inputs.values()]
-    record = inherited_fields(job.root, job.scan) | record
-    record |= {"Description": DENOISED, "SkullStripped": False}
-    record |= {"Sources": sources, ledger.INPUTS: inputs}
-    sidecar_path.write_text(sidecar(record), encoding="utf-8")
+def _derivative_record(job: Job, inputs: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """The record as that of a BIDS derivative, inherited acquisition fields first."""
+    return {
+        **inherited_fields(job.root, job.scan),
+        **record,
+        "Description": DENOISED,
+        "SkullStripped": False,
+        "Sources": _sources(job),
+        INPUTS: inputs,
+    }
+
+
+def _describe_maps(job: Job, paths: dict[str, Path]) -> None:
+    """Write a sidecar for every map, and a gradient table for every further series."""
+    sources = _sources(job)
     for kind, words in MAPS.items():
         if kind in paths and paths[kind].exists():
             fields: dict[str, Any] = {"Description": words, "Sources": sources[:1]}
@@ -187,6 +196,10 @@ def _describe(job: Job, paths: dict[str, Path], inputs: dict[str, Any]) -> None:
                     shutil.copyfile(table, companion(paths[kind], ending))
             text = sidecar(fields)
             companion(paths[kind], ".json").write_text(text, encoding="utf-8")
+
+
+def _sources(job: Job) -> list[str]:
+    return [_uri(job, path) for path in job.inputs.values()]
 
 
 def _uri(job: Job, path: Path) -> str:

@@ -32,8 +32,8 @@ def group_words(group: Group, gradients: Gradients) -> str:
 def why(material: Material) -> list[str]:
     """What ran and why, in sentences; only what the record holds is said."""
     result, record = material.result, material.result.record
-    sentences = [*_method(record), *_mask_and_noise(material), *_splitq(record), *_trained(record)]
-    return [*sentences, *_volumes(record, len(material.scan.gradients)), *_uncertain(result)]
+    sentences = [*_method(record), *_mask_and_noise(material), *_splitq(result), *_trained(record)]
+    return [*sentences, *_volumes(result), *_uncertain(result)]
 
 
 def _method(record: Mapping[str, Any]) -> Iterator[str]:
@@ -59,29 +59,39 @@ def _mask_and_noise(material: Material) -> Iterator[str]:
         yield f"The noise map {source}: median σ in the mask {np.median(sigma[mask]):.4g}."
 
 
-def _splitq(record: Mapping[str, Any]) -> Iterator[str]:
+def _splitq(result: Denoised) -> Iterator[str]:
+    record = result.record
     training = record.get("training") or {}
-    if training.get("learned"):
+    if "no_subspace" in record:
+        yield (
+            "All volumes were denoised together, without a shared subspace: "
+            f"{record['no_subspace']}."
+        )
+    if "by" in training:
+        yield (
+            f"The weights of the local estimates were learned by {training['by']}, on "
+            f"{training['voxels']:,} voxels."
+        )
+    elif training.get("learned"):
         yield (
             f"The weights of the local estimates were learned from held-out directions: "
             f"{training['splits']} splits, {training['voxels']:,} voxels, {record.get('rank')} "
             "components that the volumes share."
         )
     elif training.get("learned") is False:
-        yield "Too few volumes share a subspace, so nothing was learned across directions."
-    if "coils" in record:
-        coils = record["coils"]
+        yield "There are too few voxels to learn weights from: the estimates count alike."
+    if result.coils:
         yield (
             "The noise of the magnitude was assumed to be Rician (one channel)."
-            if coils == 1
-            else f"The noise of the magnitude was assumed to be nc-χ of {coils:g} channels."
+            if result.coils == 1
+            else f"The noise of the magnitude was assumed to be nc-χ of {result.coils:g} channels."
         )
-    if record.get("noise_floor") == "removed":
+    if result.bias_removed:
         yield (
             "The noise floor was removed: where the signal is weak, the denoised image is "
             "darker than the mean of the noisy one."
         )
-    elif record.get("noise_floor") == "kept":
+    elif result.bias_removed is False:
         yield "The noise floor was not removed, as asked."
     if record.get("given_back_mean"):
         share = record["given_back_mean"]
@@ -101,12 +111,12 @@ def _trained(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"A slice took {sampling['mean_evaluations']:g} evaluations of it on average."
 
 
-def _volumes(record: Mapping[str, Any], count: int) -> Iterator[str]:
-    if "volumes_denoised" in record:
-        yield f"{record['volumes_denoised']} of {count} volumes were denoised."
-    for reason, volumes in by_reason(record.get("volumes_passed_through") or {}).items():
+def _volumes(result: Denoised) -> Iterator[str]:
+    count = result.data.shape[3]
+    yield f"{count - len(result.passed_through)} of {count} volumes were denoised."
+    for reason, volumes in by_reason(result.passed_through).items():
         yield f"Passed through unchanged, {reason}: volume {listed(volumes)}."
-    for reason, volumes in by_reason(record.get("volumes_on_their_own") or {}).items():
+    for reason, volumes in by_reason(result.not_shared or {}).items():
         yield f"Denoised on their own, {reason}: volume {listed(volumes)}."
 
 
@@ -115,11 +125,11 @@ def _uncertain(result: Denoised) -> Iterator[str]:
         yield "No uncertainty map was asked for, or the method has none."
 
 
-def by_reason(volumes: Mapping[str, str]) -> dict[str, list[int]]:
+def by_reason(volumes: Mapping[int, str]) -> dict[str, list[int]]:
     """{volume: reason} inverted: reason → volumes."""
     volumes_by_reason: dict[str, list[int]] = {}
     for volume, reason in volumes.items():
-        volumes_by_reason.setdefault(reason, []).append(int(volume))
+        volumes_by_reason.setdefault(reason, []).append(volume)
     return volumes_by_reason
 
 

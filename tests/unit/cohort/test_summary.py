@@ -9,6 +9,7 @@ from dwiser.cohort import pages, summary
 from dwiser.cohort.costs import BASE_MIB, rate
 from dwiser.cohort.job import Job
 from dwiser.cohort.outcome import Outcome
+from dwiser.cohort.run_record import RunRecord, read_run_record
 from dwiser.io.bids import BidsScan
 
 
@@ -87,10 +88,17 @@ def test_robust_z_is_that_of_a_normal_sample_and_silent_for_few() -> None:
     assert summary.robust_z([1.0] * 20) == [0] * 20
 
 
-def test_the_cost_of_a_scan_is_that_of_the_ones_done_else_of_the_benchmark() -> None:
+def read(folder: Path, fields: object) -> RunRecord | None:
+    path = folder / "x.json"
+    path.write_text(json.dumps(fields))
+    return read_run_record(path)
+
+
+def test_the_cost_of_a_scan_is_that_of_the_ones_done_else_of_the_benchmark(tmp_path: Path) -> None:
     done = {"Method": "splitq", "Shape": [100, 100, 10, 10], "WallTimeSeconds": 3.0}
-    some = [done | {"PeakMemoryMiB": BASE_MIB + 50}, {"Method": "mppca"}]
-    cost = rate("splitq", some).of(2_000_000)
+    both = [done | {"PeakMemoryMiB": BASE_MIB + 50}, {"Method": "mppca"}]
+    records = [record for fields in both if (record := read(tmp_path, fields)) is not None]
+    cost = rate("splitq", records).of(2_000_000)
     assert (cost.seconds, cost.mib) == (6.0, BASE_MIB + 100)
     assert "1 done" in cost.source
     bench = rate("splitq", []).of(65 * 78 * 66 * 70)
@@ -98,3 +106,14 @@ def test_the_cost_of_a_scan_is_that_of_the_ones_done_else_of_the_benchmark() -> 
     assert bench.mib == pytest.approx(1030, rel=0.02)
     assert rate("difusion", []).of(10).seconds is None
     assert rate("splitq", []).of(None).mib is None
+
+
+def test_a_sidecar_that_somebody_edited_reads_as_one_that_lacks_the_field(tmp_path: Path) -> None:
+    odd = {"Method": 3, "Shape": "x", "WallTimeSeconds": "1 s", "SNR": [7], "Verdict": "PASS"}
+    record = read(tmp_path, odd | {"GeneratedBy": {"Version": "1"}, "InputFiles": [1]})
+    assert record is not None
+    assert (record.method, record.shape, record.voxels, record.seconds) == (None,) * 4
+    assert (record.snr_b0, record.verdict, record.reasons, record.inputs) == (None, None, (), {})
+    assert record.decides["Version"] is None
+    assert read(tmp_path, [1, 2]) is None
+    assert read_run_record(tmp_path / "missing.json") is None
