@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dwiser.errors import InputError
-from dwiser.evaluate import suite
-from dwiser.evaluate.suite import Evaluation
+from dwiser.evaluation import suite
+from dwiser.evaluation.suite import Evaluation
 from dwiser.io.outputs import check_outputs, write_set
 from dwiser.methods.base import Denoiser, Weights
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
@@ -25,8 +25,8 @@ from dwiser.run.judging import judgement
 from dwiser.run.reporting import report as report_page
 from dwiser.run.result import Result
 from dwiser.scan import B0_THRESHOLD, Gradients, Scan
-from dwiser.simulate import phantom
-from dwiser.simulate.phantom import Simulation
+from dwiser.simulation import phantom
+from dwiser.simulation.phantom import Simulation
 from dwiser.watch import Watch, silent
 
 
@@ -283,9 +283,9 @@ def report(
 def simulate(
     shape: tuple[int, int, int] = (65, 78, 66),
     *,
-    shells: Sequence[tuple[float, int]] = ((1000.0, 64),),
+    shells: Sequence[tuple[float | int, int]] = ((1000.0, 64),),
     n_b0: int = 6,
-    snr: float = 20.0,
+    snr: float | int = 20.0,
     noise: str = "rician",
     seed: int = 0,
     **settings: Any,
@@ -298,7 +298,7 @@ def simulate(
     shells : (b-value in s/mm², number of directions) each. n_b0 : b0 volumes.
     snr : mean true b0 signal in white matter over mean σ.
     noise : "rician", "gaussian", "nc-chi", "kspace" or "none".
-    settings : see `dwiser.simulate.phantom`: voxel, coils, sigma_map, lesions, texture …
+    settings : see `dwiser.simulation.phantom`: voxel, coils, sigma_map, lesions, texture …
 
     Returns
     -------

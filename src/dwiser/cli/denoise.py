@@ -22,7 +22,7 @@ from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.watch import Watch
 
 if TYPE_CHECKING:
-    from dwiser.evaluate.verdict import Verdict
+    from dwiser.evaluation.verdict import Verdict
     from dwiser.run import Request
     from dwiser.run.result import RunSummary
 
@@ -180,7 +180,7 @@ def _summary_line(out: Path, summary: "RunSummary") -> str:
 
 def _top_reason(verdict: "Verdict | None") -> list[str]:
     """The first of the worst reasons of the verdict, and what to do about it."""
-    from dwiser.evaluate.remedies import REMEDIES
+    from dwiser.evaluation.remedies import REMEDIES
 
     if verdict is None:
         return []

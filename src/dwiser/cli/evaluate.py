@@ -23,7 +23,7 @@ from dwiser.errors import DwiserError
 from dwiser.scan import B0_THRESHOLD
 
 if TYPE_CHECKING:
-    from dwiser.evaluate.suite import Evaluation
+    from dwiser.evaluation.suite import Evaluation
 
 LOG_WIDTH = 160  # columns where the output is no terminal: no table is broken
 COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
@@ -80,7 +80,7 @@ def evaluate(
 
 
 def _show(evaluation: "Evaluation", denoised: Path, raw: Path) -> None:
-    from dwiser.report.scores import absences, tables, verdict_lines
+    from dwiser.reports.scores import absences, tables, verdict_lines
 
     console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
     inputs = ", ".join(f"{name} {source}" for name, source in evaluation.inputs.items())
@@ -106,7 +106,7 @@ def _show(evaluation: "Evaluation", denoised: Path, raw: Path) -> None:
 
 def _require_verdict(evaluation: "Evaluation", denoised: Path) -> None:
     """Exit code 1 for a FAIL, and for a missing verdict."""
-    from dwiser.report.scores import verdict_lines
+    from dwiser.reports.scores import verdict_lines
 
     if evaluation.verdict is None:
         raise DwiserError(f"{denoised}: {verdict_lines(evaluation)[0]}.")

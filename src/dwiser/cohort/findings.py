@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from dwiser.evaluate.groups import in_mask
+from dwiser.evaluation.groups import in_mask
 from dwiser.methods.base import Denoised
 from dwiser.prepare.shells import shells
-from dwiser.report.denoising_montage import draw_denoising
+from dwiser.reports.denoising_montage import draw_denoising
 from dwiser.scan import Scan
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser.errors import InputError
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.snr import Repeatability, repeatability
-from dwiser.evaluate.tensor import angles, fit_tensor
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.snr import Repeatability, repeatability
+from dwiser.evaluation.tensor import angles, fit_tensor
 from dwiser.io import load
 from dwiser.io.nifti import AFFINE_TOLERANCE
 from dwiser.scan import B0_THRESHOLD, Gradients, Scan

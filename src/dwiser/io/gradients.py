@@ -156,7 +156,7 @@ def write_bvals(gradients: Gradients, path: FilePath) -> None:
     Examples
     --------
     >>> from dwiser.io import read_bvals, write_bvals
-    >>> from dwiser.simulate import scheme
+    >>> from dwiser.simulation import scheme
     >>> write_bvals(scheme(((1000.0, 6),), n_b0=1), "dwi.bval")
     >>> read_bvals("dwi.bval").tolist()
     [0.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0]
@@ -181,7 +181,7 @@ def write_bvecs(gradients: Gradients, path: FilePath) -> None:
     Examples
     --------
     >>> from dwiser.io import read_bvecs, write_bvecs
-    >>> from dwiser.simulate import scheme
+    >>> from dwiser.simulation import scheme
     >>> table = scheme(((1000.0, 6),), n_b0=1)
     >>> write_bvecs(table, "dwi.bvec")
     >>> bool((read_bvecs("dwi.bvec") == table.bvecs).all())

@@ -14,9 +14,9 @@ import numpy as np
 
 from dwiser import __version__
 from dwiser.errors import DwiserError, DwiserWarning, InputError
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.residual_findings import standardised_of
-from dwiser.evaluate.sections import Given
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.residual_findings import standardised_of
+from dwiser.evaluation.sections import Given
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.learn.checkpointing import Course

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dwiser.evaluate.verdict import Verdict
+from dwiser.evaluation.verdict import Verdict
 from dwiser.methods.base import Denoised
 
 

@@ -19,7 +19,7 @@ from dwiser.run.reporting import apart, measured, repeat_command
 from dwiser.run.request import Request
 from dwiser.run.result import Result
 from dwiser.scan import Scan
-from dwiser.simulate import Simulation
+from dwiser.simulation import Simulation
 
 EVERYTHING = Request(
     Path("a b.nii.gz"), Path("out's.nii"), bval=Path("x.bval"), bvec=Path("y.bvec"),
