@@ -52,7 +52,7 @@ class GradientTable(Protocol):
     b0_threshold: float
 
 
-Series: TypeAlias = "Scan | Image | np.ndarray"
+Series: TypeAlias = Any  # a Scan, an Image or an array: checked here, for a sentence
 CALLS = {
     "denoise": "dwiser.denoise(data, bvals=bvals, bvecs=bvecs, affine=affine)",
     "image": "dwiser.denoise(image, gtab=gtab)",
@@ -64,7 +64,7 @@ def as_scan(
     *,
     bvals: ArrayLike | None = None,
     bvecs: ArrayLike | None = None,
-    gtab: GradientTable | None = None,
+    gtab: Any = None,
     affine: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     noise_map: ArrayLike | None = None,
@@ -130,7 +130,7 @@ def denoise(
     *,
     bvals: ArrayLike | None = None,
     bvecs: ArrayLike | None = None,
-    gtab: GradientTable | None = None,
+    gtab: Any = None,
     affine: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     noise_map: ArrayLike | None = None,
@@ -195,7 +195,7 @@ def denoise(
 
 
 def evaluate(
-    denoised: "Result | Image | np.ndarray",
+    denoised: Any,
     raw: Series,
     *,
     truth: ArrayLike | None = None,
@@ -264,6 +264,14 @@ def report(
     ------
     InputError
         For a scan of another shape, or a file that is there or cannot be written.
+
+    Examples
+    --------
+    >>> import dwiser
+    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
+    >>> result = dwiser.denoise(made.scan, "subspace")
+    >>> dwiser.report(result, made.scan, "out.html").name
+    'out.html'
     """
     series, path = as_scan(scan, **table), Path(out)
     _same_shape("scan", series.data, result.data.shape)
@@ -318,10 +326,10 @@ def simulate(
 
 
 def _scan_of(
-    data: "Image | np.ndarray",
+    data: Series,
     bvals: ArrayLike | None,
     bvecs: ArrayLike | None,
-    gtab: GradientTable | None,
+    gtab: Any,
     affine: ArrayLike | None,
     b0_threshold: float | None,
 ) -> Scan:
@@ -346,7 +354,7 @@ def _scan_of(
 
 
 def _table(
-    bvals: ArrayLike | None, bvecs: ArrayLike | None, gtab: GradientTable | None
+    bvals: ArrayLike | None, bvecs: ArrayLike | None, gtab: Any
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """b-values (V,), b-vectors (V, 3) and the b0 threshold."""
     if gtab is not None:
@@ -354,7 +362,8 @@ def _table(
             raise InputError("The gradient table is given twice: gtab, or bvals and bvecs.")
         if not isinstance(gtab, GradientTable):
             raise InputError(f"gtab is no DIPY GradientTable: call {CALLS['image']}.")
-        return np.asarray(gtab.bvals, float), np.asarray(gtab.bvecs, float), gtab.b0_threshold
+        threshold = float(gtab.b0_threshold)
+        return np.asarray(gtab.bvals, float), np.asarray(gtab.bvecs, float), threshold
     if bvals is None or bvecs is None:
         raise InputError(
             f"The gradient table is missing: call {CALLS['denoise']}, or {CALLS['image']} with a "
@@ -368,7 +377,7 @@ def _table(
     return values, vectors, B0_THRESHOLD
 
 
-def _voxels(image: "Image | np.ndarray") -> np.ndarray:
+def _voxels(image: Image | np.ndarray) -> np.ndarray:
     return image if isinstance(image, np.ndarray) else image.get_fdata(dtype=np.float32)
 
 

@@ -29,6 +29,12 @@ class Gradients:
     InputError
         For mismatched lengths, values that are not finite, or a DWI direction off unit
         length by more than 0.1.
+
+    Examples
+    --------
+    >>> import numpy as np, dwiser
+    >>> dwiser.Gradients(np.array([0.0, 1000.0]), np.array([[0.0, 0, 0], [0, 0, 1]])).is_b0.tolist()
+    [True, False]
     """
 
     bvals: Float[np.ndarray, "v"]
@@ -111,6 +117,14 @@ class Scan:
     InputError
         For data that are not 4-D, of one volume, not finite, or all zero, for an affine that
         gives voxels no size, and for a table, mask or σ map that does not fit them.
+
+    Examples
+    --------
+    >>> import numpy as np, dwiser
+    >>> table = dwiser.Gradients(np.array([0.0, 1000.0]), np.array([[0.0, 0, 0], [0, 0, 1]]))
+    >>> scan = dwiser.Scan(np.ones((4, 4, 3, 2)), np.diag([2.0, 2, 2.5, 1]), table)
+    >>> scan.voxel_size
+    (2.0, 2.0, 2.5)
     """
 
     data: Float[np.ndarray, "x y z v"]

@@ -57,7 +57,7 @@ def test_mask_noise_map_and_phase_reach_the_method(made) -> None:
     np.testing.assert_array_equal(inside.data[mask == 0], scan.data[mask == 0])
     np.testing.assert_array_equal(inside.sigma[mask > 0], made.sigma[mask > 0])
     with pytest.raises(InputError, match="works on magnitudes"):
-        dwiser.denoise(scan, "gaussian", phase=np.zeros(scan.shape))
+        dwiser.denoise(scan, "gaussian", phase=np.angle(scan.data - 100 + 1j * (scan.data % 7)))
 
 
 def test_evaluate_and_report_take_a_result(made, tmp_path: Path) -> None:

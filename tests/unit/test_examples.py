@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-EXPORTING = ("dwiser.io", "dwiser.simulation")
+EXPORTING = ("dwiser", "dwiser.io", "dwiser.simulation")
 HOMES = sorted(
     {
         getattr(package, name).__module__

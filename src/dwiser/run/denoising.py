@@ -213,7 +213,26 @@ def _reported(
 
 
 def save(denoised: Denoised, out: str | Path, scan: Scan, *, force: bool = False) -> None:
-    """Write a result beside its sidecar and gradient table, with the scan's geometry."""
+    """Write a result beside its sidecar and gradient table, with the scan's geometry.
+
+    Parameters
+    ----------
+    denoised : a result; its record becomes the sidecar.
+    out : the image's path, .nii or .nii.gz. scan : the input. force : replace files that exist.
+
+    Raises
+    ------
+    InputError
+        For a file that exists or a folder that does not; then nothing is written.
+
+    Examples
+    --------
+    >>> import dwiser
+    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2)
+    >>> dwiser.save(dwiser.denoise(made.scan, "gaussian"), "out.nii.gz", made.scan)
+    >>> dwiser.load("out.nii.gz").shape
+    (16, 16, 8, 14)
+    """
     save_set(denoised.data, out, scan, record=denoised.record, force=force)
 
 

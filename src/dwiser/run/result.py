@@ -47,6 +47,14 @@ class Result(Denoised):
 
     The fields are those of `Denoised` and of `RunSummary`; ``parameters`` are the method's
     fields by name.
+
+    Examples
+    --------
+    >>> import dwiser
+    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2)
+    >>> result = dwiser.denoise(made.scan, "subspace", seed=3)
+    >>> result.method, result.seed, result.coils is None
+    ('subspace', 3, True)
     """
 
     method: str = ""
