@@ -4,6 +4,8 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from dwiser.errors import DwiserWarning
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual import Residual
@@ -75,7 +77,8 @@ def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Jud
         )
     known = result.record.get("coils") or None  # found by the method: not to be looked for again
     given = Given(result.data, scan, result.mask, result.sigma, seed=seed, coils=known)
-    left = residual_of(given)
-    give_memory_back()
-    findings = residual_findings(given, left)
+    with threadpool_limits(1, "blas"):  # many small products: more threads only wait for each other
+        left = residual_of(given)
+        give_memory_back()
+        findings = residual_findings(given, left)
     return Judgement(left, Judged(findings, judge(findings)))
