@@ -29,7 +29,7 @@ CGROUPS = (  # version 2 and version 1: where, and the files of limit, use, and 
     ),
 )
 M_ARENA_MAX = -8  # of malloc.h
-AHEAD = 2  # parts for each thread that are worked on or wait, before the first of them is taken
+AHEAD = 1  # parts for each thread that wait or are worked on beside the one to be taken next
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 UNITS = {"": GIB, "k": 2**10, "m": 2**20, "g": GIB, "t": 2**40}

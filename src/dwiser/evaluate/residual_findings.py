@@ -100,7 +100,8 @@ def _raw_noise(given: Given, found: Residual) -> Whiteness:
     that either leaves is alike in neighbours and makes it too high.
     """
     raw = given.raw
-    by_window = noise_correlation(raw.data, found.mask).neighbours
+    known = given.noise_correlation or noise_correlation(raw.data, found.mask)
+    by_window = known.neighbours
     try:
         by_voxel = raw_noise(raw.data, raw.gradients, found.mask, given.sigma)
     except CannotMeasure:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import Machine
+from dwiser.prepare.noise_correlation import NoiseCorrelation
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
@@ -33,6 +34,7 @@ class Denoised:
     weights : what was learned, for methods that learn.
     record : plain values for the sidecar: what was done, and what it found.
     mask : (X, Y, Z), where the method worked; the rest is the input's.
+    noise_correlation : of the scan's noise between neighbours, where the method measured it.
     """
 
     data: Float[np.ndarray, "x y z v"]
@@ -41,6 +43,7 @@ class Denoised:
     weights: Weights | None = None
     record: dict[str, Any] = field(default_factory=dict)
     mask: Bool[np.ndarray, "x y z"] | None = None
+    noise_correlation: NoiseCorrelation | None = None
 
 
 @runtime_checkable

@@ -76,7 +76,10 @@ def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Jud
             f"its tests would hold about {(BASE + held) / GIB:.1f} GiB, {room / GIB:.1f} may be"
         )
     known = result.record.get("coils") or None  # found by the method: not to be looked for again
-    given = Given(result.data, scan, result.mask, result.sigma, seed=seed, coils=known)
+    given = Given(
+        result.data, scan, result.mask, result.sigma, seed=seed, coils=known,
+        noise_correlation=result.noise_correlation,
+    )  # fmt: skip
     with threadpool_limits(1, "blas"):  # many small products: more threads only wait for each other
         left = residual_of(given)
         give_memory_back()

@@ -295,7 +295,7 @@ class Splitq:
         record = {"training": weights.record, **whitened.record(), "noise_floor": self.floor}
         record["given_back_mean"] = returned
         sd = None if errors is None else errors.sd(whitened.mask)
-        return Denoised(data, whitened.sigma, sd, weights, record, whitened.mask)
+        return Denoised(data, whitened.sigma, sd, weights, record, whitened.mask, whitened.measured)
 
     def _power(
         self, found: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"], whitened: WhitenedScan

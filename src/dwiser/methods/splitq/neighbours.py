@@ -79,7 +79,7 @@ def neighbour_mean(
     grid: Grid,
     offsets: Int[np.ndarray, "o 3"],
     *,
-    chunk: int = 8192,
+    chunk: int = 4096,
     threads: int = 1,
 ) -> Float[Tensor, "n k"]:
     """Mean over the neighbours at ``offsets`` that are in the mask; 0 where there is none."""
