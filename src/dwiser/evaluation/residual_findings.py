@@ -50,6 +50,7 @@ def _what_is_tested(given: Given) -> tuple[Any, ...]:
 
 def _by_angle(given: Given, found: Residual) -> tuple[tuple[AngleCells, ...], str]:
     """The residual by angle to the fibre, and why there is none."""
+    give_memory_back()  # of what looked for spots
     images = given.raw.data, given.denoised, given.raw.gradients, found.mask, given.sigma
     try:
         return residual_by_angle(*images, found.reading, found.coils, seed=given.seed), ""
@@ -99,8 +100,10 @@ def _raw_noise(given: Given, found: Residual) -> Whiteness:
     One takes the volumes' signal off voxel by voxel, the other a window's own components. Signal
     that either leaves is alike in neighbours and makes it too high.
     """
+    give_memory_back()  # of the residual by angle
     raw = given.raw
-    by_window = noise_correlation(raw.data, found.mask).neighbours
+    known = given.noise_correlation or noise_correlation(raw.data, found.mask)
+    by_window = known.neighbours
     try:
         by_voxel = raw_noise(raw.data, raw.gradients, found.mask, given.sigma)
     except CannotMeasure:

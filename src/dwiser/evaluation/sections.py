@@ -23,6 +23,7 @@ from dwiser.evaluation.tensor import (
     map_fidelity,
 )
 from dwiser.evaluation.tracts import Coherency, bundle, coherency
+from dwiser.prepare.noise_correlation import NoiseCorrelation
 from dwiser.scan import Scan
 
 ALL = "all"
@@ -44,6 +45,7 @@ class Given:
     bundle: Mapping[str, Bool[np.ndarray, "x y z"]] | None = None
     seed: int = 0
     coils: float | None = None  # channels behind the raw magnitude; None: as the scan tells
+    noise_correlation: NoiseCorrelation | None = None  # of the raw scan; None: to be measured
 
     def true(self) -> Float[np.ndarray, "x y z v"]:
         if self.truth is None:

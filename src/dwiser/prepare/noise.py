@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser.prepare.moments import variance_by_mean
+from dwiser.prepare.noise_correlation import SpatialNoise
 from dwiser.prepare.noise_patches import noise_patches
 from dwiser.prepare.noise_smoothing import smooth_map
 from dwiser.prepare.shells import shells
@@ -11,15 +12,21 @@ from dwiser.scan import Scan
 
 
 def sigma_map(
-    scan: Scan, mask: Bool[np.ndarray, "x y z"], coils: float | int = 1, *, threads: int = 1
+    scan: Scan,
+    mask: Bool[np.ndarray, "x y z"],
+    coils: float | int = 1,
+    *,
+    threads: int = 1,
+    spatial: SpatialNoise | None = None,
 ) -> Float[np.ndarray, "x y z"]:
     """sd of the noise at every voxel, in the data's units; the scan's own map if it has one.
 
+    ``spatial`` is the scan's noise in this mask, if it was measured before.
     Returns 0 everywhere when no patch carries noise (a simulated noiseless scan).
     """
     if scan.sigma is not None:
         return scan.sigma.astype(np.float32)
-    patches = noise_patches(scan.data, mask, coils, threads=threads)
+    patches = noise_patches(scan.data, mask, coils, threads=threads, spatial=spatial)
     if not (patches.sigma > 0).any():
         return np.zeros(mask.shape, np.float32)
     return smooth_map(patches, mask, scan.voxel_size)

@@ -15,15 +15,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import threadpool_limits
 
 from dwiser.prepare.moments import koay
-from dwiser.prepare.noise_correlation import NoiseCorrelation, noise_correlation
-from dwiser.prepare.noise_directions import noise_directions
+from dwiser.prepare.noise_correlation import NoiseCorrelation, SpatialNoise, spatial_noise
 
 RADIUS = 2  # patches of 5³ voxels,
 FEWEST_SAMPLES = 40.0  # independent ones in a patch: where noise is correlated it grows,
 WIDEST = 4  # up to 9³ voxels
 SPACING = 3  # voxels between patch centres: patches overlap by two
 FILLED = 0.5  # share of a patch that must lie in the object
-MOST_VOLUMES = 128  # more volumes are thinned: the estimate gains nothing, the time is cubic
 GROUP = 10  # directions at once, where there are twice as many
 LEAST_EVEN = 0.3  # of a patch's samples count, however unlike its voxels' noise is
 PIECE = 3  # voxels on an edge of a patch's pieces, whose means tell the signal
@@ -79,8 +77,11 @@ def noise_patches(
     coils: float | int = 1,
     *,
     threads: int = 1,
+    spatial: SpatialNoise | None = None,
 ) -> NoisePatches:
     """σ on a coarse grid of patches inside the mask; patches mostly outside are left out.
+
+    ``spatial`` is the noise of these data in this mask, if it was measured before.
 
     Notes
     -----
@@ -88,15 +89,9 @@ def noise_patches(
     is there goes with the components above the noise's law. That law is one of independent
     samples, so a patch of correlated noise counts as fewer of them than its voxels.
     """
-    step = max(1, data.shape[3] // MOST_VOLUMES)
-    data = data[..., ::step]
-    alive = np.zeros_like(mask)
-    for v in range(data.shape[3]):
-        alive |= data[..., v] > 0
-    alive &= mask
-    with threadpool_limits(1, "blas"):  # the same bits on any number of threads
-        directions = noise_directions(data, alive)
-        correlation = noise_correlation(data, alive, directions)
+    spatial = spatial or spatial_noise(data, mask)
+    data, alive = data[..., :: spatial.every], spatial.voxels
+    directions, correlation = spatial.directions, spatial.correlation
     size = _patch_size(mask.shape, correlation)
     share = correlation.effective_share(size)
     windows = sliding_window_view(data, size, axis=(0, 1, 2))

@@ -4,6 +4,8 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import Residual
@@ -78,9 +80,13 @@ def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Jud
         raise CannotMeasure(
             f"its tests would hold about {(BASE + held) / GIB:.1f} GiB, {room / GIB:.1f} may be"
         )
-    coils = result.coils or None  # measured by the method: not to be measured again
-    given = Given(result.data, scan, result.mask, result.sigma, seed=seed, coils=coils)
-    left = residual_of(given)
-    give_memory_back()
-    findings = residual_findings(given, left)
+    given = Given(
+        result.data, scan, result.mask, result.sigma, seed=seed,
+        coils=result.coils or None,  # measured by the method: not to be measured again
+        noise_correlation=result.noise_correlation,
+    )  # fmt: skip
+    with threadpool_limits(1, "blas"):  # many small products: more threads only wait for each other
+        left = residual_of(given)
+        give_memory_back()
+        findings = residual_findings(given, left)
     return Judgement(left, Judged(findings, judge(findings)))

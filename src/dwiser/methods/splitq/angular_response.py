@@ -214,6 +214,12 @@ class AngularResponse:
             self.right[place] += part.sum(0)
             self.variance[place] += np.square(part).sum(0)
 
+    def merge(self, other: "AngularResponse") -> None:
+        """What another has gathered of the same shell, of other voxels."""
+        self.normal += other.normal
+        self.right += other.right
+        self.variance += other.variance
+
     def _add_normal(
         self,
         classes: Float[np.ndarray, "n c"],

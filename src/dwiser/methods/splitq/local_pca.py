@@ -5,14 +5,14 @@ overlapping patches; Gavish & Donoho 2017 (10.1109/TIT.2017.2653801) for the shr
 singular values that is optimal in squared error when the noise is known.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dwiser.machine import Machine, limited
+from dwiser.machine import Machine, limited, side_by_side
 from dwiser.methods.splitq.neighbours import Centres, Grid, with_outside
 
 CHUNK = 32_768  # voxels of patches at once: four times more take a tenth longer, and memory
@@ -45,7 +45,7 @@ def local_pca(
     ----------
     values : (n, K), each channel with independent noise of variance ``noise``.
     offsets : (O, 3), the patch around its centre. centres : which voxels are.
-    threads : shares of the patches worked on side by side (on a CPU).
+    threads : that share the patches (on a CPU); the sums are the same on any number of them.
     share : independent samples over a patch's voxels; below 1 where their noise is correlated.
 
     Notes
@@ -55,47 +55,26 @@ def local_pca(
     that hold it say, each weighted by one over its degrees of freedom: a patch that needed few
     components is the surer one.
     """
-    rows = grid.centres(centres)
     padded = with_outside(values)
+    total, weight = torch.zeros_like(padded), padded.new_zeros(len(padded))
 
-    def work(part: Tensor) -> tuple[Tensor, Tensor]:
-        return _summed(part, padded, grid, offsets, noise, share)
+    def work(rows: Int[Tensor, "c"]) -> tuple[Tensor, Tensor, Tensor]:
+        around = grid.around(rows, offsets)
+        clean, trust = _patches(padded[around], around < len(grid), noise, share)
+        weighted = (clean * trust[..., None]).reshape(around.numel(), padded.shape[1])
+        return around.reshape(-1), weighted, trust.reshape(-1)
 
-    if threads == 1:  # a thread of its own would keep the memory that it freed
-        sums = [work(rows)]
-    else:
-        # torch's own threads would stand in the way of those that share the patches
-        with limited(Machine(threads=1)), ThreadPoolExecutor(threads) as pool:
-            sums = list(pool.map(work, rows.chunk(threads)))
+    parts = grid.centres(centres).split(max(1, CHUNK // len(offsets)))
+    # torch's own threads would stand in the way of those that share the patches
+    with limited(Machine(threads=1)) if threads > 1 else nullcontext():
+        for rows, weighted, trust in side_by_side(work, parts, threads):
+            total.index_add_(0, rows, weighted)
+            weight.index_add_(0, rows, trust)
     del padded
-    total, weight = sums.pop()
-    while sums:
-        more, trust = sums.pop()
-        total += more
-        weight += trust
     total, weight = total[:-1], weight[:-1, None]
     total /= weight.clamp(min=1e-12)
     torch.where(weight > 0, total, values, out=total)  # in place: as large as the channels
     return total
-
-
-def _summed(
-    rows: Int[Tensor, "c"],
-    padded: Float[Tensor, "m k"],
-    grid: Grid,
-    offsets: Int[np.ndarray, "o 3"],
-    noise: float,
-    share: float,
-) -> tuple[Float[Tensor, "m k"], Float[Tensor, "m"]]:
-    """Weighted sums over the patches centred at ``rows``, and the weights' sums."""
-    total, weight = torch.zeros_like(padded), padded.new_zeros(len(padded))
-    for chunk in rows.split(max(1, CHUNK // len(offsets))):
-        around = grid.around(chunk, offsets)
-        clean, trust = _patches(padded[around], around < len(grid), noise, share)
-        flat = around.reshape(-1)
-        total.index_add_(0, flat, (clean * trust[..., None]).reshape(len(flat), padded.shape[1]))
-        weight.index_add_(0, flat, trust.reshape(-1))
-    return total, weight
 
 
 def _patches(

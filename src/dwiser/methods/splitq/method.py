@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 
 from dwiser.errors import InputError
-from dwiser.machine import Machine, give_memory_back
+from dwiser.machine import Machine, give_memory_back, limited, side_by_side
 from dwiser.memmap import own_copy, own_room
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.capabilities import Capabilities, WorkingMemory
@@ -52,6 +52,7 @@ ABLE = Capabilities(
     why_not_reusable="which learns its weights from each scan anew, in seconds",
     memory=WorkingMemory(3.7, 4.9, "mask"),  # K coordinates of each voxel, five times; the verdict
 )  # fmt: skip
+ONE_EACH = Machine(threads=1)  # to BLAS and torch: the voxels and volumes are shared out instead
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,12 @@ class Splitq:
         InputError
             For fewer than 6 diffusion-weighted volumes.
         """
-        whitened = self._prepare(scan, machine, seed)
-        if whitened is None:
-            return as_it_is(scan, self.name)
-        weights = self._learn(whitened, scan.gradients, machine, seed, watch)
-        return self._restored(weights, whitened, scan, machine, seed, watch)
+        with limited(ONE_EACH):
+            whitened = self._prepare(scan, machine, seed)
+            if whitened is None:
+                return as_it_is(scan, self.name)
+            weights = self._learn(whitened, scan.gradients, machine, seed, watch)
+            return self._restored(weights, whitened, scan, machine, seed, watch)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
         """Learn from the scan alone.
@@ -127,19 +129,23 @@ class Splitq:
         InputError
             For a scan without noise, from which there is nothing to learn.
         """
-        whitened = self._prepare(scan, machine, seed)
-        if whitened is None:
-            raise InputError("No noise was found in the scan: there is nothing to learn from it.")
-        return self._learn(whitened, scan.gradients, machine, seed, watch)
+        with limited(ONE_EACH):
+            whitened = self._prepare(scan, machine, seed)
+            if whitened is None:
+                raise InputError(
+                    "No noise was found in the scan: there is nothing to learn from it."
+                )
+            return self._learn(whitened, scan.gradients, machine, seed, watch)
 
     def apply(
         self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
     ) -> Denoised:
         """Apply weights learned before on the scan they were learned from."""
-        whitened = self._prepare(scan, machine, seed)
-        if whitened is None:
-            return as_it_is(scan, self.name)
-        return self._restored(weights, whitened, scan, machine, seed, watch)
+        with limited(ONE_EACH):
+            whitened = self._prepare(scan, machine, seed)
+            if whitened is None:
+                return as_it_is(scan, self.name)
+            return self._restored(weights, whitened, scan, machine, seed, watch)
 
     def _prepare(self, scan: Scan, machine: Machine, seed: int) -> WhitenedScan | None:
         return whiten(
@@ -167,7 +173,7 @@ class Splitq:
         inner = torch.from_numpy(np.flatnonzero(trusted[part])).to(machine.device)
         grid = Grid.of(part, machine.device)
         local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
-        model = ResponseModel(whitened, gradients)
+        model = ResponseModel(whitened, gradients, machine.threads)
         rows = np.flatnonzero(trusted[whitened.mask])
         response = HeldOutResponse(model, rows)
         lone = torch.from_numpy(whitened.y[here][:, whitened.lone]).to(machine.device)
@@ -216,7 +222,7 @@ class Splitq:
         rows, inner = np.flatnonzero(part[whitened.mask]), np.flatnonzero(trusted[part])
         if len(inner) < FEWEST_VOXELS:
             return Weights({"stacking": plain_weights(volumes)}, {"learned": False})
-        model = ResponseModel(whitened, gradients)
+        model = ResponseModel(whitened, gradients, machine.threads)
         grid = Grid.of(part, machine.device)
         local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
         channels = whitened.y[rows] / whitened.scale.astype(np.float32)
@@ -249,7 +255,7 @@ class Splitq:
         watch: Watch,
     ) -> Denoised:  # fmt: skip
         whitened.axes = weights.state.get("axes")
-        model = ResponseModel(whitened, scan.gradients)
+        model = ResponseModel(whitened, scan.gradients, machine.threads)
         clean = partial(self._clean, weights.state["stacking"], model=model, machine=machine)
         found = clean(whitened)
         give_memory_back()
@@ -272,7 +278,7 @@ class Splitq:
                 return values
 
             variance = estimate_variance(estimate, found, dwi, whitened, seed)
-        share = self._return(found, whitened, scan) if self.give_back else None
+        share = self._return(found, whitened, scan, machine.threads) if self.give_back else None
         whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
         errors = None if variance is None else Errors(variance, whitened.scale, share)
@@ -294,6 +300,7 @@ class Splitq:
             data, whitened.sigma, sd, weights, record, whitened.mask,
             coils=whitened.coils, bias_removed=self.floor == "removed",
             not_shared=whitened.not_shared, outlier_volumes=whitened.outliers,
+            noise_correlation=whitened.measured,
         )  # fmt: skip
 
     def _power(
@@ -326,7 +333,7 @@ class Splitq:
         return signal_sd(values, given, sigma, spread, whitened.coils, power)
 
     def _return(
-        self, found: Float[np.ndarray, "n v"], whitened: WhitenedScan, scan: Scan
+        self, found: Float[np.ndarray, "n v"], whitened: WhitenedScan, scan: Scan, threads: int
     ) -> Float[np.ndarray, "n v"]:
         """Put back into ``found`` what noise does not explain; the share that went back.
 
@@ -334,13 +341,19 @@ class Splitq:
         """
         residual = whitened.take_y()
         residual -= found
-        for v in range(residual.shape[1]):
+
+        def standardise(v: int) -> None:
             residual[:, v] /= whitened.spread_of(found[:, v], v)
-        share = given_back(residual, whitened.mask, scan.voxel_size)
-        for v in range(residual.shape[1]):
+
+        def put_back(v: int) -> None:
             own, part = residual[:, v], share[:, v]
             back = part * own + (1 - part) * mean_back(own, whitened.mask)
             found[:, v] += whitened.spread_of(found[:, v], v) * back
+
+        volumes = range(residual.shape[1])
+        list(side_by_side(standardise, volumes, threads))
+        share = given_back(residual, whitened.mask, scan.voxel_size, threads=threads)
+        list(side_by_side(put_back, volumes, threads))
         return share
 
     def _clean(

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dwiser.machine import side_by_side
+
 Centres = Literal["all", "checkerboard", "second"]
 REACH = 2  # voxels a neighbourhood may reach; the padding of the index
 
@@ -73,12 +75,21 @@ def with_outside(values: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
 
 
 def neighbour_mean(
-    values: Float[Tensor, "n k"], grid: Grid, offsets: Int[np.ndarray, "o 3"], chunk: int = 8192
+    values: Float[Tensor, "n k"],
+    grid: Grid,
+    offsets: Int[np.ndarray, "o 3"],
+    *,
+    chunk: int = 4096,
+    threads: int = 1,
 ) -> Float[Tensor, "n k"]:
     """Mean over the neighbours at ``offsets`` that are in the mask; 0 where there is none."""
     padded, out = with_outside(values), torch.empty_like(values)
-    for rows in torch.arange(len(grid), device=values.device).split(chunk):
+
+    def work(rows: Int[Tensor, "c"]) -> None:
         near = grid.around(rows, offsets)
         count = (near < len(grid)).sum(1, keepdim=True).clamp(min=1)
         out[rows] = padded[near].sum(1) / count
+
+    parts = torch.arange(len(grid), device=values.device).split(chunk)
+    list(side_by_side(work, parts, threads))  # each writes rows of its own
     return out

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from dwiser.machine import side_by_side
 from dwiser.memmap import own_room
 from dwiser.prepare.smooth import sd_in_voxels
 
@@ -26,6 +27,8 @@ def given_back(
     residual: Float[np.ndarray, "n v"],
     mask: Bool[np.ndarray, "x y z"],
     voxel_size: tuple[float, ...],
+    *,
+    threads: int = 1,
 ) -> Float[np.ndarray, "n v"]:
     """The share w of each residual that goes back, 0 … 1.
 
@@ -46,12 +49,18 @@ def given_back(
         return np.zeros_like(residual)
     count = _around(mask.astype(np.float32))[mask] - 1
     energy = own_room(residual)
-    for v in range(volumes):
+
+    def local_energy(v: int) -> None:
         square = np.zeros(mask.shape, np.float32)
         square[mask] = np.square(residual[:, v])
         energy[:, v] = (_around(square)[mask] - square[mask]) / np.maximum(count, 1)
-    parts = np.arange(CHUNK, len(energy), CHUNK)
-    middle = np.concatenate([np.median(rows, 1) for rows in np.split(energy, parts)])
+
+    def median(rows: np.ndarray) -> np.ndarray:
+        return np.median(rows, 1)
+
+    list(side_by_side(local_energy, range(volumes), threads))
+    parts = np.split(energy, np.arange(CHUNK, len(energy), CHUNK))
+    middle = np.concatenate(list(side_by_side(median, parts, threads)))
     usual = _smooth(middle, mask, voxel_size)
     bound = usual * (1 + SURE * np.sqrt(2 / np.maximum(count, 1)))
     bound[count < FEWEST] = np.inf

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
+from dwiser.machine import side_by_side
 from dwiser.methods.splitq.angular_response import (
     AngularResponse,
     TensorShape,
@@ -34,10 +35,11 @@ class ResponseModel:
     """A scan's shells and directions, and its voxels' values as magnitudes.
 
     Where there is no tensor to be had, or no shell of six directions, ``shells`` is empty.
+    ``threads`` share the voxels of what is learned and restored with it.
     """
 
-    def __init__(self, whitened: WhitenedScan, gradients: Gradients) -> None:
-        self.whitened = whitened
+    def __init__(self, whitened: WhitenedScan, gradients: Gradients, threads: int = 1) -> None:
+        self.whitened, self.threads = whitened, threads
         shared = np.arange(len(gradients))
         if whitened.subspace is not None:
             shared = np.setdiff1d(shared, whitened.lone)
@@ -90,14 +92,21 @@ class HeldOutResponse:
     ) -> None:  # fmt: skip
         """One split: all volumes as the others show them, and raw; ``held`` were not seen."""
         model = self.model
-        for part in chunks(len(estimate)):
+
+        def gathered(part: slice) -> list[AngularResponse]:
             shape = model.shape(estimate[part], self.rows[part])
-            for response, shell in zip(self.shells, model.shells, strict=True):
+            own = [AngularResponse() for _ in model.shells]
+            for response, shell in zip(own, model.shells, strict=True):
                 volumes = np.intersect1d(shell.volumes, held)
                 if len(volumes):
                     level = model.level(estimate[part], self.rows[part], shell.volumes)
                     deficit = y[part][:, volumes] - estimate[part][:, volumes]
                     response.add(shape, level, deficit, model.directions[volumes])
+            return own
+
+        for own in side_by_side(gathered, chunks(len(estimate)), model.threads):
+            for response, more in zip(self.shells, own, strict=True):
+                response.merge(more)
 
     def coefficients(self) -> Float[np.ndarray, "s c k"]:
         """One set a shell."""
@@ -108,10 +117,12 @@ def restore_held_out(
     values: Float[np.ndarray, "n v"], model: ResponseModel, response: Float[np.ndarray, "s c k"]
 ) -> TensorShape:
     """Add the first response to ``values``; returns the tensor after it."""
-    restored = []
-    for part in chunks(len(values)):
+
+    def work(part: slice) -> TensorShape:
         _restore(values[part], model, part, response, model.shape(values[part], part))
-        restored.append(model.shape(values[part], part))
+        return model.shape(values[part], part)
+
+    restored = list(side_by_side(work, chunks(len(values)), model.threads))
     names = ("fa", "mode", "deviator")
     return TensorShape(*(np.concatenate([getattr(s, n) for s in restored]) for n in names))
 
@@ -128,14 +139,20 @@ def residual_response(
     chosen = np.union1d(anisotropic, np.arange(0, count, max(1, -(-count // half))))
     fitted = []
     for shell in model.shells:
-        response = AngularResponse()
-        for part in chunks(len(chosen)):
-            rows, volumes = chosen[part], shell.volumes
+        volumes = shell.volumes
+
+        def gathered(part: slice, volumes: Int[np.ndarray, "m"] = volumes) -> AngularResponse:
+            rows, response = chosen[part], AngularResponse()
             own = values[rows]
             deficit = model.whitened.y[rows][:, volumes] - own[:, volumes]
             level = model.level(own, rows, volumes)
             response.add(shape[rows], level, deficit, model.directions[volumes])
-        fitted.append(response.coefficients())
+            return response
+
+        whole = AngularResponse()
+        for own in side_by_side(gathered, chunks(len(chosen)), model.threads):
+            whole.merge(own)
+        fitted.append(whole.coefficients())
     return np.stack(fitted)
 
 
@@ -147,8 +164,11 @@ def restore_residual(
 ) -> None:
     """Add the second response to ``values``, in full above FA 0.35 and not at all below 0.05."""
     gate = ((shape.fa - NO_FIBRE) / (FIBRE - NO_FIBRE)).clip(0, 1)
-    for part in chunks(len(values)):
+
+    def work(part: slice) -> None:
         _restore(values[part], model, part, response, shape[part], gate[part])
+
+    list(side_by_side(work, chunks(len(values)), model.threads))
 
 
 def _restore(

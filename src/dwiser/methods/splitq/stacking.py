@@ -50,7 +50,8 @@ class LocalEstimates:
             yield name, found
             for around in (cross(), cube(1)):
                 others = around[np.abs(around).sum(1) > 0]
-                yield f"{name} {len(others)}", neighbour_mean(found, self.grid, others)
+                mean = neighbour_mean(found, self.grid, others, threads=self.threads)
+                yield f"{name} {len(others)}", mean
 
     def _pca(self, values: Tensor, offsets: np.ndarray, centres: Centres = "all") -> Tensor:
         share = 1.0 if self.correlation is None else self.correlation.share_of(offsets)

@@ -14,7 +14,7 @@ from dwiser.prepare.complex import channels_of, real_scan
 from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import noise_by_volume, sigma_map
-from dwiser.prepare.noise_correlation import NoiseCorrelation, noise_correlation
+from dwiser.prepare.noise_correlation import NoiseCorrelation, spatial_noise
 from dwiser.prepare.outlier_volumes import standing_apart
 from dwiser.prepare.rician_bias import signal_power
 from dwiser.prepare.splits import Groups
@@ -43,7 +43,8 @@ class WhitenedScan:
         ``no_subspace`` says why. found : of the phase, if there is one.
     outliers : {volume: how it stands apart} from the others of its shell.
     axes : (L, L), orthonormal: what the lone volumes' weights go along; None for themselves.
-    correlation : of neighbouring voxels' noise; None where it is white.
+    measured : the correlation of neighbouring voxels' noise. correlation : the same, None where
+    it is as good as white.
     """
 
     mask: Bool[np.ndarray, "x y z"]
@@ -57,9 +58,16 @@ class WhitenedScan:
     alone: dict[int, str]
     found: dict[str, Any]
     axes: Float[np.ndarray, "l l"] | None = None
-    correlation: NoiseCorrelation | None = None
     outliers: dict[int, str] = field(default_factory=dict)
     no_subspace: str | None = None
+    measured: NoiseCorrelation | None = None
+
+    @property
+    def correlation(self) -> NoiseCorrelation | None:
+        known = self.measured
+        if known is None or np.abs(known.neighbours).max() < NEARLY_WHITE:
+            return None
+        return known
 
     def take_y(self) -> Float[np.ndarray, "n v"]:
         """y, given away: as large as the mask's share of the scan, it is not to be kept."""
@@ -162,7 +170,8 @@ def whiten(
     if scan.phase is not None:
         scan, found = real_scan(scan, scan.phase, mask)
     channels = channels_of(scan, mask, coils, threads=threads)
-    sigma = sigma_map(scan, mask, coils=channels, threads=threads)
+    spatial = spatial_noise(scan.data, mask)
+    sigma = sigma_map(scan, mask, coils=channels, threads=threads, spatial=spatial)
     y = voxels_in(scan.data, mask)  # a copy: what follows works in place, for memory
     typical, mean = float(np.median(sigma[mask])), y.mean(0, dtype=np.float64)
     if typical <= NO_NOISE * mean.mean():
@@ -185,11 +194,9 @@ def whiten(
             DwiserWarning,
             stacklevel=4,
         )
-    measured = noise_correlation(scan.data, mask)
-    correlation = measured if np.abs(measured.neighbours).max() >= NEARLY_WHITE else None
     return WhitenedScan(
         mask, sigma, channels, y, mean, scale, subspace, groups, alone, found,
-        correlation=correlation, outliers=outliers, no_subspace=why,
+        outliers=outliers, no_subspace=why, measured=spatial.correlation,
     )  # fmt: skip
 
 
