@@ -10,7 +10,7 @@ it would be noise that the tensor follows, so there it stays out.
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from dwiser.methods.split_ground import Ground
 from dwiser.methods.splitq.angular_response import (
@@ -20,14 +20,18 @@ from dwiser.methods.splitq.angular_response import (
     response_shells,
     tensor_design,
     tensor_shape,
+    tents,
 )
+from dwiser.prepare.moments import magnitude_moments
+from dwiser.prepare.shells import shells
 from dwiser.scan import Gradients
 
 CHUNK = 8192  # voxels at once
 DIM = 1e-3  # of the mean signal; logarithms need a positive number
 DARK = 0.5  # of σ: below, a real part (no magnitude) is noise, and its logarithm a wild one
 FITTED = 24_000  # voxels that the second response is fitted to: 450 numbers from a million values
-NO_FIBRE, FIBRE = 0.05, 0.35  # FA from and above which the second response is restored
+CLASS_KNOTS = np.arange(0, 0.5, 0.15)  # FA of the classes that have weights of their own
+NO_FIBRE, FIBRE = 0.05, 0.25  # FA from and above which the second response is restored
 
 
 class ResponseModel:
@@ -48,6 +52,9 @@ class ResponseModel:
         fitted = tensor_design(gradients, shared)
         self.fitted = np.zeros(0, int) if fitted is None else fitted[0]
         self.design = np.zeros((0, 7)) if fitted is None else fitted[1]
+        self.all_shells = [shell.volumes for shell in shells(gradients)]
+        mean, variance = magnitude_moments(np.zeros(1), ground.coils)
+        self.darkest = float(mean[0] + np.sqrt(variance[0]))  # one sd above noise alone
 
     def magnitudes(
         self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
@@ -72,7 +79,36 @@ class ResponseModel:
         self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray,
         volumes: Int[np.ndarray, "m"],
     ) -> Float[np.ndarray, "n"]:  # fmt: skip
-        """The mean signal of a shell, in σ."""
+        """The mean signal of a shell, in σ; 0 where no shell shows more than noise alone."""
+        return self._mean(values, rows, volumes) * self.bright(values, rows)
+
+    def bright(
+        self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
+    ) -> Bool[np.ndarray, "n"]:
+        """Where a shell's mean signal is more than noise alone: in the others is no fibre.
+
+        A mask without help holds a rim of such voxels; their tensor is noise, and often that of
+        white matter.
+        """
+        means = [self._mean(values, rows, volumes) for volumes in self.all_shells]
+        return np.max(means, 0) > self.darkest
+
+    def classes(
+        self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
+    ) -> Float[np.ndarray, "n c"]:
+        """Shares of voxels in classes of FA, in all 1; of one class where there is no tensor."""
+        if not len(self.fitted):
+            return np.ones((len(values), self.class_count), np.float32)
+        return tents(self.shape(values, rows).fa, CLASS_KNOTS)
+
+    @property
+    def class_count(self) -> int:
+        return len(CLASS_KNOTS) if len(self.fitted) else 1
+
+    def _mean(
+        self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray,
+        volumes: Int[np.ndarray, "m"],
+    ) -> Float[np.ndarray, "n"]:  # fmt: skip
         mean = np.float32(self.ground.mean[volumes].mean())
         return values[:, volumes].mean(1) + mean / self.sigma[rows]
 
@@ -123,9 +159,9 @@ def residual_response(
 
     Their places do not hang on FA's last digit, nor does what is learned from them.
     """
-    half, count = FITTED // 2, len(values)
-    anisotropic = np.argsort(-shape.fa, kind="stable")[:half]
-    chosen = np.union1d(anisotropic, np.arange(0, count, max(1, -(-count // half))))
+    half, tissue = FITTED // 2, np.flatnonzero(model.bright(values, slice(None)))
+    anisotropic = tissue[np.argsort(-shape.fa[tissue], kind="stable")[:half]]
+    chosen = np.union1d(anisotropic, tissue[:: max(1, -(-len(tissue) // half))])
     fitted = []
     for shell in model.shells:
         response = AngularResponse()
@@ -145,7 +181,7 @@ def restore_residual(
     response: Float[np.ndarray, "s c k"],
     shape: TensorShape,
 ) -> None:
-    """Add the second response to ``values``, in full above FA 0.35 and not at all below 0.05."""
+    """Add the second response to ``values``, in full above FA 0.25 and not at all below 0.05."""
     gate = ((shape.fa - NO_FIBRE) / (FIBRE - NO_FIBRE)).clip(0, 1)
     for part in chunks(len(values)):
         _restore(values[part], model, part, response, shape[part], gate[part])
