@@ -31,7 +31,8 @@ DIM = 1e-3  # of the mean signal; logarithms need a positive number
 DARK = 0.5  # of σ: below, a real part (no magnitude) is noise, and its logarithm a wild one
 FITTED = 24_000  # voxels that the second response is fitted to: 450 numbers from a million values
 CLASS_KNOTS = np.arange(0, 0.5, 0.15)  # FA of the classes that have weights of their own
-NO_FIBRE, FIBRE = 0.05, 0.25  # FA from and above which the second response is restored
+FAINT, CLEAR = 2.0, 3.0  # σ: mean of a shell below and above which a voxel is faint, and is not
+NO_FIBRE, FIBRE = 0.05, 0.15  # FA from and above which the second response is restored
 
 
 class ResponseModel:
@@ -96,14 +97,22 @@ class ResponseModel:
     def classes(
         self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
     ) -> Float[np.ndarray, "n c"]:
-        """Shares of voxels in classes of FA, in all 1; of one class where there is no tensor."""
-        if not len(self.fitted):
-            return np.ones((len(values), self.class_count), np.float32)
-        return tents(self.shape(values, rows).fa, CLASS_KNOTS)
+        """Shares of voxels in classes of FA, and last of the faint: 1 in all.
+
+        Faint is a voxel whose lowest shell lies near the noise floor, as fluid does: its tensor
+        says little. Without a tensor or a shell of six directions there is one class.
+        """
+        if not self.shells:
+            return np.ones((len(values), 1), np.float32)
+        level = self._mean(values, rows, self.shells[0].volumes)[:, None]
+        faint = ((CLEAR - level) / (CLEAR - FAINT)).clip(0, 1).astype(np.float32)
+        shares = tents(self.shape(values, rows).fa, CLASS_KNOTS)
+        return np.concatenate([shares * (1 - faint), faint], 1)
 
     @property
     def class_count(self) -> int:
-        return len(CLASS_KNOTS) if len(self.fitted) else 1
+        """How many classes there are."""
+        return len(CLASS_KNOTS) + 1 if self.shells else 1
 
     def _mean(
         self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray,
@@ -181,7 +190,7 @@ def restore_residual(
     response: Float[np.ndarray, "s c k"],
     shape: TensorShape,
 ) -> None:
-    """Add the second response to ``values``, in full above FA 0.25 and not at all below 0.05."""
+    """Add the second response to ``values``, in full above FA 0.15 and not at all below 0.05."""
     gate = ((shape.fa - NO_FIBRE) / (FIBRE - NO_FIBRE)).clip(0, 1)
     for part in chunks(len(values)):
         _restore(values[part], model, part, response, shape[part], gate[part])
