@@ -277,6 +277,32 @@ def test_the_residual_gives_nothing_to_isotropic_voxels(shrunk) -> None:
     assert change[gated.fa > 0.1].all()
 
 
+def test_noise_alone_teaches_no_response(shrunk) -> None:
+    """A rim of voxels without signal changes nothing of what is learned from the others."""
+    model, _, estimate = shrunk
+    rows = np.arange(len(estimate))
+    rim = rows >= len(rows) - 500
+    alone = (1.2 - model.ground.mean / model.sigma[0]).astype(np.float32)
+    values = np.where(rim[:, None], alone, estimate)
+    assert np.array_equal(model.bright(values, rows), ~rim)
+    held = np.arange(1, 45, 2)
+    with_rim, without = HeldOutResponse(model, rows), HeldOutResponse(model, rows[~rim])
+    with_rim.add(values, model.ground.y, held)
+    without.add(values[~rim], model.ground.y[~rim], held)
+    np.testing.assert_allclose(with_rim.coefficients(), without.coefficients(), atol=1e-6)
+
+
+def test_classes_share_each_voxel_out_and_the_faint_are_apart(shrunk) -> None:
+    model, truth, _ = shrunk
+    shares = model.classes(truth, slice(None))
+    assert shares.shape == (len(truth), model.class_count)
+    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-6)
+    assert not shares[:, -1].any()
+    fluid = truth.copy()
+    fluid[:, 1:] = 1.5 - model.ground.mean[1:] / model.sigma[0]
+    np.testing.assert_allclose(model.classes(fluid, slice(None))[:, -1], 1)
+
+
 def noise_scan(b0s: int, dwis: int, sd: float = 10.0) -> Scan:
     shape = (40, 40, 8, b0s + dwis)
     signal = np.r_[np.full(b0s, 500.0), np.full(dwis, 250.0)]

@@ -315,10 +315,11 @@ def _sums(forms: Iterable[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n k"]
 
 def _classes(shape: TensorShape) -> Float[np.ndarray, "n c"]:
     """Weights of the knots of FA and mode: 1 in all."""
-    fa, mode = _tents(shape.fa, FA_KNOTS), _tents(shape.mode, MODE_KNOTS)
+    fa, mode = tents(shape.fa, FA_KNOTS), tents(shape.mode, MODE_KNOTS)
     return (fa[:, :, None] * mode[:, None]).reshape(len(fa), -1)
 
 
-def _tents(values: Float[np.ndarray, "n"], knots: np.ndarray) -> Float[np.ndarray, "n k"]:
+def tents(values: Float[np.ndarray, "n"], knots: np.ndarray) -> Float[np.ndarray, "n k"]:
+    """Weights of the two knots about each value, 1 in all; the knots are evenly spaced."""
     place = ((values.clip(knots[0], knots[-1]) - knots[0]) / (knots[1] - knots[0]))[:, None]
     return np.maximum(0, 1 - np.abs(place - np.arange(len(knots)))).astype(np.float32)

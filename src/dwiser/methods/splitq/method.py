@@ -30,6 +30,7 @@ from dwiser.methods.splitq.residual_recovery import given_back, mean_back
 from dwiser.methods.splitq.restoring import (
     HeldOutResponse,
     ResponseModel,
+    chunks,
     residual_response,
     restore_held_out,
     restore_residual,
@@ -53,6 +54,7 @@ ABLE = Capabilities(
     memory=WorkingMemory(3.7, 4.9, "mask"),  # K coordinates of each voxel, five times; the verdict
 )  # fmt: skip
 ONE_EACH = Machine(threads=1)  # to BLAS and torch: the voxels and volumes are shared out instead
+PILOT = NAMES.index("cube")  # the estimate whose FA says how a voxel is weighted
 
 
 @dataclass(frozen=True)
@@ -179,16 +181,23 @@ class Splitq:
         lone = torch.from_numpy(whitened.y[here][:, whitened.lone]).to(machine.device)
         lone = neighbour_mean(lone, grid, cross())[inner]
         raw = whitened.y[rows]
-        stacking = Stacking(len(NAMES), rank)
+        stacking = Stacking(len(NAMES), rank, model.class_count)
         splits = folds(whitened.groups, volumes, self.folds, stream(seed, "splits"))
         for done, seen in enumerate(splits, 1):
             matrix, root = whitened.subspace.coordinates(seen)
             found = [_times(u[inner], root) for _, u in local(_times(y, matrix))]
             held = np.flatnonzero(~seen)
+            pilot = _all_volumes(found[PILOT], lone, whitened)
+            shares = model.classes(pilot, rows)
             if self.response and model.shells and done > 1:  # weights from volumes before these
-                estimate = _seen_by_others(stacking.weights(), found, lone, whitened)
-                response.add(estimate, raw, volumes[held])
-            stacking.add(found, y[inner][:, held], whitened.subspace.components[held])
+                estimate = torch.zeros_like(found[0])
+                for e, row in zip(found, stacking.weights().transpose(1, 0, 2), strict=True):
+                    estimate += e * _tensor(shares @ row, e)
+                response.add(_all_volumes(estimate, lone, whitened), raw, volumes[held])
+            bright = model.bright(pilot, rows)
+            if bright.any():
+                shares *= bright[:, None]
+            stacking.add(found, y[inner][:, held], whitened.subspace.components[held], shares)
             watch(Progress(TASK, done, len(splits) + 1, "splits"))
         weights = stacking.weights()
         del found, y
@@ -198,11 +207,9 @@ class Splitq:
             "splits": self.folds,
             "voxels": len(inner),
             "weights": int(weights.size),
-            "mean_weights": {
-                n: round(float(w.mean()), 3) for n, w in zip(NAMES, weights, strict=True)
-            },
+            "mean_weights": {n: round(float(weights[:, e].mean()), 3) for e, n in enumerate(NAMES)},
         }
-        state = {"stacking": np.concatenate([weights, plain], 1)}
+        state = {"stacking": np.concatenate([weights, np.stack([plain] * len(weights))], 2)}
         if self.response and model.shells:
             state["response"] = response.coefficients()
         return Weights(state, record)
@@ -358,7 +365,7 @@ class Splitq:
 
     def _clean(
         self,
-        weights: Float[np.ndarray, "e c"],
+        weights: Float[np.ndarray, "*s e c"],
         whitened: WhitenedScan,
         model: ResponseModel,
         machine: Machine,
@@ -374,11 +381,21 @@ class Splitq:
             whitened.correlation,
         )
         out = torch.zeros_like(values)
-        by_risk = whitened.axes is not None  # of the volumes themselves, and with a tensor's too
-        estimates = (WithTensor(local, model, slice(None)) if by_risk else local)(values)
-        for row in weights:  # in place, and nothing kept: each of these is K channels large
-            turned = torch.from_numpy((root * row).astype(np.float32)).to(out.device)
-            out.addmm_(next(estimates)[1], turned)
+        if weights.ndim == 2:  # the same in all voxels
+            by_risk = whitened.axes is not None  # of volumes themselves, and with a tensor's too
+            estimates = (WithTensor(local, model, slice(None)) if by_risk else local)(values)
+            for row in weights:  # in place, and nothing kept: each of these is K channels large
+                turned = torch.from_numpy((root * row).astype(np.float32)).to(out.device)
+                out.addmm_(next(estimates)[1], turned)
+        else:
+            estimates = local(values)
+            first = [next(estimates)[1] for _ in range(PILOT + 1)]
+            shares = _shares(first[PILOT], root @ whitened.back, model)
+            for row in weights.transpose(1, 0, 2):
+                estimate = first.pop(0) if first else next(estimates)[1]
+                add = partial(_add_weighted, out, estimate, root, shares, row)
+                list(side_by_side(add, chunks(len(out)), machine.threads))
+                del estimate, add
         del values, estimates
         clean = own_room(whitened.y)
         for v, column in enumerate(whitened.back.T):
@@ -386,22 +403,45 @@ class Splitq:
         return clean
 
 
-def _seen_by_others(
-    weights: Float[np.ndarray, "e k"], estimates: list[torch.Tensor], lone: torch.Tensor,
+def _shares(
+    pilot: Float[torch.Tensor, "n c"], back: Float[np.ndarray, "c v"], model: ResponseModel
+) -> Float[np.ndarray, "n s"]:
+    """Shares in the classes of FA, by an estimate of the channels and their way back to y."""
+
+    def classes(part: slice) -> Float[np.ndarray, "m s"]:
+        return model.classes(_times(pilot[part], back).cpu().numpy(), part)
+
+    return np.concatenate(list(side_by_side(classes, chunks(len(pilot)), model.threads)))
+
+
+def _add_weighted(
+    out: Float[torch.Tensor, "n c"], estimate: Float[torch.Tensor, "n c"],
+    root: Float[np.ndarray, "c c"], shares: Float[np.ndarray, "n s"],
+    weights: Float[np.ndarray, "s c"], part: slice,
+) -> None:  # fmt: skip
+    """Add an estimate to ``part`` of ``out``, each voxel by the weights of its classes."""
+    turned = _times(estimate[part], root)
+    out[part] += turned * _tensor(shares[part] @ weights, turned)
+
+
+def _all_volumes(
+    coordinates: Float[torch.Tensor, "n k"],
+    lone: Float[torch.Tensor, "n l"],
     whitened: WhitenedScan,
-) -> Float[np.ndarray, "n v"]:  # fmt: skip
-    """All volumes in units of y, from the estimates that some of them give."""
+) -> Float[np.ndarray, "n v"]:
+    """All volumes in units of y, from coordinates that some of them give."""
     assert whitened.subspace is not None
-    total = torch.zeros_like(estimates[0])
-    for e, w in zip(estimates, weights, strict=True):
-        total += e * torch.from_numpy(w.astype(np.float32)).to(e.device)
     values = np.empty((len(lone), len(whitened.mean)), np.float32)
     shared = whitened.subspace.volumes
-    values[:, shared] = _times(total, whitened.subspace.components.T).cpu().numpy()
+    values[:, shared] = _times(coordinates, whitened.subspace.components.T).cpu().numpy()
     values[:, shared] *= whitened.scale[shared].astype(np.float32)
     values[:, whitened.lone] = lone.cpu().numpy()
     return values
 
 
 def _times(values: torch.Tensor, matrix: np.ndarray) -> torch.Tensor:
-    return values @ torch.from_numpy(matrix.astype(np.float32)).to(values.device)
+    return values @ _tensor(matrix, values)
+
+
+def _tensor(values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32)).to(like.device)
