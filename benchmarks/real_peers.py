@@ -5,11 +5,11 @@
 A quarter of the directions (3 of 12 or 15, each left out once in turn) is left out before
 denoising; DTI and spherical harmonics of the denoised rest predict them: order 4 and 6 where there
 are 1.5 times as many directions as coefficients, order 2 where they allow no more. The score is
-the excess of the squared error over the noise, in units of the mean σ², in the whole mask and by bins of the FA of the raw
-directions that stay; its difference to splitq's has the 95 % limits of a paired bootstrap over the
-volumes. A result whose noise floor was removed is held against the magnitude that its signal
-shows. All methods get one mask and are scored with one σ map. Slabs of the middle slices of the
-large scans.
+the excess of the squared error over the noise, in units of the mean σ², in the whole mask and by
+bins of the FA of the raw directions that stay; its difference to splitq's has the 95 % limits of a
+paired bootstrap over the volumes. A result whose noise floor was removed is held against the
+magnitude that its signal shows. All methods get one mask and are scored with one σ map. Slabs of
+the middle slices of the large scans.
 """
 
 import argparse
@@ -71,7 +71,7 @@ class Plan:
 
 PLANS = {
     "sherbrooke_1p8mm": Plan(24, 16),
-    "sherbrooke_1p2mm": Plan(16, 10),
+    "sherbrooke_1p2mm": Plan(8, 10),
     "toshiba_galan_12dir": Plan(40, 3, 4),
     "philips_dstream_15dir": Plan(40, 3, 5),
 }
