@@ -89,6 +89,9 @@ def test_what_files_tell_is_in_the_tables(lesioned: Path, tmp_path: Path, capsys
     for head in (*truth, "r2_dti", "r2_csd", "r2_dti_own", "r2_csd_own"):
         assert float(blur[head]) > 0, head
         assert same[head] == noisy[head]
+    columns = [head for head in noisy if head.startswith("csd_density_") and noisy[head] != "n/a"]
+    assert columns
+    assert all(same[head] == noisy[head] != blur[head] for head in columns)
     assert float(blur["edge_mm"]) > float(noisy["edge_mm"])
     assert float(blur["lesion_least_kept"]) < float(noisy["lesion_least_kept"])
     assert float(noisy["rescan_signal"]) == float(blur["rescan_fa"]) == 0  # the same scan twice

@@ -111,10 +111,9 @@ def measuring(
     if plan.folds:
         white = tissue_masks(given["tissues"], scan.mask).get("wm")
         where, absent = regions(scan, scan.mask, white)
-    crossing = given["truth"] is not None
 
     def measure(image: np.ndarray) -> Evaluation:
-        found = evaluate(image, scan, **given, crossing=crossing, seed=plan.seed)
+        found = evaluate(image, scan, **given, crossing=True, seed=plan.seed)
         rows = [*kfold_rows(image, scan, where, count=plan.folds, seed=plan.seed), *absent]
         return found.extended(rows)
 

@@ -46,6 +46,10 @@ HELD_OUT_BY_FA = {  # model → column → bin
     model: {f"heldout_{model}_{group.replace(' ', '_').lower()}": group for group in FA_BINS}
     for model in BY_FA
 }
+FIBRES = {  # metric → column → bin of the raw scan's FA
+    metric: {f"csd_{metric}_{group.replace(' ', '_').lower()}": f"raw {group}" for group in FA_BINS}
+    for metric in ("peaks", "density", "crossing", "turn")
+}
 RESCAN = {"rescan_fa": "fa", "rescan_md": "md", "rescan_signal": "signal"}
 COST = ("seconds", "peak_mib")
 TABLES: dict[str, tuple[str, ...]] = {  # as they are printed; the TSV has all in one
@@ -56,6 +60,15 @@ TABLES: dict[str, tuple[str, ...]] = {  # as they are printed; the TSV has all i
     **{
         f"Held-out raw volumes by FA of the raw rest, {model} (excess over the noise)": tuple(some)
         for model, some in HELD_OUT_BY_FA.items()
+    },
+    **{
+        f"Fibres by CSD, by FA of the raw scan: {words} (values, not errors)": tuple(FIBRES[metric])
+        for metric, words in {
+            "peaks": "mean number of peaks",
+            "density": "apparent fibre density",
+            "crossing": "degrees between the two largest peaks",
+            "turn": "degrees from the raw scan's largest peak",
+        }.items()
     },
     "R² of the raw volumes by cross-validation; own: of the denoised, a blur wins it": (
         tuple(R_SQUARED)
@@ -109,6 +122,8 @@ def _cells(row: Compared) -> dict[str, Any]:
     cells: dict[str, Any] = {"method": row.label}
     if found is not None:
         cells |= {head: _value(found, *key) for head, key in metrics.items()}
+        for metric, columns in FIBRES.items():
+            cells |= {h: _value(found, f"fibres.{metric}", group) for h, group in columns.items()}
         cells["verdict"] = found.verdict.level if found.verdict is not None else None
     if trial is not None:
         held = {name: score.excess for name, score in trial.held_out.items()}

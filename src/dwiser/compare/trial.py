@@ -24,11 +24,12 @@ from dwiser.evaluation.heldout import (
     leave_out,
     predict_dti,
     predict_sh,
+    training_fa,
 )
 from dwiser.evaluation.kfold import FOLDS
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.snr import Repeatability, repeatability
-from dwiser.evaluation.tensor import anisotropy, fit_tensor, pick
+from dwiser.evaluation.tensor import fit_tensor, pick
 from dwiser.io import load, read_on_grid
 from dwiser.machine import one_heap
 from dwiser.prepare.moments import expected_magnitude
@@ -178,7 +179,7 @@ def _held_out(
     guesses = {name: predicted(name, predict) for name, predict in PREDICTORS.items()}
     scores = {n: held_out_score(g, raw, noise) for n, g in guesses.items() if g is not None}
     try:
-        fa = anisotropy(scan.data, scan.gradients, scan.mask, rest)
+        fa = training_fa(scan.data, scan.gradients, scan.mask, rest)
     except CannotMeasure as reason:
         absent["held-out by FA"] = str(reason)
         return scores, {}

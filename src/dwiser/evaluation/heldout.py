@@ -6,7 +6,7 @@ functions take arrays that are already denoised.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -15,12 +15,12 @@ import numpy as np
 from dipy.core.geometry import cart2sphere
 from dipy.reconst.dti import TensorModel
 from dipy.reconst.shm import real_sh_descoteaux
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
-from dwiser.evaluation.bins import ENOUGH, fa_bins
+from dwiser.evaluation.bins import ENOUGH, FA_EDGES, fa_bins
 from dwiser.evaluation.groups import volume_groups
 from dwiser.evaluation.records import CannotMeasure, measured
-from dwiser.evaluation.tensor import SIGNAL_FLOOR, UNKNOWNS, dipy_table
+from dwiser.evaluation.tensor import SIGNAL_FLOOR, UNKNOWNS, anisotropy, dipy_table
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
 
@@ -180,18 +180,41 @@ def held_out_score(
     return HeldOut(excess, float(mse.mean()) ** 0.5, float(excess.mean()), len(predicted))
 
 
+def training_fa(
+    data: Float[np.ndarray, "x y z v"],
+    gradients: Gradients,
+    mask: Bool[np.ndarray, "x y z"],
+    volumes: Int[np.ndarray, "m"],
+) -> Float[np.ndarray, "n"]:
+    """FA in the mask from the raw ``volumes`` that are not held out, to sort voxels by.
+
+    Where those with b ≤ 1500 s/mm² determine no tensor, all of them are taken: FA is lower at a
+    high b, which matters little for sorting.
+
+    Raises
+    ------
+    CannotMeasure
+        When no tensor can be had of all of them either.
+    """
+    try:
+        return anisotropy(data, gradients, mask, volumes)
+    except CannotMeasure:
+        return anisotropy(data, gradients, mask, volumes, b_max=math.inf)
+
+
 def binned_scores(
     predicted: Float[np.ndarray, "n h"],
     raw: Float[np.ndarray, "n h"],
     sigma: Float[np.ndarray, "n"],
     fa: Float[np.ndarray, "n"],
+    edges: Sequence[float] = FA_EDGES,
 ) -> tuple[dict[str, HeldOut], dict[str, str]]:
-    """The score of each bin of ``fa``, and why a bin has none.
+    """The score of each bin of ``fa`` between ``edges``, and why a bin has none.
 
-    Take FA from the raw training volumes: it shares no noise with those held out, and is the same
-    for every method.
+    Take FA from the raw training volumes (`training_fa`): it shares no noise with those held out,
+    and is the same for every method.
     """
-    bins = fa_bins(fa)
+    bins = fa_bins(fa, edges)
     few = {
         name: f"{len(voxels)} voxels of the mask have such an FA, fewer than {ENOUGH}"
         for name, voxels in bins.items()

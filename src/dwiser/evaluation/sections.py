@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Integer
 
 from dwiser.evaluation.bins import binned_rows
 from dwiser.evaluation.crossing import crossing_error
-from dwiser.evaluation.csd_bins import csd_rows
+from dwiser.evaluation.csd_bins import csd_rows, csd_value_rows
 from dwiser.evaluation.edges import edge_blur, lesion_contrast
 from dwiser.evaluation.fidelity import errors, fidelity
 from dwiser.evaluation.groups import tissue_masks, volume_groups
@@ -110,6 +110,13 @@ def fibre_rows(given: Given, true: TensorMaps | None) -> Iterator[Row]:
         raise CannotMeasure("the truth's tensor could not be fitted")
     scan = given.raw.gradients, given.mask
     yield from csd_rows(given.denoised, truth, *scan, true.fa, seed=given.seed)
+
+
+def fibre_value_rows(given: Given) -> Iterator[Row]:
+    """Peaks, fibre density and crossing angles of CSD by bins of the raw FA: no truth needed."""
+    raw = given.raw
+    scan = raw.data, raw.gradients, given.mask, given.sigma
+    yield from csd_value_rows(given.denoised, *scan, seed=given.seed)
 
 
 def edge_rows(given: Given) -> Iterator[Row]:

@@ -89,7 +89,8 @@ def evaluate(
     lesions : (X, Y, Z) labels; ``lesion_volumes`` says in which volumes each shows (where
         its contrast is clear, by default), ``lesion_changes`` by how much it changed them
         (its contrast to its surround, by default).
-    crossing : also the crossing angles, and CSD by bins of the true FA, some seconds more.
+    crossing : also the crossing angles, and CSD by bins of the true FA and of the raw FA, some
+        seconds more.
     bundle : "start" and, if wanted, "through": masks between which a bundle is tracked for its
         coherency, some minutes more; without them nothing is said of bundles.
     seed : of the subsamples.
@@ -142,6 +143,7 @@ def _measure(given: Given, crossing: bool) -> tuple[list[Row], Verdict | None]:
     if crossing:
         rows += collect("crossing", sections.crossing_rows(given))
         rows += collect("csd", sections.fibre_rows(given, tensor))
+        rows += collect("fibres", sections.fibre_value_rows(given))
     rows += collect("edge", sections.edge_rows(given))
     rows += collect("lesion", sections.lesion_rows(given))
     rows += collect("corpus_callosum", sections.snr_rows(given, tensor))

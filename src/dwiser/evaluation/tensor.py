@@ -125,9 +125,11 @@ def anisotropy(
     gradients: Gradients,
     mask: Bool[np.ndarray, "x y z"],
     volumes: Int[np.ndarray, "m"],
+    *,
+    b_max: float = B_MAX,
 ) -> Float[np.ndarray, "n"]:
     """FA in the mask from some volumes by ordinary least squares, and nothing else kept."""
-    fits = _fits(data, gradients, mask, "OLS", B_MAX, volumes)
+    fits = _fits(data, gradients, mask, "OLS", b_max, volumes)
     return np.concatenate([np.nan_to_num(fit.fa) for fit in fits])
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dwiser.evaluation.csd_bins import csd_rows
+from dwiser.evaluation.csd_bins import csd_rows, csd_value_rows
 from dwiser.evaluation.records import CannotMeasure, Metric
 from dwiser.scan import Gradients
 from dwiser.simulation import Simulation, phantom
@@ -46,3 +46,53 @@ def test_too_few_directions_are_told(made: Simulation) -> None:
     few = Gradients(made.scan.gradients.bvals[:12], made.scan.gradients.bvecs[:12])
     with pytest.raises(CannotMeasure, match="15 directions"):
         list(csd_rows(made.truth[..., :12], made.truth[..., :12], few, made.mask, made.fa))
+
+
+def without_truth(
+    noisy: Simulation, denoised: np.ndarray, sigma: np.ndarray | None = None
+) -> dict[tuple[str, str], float]:
+    scan = noisy.scan
+    known = noisy.sigma if sigma is None else sigma
+    rows = csd_value_rows(denoised, scan.data, scan.gradients, noisy.mask, known)
+    return {(r.metric, r.group): r.value for r in rows if isinstance(r, Metric)}
+
+
+@pytest.fixture(scope="module")
+def noisy() -> Simulation:
+    return phantom((24, 26, 5), shells=((2000.0, 28),), n_b0=2, snr=25.0, seed=3)
+
+
+def test_the_raw_scan_beside_itself_has_its_own_values_and_no_turn(noisy: Simulation) -> None:
+    found = without_truth(noisy, noisy.scan.data)
+    assert {group for _, group in found} >= {f"raw {HIGH}", "raw FA 0.10-0.20"}
+    for (metric, group), value in found.items():
+        if metric == "fibres.turn":
+            assert value == pytest.approx(0, abs=1e-3)
+        elif not metric.startswith("fibres.raw."):
+            assert value == found[metric.replace("fibres.", "fibres.raw."), group]
+
+
+def test_noise_adds_peaks_where_there_is_no_fibre_and_brightness_adds_density(
+    noisy: Simulation,
+) -> None:
+    clean, bright = (without_truth(noisy, k * noisy.truth) for k in (1, 2))
+    low = "raw FA 0.10-0.20"
+    assert clean["fibres.peaks", low] < clean["fibres.raw.peaks", low]
+    assert clean["fibres.turn", low] > clean["fibres.turn", f"raw {HIGH}"]
+    for group in {group for _, group in clean}:
+        ratio = bright["fibres.density", group] / clean["fibres.density", group]
+        assert ratio == pytest.approx(2, rel=1e-3)
+        assert bright["fibres.raw.density", group] == clean["fibres.raw.density", group]
+
+
+def test_voxels_at_the_noise_floor_do_not_count(noisy: Simulation) -> None:
+    half = noisy.sigma.copy()
+    half[12:] = noisy.scan.data.max()  # darker than noise can be
+    part = noisy.mask.copy()
+    part[12:] = False
+    scan = noisy.scan
+    rows = csd_value_rows(scan.data, scan.data, scan.gradients, part, noisy.sigma)
+    alone = {(r.metric, r.group): r.value for r in rows if isinstance(r, Metric)}
+    assert without_truth(noisy, scan.data, half) == alone
+    with pytest.raises(CannotMeasure, match="mean DWI above 2 σ"):
+        without_truth(noisy, scan.data, np.full_like(half, scan.data.max()))

@@ -11,6 +11,7 @@ from dwiser.evaluation.heldout import (
     predict_dti,
     predict_sh,
     sh_order,
+    training_fa,
 )
 from dwiser.evaluation.kfold import folds, kfold_r2, predict_csd
 from dwiser.evaluation.records import CannotMeasure
@@ -115,6 +116,29 @@ def test_scores_by_fa_tell_where_the_prediction_is_wrong_and_add_up_to_the_whole
     total = sum(s.voxels * s.volume_excess for s in scores.values())
     rest = held_out_score(wrong[fa < 0.7], raw[fa < 0.7], sigma[fa < 0.7])
     assert np.allclose(total, rest.voxels * rest.volume_excess)
+
+
+def test_the_fa_to_sort_by_is_of_all_shells_only_where_the_lower_ones_give_no_tensor():
+    high = scheme([(2000.0, 15)], n_b0=1)
+    image, mask = tensors(high).reshape(5, 8, 5, 16), np.ones((5, 8, 5), bool)
+    true = (1.4 / np.sqrt(1.7**2 + 2 * 0.3**2)) * np.ones(200)
+    assert np.allclose(training_fa(image, high, mask, np.arange(16)), true, atol=1e-6)
+    two = tensors(TABLE)
+    two[:, TABLE.bvals > 1500] = 1.0  # not looked at
+    both = training_fa(two.reshape(5, 8, 5, -1), TABLE, mask, np.arange(len(TABLE)))
+    assert np.allclose(both, true, atol=1e-6)
+    with pytest.raises(CannotMeasure):
+        training_fa(image, high, mask, np.arange(5))
+
+
+def test_bins_of_other_edges_hold_the_same_voxels():
+    fa = np.random.default_rng(0).uniform(0, 1, 500)
+    values = np.ones((500, 2))
+    scores, _ = binned_scores(values, values, np.ones(500), fa, (0.0, 0.5, 1.0))
+    assert {name: s.voxels for name, s in scores.items()} == {
+        "FA 0.00-0.50": int((fa < 0.5).sum()),
+        "FA 0.50-1.00": int((fa >= 0.5).sum()),
+    }
 
 
 def test_paired_bootstrap_sees_a_small_steady_difference_under_large_shared_spread():

@@ -269,8 +269,9 @@ class Splitq:
         held_out, residual = weights.state.get("response"), None
         if held_out is not None:
             shape = restore_held_out(found, model, held_out)
-            residual = residual_response(found, model, shape)
-            restore_residual(found, model, residual, shape)
+            if whitened.axes is None:  # of few volumes a tensor follows their noise, most of all
+                residual = residual_response(found, model, shape)  # that of a residual it was in
+                restore_residual(found, model, residual, shape)
             del shape
         sigma, variance = whitened.sigma[whitened.mask], None
         if self.uncertainty:
@@ -279,9 +280,10 @@ class Splitq:
 
             def estimate(probed: WhitenedScan) -> np.ndarray:
                 values = clean(probed)
-                if held_out is not None and residual is not None:
+                if held_out is not None:
                     shape = restore_held_out(values, model, held_out)
-                    restore_residual(values, model, residual, shape)
+                    if residual is not None:
+                        restore_residual(values, model, residual, shape)
                 return values
 
             variance = estimate_variance(estimate, found, dwi, whitened, seed)
