@@ -19,10 +19,10 @@ from skimage.metrics import peak_signal_noise_ratio
 from dwiser.evaluate.fidelity import masked_ssim
 from dwiser.evaluate.groups import in_mask
 from dwiser.evaluate.records import CannotMeasure, measured
+from dwiser.prepare.shells import b_tolerance
 from dwiser.scan import Gradients
 
 B_MAX = 1500.0  # s/mm²; above it the Gaussian tensor no longer holds
-SHELL_WIDTH, SHELL_SPREAD = 50.0, 0.05  # s/mm² and share of b: closer b-values are one shell
 AT_ONCE = 20_000  # voxels fitted
 UNKNOWNS = 7  # six of the tensor and the b0
 FA_RANGE = 1.0
@@ -99,7 +99,7 @@ def tensor_volumes(gradients: Gradients, b_max: float = B_MAX) -> np.ndarray:
     if dwis < UNKNOWNS - 1:
         raise CannotMeasure(f"a tensor needs 6 DWIs with b up to {b_max:g} s/mm², there are {dwis}")
     b = gradients.bvals[chosen]
-    one_shell = np.ptp(b) <= max(SHELL_WIDTH, SHELL_SPREAD * b.max())
+    one_shell = np.ptp(b) <= b_tolerance(b.max())
     design = design_matrix(dipy_table(pick(gradients, chosen)))
     if np.linalg.matrix_rank(design / np.abs(design).max(0).clip(1e-12)) < UNKNOWNS or one_shell:
         raise CannotMeasure("the gradient table does not determine a tensor and a b0 signal")

@@ -9,10 +9,9 @@ from jaxtyping import Bool, Float
 from dwiser.errors import InputError
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
-from dwiser.prepare.shells import GAP, GAP_SHARE, shells
-from dwiser.scan import Gradients, Scan
+from dwiser.prepare.shells import b_tolerance, shells
+from dwiser.scan import AFFINE_TOLERANCE, Gradients, Scan
 
-AFFINE_TOLERANCE = 1e-3  # mm, as for masks
 SAME_SCALE = 1.05  # brightness of a shell over that of the other's
 SAME_NOISE = 1.15  # σ over σ; two halves of one scan differ by about 1 %
 SAME_PLACE = 0.97  # correlation of mean images, noise taken off; a voxel's shift is below it
@@ -116,7 +115,7 @@ def _common(first: ScanSummary, other: ScanSummary) -> tuple[ShellMean, ShellMea
     for a in first.shown:
         for b in other.shown:
             both_b0 = a.bval == b.bval == 0
-            near = abs(a.bval - b.bval) < max(GAP, GAP_SHARE * a.bval)
+            near = abs(a.bval - b.bval) < b_tolerance(a.bval)
             if both_b0 or (near and min(a.bval, b.bval) > 0):
                 return a, b
     return None

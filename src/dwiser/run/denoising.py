@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from dwiser import __version__
-from dwiser.errors import DwiserError, DwiserWarning, InputError
+from dwiser.errors import DwiserError, DwiserWarning
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual_findings import standardised_of
+from dwiser.evaluate.residual_sd import residual_sd_by_shell
 from dwiser.evaluate.sections import Given
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
@@ -24,7 +25,7 @@ from dwiser.machine import Machine, find_machine, give_memory_back, limited
 from dwiser.memmap import own_copy, own_room
 from dwiser.methods.base import Denoised, Denoiser, Weights
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
-from dwiser.prepare.shells import shell_table, shells
+from dwiser.prepare.shells import shell_table
 from dwiser.run.capabilities import (
     check_earlier_steps,
     check_phase,
@@ -38,6 +39,7 @@ from dwiser.run.memory_limit import Peak, enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
 from dwiser.run.request import Request, named_inputs
 from dwiser.scan import Scan
+from dwiser.seeds import check_seed
 from dwiser.watch import Watch, silent
 
 
@@ -69,8 +71,7 @@ def denoise(
         For a scan the method cannot take, or an unknown method, preset, field or device.
     """
     chosen = build(method, preset, settings) if isinstance(method, str) else method
-    if seed < 0:
-        raise InputError(f"--seed must not be negative: {seed} is.")
+    check_seed(seed)
     if scan.phase is not None:
         check_phase(chosen)
     machine = find_machine(device, threads)
@@ -257,20 +258,12 @@ def _found(scan: Scan, result: Denoised, seconds: float, peak: Peak) -> dict[str
 
 
 def residual_over_sigma(scan: Scan, result: Denoised) -> list[dict[str, float]]:
-    """By shell, in the mask: sd of (input − output)/σ; 1 where all of the noise was removed.
+    """The sidecar's field: by shell the residual's sd in σ, as `residual_sd_by_shell` defines it.
 
     Empty where σ is 0 throughout.
     """
     assert result.mask is not None
     assert result.sigma is not None
-    known = result.mask & (result.sigma > 0)
-    if not known.any():
-        return []
-    sigma, rows = result.sigma[known], []
-    for shell in shells(scan.gradients):
-        squares = [
-            np.square((scan.data[..., v] - result.data[..., v])[known] / sigma).mean()
-            for v in shell.volumes
-        ]
-        rows.append({"bval": round(shell.bval, 1), "sd": float(np.sqrt(np.mean(squares)))})
-    return rows
+    known = result.record.get("coils") or None
+    by_shell = residual_sd_by_shell(result.data, scan, result.mask, result.sigma, known)
+    return [{"bval": round(shell.bval, 1), "sd": sd} for shell, sd in by_shell]

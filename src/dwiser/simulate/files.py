@@ -13,6 +13,7 @@ from dwiser.errors import InputError
 from dwiser.io import find_inputs, load
 from dwiser.io.truth import LESIONS, check_folder, save_simulated
 from dwiser.scan import Scan
+from dwiser.seeds import check_seed
 from dwiser.simulate import NoiseModel, Simulation, phantom, phantom_from, scheme
 from dwiser.simulate.noise import Sampling
 from dwiser.simulate.scheme import Shells
@@ -160,8 +161,7 @@ def parse_shape(text: str) -> tuple[int, int, int]:
 
 def _check(request: SimulationRequest) -> None:
     """What can be wrong before anything is read or made."""
-    if request.seed < 0:
-        raise InputError(f"--seed must not be negative: {request.seed} is.")
+    check_seed(request.seed)
     if request.voxel is not None and not (request.voxel > 0 and isfinite(request.voxel)):
         raise InputError(f"--voxel must be a positive number of mm, not {request.voxel:g}.")
     _noise(request)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dwiser.prepare.protocol import Protocol
+from dwiser.prepare.protocol import Protocol, same_table
+from dwiser.scan import Gradients
+from dwiser.simulate.scheme import scheme
 
 RNG = np.random.default_rng(4)
 
@@ -21,7 +23,7 @@ def ours() -> Protocol:
 
 
 def test_it_survives_a_file(ours: Protocol) -> None:
-    assert ours.differs(Protocol.told(ours.plain())) is None
+    assert ours.differs(Protocol.from_plain(ours.plain())) is None
 
 
 def test_a_tilt_signs_and_small_errors_make_no_other_protocol(ours: Protocol) -> None:
@@ -44,6 +46,23 @@ def test_a_tilt_signs_and_small_errors_make_no_other_protocol(ours: Protocol) ->
     ],
 )
 def test_another_is_told_in_words(ours: Protocol, change, says) -> None:
-    told = ours.differs(change(ours))
-    assert told is not None
-    assert says in told
+    difference = ours.differs(change(ours))
+    assert difference is not None
+    assert says in difference
+
+
+def test_a_table_is_the_same_up_to_signs_and_a_scanner_s_rounding() -> None:
+    table = scheme([(1000.0, 12)], n_b0=2)
+    assert same_table(table, Gradients(table.bvals * 1.004, -table.bvecs))
+    assert not same_table(table, Gradients(table.bvals * 1.2, table.bvecs))
+    assert not same_table(table, scheme([(1000.0, 11)], n_b0=2))
+    assert not same_table(table, scheme([(1000.0, 11)], n_b0=3))
+
+
+def test_a_tilted_table_is_the_same_protocol_but_not_the_same_table() -> None:
+    table = scheme([(1000.0, 12)], n_b0=2)
+    tilt = Rotation.from_euler("x", 20, degrees=True)
+    tilted = Gradients(table.bvals, tilt.apply(table.bvecs))
+    ours, theirs = (Protocol(t.bvals, t.bvecs, np.array([2.0, 2, 2])) for t in (table, tilted))
+    assert ours.differs(theirs) is None
+    assert not same_table(table, tilted)
