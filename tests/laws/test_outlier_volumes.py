@@ -7,7 +7,7 @@ import pytest
 
 import dwiser
 from dwiser.errors import DwiserWarning
-from dwiser.prepare.outlier_volumes import standing_apart
+from dwiser.prepare.outlier_volumes import find_outlier_volumes
 from dwiser.prepare.subspace import grouped, second_moment
 from dwiser.scan import Scan
 from dwiser.simulate import Simulation, phantom
@@ -36,7 +36,7 @@ def apart(simulation: Simulation, scan: Scan) -> dict[int, str]:
     x = scan.data[simulation.mask]
     sigma = simulation.sigma[simulation.mask][:, None]
     moment = second_moment((x - x.mean(0)) / sigma)
-    return standing_apart(moment, np.arange(len(scan.gradients)), groups)
+    return find_outlier_volumes(moment, np.arange(len(scan.gradients)), groups)
 
 
 @pytest.mark.parametrize(

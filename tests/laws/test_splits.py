@@ -9,11 +9,11 @@ from dwiser.methods.splitnet.latents import LatentDraw
 from dwiser.methods.splitnet.method import Splitnet
 from dwiser.prepare.splits import folds, split
 from dwiser.prepare.subspace import (
-    Subspace,
+    SignalSubspace,
     fit_subspace,
     grouped,
-    left_out,
     second_moment,
+    truncation_loss,
 )
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
@@ -40,9 +40,9 @@ def made(count: int = 20_000, volumes: int = 24, rank: int = 3) -> tuple[np.ndar
 @pytest.mark.parametrize("kept", [1, 2, 3])
 def test_what_a_subspace_leaves_out_is_told_in_units_of_noise(kept) -> None:
     y, _, basis, signal = made()
-    space = Subspace(np.arange(24), basis[:, :kept], signal[:kept], 1.0)
+    space = SignalSubspace(np.arange(24), basis[:, :kept], signal[:kept], 1.0)
     expected = 1 + signal[kept:].sum() / (24 - kept)
-    np.testing.assert_allclose(left_out(space, second_moment(y)), expected, rtol=0.02)
+    np.testing.assert_allclose(truncation_loss(space, second_moment(y)), expected, rtol=0.02)
 
 
 def test_splits_are_stratified_and_disjoint() -> None:
@@ -70,7 +70,7 @@ def test_folds_hold_every_volume_out_once_and_each_group_evenly() -> None:
 
 def test_coordinates_have_white_noise_and_ignore_what_is_held_out() -> None:
     _, _, basis, signal = made()
-    space = Subspace(np.arange(24), basis, signal, 1.0)
+    space = SignalSubspace(np.arange(24), basis, signal, 1.0)
     seen = np.arange(24) % 4 > 0
     matrix, root = space.coordinates(seen)
     assert (matrix[~seen] == 0).all()
@@ -89,7 +89,7 @@ def test_lone_volumes_stay_out_with_a_reason() -> None:
 
 def test_the_latent_is_the_gaussian_posterior() -> None:
     y, truth, basis, signal = made()
-    space = Subspace(np.arange(24), basis, signal, 1.0)
+    space = SignalSubspace(np.arange(24), basis, signal, 1.0)
     seen = np.arange(24) % 3 > 0
     matrix, level = space.latent(seen)
     assert (matrix[:, ~seen] == 0).all()
@@ -100,7 +100,7 @@ def test_the_latent_is_the_gaussian_posterior() -> None:
 
 def test_fewer_volumes_than_components_still_have_a_latent() -> None:
     _, _, basis, signal = made()
-    matrix, level = Subspace(np.arange(24), basis, signal, 1.0).latent(np.arange(24) < 2)
+    matrix, level = SignalSubspace(np.arange(24), basis, signal, 1.0).latent(np.arange(24) < 2)
     assert np.isfinite(matrix).all()
     assert (level <= np.sqrt(signal) + 1e-9).all()
 

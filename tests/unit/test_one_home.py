@@ -16,7 +16,7 @@ from dwiser.methods.registry import build
 from dwiser.prepare import protocol
 from dwiser.prepare import shells as home_of_shells
 from dwiser.prepare.protocol import Protocol, same_table
-from dwiser.prepare.scan_compatibility import decide, look_at
+from dwiser.prepare.scan_compatibility import decide, summarize
 from dwiser.report.material import Material
 from dwiser.report.page import shell_rows
 from dwiser.run.judging import judgement
@@ -43,7 +43,7 @@ def equal_b(low: float, high: float) -> dict[str, bool]:
     both = Gradients(np.repeat([low, high], 15), directions)
     volume = np.random.default_rng(0).uniform(90, 110, (6, 6, 6, 1)).astype(np.float32)
     scans = [Scan(np.repeat(volume, 30, 3), np.diag([2.0, 2, 2, 1]), table) for table in tables]
-    _, why = decide([look_at(scan, name) for scan, name in zip(scans, "ab", strict=True)])
+    _, why = decide([summarize(scan, name) for scan, name in zip(scans, "ab", strict=True)])
     try:
         one_shell = len(tensor_volumes(both, b_max=1e4)) == 0
     except CannotMeasure:

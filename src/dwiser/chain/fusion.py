@@ -60,9 +60,9 @@ def shuffle_noise(
     Parameters
     ----------
     difference : (H, W), x − x'; (H, W, K): K channels, all in the same order.
-    where : (H, W) bool or None. Given, only these pixels are centred, drawn from and
-        given to; the pixels outside are filled from them too, with repeats, so that a
-        slice cropped to the object carries noise everywhere.
+    where : (H, W) bool or None. If not None, only these pixels are centred and shuffled; the
+        pixels outside are filled from them too, with repeats, so that a slice cropped to the
+        object has noise everywhere.
 
     Notes
     -----

@@ -21,7 +21,7 @@ SIGNAL_FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class CrossingError:
-    """Where the truth has two fibres: did the denoised scan keep both, and their angle?
+    """Where the truth has two fibres: does the denoised scan show both, and at which angle?
 
     angle: median |crossing angle − true one| in degrees; found: share of the true crossings
     in which two peaks were found; peak: median angle between the peaks and the nearest true
@@ -71,8 +71,8 @@ def _voxels(signals: np.ndarray) -> np.ndarray:
 
 def _two_peaks(model: ConstrainedSphericalDeconvModel, data: np.ndarray) -> np.ndarray:
     """(n, 2, 3) directions, zeros where there is no second peak."""
-    found = peaks_from_model(model, data, default_sphere, PEAK, APART, npeaks=2, return_sh=False)
-    return np.asarray(found.peak_dirs)[:, 0, 0]
+    peaks = peaks_from_model(model, data, default_sphere, PEAK, APART, npeaks=2, return_sh=False)
+    return np.asarray(peaks.peak_dirs)[:, 0, 0]
 
 
 def _compare(peaks: np.ndarray, true: np.ndarray) -> CrossingError:

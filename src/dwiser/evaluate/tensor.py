@@ -116,8 +116,8 @@ def fit_tensor(
 ) -> TensorMaps:
     """DIPY's tensor fit (WLS, Chung et al. 2006) of the volumes with b ≤ 1500 s/mm²."""
     parts = [_maps(fit) for fit in _fits(data, gradients, mask, method, b_max)]
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return TensorMaps(**{name: _fill(values, mask) for name, values in whole.items()})
+    maps = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return TensorMaps(**{name: _fill(values, mask) for name, values in maps.items()})
 
 
 def anisotropy(
@@ -126,7 +126,7 @@ def anisotropy(
     mask: Bool[np.ndarray, "x y z"],
     volumes: Int[np.ndarray, "m"],
 ) -> Float[np.ndarray, "n"]:
-    """FA in the mask from some volumes by ordinary least squares, and nothing else kept."""
+    """FA in the mask from some volumes by ordinary least squares, and no other map."""
     fits = _fits(data, gradients, mask, "OLS", B_MAX, volumes)
     return np.concatenate([np.nan_to_num(fit.fa) for fit in fits])
 
@@ -199,5 +199,5 @@ def angular_error(
     where = mask & (true_fa > ANISOTROPIC)
     if not where.any():
         raise CannotMeasure(f"no voxel of the mask has a true FA above {ANISOTROPIC}")
-    found = angles(v1[where], true_v1[where])
-    return AngularError(float(np.median(found)), float(np.percentile(found, 95)), int(where.sum()))
+    angle = angles(v1[where], true_v1[where])
+    return AngularError(float(np.median(angle)), float(np.percentile(angle, 95)), int(where.sum()))

@@ -16,7 +16,7 @@ from dwiser.watch import Progress, Watch, silent
 Decay = Literal["constant", "cosine"]
 WARM_UP = 50  # iterations of rising learning rate before a cosine
 SMOOTH = 0.98  # of the running loss that is shown
-CURVE = 50  # points of the training curve that are kept
+CURVE = 50  # points of the training curve that are recorded
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ class Walks:
 
 @dataclass(frozen=True, eq=False)
 class Walker:
-    """How slices are taken down: Run-Walk's steps, the stop rule, flips, noise and seed."""
+    """How slices are sampled: Run-Walk's steps, the stop rule, flips, noise and seed."""
 
     schedule: Schedule
     steps: Steps
@@ -125,12 +125,12 @@ def walk_stack(
     evaluations, distance = np.zeros(count, np.int64), np.zeros(count, np.float64)
     for lo in range(0, count, GROUP * batch):
         items = stack.items[lo : lo + GROUP * batch]
-        here = slice(lo, lo + len(items))
+        rows = slice(lo, lo + len(items))
         done = walker.group(f, stack, items)
         unit[items[:, 0], items[:, 1]] = done.image.cpu().numpy()
-        evaluations[here] = done.evaluations.cpu().numpy()
-        distance[here] = done.distance.cpu().numpy()
-        watch(Progress("sampling", lo + len(items), count, f"{evaluations[here].mean():.1f} steps"))
+        evaluations[rows] = done.evaluations.cpu().numpy()
+        distance[rows] = done.distance.cpu().numpy()
+        watch(Progress("sampling", lo + len(items), count, f"{evaluations[rows].mean():.1f} steps"))
     return Walks(unit, evaluations, distance)
 
 

@@ -21,9 +21,9 @@ class Lookup:
         place = place.clip(0, np.float32(last * (1 - 1e-6)))
         below = place.astype(np.intp)
         place -= below
-        found = np.empty((len(self.values), *place.shape), np.float32)
-        for row, values in zip(found, self.values, strict=True):
+        interpolated = np.empty((len(self.values), *place.shape), np.float32)
+        for row, values in zip(interpolated, self.values, strict=True):
             np.take(np.diff(values), below, out=row)
             row *= place
             row += np.take(values, below)
-        return found
+        return interpolated

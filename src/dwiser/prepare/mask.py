@@ -9,7 +9,7 @@ from dwiser.memmap import own_room
 from dwiser.prepare.coils import FEWEST, noise_channels, some_voxels
 from dwiser.scan import Scan
 
-MARGIN = 2  # voxels of dilation: a mask for denoising errs on the wide side
+MARGIN = 2  # voxels of dilation: a mask for denoising should rather be too wide
 FLAT = 1e-5  # of the brightest: values this close to each other have no histogram
 BACKGROUND_SHARE = 0.4  # a "background" brighter than this share of the object is no background
 MOST_CHANNELS = 32.0  # behind a background: beyond, (sd/mean)² is that of tissue at an SNR of 8
@@ -32,11 +32,11 @@ def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
     if not mean.any():  # no DWIs, or empty ones
         dwis, b0s = np.arange(scan.shape[3]), b0s[:0]
         mean = _mean(scan, dwis)
-    found = _bright(scan, mean)
-    if found is None:
+    bright = _bright(scan, mean)
+    if bright is None:
         return mean > 0
     fluid = _bright(scan, _mean(scan, b0s)) if len(b0s) else None
-    return found if fluid is None else found | fluid
+    return bright if fluid is None else bright | fluid
 
 
 def _bright(scan: Scan, mean: Float[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"] | None:

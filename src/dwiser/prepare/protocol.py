@@ -97,7 +97,7 @@ def _table_difference(
         rotation, angle = _rotated(bvecs[dwis], other_bvecs[dwis], most_rotation)
         if rotation > most_rotation or angle.max() > DIRECTION:
             v = int(np.flatnonzero(dwis)[angle.argmax()])
-            return f"its directions are others (volume {v} by {angle.max():.0f}°)"
+            return f"its directions differ (volume {v} by {angle.max():.0f}°)"
     return None
 
 

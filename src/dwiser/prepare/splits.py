@@ -31,10 +31,10 @@ def in_three(
     What ``split`` holds out is the third; what it shows is split once more by the same rule,
     the larger part first.
     """
-    seen = split(groups, volumes, rng)
-    left = tuple(np.intersect1d(group, volumes[seen]) for group in groups)
-    first = split(left, volumes, rng) & seen
-    return first, seen & ~first
+    visible = split(groups, volumes, rng)
+    visible_groups = tuple(np.intersect1d(group, volumes[visible]) for group in groups)
+    first = split(visible_groups, volumes, rng) & visible
+    return first, visible & ~first
 
 
 def folds(

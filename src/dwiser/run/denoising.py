@@ -17,7 +17,7 @@ from dwiser.errors import DwiserError, DwiserWarning
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual_findings import standardised_of
 from dwiser.evaluate.residual_sd import residual_sd_by_shell
-from dwiser.evaluate.sections import Given
+from dwiser.evaluate.sections import EvaluationInputs
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.learn.checkpointing import Course
@@ -169,7 +169,7 @@ def _difference(scan: Scan, result: Denoised) -> np.ndarray:
 def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
     """(input − expected)/sd, 0 where σ is unknown: mapped if the scan is."""
     if result.sigma is not None and result.mask is not None:
-        known = Given(
+        known = EvaluationInputs(
             result.data, scan, result.mask, result.sigma, coils=result.record.get("coils") or None
         )
         try:

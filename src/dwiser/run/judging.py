@@ -8,7 +8,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual import Residual
 from dwiser.evaluate.residual_findings import residual_findings, residual_of
-from dwiser.evaluate.sections import Given
+from dwiser.evaluate.sections import EvaluationInputs
 from dwiser.evaluate.verdict import judge
 from dwiser.machine import GIB, give_memory_back
 from dwiser.memmap import FLOAT32, is_mapped
@@ -74,7 +74,7 @@ def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Jud
             f"its tests would hold about {(BASE + held) / GIB:.1f} GiB, {room / GIB:.1f} may be"
         )
     known = result.record.get("coils") or None  # found by the method: not to be looked for again
-    given = Given(result.data, scan, result.mask, result.sigma, seed=seed, coils=known)
+    given = EvaluationInputs(result.data, scan, result.mask, result.sigma, seed=seed, coils=known)
     left = residual_of(given)
     give_memory_back()
     findings = residual_findings(given, left)

@@ -11,7 +11,7 @@ from dwiser.evaluate.groups import volume_groups
 from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual import Residual
 from dwiser.methods.base import Denoised
-from dwiser.prepare.outlier_volumes import COPIED, STRANGE, standing_apart
+from dwiser.prepare.outlier_volumes import COPIED, STRANGE, find_outlier_volumes
 from dwiser.prepare.subspace import grouped
 from dwiser.report.material import Material
 from dwiser.report.page import page
@@ -77,7 +77,7 @@ def apart(scan: Scan, result: Denoised) -> dict[int, str]:
         return {}
     at = tuple(places.T)
     y = scan.data[at][:, volumes] / result.sigma[at][:, None]
-    return standing_apart(np.cov(y.T.astype(float)), volumes, groups)
+    return find_outlier_volumes(np.cov(y.T.astype(float)), volumes, groups)
 
 
 def repeat_command(words: list[str], record: Mapping[str, Any]) -> str:

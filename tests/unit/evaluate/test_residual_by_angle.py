@@ -16,7 +16,7 @@ from dwiser.evaluate.records import CannotMeasure
 from dwiser.evaluate.residual import expected_raw
 from dwiser.evaluate.residual_by_angle import residual_by_angle
 from dwiser.evaluate.residual_findings import residual_findings, residual_of
-from dwiser.evaluate.sections import Given
+from dwiser.evaluate.sections import EvaluationInputs
 from dwiser.evaluate.verdict import judge
 from dwiser.scan import Gradients, Scan
 from dwiser.simulate import Simulation
@@ -45,7 +45,7 @@ def cells(denoised: np.ndarray, scan: Scan, reading: str = "signal") -> AngleCel
 
 
 def reasons(denoised: np.ndarray, scan: Scan) -> dict[str, str]:
-    given = Given(denoised.astype(np.float32), scan, scan.mask, scan.sigma)
+    given = EvaluationInputs(denoised.astype(np.float32), scan, scan.mask, scan.sigma)
     found = judge(residual_findings(given, residual_of(given)))
     return {reason.code: reason.level for reason in found.reasons}
 

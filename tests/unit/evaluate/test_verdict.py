@@ -9,7 +9,7 @@ from scipy.stats import rice
 
 from dwiser.errors import InputError
 from dwiser.evaluate.residual_findings import residual_findings, residual_of
-from dwiser.evaluate.sections import Given
+from dwiser.evaluate.sections import EvaluationInputs
 from dwiser.evaluate.suite import evaluate
 from dwiser.evaluate.verdict import Verdict, judge
 from dwiser.scan import Scan
@@ -17,7 +17,7 @@ from dwiser.simulate import Simulation, phantom, scheme
 
 
 def verdict(denoised: np.ndarray, scan: Scan) -> Verdict:
-    given = Given(denoised, scan, scan.mask, scan.sigma)
+    given = EvaluationInputs(denoised, scan, scan.mask, scan.sigma)
     return judge(residual_findings(given, residual_of(given)))
 
 
@@ -138,7 +138,7 @@ def test_a_shift_is_told_as_the_means_that_a_reader_measures(head, head_scan, by
 def test_noise_that_was_correlated_is_not_held_against_the_denoiser() -> None:
     s = phantom(shape=(36, 40, 14), shells=((1000.0, 32),), n_b0=4, snr=20, zero_fill=1.5, seed=5)
     whole = Scan(s.scan.data, s.scan.affine, s.scan.gradients, mask=s.mask, sigma=s.sigma * 1.0)
-    given = Given(s.truth, whole, s.mask, s.sigma.astype(float))
+    given = EvaluationInputs(s.truth, whole, s.mask, s.sigma.astype(float))
     found = residual_findings(given, residual_of(given))
     assert max(found.whiteness.x, found.whiteness.y) > 0.15
     assert np.isclose(found.noise.x, found.whiteness.x, atol=0.03)
@@ -150,7 +150,7 @@ def test_signal_that_a_fit_leaves_is_not_taken_for_the_raw_noise() -> None:
     s = phantom(
         (36, 40, 14), shells=((1000.0, 22), (3000.0, 22)), n_b0=1, snr=35, zero_fill=1.4, seed=7
     )
-    given = Given(s.truth, s.scan, s.mask, s.sigma.astype(float))
+    given = EvaluationInputs(s.truth, s.scan, s.mask, s.sigma.astype(float))
     found = residual_findings(given, residual_of(given))
     for own, of_noise in ((found.whiteness.x, found.noise.x), (found.whiteness.z, found.noise.z)):
         assert np.isclose(own, of_noise, atol=0.05)
@@ -217,7 +217,7 @@ def test_a_sigma_wrong_by_a_twelfth_makes_no_spot_and_no_anatomy_of_a_floor(wron
     around = np.ones_like(s.mask)
     sigma = wrong * s.sigma.astype(float)
     scan = Scan(s.scan.data, s.scan.affine, s.scan.gradients, mask=around, sigma=sigma)
-    given = Given(s.truth, scan, around, sigma, coils=4.0)
+    given = EvaluationInputs(s.truth, scan, around, sigma, coils=4.0)
     found = judge(residual_findings(given, residual_of(given)))
     assert {"local", "anatomy"}.isdisjoint(r.code for r in found.reasons), found.reasons
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dwiser.errors import InputError
-from dwiser.learn.checkpointing import Course, learned_into
+from dwiser.learn.checkpointing import Course, load_learned
 from dwiser.methods.registry import build
 from dwiser.scan import Scan
 from dwiser.watch import Progress
@@ -85,6 +85,6 @@ def test_a_warm_start_begins_with_the_weights_it_is_given(slab, machine) -> None
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(InputError, match="another kind or size"):
-        learned_into(torch.nn.Linear(3, 2), torch.nn.Linear(4, 2).state_dict())
+        load_learned(torch.nn.Linear(3, 2), torch.nn.Linear(4, 2).state_dict())
     with pytest.raises(InputError, match="another kind or size"):
-        learned_into(torch.nn.Linear(3, 2), {"other": torch.zeros(2)})
+        load_learned(torch.nn.Linear(3, 2), {"other": torch.zeros(2)})

@@ -41,7 +41,7 @@ def test_a_tilt_signs_and_small_errors_make_no_other_protocol(ours: Protocol) ->
         (lambda p: replace(p, bvals=p.bvals[:-1], bvecs=p.bvecs[:-1]), "29 volumes and not 30"),
         (lambda p: replace(p, bvals=p.bvals * 1.3), "volume 3 has b = 1300 and not 1000"),
         (lambda p: replace(p, bvals=p.bvals[::-1]), "volume 0 has b = 2500 and not 0"),
-        (lambda p: replace(p, bvecs=np.roll(p.bvecs, 7, 0)), "directions are others"),
+        (lambda p: replace(p, bvecs=np.roll(p.bvecs, 7, 0)), "directions differ"),
         (lambda p: replace(p, voxel=p.voxel * 1.25), "voxels are 2.5 × 2.5 × 3.12 and not 2"),
     ],
 )
