@@ -25,11 +25,11 @@ def test_the_weights_are_the_regression_on_the_truth() -> None:
     stacking = Stacking(2, rank)
     tensors = [torch.from_numpy(p.astype(np.float32)) for p in parts]
     stacking.add(tensors, torch.from_numpy(targets.astype(np.float32)), components)
-    found = stacking.weights()
+    fitted = stacking.weights()
     for k in range(rank):
         x = np.stack([p[:, k] for p in parts], 1)
         best = np.linalg.lstsq(x, truth[:, k], rcond=None)[0]
-        np.testing.assert_allclose(found[:, k], best, atol=0.02)
+        np.testing.assert_allclose(fitted[:, k], best, atol=0.02)
 
 
 def test_names_stand_in_the_order_of_the_estimates() -> None:

@@ -54,13 +54,13 @@ class Walker:
     ) -> Sampled:
         """Walk some items of a stack together."""
         first = self.steps[0]
-        own, other = (float(w) for w in fusion_weights(self.schedule, first))
+        lambda1, lambda2 = (float(w) for w in fusion_weights(self.schedule, first))
         level = float(self.schedule.level(first + 1))
         x = stack.target[items[:, 0], items[:, 1]]
         partner = stack.neighbour[items[:, 0], items[:, 1]]
         xi = np.stack([self._noise(stack, int(k), int(z)) for k, z in items])
         start = forward(
-            fuse(x, partner, np.float32(own), np.float32(other), self.fusion), xi, level
+            fuse(x, partner, np.float32(lambda1), np.float32(lambda2), self.fusion), xi, level
         )
         sigma = np.stack([stack.sigma_of(int(k), int(z)) for k, z in items])
         return sample(

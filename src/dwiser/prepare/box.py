@@ -26,7 +26,7 @@ class Box:
         return cls(*parts)
 
     @classmethod
-    def whole(cls, shape: tuple[int, ...]) -> "Box":
+    def full(cls, shape: tuple[int, ...]) -> "Box":
         return cls(*(slice(0, n) for n in shape[:3]))
 
     @property

@@ -81,7 +81,7 @@ def build_stack(
     plan = plan_pairs(
         scan.gradients, pairing, neighbour=neighbour, fewest_b0s=fewest_b0s, dead=dead
     )
-    box = Box.around(mask) if crop else Box.whole(scan.shape)
+    box = Box.around(mask) if crop else Box.full(scan.shape)
     data, scale = scan.data[box.index], Scale.of(scan.data)
     predicts = pairing == "predicted" and len(plan.volumes) > 0
     prediction = fit_prediction(voxels, dead) if predicts else None
