@@ -33,7 +33,7 @@ class LesionContrast:
 
     kept = 1 + Σ_v e(v)·d(v) / Σ_v d(v)², with e the denoised less the true difference between
     lesion and ring, and d what the lesion changed, over the volumes where it shows. Where d is
-    not known the true difference between lesion and ring stands for it; that misleads where the
+    not known the true difference between lesion and ring is used; that misleads where the
     healthy tissue differs from its ring by as much. contrast: the largest d.
     """
 

@@ -12,7 +12,7 @@ SSIM_WINDOW = 7  # voxels; scikit-image's default, a uniform window (Wang et al.
 
 _EXACT = "the denoised image equals the truth, so its PSNR is infinite"
 _THIN = "the image is thinner than 3 voxels along one axis"
-_ONE = "bias and variance can be told apart only over two or more volumes"
+_ONE = "bias and variance can be separated only over two or more volumes"
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def bias_variance(draws: Float[np.ndarray, "r *s"], truth: Float[np.ndarray, "*s
     rms_bias is corrected for the r draws' own noise: sqrt(max(0, mean(bias² − sd²/r))).
     """
     if len(draws) < 2:
-        raise CannotMeasure("two or more noise draws are needed to tell bias from variance")
+        raise CannotMeasure("two or more noise draws are needed to separate bias from variance")
     bias = draws.mean(0, dtype=float) - truth
     variance = draws.var(0, ddof=1, dtype=float)
     systematic = float((bias**2 - variance / len(draws)).mean())

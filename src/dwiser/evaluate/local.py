@@ -16,7 +16,7 @@ from dwiser.scan import Gradients
 SPOT_SD = 1.0  # voxels: matched to things two to four voxels wide
 NEAREST = 6  # directions pooled: an effect along one fibre direction shows in its neighbours
 TRUNCATE = 3.0  # sd at which the smoothing kernel is truncated
-SELECTION = 3.0  # sd taken off the largest effect
+SELECTION = 3.0  # sd subtracted from the largest effect
 AT_ONCE = 4  # windows
 FOR_SCALE = 40_000  # voxels that the scores' scale is taken from
 _NO_SCANS = "the two scans were not available"

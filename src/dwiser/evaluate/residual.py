@@ -111,7 +111,7 @@ def _law(reading: str, coils: float | int) -> Lookup:
     """Expectation and sd of a raw voxel, σ = 1, by the denoised value; float32, as the data."""
     values = np.arange(0, HIGHEST + FINENESS, FINENESS)
     mean, variance = magnitude_moments(values, coils)
-    if reading == "mean":  # the value is the mean itself: the sd of the signal that has it
+    if reading == "mean":  # the value is the mean itself: the sd of the signal with this mean
         variance = np.interp(np.interp(values, mean, values), values, variance)
         mean = values
     return Lookup(np.stack([mean, np.sqrt(variance)]).astype(np.float32), 0.0, FINENESS)

@@ -43,7 +43,7 @@ class EvaluationInputs:
     lesion_changes: Mapping[int, Sequence[float]] | None = None
     bundle: Mapping[str, Bool[np.ndarray, "x y z"]] | None = None
     seed: int = 0
-    coils: float | None = None  # channels behind the raw magnitude; None: as the scan tells
+    coils: float | None = None  # channels behind the raw magnitude; None: estimated from the scan
 
     def true(self) -> Float[np.ndarray, "x y z v"]:
         if self.truth is None:
@@ -136,7 +136,7 @@ def lesion_rows(inputs: EvaluationInputs) -> Iterator[Row]:
 
 
 def snr_rows(inputs: EvaluationInputs, tensor: TensorMaps | None) -> Iterator[Row]:
-    """SNR and CNR in the corpus callosum, found on the truth or else on the raw scan."""
+    """SNR and CNR in the corpus callosum, located on the truth or else on the raw scan."""
     raw, mask = inputs.raw, inputs.mask
     if tensor is None:
         tensor = fit_tensor(raw.data, raw.gradients, mask, method="OLS")

@@ -1,4 +1,4 @@
-"""Running a network over batches that fit: on out-of-memory the batch halves and goes on."""
+"""Running a network over batches that fit: on out-of-memory the batch is halved and tried again."""
 
 from collections.abc import Callable
 

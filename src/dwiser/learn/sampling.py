@@ -1,4 +1,4 @@
-"""Taking every slice of a stack down its walk, in groups that fit the device."""
+"""Sampling every slice of a stack, in groups that fit the device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,7 +135,7 @@ def walk_stack(
 
 
 def stopping(walks: Walks, steps: Steps) -> dict[str, Any]:
-    """How far the slices went: evaluations and stopping steps, each with its slices."""
+    """Where the slices stopped: evaluations and stopping steps, each with its slices."""
     counts, many = np.unique(walks.evaluations, return_counts=True)
     slices = [(int(c), int(n)) for c, n in zip(counts, many, strict=True)]
     finite = walks.distance[np.isfinite(walks.distance)]

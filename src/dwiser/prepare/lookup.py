@@ -1,4 +1,4 @@
-"""Functions on an even grid, looked up between its points: a search, as by interp, is slow."""
+"""Functions on a regular grid with linear interpolation, faster than ``np.interp``'s search."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Lookup:
     step: float
 
     def at(self, x: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "k *s"]:
-        """Between the points in straight lines; beyond the grid its ends."""
+        """Linear between the points; constant beyond the grid's ends."""
         last = self.values.shape[1] - 1
         place = (np.asarray(x, np.float32) - np.float32(self.low)) * np.float32(1 / self.step)
         place = place.clip(0, np.float32(last * (1 - 1e-6)))

@@ -6,7 +6,7 @@ Koay & Basser 2006 (10.1016/j.jmr.2006.01.016); Constantinides et al. 1997
 (10.1002/mrm.1910380524); Aja-Fernández et al. 2011 (10.1016/j.mri.2010.11.002) for the
 effective number of channels, which need not be whole.
 
-0 channels (``NONE``) stand for no magnitude at all: a real part, Gaussian of mean θ and sd 1.
+0 channels (``NONE``) mean no magnitude at all: a real part, Gaussian of mean θ and sd 1.
 """
 
 from dataclasses import dataclass

@@ -68,7 +68,7 @@ def true_signal(
 
     Notes
     -----
-    Where σ is 0 the mean stands. A real part (``NONE`` coils) has no Rician bias, but its
+    Where σ is 0 the mean is returned. A real part (``NONE`` coils) has no Rician bias, but its
     signal is not below 0 either: with a ``power`` it has such a posterior mean too.
     """
     if coils == NONE and power is None:
@@ -120,10 +120,10 @@ def _power_by_mean(coils: float | int) -> Lookup:
     """θ² by a magnitude's mean; below the noise floor in proportion to the distance from it."""
     mean = np.arange(LOWEST, FAR + STEP / 2, STEP)
     theta = np.arange(0, HIGHEST + FINENESS / 2, FINENESS)
-    shown = magnitude_moments(theta, coils)[0]
-    slope = NEAR**2 / (np.interp(NEAR, theta, shown) - shown[0])
-    above = np.square(np.interp(mean, shown, theta))
-    power = np.where(mean > shown[0], above, (mean - shown[0]) * slope)
+    magnitude = magnitude_moments(theta, coils)[0]
+    slope = NEAR**2 / (np.interp(NEAR, theta, magnitude) - magnitude[0])
+    above = np.square(np.interp(mean, magnitude, theta))
+    power = np.where(mean > magnitude[0], above, (mean - magnitude[0]) * slope)
     return Lookup(power.astype(np.float32)[None], LOWEST, STEP)
 
 

@@ -14,7 +14,7 @@ from dwiser.scan import AFFINE_TOLERANCE, Gradients, Scan
 
 SAME_SCALE = 1.05  # brightness of a shell over that of the other's
 SAME_NOISE = 1.15  # σ over σ; two halves of one scan differ by about 1 %
-SAME_PLACE = 0.97  # correlation of mean images, noise taken off; a voxel's shift is below it
+SAME_PLACE = 0.97  # correlation of mean images, corrected for noise; a voxel's shift is below it
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,12 +129,12 @@ def _mean_correlation(
     x, y = x - x.mean(), y - y.mean()
     variances = (x @ x / len(x) - sigma_a**2 / a.volumes, y @ y / len(y) - sigma_b**2 / b.volumes)
     if min(variances) <= 0:
-        return 1.0  # nothing but noise, or a flat object: no place to tell
+        return 1.0  # nothing but noise, or a flat object: no place to compare
     return float(x @ y / len(x) / np.sqrt(variances[0] * variances[1]))
 
 
 def joined(scans: Sequence[Scan]) -> Scan:
-    """One scan of all volumes, in the order given; geometry and mask are the first's."""
+    """One scan of all volumes, in this order; geometry and mask are the first's."""
     first = scans[0]
     table = Gradients(
         np.concatenate([s.gradients.bvals for s in scans]),

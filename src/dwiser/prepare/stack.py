@@ -23,7 +23,7 @@ from dwiser.scan import Scan
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """What Di-Fusion works on: (x, x') of every kept slice of every denoised volume.
+    """What Di-Fusion works on: (x, x') of every slice used of every denoised volume.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Stack:
     def sigma_of(self, k: int, z: int) -> Float[np.ndarray, "h w"]:
         """sd of the magnitude's noise in one slice, in [−1, 1] units; 0 outside the mask.
 
-        At the Rician floor it is below σ; x' stands for the mean it depends on.
+        At the Rician noise floor it is below σ; x' is used for the mean it depends on.
         """
         volume = int(self.plan.volumes[k])
         mean = self.scale.from_unit(self.neighbour[k, z], volume)

@@ -18,7 +18,7 @@ FEWEST_SHARED = 4  # effective volumes a component must rest on, and a group mus
 RANK_SHARE = 2  # at most half of the volumes: a split must see more volumes than components
 SPLITS = 24  # held-out splits that choose K
 CHANCE = 3.0  # what a component of noise seems to gain, over the noise's variance, times voxels
-LEAST_STRENGTH = 1e-3  # of a coordinate, of 1 where all volumes are seen
+LEAST_STRENGTH = 1e-3  # of a coordinate, of 1 where all volumes are visible
 LEAST_NOISE = 1e-4  # of σ²: fewer voxels than volumes leave none, and σ is known all the same
 SIGNAL_FLOOR = 1e-3  # of the noise's variance: weaker components carry no prior
 
@@ -83,7 +83,7 @@ class SignalSubspace:
     def coordinates(
         self, chosen: Bool[np.ndarray, "m"]
     ) -> tuple[Float[np.ndarray, "m k"], Float[np.ndarray, "k k"]]:
-        """Least-squares coordinates of y seen by the chosen volumes, with white noise, and back.
+        """Least-squares coordinates of y from the chosen volumes, with white noise, and back.
 
         y @ matrix has independent noise of variance ν in each of its K channels;
         (y @ matrix) @ root are the coordinates u along the components, y ≈ u Wᵀ. With
@@ -116,7 +116,7 @@ def grouped(
 
 
 def second_moment(y: Float[np.ndarray, "n v"]) -> Float[np.ndarray, "v v"]:
-    """The covariance of volumes (x − μ)/σ over n voxels: all that a subspace is made from."""
+    """The covariance of volumes (x − μ)/σ over n voxels: all that a subspace needs."""
     return (y.T @ y).astype(np.float64) / len(y)
 
 
