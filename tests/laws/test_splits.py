@@ -37,7 +37,7 @@ def simulated(count: int = 20_000, volumes: int = 24, rank: int = 3) -> tuple[np
     return truth + rng.standard_normal(truth.shape), truth, basis, signal
 
 
-@pytest.mark.parametrize("kept", [1, 2, 3])
+@pytest.mark.parametrize("rank", [1, 2, 3])
 def test_what_a_subspace_leaves_out_is_told_in_units_of_noise(rank) -> None:
     y, _, basis, signal = simulated()
     space = SignalSubspace(np.arange(24), basis[:, :rank], signal[:rank], 1.0)
