@@ -9,7 +9,7 @@ RIDGE = 1e-3  # of the median noise floor: keeps a duplicated volume's covarianc
 FLOOR_QUANTILE = 0.25
 UNEXPLAINED = 3.0  # times the group's median variance that the other volumes do not explain
 COPIED = "shares its noise with volume"
-STRANGE = "the other volumes do not explain it: signal dropout or motion?"
+STRANGE = "the other volumes do not explain it: dropped out or moved?"
 SAME = 0.7  # partial correlation of two volumes; 1 for copies, small otherwise
 
 
