@@ -26,11 +26,11 @@ from dwiser.errors import DwiserWarning
 from dwiser.io import load, read_on_grid, save_volume, write_bvals, write_bvecs
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
-from dwiser.report.figures import middle_dwi, save_montage
-from dwiser.report.side_by_side import side_by_side
+from dwiser.reports.figures import middle_dwi, save_montage
+from dwiser.reports.side_by_side import side_by_side
 from dwiser.scan import Scan
-from dwiser.simulate import phantom
-from dwiser.simulate.files import parse_shape, save_simulation
+from dwiser.simulation import phantom
+from dwiser.simulation.files import parse_shape, save_simulation
 
 ALL = (
     "identity,gaussian,nlmeans,ascm,mppca,patch2self,patch2self:version=1,subspace,dwidenoise,"

@@ -35,7 +35,7 @@ from dwiser.cohort.serial_executor import ThisProcess
 from dwiser.io import find_inputs, save_volume, write_bvals, write_bvecs
 from dwiser.io.names import ending
 from dwiser.io.nifti import read_shape
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 SHAPE, DIRECTIONS, B0S, SEED = (40, 44, 16), 32, 4, 101
 TINY, FEW = (10, 11, 5), 6

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from dwiser.evaluate.anatomy import correlation
-from dwiser.evaluate.angle_cells import COS_BINS, FA_EDGES, FEWEST_VOXELS
-from dwiser.evaluate.groups import volume_groups
-from dwiser.evaluate.local import with_signals
-from dwiser.evaluate.residual import Residual, energy, expected_raw, whiteness
-from dwiser.evaluate.verdict import (
+from dwiser.evaluation.anatomy import correlation
+from dwiser.evaluation.angle_cells import COS_BINS, FA_EDGES, FEWEST_VOXELS
+from dwiser.evaluation.groups import volume_groups
+from dwiser.evaluation.local import with_signals
+from dwiser.evaluation.residual import Residual, energy, expected_raw, whiteness
+from dwiser.evaluation.verdict import (
     ANGLE,
     CORRELATION,
     DIRECTION,
@@ -33,7 +33,7 @@ from dwiser.evaluate.verdict import (
     Reason,
 )
 from dwiser.prepare.moments import expected_magnitude
-from dwiser.simulate import Simulation
+from dwiser.simulation import Simulation
 
 SIGMA_LOW = 0.95  # of the true σ: "σ is too low" is then the truth
 AXES = "xyz"

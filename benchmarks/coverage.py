@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_gradient_magnitude
 
 import dwiser
 from dwiser.errors import DwiserWarning
-from dwiser.simulate import Simulation, phantom
+from dwiser.simulation import Simulation, phantom
 
 SHAPE = (65, 78, 22)
 CASES: tuple[dict[str, Any], ...] = (

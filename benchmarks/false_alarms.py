@@ -28,7 +28,7 @@ from dwiser.run import denoise
 from dwiser.run.judging import judgement
 from dwiser.scan import Scan
 from dwiser.seeds import stream
-from dwiser.simulate import Simulation, phantom
+from dwiser.simulation import Simulation, phantom
 
 NAME = "false_alarms"
 SEEDS = range(700, 760)  # nothing was tuned on them

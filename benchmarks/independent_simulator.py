@@ -23,16 +23,16 @@ from record import recorded, save, stamp
 from textured import nrmse, scored
 
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.tensor import fit_tensor
+from dwiser.evaluation.tensor import fit_tensor
 from dwiser.io import load
 from dwiser.methods.registry import build
 from dwiser.run import denoise
 from dwiser.scan import Gradients, Scan
-from dwiser.simulate.geometry import Anatomy, make_anatomy
-from dwiser.simulate.phantom import WHITE
-from dwiser.simulate.refit import anatomy_of, refit, roughened
-from dwiser.simulate.scheme import scheme
-from dwiser.simulate.texture import Texture, textured
+from dwiser.simulation.geometry import Anatomy, make_anatomy
+from dwiser.simulation.phantom import WHITE
+from dwiser.simulation.refit import anatomy_of, refit, roughened
+from dwiser.simulation.scheme import scheme
+from dwiser.simulation.texture import Texture, textured
 
 NAME = "independent_simulator"
 PUBLISHED = range(300, 400)  # seeds that nothing was tuned on

@@ -38,7 +38,7 @@ from dwiser.run import save as write_result
 from dwiser.run.memory_limit import MIB, high_water_mib, tree_memory
 from dwiser.scan import Scan
 from dwiser.seeds import stream
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 EVERY = 0.02  # seconds between looks
 SEED = 360

@@ -35,13 +35,13 @@ from rich.console import Console
 from rich.table import Table
 
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.suite import Evaluation, evaluate
+from dwiser.evaluation.suite import Evaluation, evaluate
 from dwiser.io import load, read_on_grid
 from dwiser.methods.peers.programs import find_program
 from dwiser.methods.registry import METHODS as REGISTRY
 from dwiser.prepare.moments import expected_magnitude
-from dwiser.simulate import Simulation, phantom
-from dwiser.simulate.files import save_simulation
+from dwiser.simulation import Simulation, phantom
+from dwiser.simulation.files import save_simulation
 
 METHODS = (
     "noisy,gaussian,subspace,patch2self,dwidenoise,dwidenoise2,patch_denoise,mppca,localpca,splitq"

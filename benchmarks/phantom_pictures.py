@@ -20,16 +20,16 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.repeats import moment_mean
+from dwiser.evaluation.repeats import moment_mean
 from dwiser.io import load
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.shells import shells
-from dwiser.report import views
-from dwiser.report.figures import FA_WHITE, draw_section, middle_dwi, trim
-from dwiser.report.tensor import colour_fa
+from dwiser.reports import views
+from dwiser.reports.figures import FA_WHITE, draw_section, middle_dwi, trim
+from dwiser.reports.tensor import colour_fa
 from dwiser.scan import Scan
-from dwiser.simulate import phantom, phantom_from
+from dwiser.simulation import phantom, phantom_from
 
 DOCS = Path(__file__).parent.parent / "docs"
 DPI, INCHES, BAR, TOP = 100, 2.3, 0.75, 0.75

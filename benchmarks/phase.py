@@ -17,8 +17,8 @@ import dwiser
 from dwiser.errors import DwiserWarning
 from dwiser.scan import Scan
 from dwiser.seeds import stream
-from dwiser.simulate import phantom
-from dwiser.simulate.noise import complex_noise
+from dwiser.simulation import phantom
+from dwiser.simulation.noise import complex_noise
 
 SLAB = slice(26, 40)
 TURNS = 3.0  # across the field of view, the most of a ramp

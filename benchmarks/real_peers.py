@@ -22,7 +22,7 @@ import numpy as np
 from record import save
 
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.heldout import (
+from dwiser.evaluation.heldout import (
     HeldOut,
     held_out_score,
     leave_out,
@@ -30,7 +30,7 @@ from dwiser.evaluate.heldout import (
     predict_dti,
     predict_sh,
 )
-from dwiser.evaluate.tensor import pick
+from dwiser.evaluation.tensor import pick
 from dwiser.io import load
 from dwiser.methods.registry import build, settings_of
 from dwiser.prepare.coils import effective_coils

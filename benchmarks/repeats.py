@@ -29,10 +29,10 @@ from rich.table import Table
 from scipy.ndimage import binary_erosion
 
 from dwiser.errors import DwiserWarning, InputError
-from dwiser.evaluate.repeats import RepeatReference, RepeatScore, moment_mean, plain_mean, score
-from dwiser.evaluate.suite import evaluate
-from dwiser.evaluate.tensor import pick
-from dwiser.evaluate.verdict import Verdict
+from dwiser.evaluation.repeats import RepeatReference, RepeatScore, moment_mean, plain_mean, score
+from dwiser.evaluation.suite import evaluate
+from dwiser.evaluation.tensor import pick
+from dwiser.evaluation.verdict import Verdict
 from dwiser.io import load
 from dwiser.io.sample import sample_paths
 from dwiser.methods.registry import build, settings_of

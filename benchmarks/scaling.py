@@ -28,7 +28,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.io import save_volume, write_bvals, write_bvecs
 from dwiser.scan import Scan
 from dwiser.seeds import stream
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 BRAIN = (65, 78, 66)  # at 2.5 mm
 SCALES = (0.5, 0.63, 0.79, 1.0)  # of each axis: 1/8, 1/4, 1/2 and all of the voxels

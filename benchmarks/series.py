@@ -18,13 +18,13 @@ from record import save
 from scipy import ndimage
 
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.tensor import fit_tensor
+from dwiser.evaluation.tensor import fit_tensor
 from dwiser.methods.registry import build
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.run import denoise
 from dwiser.scan import Gradients, Scan
-from dwiser.simulate import NoiseModel, Simulation, phantom
-from dwiser.simulate.acquire import acquire
+from dwiser.simulation import NoiseModel, Simulation, phantom
+from dwiser.simulation.acquire import acquire
 
 PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 CASES: dict[str, dict[str, float]] = {  # name → directions of both, and how B differs

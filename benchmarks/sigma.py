@@ -37,7 +37,7 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.shells import shells
 from dwiser.scan import Scan
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 SEED = 30
 SHAPE = (48, 56, 24)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.evaluate.tensor import angular_error, fit_tensor
+from dwiser.evaluation.tensor import angular_error, fit_tensor
 from dwiser.scan import Scan
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 SLICES = slice(22, 44)
 

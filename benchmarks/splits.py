@@ -18,7 +18,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.machine import find_machine, limited
 from dwiser.methods.registry import build
 from dwiser.prepare.moments import expected_magnitude
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 SHAPE = (65, 78, 22)
 CASES: dict[int, dict[str, Any]] = {

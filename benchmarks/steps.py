@@ -27,9 +27,9 @@ from record import recorded, save
 from slabs import phantom_slab
 
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.edges import edge_blur
-from dwiser.evaluate.heldout import held_out_score, leave_out, predict_dti, predict_sh
-from dwiser.evaluate.tensor import pick
+from dwiser.evaluation.edges import edge_blur
+from dwiser.evaluation.heldout import held_out_score, leave_out, predict_dti, predict_sh
+from dwiser.evaluation.tensor import pick
 from dwiser.machine import find_machine, limited
 from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.registry import build

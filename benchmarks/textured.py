@@ -4,7 +4,7 @@
 
 Errors of the tensor by bins of the true FA and of the FA of an independent noisy draw, and beside
 the methods the voxelwise Bayes bound: the posterior mean under the phantom's own law, learned from
-heads of other seeds, by `dwiser.evaluate.bound`; twice, from independent libraries. σ is known to
+heads of other seeds, by `dwiser.evaluation.bound`; twice, from independent libraries. σ is known to
 the bound and to nobody else.
 """
 
@@ -19,19 +19,19 @@ import numpy as np
 from record import recorded, save, stamp
 
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.bins import binned_rows, drawn_fa
-from dwiser.evaluate.bound import learned_prior, posterior_mean
-from dwiser.evaluate.records import Metric
-from dwiser.evaluate.tensor import TensorMaps, fit_tensor
+from dwiser.evaluation.bins import binned_rows, drawn_fa
+from dwiser.evaluation.bound import learned_prior, posterior_mean
+from dwiser.evaluation.records import Metric
+from dwiser.evaluation.tensor import TensorMaps, fit_tensor
 from dwiser.methods.registry import build
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.run import denoise
 from dwiser.scan import Gradients
-from dwiser.simulate import NoiseModel, Simulation, phantom
-from dwiser.simulate.contrast import compartments
-from dwiser.simulate.geometry import make_anatomy
-from dwiser.simulate.signal import synthesise
-from dwiser.simulate.texture import Texture, textured
+from dwiser.simulation import NoiseModel, Simulation, phantom
+from dwiser.simulation.contrast import compartments
+from dwiser.simulation.geometry import make_anatomy
+from dwiser.simulation.signal import synthesise
+from dwiser.simulation.texture import Texture, textured
 
 PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 LIBRARY_SEEDS = 3000  # of the heads that the bound learns from: far from any phantom's

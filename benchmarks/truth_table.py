@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from dwiser.errors import DwiserWarning, InputError
-from dwiser.evaluate.suite import Evaluation, evaluate
+from dwiser.evaluation.suite import Evaluation, evaluate
 from dwiser.methods.registry import build, settings_of
 from dwiser.run import denoise
-from dwiser.simulate import Simulation, phantom
+from dwiser.simulation import Simulation, phantom
 
 SNRS = "10,20,30"
 DEFAULT = "raw,gaussian,difusion:laptop"

@@ -33,7 +33,7 @@ from dwiser.methods.registry import DEFAULT_METHOD, build
 from dwiser.run import denoise
 from dwiser.run.judging import judgement
 from dwiser.scan import Scan
-from dwiser.simulate import Simulation, phantom
+from dwiser.simulation import Simulation, phantom
 
 SEED = SEEDS[-1]
 HEAD = {"shells": ((1000.0, 64),), "n_b0": 6, "snr": 20.0, "sigma_map": "gfactor",

@@ -17,7 +17,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.learn.checkpointing import Course
 from dwiser.machine import Machine
 from dwiser.methods.registry import build
-from dwiser.simulate import Simulation, phantom
+from dwiser.simulation import Simulation, phantom
 
 SHAPE, SHELLS, B0S = (32, 32, 10), ((1000.0, 16),), 2
 FIRST, SECOND = 331, 332

@@ -6,8 +6,8 @@ import numpy as np
 
 from dwiser.scan import Scan
 from dwiser.seeds import stream
-from dwiser.simulate import Simulation
-from dwiser.simulate.noise import add_rician
+from dwiser.simulation import Simulation
+from dwiser.simulation.noise import add_rician
 
 MOVED = 2  # voxels along the first axis: a head that moved between two volumes
 GHOST = 0.2  # of the image, half a field of view along the phase axis: Nyquist's

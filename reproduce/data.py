@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.tensor import pick
+from dwiser.evaluation.tensor import pick
 from dwiser.io import load
 from dwiser.scan import Scan
 from dwiser.seeds import stream
-from dwiser.simulate import Simulation, phantom
+from dwiser.simulation import Simulation, phantom
 from reproduce.protocol import Run
 
 AT_HAND = "sherbrooke_1p8mm"  # 64 directions at b=1000 and one b0, 1.8 mm: nearest to the poster's

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.tracts import bundle, coherency, is_valid, reaches
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.tracts import bundle, coherency, is_valid, reaches
 from dwiser.scan import Scan
 from reproduce.style import COLUMNS, WIDTH
 

@@ -14,7 +14,7 @@ from dwiser.methods.difusion.method import Difusion
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.stack import Stack, build_stack
-from dwiser.simulate import Simulation
+from dwiser.simulation import Simulation
 
 
 @dataclass(eq=False)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dwiser.evaluate.snr import repeatability
+from dwiser.evaluation.snr import repeatability
 from dwiser.methods.base import Weights
 from dwiser.methods.difusion.method import Difusion
 from reproduce.claims import Claim, Told, table, verdict

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dwiser.evaluate.kfold import MODELS, VOXELS, kfold_prediction, r_squared
-from dwiser.evaluate.snr import corpus_callosum
-from dwiser.evaluate.tensor import fit_tensor
+from dwiser.evaluation.kfold import MODELS, VOXELS, kfold_prediction, r_squared
+from dwiser.evaluation.snr import corpus_callosum
+from dwiser.evaluation.tensor import fit_tensor
 from dwiser.scan import Scan
 from dwiser.seeds import stream
 from reproduce.arms import ALL, BLUR, DIFUSION, NOISY, PREDICTED, SPLITQ, denoised

@@ -9,7 +9,7 @@ from scipy.ndimage import binary_dilation
 from dwiser.prepare.coils import ASIDE, effective_coils
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
-from dwiser.simulate import Simulation
+from dwiser.simulation import Simulation
 from reproduce.data import made
 from reproduce.protocol import Run
 

@@ -13,7 +13,7 @@ from skimage.metrics import structural_similarity
 
 from dwiser.errors import InputError
 from dwiser.seeds import stream
-from dwiser.simulate.kspace import coil_sensitivities, noisy_coils, root_sum_of_squares
+from dwiser.simulation.kspace import coil_sensitivities, noisy_coils, root_sum_of_squares
 
 LOWEST, HIGHEST = 1e-4, 10.0  # σ in units of the image's maximum: what bisection searches
 HALVINGS = 24

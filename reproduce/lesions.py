@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import SubFigure
 
-from dwiser.evaluate.edges import lesion_contrast
-from dwiser.simulate import Simulation
+from dwiser.evaluation.edges import lesion_contrast
+from dwiser.simulation import Simulation
 from reproduce.data import nrmse
 from reproduce.density import GREY, OUTLINE, SHADES, read, written
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
 from dwiser.prepare.coils import FEWEST
-from dwiser.simulate import Simulation
+from dwiser.simulation import Simulation
 from reproduce.arms import ALL, DIFUSION, PREDICTED, SPLITQ, Result, denoised
 from reproduce.artefacts import KINDS, corrupted, pure_noise, slope
 from reproduce.claims import Claim, Told, qualified, table, verdict

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from dwiser.errors import InputError
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.snr import corpus_callosum
-from dwiser.evaluate.tensor import TensorMaps, fit_tensor
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.snr import corpus_callosum
+from dwiser.evaluation.tensor import TensorMaps, fit_tensor
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
 from dwiser.seeds import stream
-from dwiser.simulate import Simulation
-from dwiser.simulate.fibres import bundles
-from dwiser.simulate.shapes import Frame
+from dwiser.simulation import Simulation
+from dwiser.simulation.fibres import bundles
+from dwiser.simulation.shapes import Frame
 from reproduce.data import crop, cut, dealt, whole
 from reproduce.protocol import Run
 

@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from dwiser.evaluate.heldout import predict_dti
-from dwiser.evaluate.kfold import WHITE_FA, kfold_prediction, r_squared
-from dwiser.evaluate.tensor import TensorMaps, angular_error, fit_tensor
+from dwiser.evaluation.heldout import predict_dti
+from dwiser.evaluation.kfold import WHITE_FA, kfold_prediction, r_squared
+from dwiser.evaluation.tensor import TensorMaps, angular_error, fit_tensor
 from dwiser.machine import Machine, limited
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
-from dwiser.simulate import Simulation
+from dwiser.simulation import Simulation
 from reproduce.data import dealt, made, nrmse, real
 from reproduce.protocol import Run
 

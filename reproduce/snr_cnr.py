@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from dwiser.evaluate.edges import edge_blur
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.snr import background_noise, corpus_callosum, local_noise, region_snr
-from dwiser.evaluate.tensor import fit_tensor
+from dwiser.evaluation.edges import edge_blur
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.snr import background_noise, corpus_callosum, local_noise, region_snr
+from dwiser.evaluation.tensor import fit_tensor
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
 from reproduce.arms import ALL, BLUR, DIFUSION, NOISY, PREDICTED, denoised

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from dwiser.evaluate.tensor import RANGES, TensorMaps, fit_tensor, map_fidelity
+from dwiser.evaluation.tensor import RANGES, TensorMaps, fit_tensor, map_fidelity
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
 from reproduce.arms import ALL, DIFUSION, NOISY, PREDICTED, SPLITQ, denoised

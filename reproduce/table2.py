@@ -13,7 +13,7 @@ import numpy as np
 
 from dwiser.errors import InputError
 from dwiser.scan import Scan
-from dwiser.simulate import phantom, scheme
+from dwiser.simulation import phantom, scheme
 from reproduce.arms import DIFUSION, POSTER, PREDICTED, SPLITQ, denoised
 from reproduce.claims import Claim, Told, judged, spread, table
 from reproduce.kspace_noise import Subject, by_slice, calibrated, poster_metric

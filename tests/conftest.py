@@ -15,7 +15,7 @@ from dwiser.io import load, save_volume, write_bvals, write_bvecs  # noqa: E402
 from dwiser.io.sample import sample_paths  # noqa: E402
 from dwiser.machine import Machine  # noqa: E402
 from dwiser.scan import Scan  # noqa: E402
-from dwiser.simulate import Simulation, phantom  # noqa: E402
+from dwiser.simulation import Simulation, phantom  # noqa: E402
 
 
 @pytest.fixture(scope="session")

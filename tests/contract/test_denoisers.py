@@ -13,7 +13,7 @@ from dwiser.methods.base import Denoised, Denoiser
 from dwiser.methods.registry import METHODS, Entry, build, settings_of
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
-from dwiser.simulate import Simulation, phantom
+from dwiser.simulation import Simulation, phantom
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 VARIANTS = [

@@ -6,7 +6,7 @@ import torch
 
 from dwiser.machine import Machine
 from dwiser.methods.registry import build
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 from tests.contract.elsewhere import NAME
 
 LEARNED = (

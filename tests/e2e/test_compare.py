@@ -12,8 +12,8 @@ from dwiser.cli import main
 from dwiser.compare.variants import parse_variants
 from dwiser.errors import InputError
 from dwiser.io import load, save_volume
-from dwiser.simulate import phantom
-from dwiser.simulate.files import save_simulation
+from dwiser.simulation import phantom
+from dwiser.simulation.files import save_simulation
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 SMOKE = "difusion:preset=smoke:iterations=3"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dwiser.cli import main
-from dwiser.simulate.files import save_simulation
+from dwiser.simulation.files import save_simulation
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

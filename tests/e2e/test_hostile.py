@@ -11,7 +11,7 @@ import pytest
 
 from dwiser.cli import main
 from dwiser.io import load, save_volume, write_bvals, write_bvecs
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 SHAPE = (10, 11, 5)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import dwiser
-from dwiser.evaluate.tensor import fit_tensor
-from dwiser.simulate import phantom
+from dwiser.evaluation.tensor import fit_tensor
+from dwiser.simulation import phantom
 
 ITERATIONS = 300
 

@@ -10,7 +10,7 @@ import pytest
 from dwiser.cli import main
 from dwiser.io import load
 from dwiser.io import truth as module
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 SMALL = ("--shape", "24,26,10", "--shells", "700:6,1500:12", "--b0", "2", "-q")
 TINY = ("--shape", "10,11,5", "--shells", "1000:6", "--b0", "1")

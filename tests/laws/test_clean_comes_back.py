@@ -13,7 +13,7 @@ import pytest
 
 from dwiser.run import denoise
 from dwiser.scan import Scan
-from dwiser.simulate import Simulation, phantom
+from dwiser.simulation import Simulation, phantom
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 

@@ -23,7 +23,7 @@ from dwiser.methods.splitq.stacking import LocalEstimates
 from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 VOLUMES, NOISE = 8, 1.7

@@ -11,7 +11,7 @@ from dwiser.methods.base import Denoised
 from dwiser.methods.registry import build
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 SHAPE = (18, 20, 6)

@@ -10,7 +10,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.prepare.outlier_volumes import find_outlier_volumes
 from dwiser.prepare.subspace import grouped, second_moment
 from dwiser.scan import Scan
-from dwiser.simulate import Simulation, phantom
+from dwiser.simulation import Simulation, phantom
 
 BAD = 9
 

@@ -177,7 +177,7 @@ def test_pure_noise_in_no_noise_out(machine) -> None:
 
 @quiet
 def test_it_beats_the_linear_shrinkage_on_a_phantom(small, machine) -> None:
-    from dwiser.simulate import phantom
+    from dwiser.simulation import phantom
 
     s = phantom(shape=(40, 44, 12), shells=((1000.0, 30),), n_b0=4, snr=12, seed=23)
     ours = build("splitnet", "smoke", {"iterations": 200, "width": 32}).denoise(

@@ -9,7 +9,7 @@ from dwiser.methods.splitq.neighbours import Grid
 from dwiser.methods.splitq.stacking import NAMES, LocalEstimates, Stacking, plain_weights
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 

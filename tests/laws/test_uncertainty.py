@@ -12,7 +12,7 @@ from dwiser.methods.splitq.uncertainty import signal_sd
 from dwiser.prepare.moments import expected_magnitude
 from dwiser.prepare.rician_bias import signal_posterior, true_signal
 from dwiser.seeds import stream
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 MASK = np.ones((20, 20, 20), bool)
 quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")

@@ -8,22 +8,22 @@ import pytest
 import dwiser
 from dwiser.cohort.findings import look
 from dwiser.compare import rescan
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.suite import evaluate
-from dwiser.evaluate.tensor import tensor_volumes
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.suite import evaluate
+from dwiser.evaluation.tensor import tensor_volumes
 from dwiser.methods.base import Denoised
 from dwiser.methods.registry import build
 from dwiser.prepare import protocol
 from dwiser.prepare import shells as home_of_shells
 from dwiser.prepare.protocol import Protocol, same_table
 from dwiser.prepare.scan_compatibility import decide, summarize
-from dwiser.report.material import Material
-from dwiser.report.page import shell_rows
+from dwiser.reports.material import Material
+from dwiser.reports.page import shell_rows
 from dwiser.run.judging import judgement
 from dwiser.run.reporting import measured
 from dwiser.run.survey import survey
 from dwiser.scan import Gradients, Scan
-from dwiser.simulate.scheme import scheme
+from dwiser.simulation.scheme import scheme
 
 SOURCE = Path(dwiser.__file__).parent
 VOXEL = np.array([2.0, 2, 2])

@@ -181,7 +181,7 @@ def _summary(out: Path, record: dict[str, Any]) -> str:
 
 def _top_reason(record: dict[str, Any]) -> list[str]:
     """The first of the worst reasons of the verdict, and what to do about it."""
-    from dwiser.evaluate.remedies import REMEDIES
+    from dwiser.evaluation.remedies import REMEDIES
 
     verdict = record.get("Verdict") or {}
     reasons = verdict.get("Reasons") or []

@@ -23,7 +23,7 @@ from dwiser.errors import DwiserError
 from dwiser.scan import B0_THRESHOLD
 
 if TYPE_CHECKING:
-    from dwiser.evaluate.suite import Evaluation
+    from dwiser.evaluation.suite import Evaluation
 
 LOG_WIDTH = 160  # columns where the output is no terminal: no table is broken
 COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
@@ -80,7 +80,7 @@ def evaluate(
 
 
 def _show(found: "Evaluation", denoised: Path, raw: Path) -> None:
-    from dwiser.report.scores import absences, tables, verdict_lines
+    from dwiser.reports.scores import absences, tables, verdict_lines
 
     console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
     inputs = ", ".join(f"{name} {source}" for name, source in found.inputs.items())
@@ -106,7 +106,7 @@ def _show(found: "Evaluation", denoised: Path, raw: Path) -> None:
 
 def _insist(found: "Evaluation", denoised: Path) -> None:
     """Exit code 1 for a FAIL, and where there was nothing to give a verdict on."""
-    from dwiser.report.scores import verdict_lines
+    from dwiser.reports.scores import verdict_lines
 
     if found.verdict is None:
         raise DwiserError(f"{denoised}: {verdict_lines(found)[0]}.")

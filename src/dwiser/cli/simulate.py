@@ -9,7 +9,7 @@ from dwiser.cli.options import Bval, Bvec, Force, Quiet, Seed
 from dwiser.cli.progress import progress
 
 if TYPE_CHECKING:
-    from dwiser.simulate import Simulation
+    from dwiser.simulation import Simulation
 
 
 def simulate(
@@ -71,7 +71,7 @@ def simulate(
     quiet: Quiet = False,
 ) -> int:
     """Make a scan whose truth is known, with noise of known σ."""
-    from dwiser.simulate.files import SimulationRequest, simulate_files
+    from dwiser.simulation.files import SimulationRequest, simulate_files
 
     request = SimulationRequest(
         outdir, snr, shells, b0, shape, voxel, noise, coils, sigma_map, partial_fourier,

@@ -5,7 +5,7 @@ from typing import Any
 
 from dwiser.methods.base import Denoised
 from dwiser.prepare.snr import snr_by_shell
-from dwiser.report.denoising_montage import draw_denoising
+from dwiser.reports.denoising_montage import draw_denoising
 from dwiser.scan import Scan
 
 

@@ -15,17 +15,17 @@ from dwiser.compare.scoreboard import Compared, against_the_first, pairs_by_fa, 
 from dwiser.compare.trial import TrialPlan, noisy_trial, tried
 from dwiser.compare.variants import Variant
 from dwiser.errors import InputError
-from dwiser.evaluate.groups import tissue_masks
-from dwiser.evaluate.kfold import kfold_rows, regions
-from dwiser.evaluate.records import Absent
-from dwiser.evaluate.suite import Evaluation, evaluate
+from dwiser.evaluation.groups import tissue_masks
+from dwiser.evaluation.kfold import kfold_rows, regions
+from dwiser.evaluation.records import Absent
+from dwiser.evaluation.suite import Evaluation, evaluate
 from dwiser.io import load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
 from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
-from dwiser.report.figures import middle_dwi, save_montage
-from dwiser.report.side_by_side import side_by_side
+from dwiser.reports.figures import middle_dwi, save_montage
+from dwiser.reports.side_by_side import side_by_side
 from dwiser.run.capabilities import takes_noise_map, takes_phase, with_maps
 from dwiser.run.request import Request, named_inputs
 from dwiser.scan import Scan

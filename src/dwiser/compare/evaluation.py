@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from dwiser import __version__
 from dwiser.compare.references import References, read_region
 from dwiser.errors import InputError
-from dwiser.evaluate.suite import Evaluation, evaluate
+from dwiser.evaluation.suite import Evaluation, evaluate
 from dwiser.io import check_outputs, find_inputs, load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
 from dwiser.machine import usable_cores

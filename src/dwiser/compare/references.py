@@ -35,7 +35,7 @@ class References:
         return [path for path in found if path is not None]
 
     def read(self, scan: Scan) -> dict[str, Any]:
-        """The keywords of ``evaluate.suite.evaluate``, each on the scan's grid or None.
+        """The keywords of ``evaluation.suite.evaluate``, each on the scan's grid or None.
 
         Raises
         ------

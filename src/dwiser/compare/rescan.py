@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser.errors import InputError
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.snr import Repeatability, repeatability
-from dwiser.evaluate.tensor import fit_tensor
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.snr import Repeatability, repeatability
+from dwiser.evaluation.tensor import fit_tensor
 from dwiser.io import load
 from dwiser.prepare.protocol import same_table
 from dwiser.scan import AFFINE_TOLERANCE, B0_THRESHOLD, Gradients, Scan

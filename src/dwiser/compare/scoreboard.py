@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from dwiser.compare.trial import Trial
-from dwiser.evaluate.bins import FA_BINS
-from dwiser.evaluate.heldout import BY_FA, DRAWS, paired_bootstrap
-from dwiser.evaluate.kfold import CALLOSUM, WHITE
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.suite import Evaluation
+from dwiser.evaluation.bins import FA_BINS
+from dwiser.evaluation.heldout import BY_FA, DRAWS, paired_bootstrap
+from dwiser.evaluation.kfold import CALLOSUM, WHITE
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.suite import Evaluation
 
 SHELLS = "DWI shells"  # the mean over the shells that have the metric
 LESIONS = "lesions"  # the least of them: a mean would hide one that was erased

@@ -15,7 +15,7 @@ import numpy as np
 from dwiser.compare.rescan import Rescan, rescan_scores
 from dwiser.compare.variants import Variant
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.heldout import (
+from dwiser.evaluation.heldout import (
     BY_FA,
     HeldOut,
     Predict,
@@ -25,10 +25,10 @@ from dwiser.evaluate.heldout import (
     predict_dti,
     predict_sh,
 )
-from dwiser.evaluate.kfold import FOLDS
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.snr import Repeatability, repeatability
-from dwiser.evaluate.tensor import anisotropy, fit_tensor, pick
+from dwiser.evaluation.kfold import FOLDS
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.snr import Repeatability, repeatability
+from dwiser.evaluation.tensor import anisotropy, fit_tensor, pick
 from dwiser.io import load, read_on_grid
 from dwiser.machine import one_heap
 from dwiser.prepare.moments import expected_magnitude

@@ -9,9 +9,9 @@ from dwiser.io import load
 from dwiser.io.sample import sample_paths
 from dwiser.methods.base import Denoised
 from dwiser.methods.registry import DEFAULT_METHOD, build
-from dwiser.report.denoising_montage import draw_denoising
-from dwiser.report.figures import middle_dwi, save_montage
-from dwiser.report.side_by_side import side_by_side
+from dwiser.reports.denoising_montage import draw_denoising
+from dwiser.reports.figures import middle_dwi, save_montage
+from dwiser.reports.side_by_side import side_by_side
 from dwiser.run.denoising import denoise_file
 from dwiser.run.request import Request
 from dwiser.scan import Scan

@@ -14,10 +14,10 @@ import numpy as np
 
 from dwiser import __version__
 from dwiser.errors import DwiserError, DwiserWarning
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.residual_findings import standardised_of
-from dwiser.evaluate.residual_sd import residual_sd_by_shell
-from dwiser.evaluate.sections import EvaluationInputs
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.residual_findings import standardised_of
+from dwiser.evaluation.residual_sd import residual_sd_by_shell
+from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.learn.checkpointing import Course

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.residual import Residual
-from dwiser.evaluate.residual_findings import residual_findings, residual_of
-from dwiser.evaluate.sections import EvaluationInputs
-from dwiser.evaluate.verdict import judge
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.residual import Residual
+from dwiser.evaluation.residual_findings import residual_findings, residual_of
+from dwiser.evaluation.sections import EvaluationInputs
+from dwiser.evaluation.verdict import judge
 from dwiser.machine import GIB, give_memory_back
 from dwiser.memmap import FLOAT32, is_mapped
 from dwiser.methods.base import Denoised
-from dwiser.report.material import Judged
+from dwiser.reports.material import Judged
 from dwiser.run.memory_needed import BASE
 from dwiser.scan import Scan
 

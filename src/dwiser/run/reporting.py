@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from dwiser.evaluate.distribution import distribution, repeating
-from dwiser.evaluate.groups import volume_groups
-from dwiser.evaluate.records import CannotMeasure
-from dwiser.evaluate.residual import Residual
+from dwiser.evaluation.distribution import distribution, repeating
+from dwiser.evaluation.groups import volume_groups
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.residual import Residual
 from dwiser.methods.base import Denoised
 from dwiser.prepare.outlier_volumes import COPIED, STRANGE, find_outlier_volumes
 from dwiser.prepare.subspace import grouped
-from dwiser.report.material import Material
-from dwiser.report.page import page
-from dwiser.report.tensor import colour_fa
+from dwiser.reports.material import Material
+from dwiser.reports.page import page
+from dwiser.reports.tensor import colour_fa
 from dwiser.run.judging import Judgement
 from dwiser.scan import Scan
 

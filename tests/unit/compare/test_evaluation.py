@@ -12,11 +12,11 @@ from dwiser.compare.evaluation import EvaluationRequest, as_json, as_tsv
 from dwiser.compare.lesions import read_lesions
 from dwiser.compare.references import tissue_files
 from dwiser.errors import InputError
-from dwiser.evaluate.records import Absent, Metric
-from dwiser.evaluate.suite import Evaluation
-from dwiser.evaluate.verdict import Reason, Verdict
+from dwiser.evaluation.records import Absent, Metric
+from dwiser.evaluation.suite import Evaluation
+from dwiser.evaluation.verdict import Reason, Verdict
 from dwiser.io import save_volume
-from dwiser.simulate import Simulation
+from dwiser.simulation import Simulation
 
 FOUND = Evaluation(
     (Metric("md.rmse", "all", 1e-4 / 3, "mm²/s"), Metric("fidelity.ssim", "b0", 1.0)),

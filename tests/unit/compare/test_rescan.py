@@ -7,7 +7,7 @@ from dwiser.compare.rescan import Rescan, rescan_scores
 from dwiser.errors import InputError
 from dwiser.io import save_volume, write_bvals, write_bvecs
 from dwiser.scan import Gradients
-from dwiser.simulate import Simulation
+from dwiser.simulation import Simulation
 
 
 def test_a_rescan_of_another_gain_has_the_same_fa_and_the_gain_s_spread(small: Simulation):

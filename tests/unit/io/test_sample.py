@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dwiser.io.sample import sample_paths
-from dwiser.report.tensor import colour_fa
+from dwiser.reports.tensor import colour_fa
 from dwiser.scan import Gradients
 
 CALLOSUM = (slice(50, 58), slice(24, 42), slice(12, 16))  # its body, across the midline

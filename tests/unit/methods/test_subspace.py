@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dwiser.methods.subspace import Subspace, shrinkage
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 POWERS = np.array([30.0, 8.0, 2.0])  # signal-to-noise of three components
 

@@ -8,7 +8,7 @@ import pytest
 from dwiser.prepare.coils import effective_coils, moment_channels
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.scan import Scan
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 
 @pytest.mark.parametrize(("noise", "coils"), [("rician", 1), ("nc-chi", 4), ("nc-chi", 8)])

@@ -10,7 +10,7 @@ from dwiser.methods.registry import build
 from dwiser.prepare.earlier_steps import noise_traces
 from dwiser.run import denoise, survey
 from dwiser.scan import Scan
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 SHAPE = (36, 40, 14)
 

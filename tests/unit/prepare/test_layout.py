@@ -15,7 +15,7 @@ from dwiser.prepare.shells import shell_table, shells
 from dwiser.prepare.stack import build_stack
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
-from dwiser.simulate import Simulation, phantom
+from dwiser.simulation import Simulation, phantom
 
 X = np.array([1.0, 0.0, 0.0])
 

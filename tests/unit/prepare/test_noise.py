@@ -8,7 +8,7 @@ from dwiser.prepare.noise import noise_by_volume, sigma_map
 from dwiser.prepare.noise_patches import marchenko_pastur, noise_patches
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 
 def low_rank(shape: tuple[int, int, int], volumes: int, rank: int = 3) -> np.ndarray:

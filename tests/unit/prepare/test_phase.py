@@ -9,8 +9,8 @@ from dwiser.errors import InputError
 from dwiser.methods.registry import build
 from dwiser.prepare.phase import as_radians, real_part
 from dwiser.seeds import stream
-from dwiser.simulate import phantom
-from dwiser.simulate.noise import complex_noise
+from dwiser.simulation import phantom
+from dwiser.simulation.noise import complex_noise
 
 SHAPE = (40, 36, 4, 6)
 RNG = np.random.default_rng(0)

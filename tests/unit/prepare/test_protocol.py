@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from dwiser.prepare.protocol import Protocol, same_table
 from dwiser.scan import Gradients
-from dwiser.simulate.scheme import scheme
+from dwiser.simulation.scheme import scheme
 
 RNG = np.random.default_rng(4)
 

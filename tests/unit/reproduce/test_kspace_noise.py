@@ -8,8 +8,8 @@ import pytest
 
 from dwiser.errors import InputError
 from dwiser.seeds import stream
-from dwiser.simulate import phantom
-from dwiser.simulate.kspace import root_sum_of_squares
+from dwiser.simulation import phantom
+from dwiser.simulation.kspace import root_sum_of_squares
 from reproduce.kspace_noise import Subject, by_slice, calibrated, poster_metric
 from reproduce.poster import poster
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 from reproduce import density, figure7, floor, lesions
 from reproduce.artefacts import corrupted, pure_noise, slope
 from reproduce.data import crop, cut, dealt

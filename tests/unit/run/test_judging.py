@@ -8,7 +8,7 @@ import pytest
 
 import dwiser
 from dwiser.errors import DwiserWarning
-from dwiser.evaluate.suite import evaluate
+from dwiser.evaluation.suite import evaluate
 from dwiser.io import save_volume, write_bvals, write_bvecs
 from dwiser.methods.base import Denoised
 from dwiser.run import judging
@@ -16,7 +16,7 @@ from dwiser.run.denoising import denoise_file
 from dwiser.run.judging import judgement
 from dwiser.run.request import Request
 from dwiser.scan import Scan
-from dwiser.simulate import Simulation
+from dwiser.simulation import Simulation
 
 
 @pytest.fixture(scope="module")

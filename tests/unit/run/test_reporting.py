@@ -18,7 +18,7 @@ from dwiser.run.judging import judgement
 from dwiser.run.reporting import apart, measured, repeat_command
 from dwiser.run.request import Request
 from dwiser.scan import Scan
-from dwiser.simulate import Simulation
+from dwiser.simulation import Simulation
 
 EVERYTHING = Request(
     Path("a b.nii.gz"), Path("out's.nii"), bval=Path("x.bval"), bvec=Path("y.bvec"),

@@ -13,7 +13,7 @@ from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.run import Request, denoise
 from dwiser.run.series import denoise_series, in_folder, made
 from dwiser.scan import Gradients, Scan
-from dwiser.simulate import Simulation
+from dwiser.simulation import Simulation
 
 
 def part(scan: Scan, volumes: np.ndarray) -> Scan:

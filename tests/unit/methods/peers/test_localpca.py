@@ -15,7 +15,7 @@ from dwiser.methods.peers import slabs as module
 from dwiser.methods.peers.localpca import LocalPCA, estimated_sigma
 from dwiser.run.capabilities import check_noise_map
 from dwiser.scan import Gradients
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from dwiser.machine import Machine
 from dwiser.methods.peers import slabs as module
 from dwiser.methods.peers.mppca import MPPCA
 from dwiser.methods.peers.slabs import slabs
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.methods.peers.patch2self import Patch2Self
 from dwiser.scan import Scan
-from dwiser.simulate import phantom
+from dwiser.simulation import phantom
 
 quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 

@@ -1,0 +1,225 @@
+"""Held-out raw volumes, predicted from the denoised rest by DTI or spherical harmonics.
+
+The one score that needs no truth and rewards no smoothness for its own sake: the volumes are left
+out before denoising, so no noise is shared, and signal that was blurred away is missed. The
+functions take arrays that are already denoised.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+from dipy.core.geometry import cart2sphere
+from dipy.reconst.dti import TensorModel
+from dipy.reconst.shm import real_sh_descoteaux
+from jaxtyping import Float
+
+from dwiser.evaluation.bins import ENOUGH, fa_bins
+from dwiser.evaluation.groups import volume_groups
+from dwiser.evaluation.records import CannotMeasure, measured
+from dwiser.evaluation.tensor import SIGNAL_FLOOR, UNKNOWNS, dipy_table
+from dwiser.scan import Gradients
+from dwiser.seeds import stream
+
+PER_COEFFICIENT = 2  # directions for each SH coefficient: the fit must not pass the noise on
+LEAST_PER_COEFFICIENT = 1.5  # the same where the order is asked for by name
+HIGHEST = 6  # SH order; single-shell signals hold nothing beyond it at b up to 3000
+DRAWS = 10_000  # bootstrap draws: the 95 % limits are good to about 1 % of their distance
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """How well held-out raw volumes were predicted.
+
+    rmse: over the voxels and held-out volumes; excess: RMSE² − σ², what the prediction adds
+    to the noise of the raw volumes themselves (below σ the Rician noise is smaller than σ²,
+    so it can be negative; compare methods, not zero). volume_excess: (h,), by volume.
+    voxels: how many were looked at.
+    """
+
+    volume_excess: Float[np.ndarray, "h"]
+    rmse: float = measured("signal")
+    excess: float = measured("signal²")
+    voxels: int = 0
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Method a against b over the same held-out volumes; below 0, a predicts better.
+
+    low, high: 95 % percentile limits of a paired bootstrap over volumes; p: two-sided share of
+    draws on the other side of zero.
+    """
+
+    difference: float = measured("signal²")
+    low: float = measured("signal²")
+    high: float = measured("signal²")
+    p: float = measured("")
+
+
+def leave_out(gradients: Gradients, count: int, seed: int) -> np.ndarray:
+    """``count`` DWIs to hold out, drawn from the shells in proportion to their size.
+
+    Raises
+    ------
+    CannotMeasure
+        When what stays would be fewer than 6 directions in a shell.
+    """
+    shells = [g.volumes for g in volume_groups(gradients, pooled=False) if not g.is_b0]
+    total = sum(len(s) for s in shells)
+    chosen: list[np.ndarray] = []
+    for i, shell in enumerate(shells):
+        share = round(count * len(shell) / total)
+        if len(shell) - share < UNKNOWNS - 1:
+            raise CannotMeasure(
+                f"{len(shell)} directions are too few to hold {share} out and fit the rest"
+            )
+        chosen.append(stream(seed, "held out", i).permutation(shell)[:share])
+    held = np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, int)
+    if not len(held):
+        raise CannotMeasure("no DWI is left to hold out")
+    return held
+
+
+def predict_dti(
+    kept: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
+) -> Float[np.ndarray, "n h"]:
+    """Signals of the ``held`` directions from DIPY's WLS tensor fit to the kept volumes."""
+    if not gradients.is_b0.any() or (~gradients.is_b0).sum() < UNKNOWNS - 1:
+        raise CannotMeasure("DTI needs a b0 and 6 DWIs among the kept volumes")
+    signals = kept.astype(float)
+    floor = SIGNAL_FLOOR * float(signals.max())
+    model = TensorModel(
+        dipy_table(gradients), fit_method="WLS", return_S0_hat=True, min_signal=floor
+    )
+    fit = model.fit(signals)
+    return np.asarray(fit.predict(dipy_table(held), S0=fit.S0_hat))
+
+
+def sh_order(directions: int) -> int:
+    """The highest even order, up to 6, with at least two directions per coefficient.
+
+    Raises
+    ------
+    CannotMeasure
+        For fewer than 12 directions.
+    """
+    orders = [
+        o
+        for o in range(2, HIGHEST + 1, 2)
+        if (o + 1) * (o + 2) // 2 * PER_COEFFICIENT <= directions
+    ]
+    if not orders:
+        raise CannotMeasure(f"spherical harmonics need 12 directions in a shell, not {directions}")
+    return orders[-1]
+
+
+def _enough(directions: int, order: int | None) -> int:
+    """The order that is asked for, if the directions carry it; without one, what they carry."""
+    if order is None:
+        return sh_order(directions)
+    least = math.ceil(LEAST_PER_COEFFICIENT * (order + 1) * (order + 2) / 2)
+    if directions < least:
+        raise CannotMeasure(
+            f"spherical harmonics of order {order} need {least} directions in a shell, "
+            f"not {directions}"
+        )
+    return order
+
+
+def _harmonics(bvecs: np.ndarray, order: int) -> np.ndarray:
+    _, theta, phi = cart2sphere(*bvecs.T)
+    return np.asarray(real_sh_descoteaux(order, theta, phi, legacy=False)[0])
+
+
+def predict_sh(
+    kept: Float[np.ndarray, "n k"],
+    gradients: Gradients,
+    held: Gradients,
+    order: int | None = None,
+) -> Float[np.ndarray, "n h"]:
+    """Signals of the ``held`` directions by least squares in real, even SH, shell by shell.
+
+    A held-out volume belongs to the kept shell with the nearest mean b-value. Without an
+    ``order``, `sh_order` finds each shell's.
+
+    Raises
+    ------
+    CannotMeasure
+        For a shell of too few directions: two a coefficient, 1.5 if ``order`` is asked for.
+    """
+    groups = [g for g in volume_groups(gradients, pooled=False) if not g.is_b0]
+    if not groups or held.is_b0.any():
+        raise CannotMeasure("spherical harmonics predict DWIs from DWIs of their shell only")
+    means = np.array([gradients.bvals[g.volumes].mean() for g in groups])
+    nearest = np.abs(held.bvals[:, None] - means).argmin(1)
+    out = np.empty((len(kept), len(held)))
+    for i, group in enumerate(groups):
+        wanted = np.flatnonzero(nearest == i)
+        if not len(wanted):
+            continue
+        own = _enough(len(group.volumes), order)
+        basis = _harmonics(gradients.bvecs[group.volumes], own)
+        weights = _harmonics(held.bvecs[wanted], own) @ np.linalg.pinv(basis)
+        out[:, wanted] = kept[:, group.volumes] @ weights.T
+    return out
+
+
+def held_out_score(
+    predicted: Float[np.ndarray, "n h"],
+    raw: Float[np.ndarray, "n h"],
+    sigma: Float[np.ndarray, "n"],
+) -> HeldOut:
+    """RMSE and excess over noise, RMSE² − mean σ², over n voxels and h held-out volumes."""
+    mse = ((predicted - raw.astype(float)) ** 2).mean(0)
+    excess = mse - float((sigma.astype(float) ** 2).mean())
+    return HeldOut(excess, float(mse.mean()) ** 0.5, float(excess.mean()), len(predicted))
+
+
+def binned_scores(
+    predicted: Float[np.ndarray, "n h"],
+    raw: Float[np.ndarray, "n h"],
+    sigma: Float[np.ndarray, "n"],
+    fa: Float[np.ndarray, "n"],
+) -> tuple[dict[str, HeldOut], dict[str, str]]:
+    """The score of each bin of ``fa``, and why a bin has none.
+
+    Take FA from the raw training volumes: it shares no noise with those held out, and is the same
+    for every method.
+    """
+    bins = fa_bins(fa)
+    few = {
+        name: f"{len(voxels)} voxels of the mask have such an FA, fewer than {ENOUGH}"
+        for name, voxels in bins.items()
+        if len(voxels) < ENOUGH
+    }
+    scores = {
+        name: held_out_score(predicted[voxels], raw[voxels], sigma[voxels])
+        for name, voxels in bins.items()
+        if name not in few
+    }
+    return scores, few
+
+
+def paired_bootstrap(a: HeldOut, b: HeldOut, *, seed: int = 0) -> Paired:
+    """Is a's excess smaller than b's? A paired bootstrap over the held-out volumes."""
+    d = a.volume_excess - b.volume_excess
+    if len(d) < 2:
+        raise CannotMeasure("a bootstrap needs two or more held-out volumes")
+    picks = stream(seed, "bootstrap").integers(0, len(d), (DRAWS, len(d)))
+    means = d[picks].mean(1)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    sides = min(float((means <= 0).mean()), float((means >= 0).mean()))
+    return Paired(float(d.mean()), float(low), float(high), min(1.0, 2 * sides))
+
+
+Predict: TypeAlias = Callable[[np.ndarray, Gradients, Gradients], np.ndarray]
+BY_FA: dict[str, Predict] = {  # models whose scores are told by bins of FA
+    "dti": predict_dti,
+    "sh4": partial(predict_sh, order=4),
+    "sh6": partial(predict_sh, order=6),
+}

@@ -1,0 +1,194 @@
+"""The strongest spot of the residual: a small structure that was erased or invented."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import stats
+from scipy.ndimage import correlate1d, find_objects, gaussian_filter
+
+from dwiser.evaluation.groups import Group, volume_groups
+from dwiser.evaluation.records import measured
+from dwiser.evaluation.residual import FLOOR_DOUBT, Residual
+from dwiser.scan import Gradients
+
+SPOT_SD = 1.0  # voxels: matched to things two to four voxels wide
+NEAREST = 6  # directions pooled: an effect along one fibre direction shows in its neighbours
+TRUNCATE = 3.0  # sd at which the smoothing kernel is truncated
+SELECTION = 3.0  # sd subtracted from the largest effect
+AT_ONCE = 4  # windows
+FOR_SCALE = 40_000  # voxels that the scores' scale is taken from
+_NO_SCANS = "the two scans were not available"
+ALARM = 0.01  # chance that pure noise passes the limit anywhere in the scan
+
+
+@dataclass(frozen=True)
+class ResidualSpot:
+    """The largest smoothed mean of the standardised residual over space and volume windows.
+
+    effect: weighted mean residual in the spot, in σ; above 0 the denoised image is darker
+    than the raw. score: its size over the robust sd of such means. limit: what pure noise
+    exceeds once in a hundred scans (Bonferroni over all places and windows). doubt: the
+    change of the Rician bias there if σ is wrong by a tenth; score is of the effect's size less
+    this. sure: the same less three of its sd too, since the largest of many is large by chance.
+    place: voxel. volumes: which volumes the window pools. raw, denoised: the mean signal of each
+    scan in the spot, with the same weights; their difference contains the Rician bias too.
+    """
+
+    group: str
+    place: tuple[int, int, int]
+    volumes: tuple[int, ...]
+    effect: float = measured("σ")
+    score: float = measured("sd")
+    limit: float = measured("sd")
+    doubt: float = measured("σ", default=0.0)
+    raw: float | None = measured("signal", _NO_SCANS, default=None)
+    denoised: float | None = measured("signal", _NO_SCANS, default=None)
+
+    @property
+    def sure(self) -> float:
+        size = max(0.0, abs(self.effect) - self.doubt)
+        return size * max(0.0, 1 - SELECTION / self.score) if self.score else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Windows:
+    """Pools of the m volumes of one group, as an (m, windows) matrix of equal weights."""
+
+    name: str
+    volumes: Int[np.ndarray, "m"]
+    weights: Float[np.ndarray, "m w"]
+
+
+def spots(
+    residual: Residual,
+    gradients: Gradients,
+    floors: Mapping[str, Float[np.ndarray, "n"]] | None = None,
+) -> tuple[ResidualSpot, ...]:
+    """The strongest spot of b0s, each shell, its neighbouring directions, its single volumes.
+
+    At every place x and window of volumes W the score is Σ_y k(x−y) z̄_W(y) over its sd under
+    white noise, √(Σ_y k²/|W|), rescaled by the median absolute deviation of all scores of
+    the same windows: noise that is correlated in space, or only partly removed, changes the
+    scale and not the test. Sums run over the mask only. ``floors``, `noise_floor` by group, show
+    where the expectation depends on σ: a fifth of them is subtracted from the sum's size first.
+    """
+    box = find_objects(residual.mask.astype(np.int8))[0]  # outside it all is zero
+    mask = residual.mask[box]
+    inside = mask.astype(np.float32)
+    weight = _smooth(inside)[mask]
+    spread = np.sqrt(_smooth_squared(inside)[mask])
+    places = np.argwhere(residual.mask)
+    groups = volume_groups(gradients, pooled=False)
+    of_group = [(_pooled(g), *_parts(g, gradients)) for g in groups]
+    tests = len(places) * sum(w.weights.shape[1] for kinds in of_group for w in kinds)
+    limit = float(stats.norm.isf(ALARM / 2 / tests))
+    together, parts = [], []
+    for group, (pooled, *others) in zip(groups, of_group, strict=True):
+        smooth = np.empty((len(places), len(group.volumes)), np.float32, order="F")
+        volume = np.zeros(mask.shape, np.float32)
+        for column, v in zip(smooth.T, group.volumes, strict=True):
+            volume[mask] = residual.standard[:, v]
+            column[:] = _smooth(volume)[mask]
+        volume[mask] = 0 if floors is None else FLOOR_DOUBT * floors[group.name]
+        doubt = _smooth(volume)[mask]
+        at = weight, spread, doubt, places
+        together.append(_strongest(smooth, pooled, *at, limit))
+        parts += [_strongest(smooth, w, *at, limit) for w in others]
+        del smooth
+    return (*together, *parts)
+
+
+def with_signals(
+    spot: ResidualSpot,
+    raw: Float[np.ndarray, "x y z v"],
+    denoised: Float[np.ndarray, "x y z v"],
+    mask: Bool[np.ndarray, "x y z"],
+) -> ResidualSpot:
+    """The same with the mean signal of both scans in the spot, over its volumes."""
+    reach = int(TRUNCATE * SPOT_SD + 0.5)
+    box = tuple(slice(max(0, i - reach), i + reach + 1) for i in spot.place)
+    weight = np.zeros(mask.shape, np.float32)
+    weight[spot.place] = 1
+    kernel = _smooth(weight)[box] * mask[box]
+    kernel /= kernel.sum()
+    means = [
+        float(np.mean([(data[..., v][box] * kernel).sum() for v in spot.volumes]))
+        for data in (raw, denoised)
+    ]
+    return replace(spot, raw=means[0], denoised=means[1])
+
+
+def _strongest(
+    smooth: np.ndarray,
+    windows: _Windows,
+    weight: np.ndarray,
+    spread: np.ndarray,
+    doubt: np.ndarray,
+    places: np.ndarray,
+    limit: float,
+) -> ResidualSpot:
+    best, at, w, some = -np.inf, 0, 0, []
+    for low in range(0, windows.weights.shape[1], AT_ONCE):  # some windows at a time, for memory
+        weights = windows.weights[:, low : low + AT_ONCE]
+        score = smooth @ weights
+        np.abs(score, out=score)
+        sd = np.sqrt(np.square(weights).sum(0))
+        every = slice(None, None, max(1, len(score) // FOR_SCALE))
+        some.append((score[every] / spread[every, None] / sd).ravel())
+        score -= doubt[:, None]
+        score /= spread[:, None]
+        score /= sd
+        place, column = np.unravel_index(int(score.argmax()), score.shape)
+        if score[place, column] > best:
+            best, at, w = float(score[place, column]), int(place), low + int(column)
+    scale = 1.4826 * float(np.median(np.concatenate(some)))
+    x, y, z = (int(i) for i in places[at])
+    return ResidualSpot(
+        windows.name,
+        (x, y, z),
+        tuple(int(v) for v in windows.volumes[np.flatnonzero(windows.weights[:, w])]),
+        float(smooth[at] @ windows.weights[:, w] / weight[at]),
+        max(best, 0.0) / (scale if scale > 0 else 1.0),
+        limit,
+        float(doubt[at] / weight[at]),
+    )
+
+
+def _pooled(group: Group) -> _Windows:
+    return _pool(group.name, group, np.arange(len(group.volumes))[None])
+
+
+def _parts(group: Group, gradients: Gradients) -> Iterator[_Windows]:
+    """Each direction with its nearest ones, and each volume alone."""
+    count = len(group.volumes)
+    vectors = gradients.bvecs[group.volumes]
+    order = np.argsort(-np.abs(vectors @ vectors.T), axis=1, kind="stable")
+    order[:, 0] = np.arange(count)
+    if not group.is_b0 and count >= 2 * NEAREST:
+        yield _pool(f"{group.name} neighbours", group, order[:, :NEAREST])
+    if count > 1:
+        yield _pool(f"{group.name} single", group, np.arange(count)[:, None])
+
+
+def _pool(name: str, group: Group, members: np.ndarray) -> _Windows:
+    windows, each = members.shape
+    weights = np.zeros((len(group.volumes), windows), np.float32)
+    weights[members.T, np.arange(windows)] = 1 / each
+    return _Windows(name, group.volumes, weights)
+
+
+def _smooth(volume: np.ndarray) -> np.ndarray:
+    return gaussian_filter(volume, SPOT_SD, mode="constant", truncate=TRUNCATE)
+
+
+def _smooth_squared(inside: np.ndarray) -> np.ndarray:
+    """Σ_y k²(x−y) over the mask; the kernel is separable, so its square is too."""
+    reach = int(TRUNCATE * SPOT_SD + 0.5)
+    line = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SPOT_SD) ** 2)
+    line = (line / line.sum()) ** 2
+    out = inside
+    for axis in range(3):
+        out = correlate1d(out, line, axis, mode="constant")
+    return np.maximum(out, 0)

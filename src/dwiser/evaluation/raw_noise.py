@@ -1,0 +1,98 @@
+"""The raw noise's correlation between neighbouring voxels, from the raw scan alone."""
+
+import numpy as np
+from dipy.core.geometry import cart2sphere
+from dipy.reconst.shm import real_sh_descoteaux
+from jaxtyping import Bool, Float
+
+from dwiser.evaluation.groups import Group, volume_groups
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.residual import Whiteness, whiteness
+from dwiser.scan import Gradients
+
+HIGHEST = 6  # order of the spherical harmonics; beyond it a signal is below its noise
+PER_COEFFICIENT = 2  # volumes for each coefficient: half of the noise at least stays in the rest
+FEWEST_DIRECTIONS = 8  # of a shell: order 2 leaves two degrees of freedom
+BRIGHT = 3.0  # σ; below it the magnitude's noise is narrower and less correlated
+FEWEST_VOXELS = 500
+MOST_VOLUMES = 24  # that are looked at: errors are then far below any limit
+
+
+def raw_noise(
+    raw: Float[np.ndarray, "x y z v"],
+    gradients: Gradients,
+    mask: Bool[np.ndarray, "x y z"],
+    sigma: Float[np.ndarray, "x y z"],
+) -> Whiteness:
+    """Lag-1 correlation of the raw noise along x, y and z; ``volume`` is None.
+
+    The noise is what a fit across the volumes leaves, voxel by voxel: of the b0s their mean, of
+    a shell spherical harmonics of the highest even order, up to 6, with two directions for each
+    coefficient. The fit is linear and knows of no neighbour, so what it leaves has the noise's
+    own correlation in space. Interpolation, zero filling and partial Fourier leave 0.1 to 0.5.
+
+    Raises
+    ------
+    CannotMeasure
+        With one b0 at most and no shell of 8 directions.
+    """
+    groups = [
+        (group, basis)
+        for group in volume_groups(gradients, pooled=False)
+        if (basis := _basis(group, gradients)) is not None
+    ]
+    if not groups:
+        raise CannotMeasure(
+            f"two b0s or {FEWEST_DIRECTIONS} directions in a shell tell the raw noise from signal"
+        )
+    every = -(-sum(len(group.volumes) for group, _ in groups) // MOST_VOLUMES)
+    noise = sigma[mask].astype(np.float32)
+    plain, columns = np.ones(len(noise), bool), 0
+    residual = np.empty((sum(-(-len(b) // every) for _, b in groups), len(noise)), np.float32).T
+    for group, basis in groups:
+        coefficients = np.zeros((len(noise), basis.shape[1]), np.float32)
+        for v, row in zip(group.volumes, basis, strict=True):  # a volume at a time, for memory
+            coefficients += (raw[..., v][mask] / noise)[:, None] * row
+        for v, row in list(zip(group.volumes, basis, strict=True))[::every]:
+            residual[:, columns] = raw[..., v][mask] / noise - coefficients @ row
+            columns += 1
+        if basis.shape[1] == _coefficients(2):
+            plain &= _least_anisotropic(coefficients / len(basis) ** 0.5)
+    where = mask.copy()
+    if FEWEST_VOXELS <= plain.sum() < len(plain):
+        residual, where[mask] = residual[plain], plain
+    found = whiteness(residual, where)
+    return Whiteness(found.x, found.y, found.z, None)
+
+
+def _least_anisotropic(
+    coefficients: Float[np.ndarray, "n k"],
+) -> Bool[np.ndarray, "n"]:
+    """The half of the bright voxels whose signal is best told by order 2: its misfit is no noise.
+
+    Chosen by coefficients, whose noise is independent of what is left, so nothing is selected
+    of the noise.
+    """
+    bright = np.abs(coefficients[:, 0]) >= BRIGHT
+    anisotropy = np.square(coefficients[:, 1:]).sum(1)
+    if not bright.any():
+        return bright
+    return bright & (anisotropy <= np.median(anisotropy[bright]))
+
+
+def _basis(group: Group, gradients: Gradients) -> np.ndarray | None:
+    """Orthonormal columns (v, k) that a group's signal is fitted by; None for too few volumes."""
+    count = len(group.volumes)
+    if group.is_b0:
+        return np.full((count, 1), count**-0.5, np.float32) if count > 1 else None
+    if count < FEWEST_DIRECTIONS:
+        return None
+    orders = range(2, HIGHEST + 1, 2)
+    order = max((o for o in orders if PER_COEFFICIENT * _coefficients(o) <= count), default=2)
+    _, theta, phi = cart2sphere(*gradients.bvecs[group.volumes].T)
+    harmonics = np.asarray(real_sh_descoteaux(order, theta, phi, legacy=False)[0])
+    return np.linalg.qr(harmonics)[0].astype(np.float32)  # the first: the mean, order 0
+
+
+def _coefficients(order: int) -> int:
+    return (order + 1) * (order + 2) // 2

@@ -1,0 +1,136 @@
+"""The residual by angle to the fibre: was the signal's shape in q-space taken away?
+
+White noise has the mean 0 whatever the direction that it is measured in. What a denoiser takes
+from the shape of a fibre's signal differs between directions across the fibre and along it, and
+shows as a row of means that are not 0; a loss of the fourth order is P4-shaped, + . - - +. Maps of
+the residual over space, and its correlation with FA, see nothing of it: over the directions of a
+voxel it sums to 0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dwiser.evaluation.anatomy import halves
+from dwiser.evaluation.angle_cells import (
+    COS_BINS,
+    FA_EDGES,
+    FEWEST_VOXELS,
+    ROWS,
+    AngleCells,
+    CellSums,
+    angle_cells,
+)
+from dwiser.evaluation.groups import volume_groups
+from dwiser.evaluation.main_direction import main_direction
+from dwiser.evaluation.records import CannotMeasure
+from dwiser.evaluation.residual import expected_raw
+from dwiser.evaluation.tensor import B_MAX
+from dwiser.scan import Gradients
+
+BRIGHT, BRIGHTEST = 0.35, 98.0  # of this percentile of the raw b0: tissue with enough signal
+FEWEST_DIRECTIONS = 12  # in a shell: each half of it has to tell a tensor
+MOST_VOXELS = 200_000  # of tissue that are looked at: errors are then far below any limit
+
+
+@dataclass(frozen=True, eq=False)
+class _Axes:
+    """FA's row (0: below all) and v1 of the n voxels."""
+
+    row: Int[np.ndarray, "n"]
+    v1: Float[np.ndarray, "n 3"]
+
+    @property
+    def voxels(self) -> Int[np.ndarray, "r"]:
+        """How many are in each row."""
+        return np.bincount(self.row, minlength=ROWS + 1)
+
+    def cell(self, bvec: Float[np.ndarray, "3"]) -> Int[np.ndarray, "n"]:
+        """Which cell each voxel is in for a volume of this direction."""
+        column = (np.abs(self.v1 @ bvec.astype(np.float32)) * COS_BINS).astype(np.intp)
+        return self.row * COS_BINS + np.minimum(column, COS_BINS - 1)
+
+
+def residual_by_angle(
+    raw: Float[np.ndarray, "x y z v"],
+    denoised: Float[np.ndarray, "x y z v"],
+    gradients: Gradients,
+    mask: Bool[np.ndarray, "x y z"],
+    sigma: Float[np.ndarray, "x y z"],
+    reading: str,
+    coils: float | int = 1,
+    *,
+    seed: int = 0,
+) -> tuple[AngleCells, ...]:
+    """The cells of every shell of 12 directions or more; definitions at `AngleCells`.
+
+    ``reading`` says what the denoised value stands for (`Residual`), ``coils`` are the channels
+    behind the raw magnitude. Only tissue with enough signal counts: voxels of the mask whose
+    mean raw b0 exceeds 0.35 times its 98th percentile over the image. Beyond 200 000 such
+    voxels every nth is looked at.
+
+    Raises
+    ------
+    CannotMeasure
+        Without a b0 or a shell of 12 directions, and where fewer than 100 voxels have an FA
+        above 0.15.
+    """
+    shells = [g for g in volume_groups(gradients, pooled=False) if not g.is_b0]
+    enough = [g for g in shells if len(g.volumes) >= FEWEST_DIRECTIONS]
+    if not enough:
+        raise CannotMeasure(f"no shell has {FEWEST_DIRECTIONS} directions")
+    tissue = _tissue(raw, gradients, mask & (sigma > 0))
+    b_max = max(B_MAX, float(gradients.bvals[shells[0].volumes].max()))
+    seen = _axes(*main_direction(denoised, gradients, tissue, b_max=b_max))
+    if seen.voxels[1:].max() < FEWEST_VOXELS:
+        raise CannotMeasure(f"fewer than {FEWEST_VOXELS} voxels have an FA above {FA_EDGES[0]}")
+    other = _other_axes(raw, gradients, tissue, b_max)
+    noise = sigma[tissue].astype(np.float32)
+    found = []
+    for group in enough:
+        sums = CellSums(len(group.volumes))
+        for i, v in enumerate(group.volumes):  # a volume at a time, for memory
+            snr = denoised[..., v][tissue] / noise
+            expected = expected_raw(snr, reading, coils)[0]
+            residual, bvec = raw[..., v][tissue] / noise - expected, gradients.bvecs[v]
+            sums.add(i, seen.cell(bvec), other[v].cell(bvec), residual, expected - snr)
+        crossed = np.minimum(*(other[v].voxels for v in group.volumes[:2]))
+        bval = float(gradients.bvals[group.volumes].mean())
+        found.append(angle_cells(group.name, bval, sums, seen.voxels, crossed, seed))
+    return tuple(found)
+
+
+def _tissue(raw: np.ndarray, gradients: Gradients, mask: np.ndarray) -> np.ndarray:
+    """Voxels of the mask with enough signal, every nth of them beyond `MOST_VOXELS`."""
+    b0s = np.flatnonzero(gradients.is_b0)
+    if not len(b0s):
+        raise CannotMeasure("there is no b0, which tells tissue from background")
+    b0 = np.zeros(mask.shape)
+    for v in b0s:
+        b0 += raw[..., v]
+    tissue = mask & (b0 > BRIGHT * np.percentile(b0, BRIGHTEST))
+    places = np.flatnonzero(tissue)
+    some = np.zeros(tissue.size, bool)
+    some[places[:: max(1, -(-len(places) // MOST_VOXELS))]] = True
+    if not some.any():
+        raise CannotMeasure("no voxel of the mask has enough signal")
+    return some.reshape(tissue.shape)
+
+
+def _axes(fa: np.ndarray, v1: np.ndarray) -> _Axes:
+    row = np.searchsorted(FA_EDGES[:-1], fa, side="right").astype(np.int8)
+    return _Axes(row, v1.astype(np.float32))
+
+
+def _other_axes(
+    raw: np.ndarray, gradients: Gradients, tissue: np.ndarray, b_max: float
+) -> dict[int, _Axes]:
+    """For each DWI the axes that the raw volumes of the other half of the directions show."""
+    b0s, (first, second) = np.flatnonzero(gradients.is_b0), halves(gradients)
+    axes: dict[int, _Axes] = {}
+    for half, rest in ((first, second), (second, first)):
+        used = np.sort(np.concatenate([b0s, rest]))
+        fit = main_direction(raw, gradients, tissue, used, b_max=b_max, weighted=False)
+        axes |= dict.fromkeys(half.tolist(), _axes(*fit))
+    return axes

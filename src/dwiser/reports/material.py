@@ -1,0 +1,51 @@
+"""What a report is drawn from: arrays and records that others computed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+from dwiser.evaluation.distribution import Distribution
+from dwiser.evaluation.verdict import Findings, Verdict
+from dwiser.methods.base import Denoised
+from dwiser.scan import Scan
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The residual's tests and what they come to."""
+
+    findings: Findings
+    verdict: Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """One denoising, ready to be shown.
+
+    Parameters
+    ----------
+    name : the input's file name, as the user wrote it.
+    scan : the input; its affine turns the pictures upright.
+    result : what the denoiser gave: data, σ, uncertainty, mask, record.
+    command : what to type to get the same again.
+    judged : the tests of the residual; None where there was nothing to judge.
+    repeating : by group, ``evaluation.distribution.repeating`` of it: what all its volumes lost.
+    distributions : by group, how the residual is distributed; None where nothing was removed.
+    fa_raw, fa_denoised : ``reports.tensor.colour_fa``, in voxel axes; None without a tensor.
+    apart : volumes that dropped out, moved or repeat another: {volume: why}.
+    absent : what could not be had: {what: why}.
+    """
+
+    name: str
+    scan: Scan
+    result: Denoised
+    command: str
+    judged: Judged | None = None
+    repeating: Mapping[str, Float[np.ndarray, "x y z"]] = field(default_factory=dict)
+    distributions: Mapping[str, Distribution | None] = field(default_factory=dict)
+    fa_raw: Float[np.ndarray, "x y z 3"] | None = None
+    fa_denoised: Float[np.ndarray, "x y z 3"] | None = None
+    apart: Mapping[int, str] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,59 @@
+import numpy as np
+
+from dwiser.evaluation.local import _smooth, _smooth_squared, spots
+from dwiser.evaluation.residual import Residual
+from dwiser.simulation.scheme import scheme
+
+SHAPE = (22, 20, 18)
+TABLE = scheme([(1000.0, 24)], n_b0=2, b0_place="first")
+RNG = np.random.default_rng(0)
+MASK = RNG.uniform(size=SHAPE) > 0.1
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(*SHAPE, len(TABLE)))
+
+
+def strongest(z: np.ndarray):
+    standard = z[MASK].astype(np.float32)
+    return {s.group: s for s in spots(Residual(standard, "gaussian", MASK), TABLE)}
+
+
+def test_noise_of_any_scale_stays_below_the_limit():
+    for seed in range(5):
+        for scale in (1.0, 0.3):
+            assert all(s.score < s.limit for s in strongest(scale * noise(seed)).values())
+
+
+def test_the_sum_of_squared_kernel_weights_is_a_delta_s_image_squared_and_summed():
+    inside = np.ones((15, 15, 15), np.float32)
+    delta = np.zeros_like(inside)
+    delta[7, 7, 7] = 1
+    assert np.isclose(_smooth_squared(inside)[7, 7, 7], (_smooth(delta) ** 2).sum(), rtol=1e-4)
+
+
+def test_a_spot_in_all_volumes_is_found_where_it_is_with_its_sign():
+    z = noise(1)
+    z[9:12, 8:11, 7:10, 2:] += 1.5
+    spot = strongest(z)["b1000"]
+    assert spot.score > spot.limit
+    assert np.abs(np.array(spot.place) - [10, 9, 8]).max() <= 1
+    assert 0.5 < spot.effect < 1.5
+
+
+def test_a_spot_in_one_volume_is_found_in_it():
+    z = noise(2)
+    z[9:13, 8:12, 7:11, 13] -= 3
+    spot = strongest(z)["b1000 single"]
+    assert spot.score > spot.limit
+    assert spot.volumes == (13,)
+    assert spot.effect < -1
+
+
+def test_a_spot_in_neighbouring_directions_is_found_in_their_window():
+    z = noise(3)
+    near = np.argsort(-np.abs(TABLE.bvecs @ TABLE.bvecs[5]))[:6]
+    z[9:12, 8:11, 7:10, near] += 1.6
+    spot = strongest(z)["b1000 neighbours"]
+    assert spot.score > spot.limit
+    assert 5 in spot.volumes
