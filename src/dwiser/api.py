@@ -18,8 +18,8 @@ from dwiser.evaluation.suite import Evaluation
 from dwiser.io.outputs import check_outputs, write_set
 from dwiser.methods.base import Denoiser, Weights
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
-from dwiser.prepare.given_sigma import whole_map
 from dwiser.prepare.phase import as_radians
+from dwiser.prepare.user_sigma import fill_holes
 from dwiser.run import denoising
 from dwiser.run.judging import judgement
 from dwiser.run.reporting import report as report_page
@@ -115,7 +115,7 @@ def as_scan(
     if noise_map is not None:
         sigma = np.asarray(noise_map, np.float32)
         _same_shape("noise_map", sigma, scan.shape[:3])
-        scan = replace(scan, sigma=whole_map(sigma, scan.data))
+        scan = replace(scan, sigma=fill_holes(sigma, scan.data))
     if phase is not None:
         angles = np.asarray(phase, np.float32)
         _same_shape("phase", angles, scan.shape)

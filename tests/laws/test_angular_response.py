@@ -101,8 +101,8 @@ def test_the_deficit_is_a_polynomial_of_two_quadratic_forms() -> None:
         for x, knots in ((shape.fa, FA_KNOTS), (shape.mode, MODE_KNOTS))
     )
     cube = beta.reshape(len(FA_KNOTS), len(MODE_KNOTS), SHAPES)
-    own = np.einsum("na,nb,abk->nk", by_fa, by_mode, cube)
-    wanted = level[:, None] * np.einsum("nk,knm->nm", own, np.stack(forms))
+    by_cell = np.einsum("na,nb,abk->nk", by_fa, by_mode, cube)
+    wanted = level[:, None] * np.einsum("nk,knm->nm", by_cell, np.stack(forms))
     np.testing.assert_allclose(deficit_of(beta, shape, level, g), wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -131,8 +131,8 @@ def test_what_was_lost_is_found_exactly_where_there_is_no_noise() -> None:
     response = AngularResponse()
     for part in (slice(0, 2500), slice(2500, 6000)):
         response.add(shape[part], level[part], lost[part], g)
-    found = deficit_of(response.coefficients(), shape, level, g)
-    assert np.sqrt(np.mean(np.square(found - lost))) < 1e-4 * lost.std()
+    deficit = deficit_of(response.coefficients(), shape, level, g)
+    assert np.sqrt(np.mean(np.square(deficit - lost))) < 1e-4 * lost.std()
 
 
 def test_coefficients_lie_within_their_posterior() -> None:
@@ -186,9 +186,9 @@ def test_a_tensor_predicts_what_it_was_fitted_to_in_any_unit() -> None:
     table = gradients(directions(12))
     fitted = tensor_design(table)
     assert fitted is not None
-    shown = signals(tensors(50), table)[:, fitted[0]]
+    noiseless = signals(tensors(50), table)[:, fitted[0]]
     for unit in (1.0, 2.0**-60, 2.0**60):
-        scaled = shown * np.float32(unit)
+        scaled = noiseless * np.float32(unit)
         back = predicted_by_tensor(scaled, fitted[1], LEAST * unit)
         np.testing.assert_allclose(back, scaled, rtol=2e-3)
 
@@ -216,10 +216,10 @@ def shrunk() -> tuple[ResponseModel, np.ndarray, np.ndarray]:
     matrices = radial[:, None, None] * np.eye(3)
     matrices = matrices + (axial - radial)[:, None, None] * np.einsum("ni,nj->nij", fibres, fibres)
     sigma = S0 / 20
-    shown = signals(matrices, table)
-    mean = shown.mean(0).astype(float)
-    truth = ((shown - mean) / sigma).astype(np.float32)
-    level = shown[:, 1:].mean(1, keepdims=True) / sigma
+    noiseless = signals(matrices, table)
+    mean = noiseless.mean(0).astype(float)
+    truth = ((noiseless - mean) / sigma).astype(np.float32)
+    level = noiseless[:, 1:].mean(1, keepdims=True) / sigma
     cosine = fibres @ table.bvecs[1:].T
     lost = 0.125 * level * (35 * cosine**4 - 30 * cosine**2 + 3) / 8
     estimate = truth + 0.3 * rng.standard_normal(truth.shape).astype(np.float32)

@@ -25,11 +25,11 @@ def test_the_weights_are_the_regression_on_the_truth() -> None:
     stacking = Stacking(2, rank)
     tensors = [torch.from_numpy(p.astype(np.float32)) for p in parts]
     stacking.add(tensors, torch.from_numpy(targets.astype(np.float32)), components)
-    found = stacking.weights()[0]
+    fitted = stacking.weights()[0]
     for k in range(rank):
         x = np.stack([p[:, k] for p in parts], 1)
         best = np.linalg.lstsq(x, truth[:, k], rcond=None)[0]
-        np.testing.assert_allclose(found[:, k], best, atol=0.02)
+        np.testing.assert_allclose(fitted[:, k], best, atol=0.02)
 
 
 def test_each_class_has_its_own_regression_and_an_empty_one_the_common() -> None:

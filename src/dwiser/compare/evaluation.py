@@ -18,6 +18,7 @@ from dwiser.io import check_outputs, find_inputs, load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
 from dwiser.machine import usable_cores
 from dwiser.scan import B0_THRESHOLD
+from dwiser.seeds import check_seed
 
 TSV_HEAD = ("metric", "group", "value", "unit", "reason")
 NOT_AVAILABLE = "n/a"  # BIDS's word in a TSV
@@ -61,8 +62,7 @@ def evaluate_files(request: EvaluationRequest) -> Evaluation:
         For a file that cannot be read or lies on another grid than RAW, and for a JSON or TSV
         that could not be written; the message names the file.
     """
-    if request.seed < 0:
-        raise InputError(f"--seed must not be negative: {request.seed} is.")
+    check_seed(request.seed)
     if request.through is not None and request.bundle is None:
         raise InputError("--through belongs to a bundle: give its start with --bundle.")
     outputs = [path for path in (request.json, request.tsv) if path is not None]

@@ -11,7 +11,7 @@ from dwiser.compare.lesions import read_lesions
 from dwiser.errors import InputError
 from dwiser.io import about, companion, read_on_grid, stem
 from dwiser.io.names import NIFTI_ENDINGS
-from dwiser.prepare.given_sigma import whole_map
+from dwiser.prepare.user_sigma import fill_holes
 from dwiser.scan import Scan
 
 TISSUE_PREFIX = "f_"
@@ -101,7 +101,7 @@ def _sigma(path: Path | None, scan: Scan) -> np.ndarray | None:
     if not sigma.any():
         return sigma  # of a scan that was simulated without noise
     with about(path):
-        return whole_map(sigma, scan.data)
+        return fill_holes(sigma, scan.data)
 
 
 def _fraction(path: Path, scan: Scan) -> np.ndarray:

@@ -25,30 +25,30 @@ from dwiser.evaluation.residual import (
     whiteness,
 )
 from dwiser.evaluation.residual_by_angle import residual_by_angle
-from dwiser.evaluation.sections import ALL, Given
+from dwiser.evaluation.sections import ALL, EvaluationInputs
 from dwiser.evaluation.verdict import Findings
 from dwiser.machine import give_memory_back
 from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.noise_correlation import noise_correlation
 
 
-def residual_of(given: Given) -> Residual:
+def residual_of(given: EvaluationInputs) -> Residual:
     """What was removed, in units of the noise."""
     return residual(*_what_is_tested(given))
 
 
-def standardised_of(given: Given) -> Float[np.ndarray, "x y z v"]:
+def standardised_of(given: EvaluationInputs) -> Float[np.ndarray, "x y z v"]:
     """The same as an image of the scan's shape, `standardised_series`."""
     return standardised_series(*_what_is_tested(given))
 
 
-def _what_is_tested(given: Given) -> tuple[Any, ...]:
+def _what_is_tested(given: EvaluationInputs) -> tuple[Any, ...]:
     coils = given.coils or effective_coils(given.raw, given.mask)
     images = given.raw.data, given.denoised, given.mask, given.sigma
     return *images, coils, np.flatnonzero(~given.raw.gradients.is_b0)
 
 
-def _by_angle(given: Given, found: Residual) -> tuple[tuple[AngleCells, ...], str]:
+def _by_angle(given: EvaluationInputs, found: Residual) -> tuple[tuple[AngleCells, ...], str]:
     """The residual by angle to the fibre, and why there is none."""
     give_memory_back()  # of what looked for spots
     images = given.raw.data, given.denoised, given.raw.gradients, found.mask, given.sigma
@@ -58,7 +58,7 @@ def _by_angle(given: Given, found: Residual) -> tuple[tuple[AngleCells, ...], st
         return (), str(why)
 
 
-def residual_findings(given: Given, found: Residual) -> Findings:
+def residual_findings(given: EvaluationInputs, found: Residual) -> Findings:
     """Every test of the residual that the verdict looks at."""
     gradients = given.raw.gradients
     groups = volume_groups(gradients, pooled=False)
@@ -94,7 +94,7 @@ def residual_findings(given: Given, found: Residual) -> Findings:
     )
 
 
-def _raw_noise(given: Given, found: Residual) -> Whiteness:
+def _raw_noise(given: EvaluationInputs, found: Residual) -> Whiteness:
     """The raw noise's correlation between neighbours: the lower of two estimates by axis.
 
     One takes the volumes' signal off voxel by voxel, the other a window's own components. Signal

@@ -20,10 +20,9 @@ from dwiser.io.gz import zipped
 from dwiser.io.names import ending, find_inputs
 from dwiser.io.voxels import read_voxels
 from dwiser.memmap import FLOAT32, mapped_room
-from dwiser.scan import B0_THRESHOLD, Scan
+from dwiser.scan import AFFINE_TOLERANCE, B0_THRESHOLD, Scan
 
 GZIP_MAGIC = b"\x1f\x8b"
-AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
 SERIES_NDIM, MAP_NDIM = 4, 3
 MAPPED_SHARE = 0.25  # of the memory; a larger series is read from a file as it is needed
 

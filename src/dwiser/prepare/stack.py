@@ -23,7 +23,7 @@ from dwiser.scan import Scan
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """What Di-Fusion works on: (x, x') of every kept slice of every denoised volume.
+    """What Di-Fusion works on: (x, x') of every slice used of every denoised volume.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Stack:
     def sigma_of(self, k: int, z: int) -> Float[np.ndarray, "h w"]:
         """sd of the magnitude's noise in one slice, in [−1, 1] units; 0 outside the mask.
 
-        At the Rician floor it is below σ; x' stands for the mean it depends on.
+        At the Rician noise floor it is below σ; x' is used for the mean it depends on.
         """
         volume = int(self.plan.volumes[k])
         mean = self.scale.from_unit(self.neighbour[k, z], volume)
@@ -81,7 +81,7 @@ def build_stack(
     plan = plan_pairs(
         scan.gradients, pairing, neighbour=neighbour, fewest_b0s=fewest_b0s, dead=dead
     )
-    box = Box.around(mask) if crop else Box.whole(scan.shape)
+    box = Box.around(mask) if crop else Box.full(scan.shape)
     data, scale = scan.data[box.index], Scale.of(scan.data)
     predicts = pairing == "predicted" and len(plan.volumes) > 0
     prediction = fit_prediction(voxels, dead) if predicts else None

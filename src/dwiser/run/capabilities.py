@@ -12,8 +12,8 @@ from dwiser.io import about, read_on_grid
 from dwiser.methods.base import Denoiser
 from dwiser.methods.registry import METHODS
 from dwiser.prepare.earlier_steps import noise_traces
-from dwiser.prepare.given_sigma import whole_map
 from dwiser.prepare.phase import as_radians
+from dwiser.prepare.user_sigma import fill_holes
 from dwiser.scan import Scan
 
 BRIGHTEST = 1e15  # of values whose squares, summed over a brain, float32 holds
@@ -27,7 +27,7 @@ def with_maps(
     if noise_map is not None:
         sigma = read_on_grid(noise_map, scan, "σ map")
         with about(noise_map):
-            scan = replace(scan, sigma=whole_map(sigma, scan.data))
+            scan = replace(scan, sigma=fill_holes(sigma, scan.data))
         told["NoiseMap"] = str(noise_map)
     if phase is not None:
         if scan.phase is not None:

@@ -82,7 +82,7 @@ class _Writer:
             for task, snapshot in course.snapshots.items()
             for name, array in arrays_of(snapshot.tensors).items()
         }
-        tasks = {task: snapshot.told for task, snapshot in course.snapshots.items()}
+        tasks = {task: snapshot.metadata for task, snapshot in course.snapshots.items()}
         told = {
             "kind": KIND,
             "version": __version__,

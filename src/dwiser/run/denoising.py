@@ -16,7 +16,8 @@ from dwiser import __version__
 from dwiser.errors import DwiserError, DwiserWarning, InputError
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual_findings import standardised_of
-from dwiser.evaluation.sections import Given
+from dwiser.evaluation.residual_sd import residual_sd_by_shell
+from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.learn.checkpointing import Course
@@ -30,7 +31,7 @@ from dwiser.methods.base import (
     Weights,
 )
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
-from dwiser.prepare.shells import shell_table, shells
+from dwiser.prepare.shells import shell_table
 from dwiser.run.capabilities import (
     check_earlier_steps,
     check_phase,
@@ -45,6 +46,7 @@ from dwiser.run.plan import maps_of, plan_of
 from dwiser.run.request import Request, named_inputs
 from dwiser.run.result import Result, RunCost
 from dwiser.scan import Scan
+from dwiser.seeds import check_seed
 from dwiser.watch import Watch, silent
 
 
@@ -77,8 +79,7 @@ def denoise(
         For a scan the method cannot take, or an unknown method, preset, field or device.
     """
     chosen = build(method, preset, settings) if isinstance(method, str) else method
-    if seed < 0:
-        raise InputError(f"--seed must not be negative: {seed} is.")
+    check_seed(seed)
     if scan.phase is not None:
         check_phase(chosen)
     machine = find_machine(device, threads)
@@ -182,7 +183,9 @@ def _difference(scan: Scan, result: Denoised) -> np.ndarray:
 def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
     """(input − expected)/sd, 0 where σ is unknown: mapped if the scan is."""
     if result.sigma is not None and result.mask is not None:
-        known = Given(result.data, scan, result.mask, result.sigma, coils=result.coils or None)
+        known = EvaluationInputs(
+            result.data, scan, result.mask, result.sigma, coils=result.coils or None
+        )
         try:
             return standardised_of(known)
         except CannotMeasure as why:
@@ -287,20 +290,12 @@ def _measured(scan: Scan, result: Denoised, cost: RunCost) -> dict[str, Any]:
 
 
 def residual_over_sigma(scan: Scan, result: Denoised) -> list[dict[str, float]]:
-    """By shell, in the mask: sd of (input − output)/σ; 1 where all of the noise was removed.
+    """The sidecar's field: by shell the residual's sd in σ, as `residual_sd_by_shell` defines it.
 
     Empty where σ is 0 throughout.
     """
     assert result.mask is not None
     assert result.sigma is not None
-    known = result.mask & (result.sigma > 0)
-    if not known.any():
-        return []
-    sigma, rows = result.sigma[known], []
-    for shell in shells(scan.gradients):
-        squares = [
-            np.square((scan.data[..., v] - result.data[..., v])[known] / sigma).mean()
-            for v in shell.volumes
-        ]
-        rows.append({"bval": round(shell.bval, 1), "sd": float(np.sqrt(np.mean(squares)))})
-    return rows
+    known = result.record.get("coils") or None
+    by_shell = residual_sd_by_shell(result.data, scan, result.mask, result.sigma, known)
+    return [{"bval": round(shell.bval, 1), "sd": sd} for shell, sd in by_shell]

@@ -10,7 +10,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import Residual
 from dwiser.evaluation.residual_findings import residual_findings, residual_of
-from dwiser.evaluation.sections import Given
+from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.evaluation.verdict import Verdict, judge
 from dwiser.machine import GIB, give_memory_back
 from dwiser.memmap import FLOAT32, is_mapped
@@ -80,13 +80,13 @@ def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Jud
         raise CannotMeasure(
             f"its tests would hold about {(BASE + held) / GIB:.1f} GiB, {room / GIB:.1f} may be"
         )
-    given = Given(
+    inputs = EvaluationInputs(
         result.data, scan, result.mask, result.sigma, seed=seed,
         coils=result.coils or None,  # measured by the method: not to be measured again
         noise_correlation=result.noise_correlation,
     )  # fmt: skip
     with threadpool_limits(1, "blas"):  # many small products: more threads only wait for each other
-        left = residual_of(given)
+        residual = residual_of(inputs)
         give_memory_back()
-        findings = residual_findings(given, left)
-    return Judgement(left, Judged(findings, judge(findings)))
+        findings = residual_findings(inputs, residual)
+    return Judgement(residual, Judged(findings, judge(findings)))

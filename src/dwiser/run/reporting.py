@@ -10,7 +10,7 @@ from dwiser.evaluation.groups import volume_groups
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import Residual
 from dwiser.methods.base import Denoised
-from dwiser.prepare.outlier_volumes import standing_apart
+from dwiser.prepare.outlier_volumes import find_outlier_volumes
 from dwiser.prepare.subspace import grouped
 from dwiser.reports.material import Material
 from dwiser.reports.page import page
@@ -70,7 +70,7 @@ def apart(scan: Scan, result: Denoised) -> dict[int, str]:
         return {}
     at = tuple(places.T)
     y = scan.data[at][:, volumes] / result.sigma[at][:, None]
-    return standing_apart(np.cov(y.T.astype(float)), volumes, groups)
+    return find_outlier_volumes(np.cov(y.T.astype(float)), volumes, groups)
 
 
 def repeat_command(words: list[str], result: Result) -> str:

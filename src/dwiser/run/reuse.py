@@ -64,7 +64,7 @@ class WeightsFile:
                 self.path, self.preset = path, str(told["preset"])
                 self.method = _built(told)
                 self.weights = Weights(dict(tensors_of(arrays)), dict(told["training"]))
-                self.protocol = Protocol.told(told["protocol"])
+                self.protocol = Protocol.from_plain(told["protocol"])
             except (KeyError, TypeError, ValueError) as error:
                 raise InputError("It does not tell what it is for: train anew.") from error
             check_reusable(self.method, "A file of weights")

@@ -11,7 +11,7 @@ from typing import Any
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import load, planned, stem
 from dwiser.methods.base import VolumeReasons, need_directions
-from dwiser.prepare.scan_compatibility import decide, joined, look_at
+from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.prepare.shells import shell_table
 from dwiser.run.denoising import denoise, denoise_file, residual_over_sigma
 from dwiser.run.plan import plan_of
@@ -55,13 +55,13 @@ def denoise_series(
         warnings.simplefilter("ignore", DwiserWarning)  # each is given when its file is denoised
         scans = [_read(request) for request in requests]
         names = [request.dwi.name for request in requests]
-        looks = [look_at(scan, name) for scan, name in zip(scans, names, strict=True)]
-        as_one, why = decide(looks, together)
+        scan_summaries = [summarize(scan, name) for scan, name in zip(scans, names, strict=True)]
+        as_one, why = decide(scan_summaries, together)
         for scan in () if as_one else scans:  # refused now, not after the first is denoised
             need_directions(scan, requests[0].method, least)
         one = joined(scans) if as_one else None
     counts = [scan.shape[3] for scan in scans]
-    del scans, looks
+    del scans, scan_summaries
     told(f"{'together' if as_one else 'apart'}: {why}")
     about = {"Together": as_one, "Why": why, "Files": names, "VolumesOfEach": counts}
     if one is None:

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from dwiser.compare.rescan import Rescan, rescan_scores, same_scheme
+from dwiser.compare.rescan import Rescan, rescan_scores
 from dwiser.errors import InputError
 from dwiser.io import save_volume, write_bvals, write_bvecs
 from dwiser.scan import Gradients
 from dwiser.simulation import Simulation
-from dwiser.simulation.scheme import scheme
 
 
 def test_a_rescan_of_another_gain_has_the_same_fa_and_the_gain_s_spread(small: Simulation):
@@ -29,14 +28,6 @@ def test_other_directions_leave_fa_and_say_why_there_is_no_signal(small: Simulat
     found, absent = rescan_scores(small.truth, small.truth, (table, turned), small.mask)
     assert set(found) == {"fa", "md"}
     assert "different gradient tables" in absent["rescan of the signal"]
-
-
-def test_a_scheme_is_the_same_up_to_signs_and_a_scanner_s_rounding():
-    table = scheme([(1000.0, 12)], n_b0=2)
-    assert same_scheme(table, Gradients(table.bvals * 1.004, -table.bvecs))
-    assert not same_scheme(table, Gradients(table.bvals * 1.2, table.bvecs))
-    assert not same_scheme(table, scheme([(1000.0, 11)], n_b0=2))
-    assert not same_scheme(table, scheme([(1000.0, 11)], n_b0=3))
 
 
 @pytest.mark.parametrize(("cut", "shift", "said"), [(1, 0.0, "shape"), (0, 1.0, "affine")])

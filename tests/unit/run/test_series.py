@@ -9,7 +9,7 @@ import pytest
 
 from dwiser.errors import InputError
 from dwiser.io import load, save
-from dwiser.prepare.scan_compatibility import decide, joined, look_at
+from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.run import Request, denoise
 from dwiser.run.series import denoise_series, in_folder, made
 from dwiser.scan import Gradients, Scan
@@ -30,7 +30,7 @@ def halves(small: Simulation) -> tuple[Scan, Scan]:
 
 
 def told(first: Scan, second: Scan, forced: bool | None = None) -> tuple[bool, str]:
-    return decide([look_at(first, "A"), look_at(second, "B")], forced)
+    return decide([summarize(first, "A"), summarize(second, "B")], forced)
 
 
 def moved(affine: np.ndarray) -> np.ndarray:

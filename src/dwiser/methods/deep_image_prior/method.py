@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dwiser.learn.budget import Pace, Work, measure
 from dwiser.learn.checkpointing import Course
-from dwiser.learn.early_stopping import HeldOut, NoiseReached
+from dwiser.learn.early_stopping import DiscrepancyStopping, HeldOutStopping
 from dwiser.learn.loop import Batch, train
 from dwiser.learn.patches import as_tensor
 from dwiser.machine import Machine
@@ -200,11 +200,13 @@ class Fit:
     def run(self, iterations: int) -> tuple[int, int]:
         """Fit; the iteration at which it ended, and the one whose weights are kept."""
         method = self.method
-        rule: HeldOut | NoiseReached | None = None
+        rule: HeldOutStopping | DiscrepancyStopping | None = None
         if method.stop == "heldout":
-            rule = HeldOut(self.decoder, self.output, self.target, self.held, method.patience)
+            rule = HeldOutStopping(
+                self.decoder, self.output, self.target, self.held, method.patience
+            )
         elif method.stop == "noise":
-            rule = NoiseReached(self.output, self.target, self.sigma, method.threshold)
+            rule = DiscrepancyStopping(self.output, self.target, self.sigma, method.threshold)
         trained = train(
             self.decoder, self.batch, iterations=iterations,
             learning_rate=method.learning_rate, decay=method.decay, finished=rule,

@@ -18,7 +18,7 @@ from dwiser.chain.schedule import Schedule
 from dwiser.chain.walk import START, Steps
 from dwiser.methods.splitnet.latents import LatentDraw, Seen
 from dwiser.prepare.splits import in_three
-from dwiser.prepare.subspace import Subspace
+from dwiser.prepare.subspace import SignalSubspace
 from dwiser.seeds import stream
 
 
@@ -67,7 +67,7 @@ class LatentWalk:
     and weak components grow without bound.
     """
 
-    subspace: Subspace
+    subspace: SignalSubspace
     steps: Steps
     seed: int
     schedule: Schedule = field(default_factory=Schedule)
@@ -99,7 +99,7 @@ class LatentWalk:
 
 
 def shuffled_noise(
-    subspace: Subspace,
+    subspace: SignalSubspace,
     y: Float[np.ndarray, "h w m"],
     inside: Bool[np.ndarray, "h w"],
     seen: Bool[np.ndarray, "m"],

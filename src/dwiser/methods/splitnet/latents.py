@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dwiser.learn.loop import Batch
 from dwiser.prepare.splits import Groups, split
-from dwiser.prepare.subspace import Subspace
+from dwiser.prepare.subspace import SignalSubspace
 from dwiser.seeds import stream
 
 
@@ -39,7 +39,7 @@ class LatentDraw:
 
     y: Float[np.ndarray, "z h w m"]
     inside: Bool[np.ndarray, "z h w"]
-    subspace: Subspace
+    subspace: SignalSubspace
     groups: Groups
     seed: int
     batch: int

@@ -15,10 +15,16 @@ from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import noise_by_volume, sigma_map
 from dwiser.prepare.noise_correlation import NoiseCorrelation, spatial_noise
-from dwiser.prepare.outlier_volumes import standing_apart
+from dwiser.prepare.outlier_volumes import find_outlier_volumes
 from dwiser.prepare.rician_bias import signal_power
 from dwiser.prepare.splits import Groups
-from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, left_out, second_moment
+from dwiser.prepare.subspace import (
+    SignalSubspace,
+    fit_subspace,
+    grouped,
+    second_moment,
+    truncation_loss,
+)
 from dwiser.scan import Gradients, Scan
 
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
@@ -53,7 +59,7 @@ class WhitenedScan:
     y: Float[np.ndarray, "n v"]
     mean: Float[np.ndarray, "v"]
     scale: Float[np.ndarray, "v"]
-    subspace: Subspace | None
+    subspace: SignalSubspace | None
     groups: Groups
     alone: dict[int, str]
     found: dict[str, Any]
@@ -201,14 +207,17 @@ def whiten(
 
 
 def _unfit(
-    subspace: Subspace | None, covariance: Float[np.ndarray, "v v"], grouped: bool, fewest: int
+    subspace: SignalSubspace | None,
+    covariance: Float[np.ndarray, "v v"],
+    grouped: bool,
+    fewest: int,
 ) -> str | None:
     """Why nothing can be learned across directions; None if it can."""
     if not grouped:
         return f"fewer than {fewest} volumes share a subspace"
     if subspace is None:
         return "the volumes share no component"
-    if left_out(subspace, covariance) > BREAK_EVEN:
+    if truncation_loss(subspace, covariance) > BREAK_EVEN:
         return "the subspace would lose more signal than it removes noise"
     return None
 
@@ -225,7 +234,7 @@ def _shared(
     if sum(len(g) for g in groups) >= fewest:
         volumes = np.sort(np.concatenate(groups))
         if voxels - len(volumes) >= TOLD_BY:
-            apart = standing_apart(covariance[np.ix_(volumes, volumes)], volumes, groups)
+            apart = find_outlier_volumes(covariance[np.ix_(volumes, volumes)], volumes, groups)
         for volume, why in apart.items():
             warnings.warn(
                 f"Volume {volume} (counted from 0): {why}; it is denoised on its own.",
