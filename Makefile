@@ -39,9 +39,9 @@ bench-setup: .venv/installed
 
 bench: export PATH := $(PATH):$(CURDIR)/$(PEERS)/bin
 bench: .venv/installed
-	$(BIN)/python benchmarks/peers.py
-	$(BIN)/python benchmarks/peers.py --case nc-chi --snr 20
-	$(BIN)/python benchmarks/peers.py --case small --snr 20
+	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.peers --case nc-chi --snr 20
+	$(BIN)/python -m benchmarks.peers --case small --snr 20
 
 # The page of the poster's results, from the records in docs/results; the records anew: one by one
 # by `python -m reproduce.NAME here`, or all of them.

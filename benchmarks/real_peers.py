@@ -19,8 +19,8 @@ from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
-from record import save
 
+from benchmarks.record import save
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.heldout import (
     HeldOut,

@@ -144,11 +144,11 @@ def block(name: str, results: Path = RESULTS) -> str:
     """What stands in the page for one file of results; a line in place of what is not there."""
     if name.startswith("peers_"):
         case, path = name.removeprefix("peers_"), results / f"{name}.json"
-        missing = f"*Not measured yet: `python benchmarks/peers.py --case {case}`.*\n"
+        missing = f"*Not measured yet: `python -m benchmarks.peers --case {case}`.*\n"
         return peers(path) if path.exists() else missing
     path = results / f"all_methods_{name}.json"
     if not path.exists():
-        return f"*Not measured yet: `python benchmarks/all_methods.py {name}`.*\n"
+        return f"*Not measured yet: `python -m benchmarks.all_methods {name}`.*\n"
     told = json.loads(path.read_text())
     scan = ", ".join(f"{key} {value}" for key, value in told["scan"].items())
     machine, kind = told["machine"], told["preset"]

@@ -48,7 +48,7 @@ def _cell(case: dict[str, Any], key: str, arm: str) -> str:
 def filled(page: str, results: Path = RESULTS) -> str:
     """The page with its block written anew."""
     if not results.exists():
-        text = "*Not measured yet: `python benchmarks/series.py`.*\n"
+        text = "*Not measured yet: `python -m benchmarks.series`.*\n"
     else:
         text = table(json.loads(results.read_text()))
     return BLOCK.sub(lambda m: f"{m[1]}{text}{m[2]}", page)

@@ -65,7 +65,7 @@ def test_the_peers_stand_with_both_targets_and_the_absent_with_what_they_need(
     script, tmp_path
 ) -> None:
     page = "<!-- measured: peers_small -->\nold\n<!-- end -->\n"
-    assert "Not measured yet: `python benchmarks/peers.py --case small`" in script.filled(
+    assert "Not measured yet: `python -m benchmarks.peers --case small`" in script.filled(
         page, tmp_path
     )
     record = {
