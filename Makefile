@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test test-slow lint bench bench-setup reproduce reproduce-here clean
+.PHONY: demo test test-slow lint bench bench-setup reproduce reproduce-here pages clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -47,6 +47,12 @@ bench: .venv/installed
 # by `python -m reproduce.NAME here`, or all of them.
 reproduce: .venv/installed
 	$(BIN)/python -m reproduce.page
+
+# Every generated page and picture of docs/ anew, from the code and the recorded results.
+pages: .venv/installed
+	for name in reference measured choose_page series_page budgets_figure; do \
+	  $(BIN)/python -m scripts.$$name || exit 1; done
+	$(MAKE) reproduce
 
 RESULTS := table1 table2 figure2 figure4 figure5 figure6 figure7 snr_cnr limitations
 reproduce-here: .venv/installed
