@@ -24,7 +24,8 @@ def table(record: dict[str, Any]) -> str:
     lines = [
         f"Half-scans A and B of a phantom of {shape} voxels, seed {record['seed']}, b0 SNR of A "
         f"{record['b0_snr']:g}, `{record['method']}`; errors against the truth in its mask, mean "
-        f"of A and B; dwiser {record['versions']['dwiser']}, {record['date']}. The lesser of apart and "
+        f"of A and B; dwiser "
+        f"{record['versions']['dwiser']}, {record['date']}. The lesser of apart and "
         "together is bold.",
         "",
     ]
