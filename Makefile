@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test test-slow lint bench bench-setup reproduce reproduce-here pages clean
+.PHONY: demo docs test test-slow lint bench bench-setup reproduce reproduce-here pages clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) install -q -c constraints.txt -e ".[test]"
+	$(PIP) install -q -c constraints.txt -e ".[test,docs]"
 	touch $@
 
 demo: .venv/installed
@@ -59,5 +59,9 @@ reproduce-here: .venv/installed
 	for name in $(RESULTS); do $(BIN)/python -m reproduce.$$name here || exit 1; done
 	$(MAKE) reproduce
 
+# The documentation as a site, in site/: any warning is an error.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv demo build dist
+	rm -rf .venv demo build dist site

@@ -47,6 +47,22 @@ def test_the_index_names_every_page() -> None:
     assert {page.resolve() for page in PAGES} - decisions - named == {index}
 
 
+def test_the_site_shows_every_page() -> None:
+    shown = re.findall(r"^ +- (\S+\.md)$", (HOME / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(shown) == sorted(str(page.relative_to(DOCS)) for page in PAGES)
+
+
+def test_the_python_pages_name_every_module_of_their_packages() -> None:
+    text = "\n".join(page.read_text() for page in (DOCS / "reference" / "api").glob("*.md"))
+    named = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+    assert len(named) == len(set(named)), "a module stands on one page"
+    files = {name: HOME / "src" / name.replace(".", "/") for name in named}
+    for name, folder in files.items():
+        modules = {f"{name}.{p.stem}" for p in folder.glob("*.py") if p.stem != "__init__"}
+        assert name == "dwiser" or modules <= set(named), name
+        assert folder.is_dir() or folder.with_suffix(".py").exists(), name
+
+
 def test_the_containers_take_what_is_there() -> None:
     """Every file that the recipes copy exists, and Docker's ignore file lets it through."""
     docker = (HOME / "containers" / "Dockerfile").read_text()

@@ -2,6 +2,7 @@
 
 from scripts import measured
 from scripts.budgets_figure import PICTURE, digest, drawn_from, figure, recorded
+from scripts.pages import BLOCK
 
 
 def test_the_pages_are_what_the_recorded_results_say() -> None:
@@ -12,7 +13,7 @@ def test_the_pages_are_what_the_recorded_results_say() -> None:
 
 
 def test_every_named_table_can_be_made() -> None:
-    named = {m[2] for page in measured.PAGES for m in measured.BLOCK.finditer(page.read_text())}
+    named = {m[2] for page in measured.PAGES for m in BLOCK.finditer(page.read_text())}
     assert named <= set(measured.FILLED)
 
 
