@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo docs test test-slow lint bench bench-setup reproduce reproduce-here pages clean
+.PHONY: demo docs hooks wheel test test-slow lint bench bench-setup reproduce reproduce-here pages clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) install -q -c constraints.txt -e ".[test,docs]"
+	$(PIP) install -q -c constraints.txt -e ".[dev]"
 	touch $@
 
 demo: .venv/installed
@@ -18,6 +18,10 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# git then runs the linters before each commit.
+hooks: .venv/installed
+	$(BIN)/pre-commit install
 
 # Two workers of one thread each: thread pools of several workers would fight for the cores.
 test: lint
@@ -62,6 +66,10 @@ reproduce-here: .venv/installed
 # The documentation as a site, in site/: any warning is an error.
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# dist/*.whl and dist/*.tar.gz.
+wheel: .venv/installed
+	$(BIN)/python -m build --outdir dist
 
 clean:
 	rm -rf .venv demo build dist site
