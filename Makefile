@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test test-slow lint bench bench-setup reproduce reproduce-here clean
+.PHONY: demo docs hooks wheel test test-slow lint bench bench-setup reproduce reproduce-here pages clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) install -q -c constraints.txt -e ".[test]"
+	$(PIP) install -q -c constraints.txt -e ".[dev]"
 	touch $@
 
 demo: .venv/installed
@@ -18,6 +18,10 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# git then runs the linters before each commit.
+hooks: .venv/installed
+	$(BIN)/pre-commit install
 
 # Two workers of one thread each: thread pools of several workers would fight for the cores.
 test: lint
@@ -39,19 +43,33 @@ bench-setup: .venv/installed
 
 bench: export PATH := $(PATH):$(CURDIR)/$(PEERS)/bin
 bench: .venv/installed
-	$(BIN)/python benchmarks/peers.py
-	$(BIN)/python benchmarks/peers.py --case nc-chi --snr 20
-	$(BIN)/python benchmarks/peers.py --case small --snr 20
+	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.peers --case nc-chi --snr 20
+	$(BIN)/python -m benchmarks.peers --case small --snr 20
 
 # The page of the poster's results, from the records in docs/results; the records anew: one by one
 # by `python -m reproduce.NAME here`, or all of them.
 reproduce: .venv/installed
 	$(BIN)/python -m reproduce.page
 
+# Every generated page and picture of docs/ anew, from the code and the recorded results.
+pages: .venv/installed
+	for name in reference measured choose_page series_page budgets_figure; do \
+	  $(BIN)/python -m scripts.$$name || exit 1; done
+	$(MAKE) reproduce
+
 RESULTS := table1 table2 figure2 figure4 figure5 figure6 figure7 snr_cnr limitations
 reproduce-here: .venv/installed
 	for name in $(RESULTS); do $(BIN)/python -m reproduce.$$name here || exit 1; done
 	$(MAKE) reproduce
 
+# The documentation as a site, in site/: any warning is an error.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# dist/*.whl and dist/*.tar.gz.
+wheel: .venv/installed
+	$(BIN)/python -m build --outdir dist
+
 clean:
-	rm -rf .venv demo build dist
+	rm -rf .venv demo build dist site

@@ -1,6 +1,6 @@
 """Every method on one scan by ``dwiser compare``: the table, times, peak memory, one montage.
 
-``python benchmarks/all_methods.py phantom`` (a whole head of known truth: 65×78×66, 64 directions
+``python -m benchmarks.all_methods phantom`` (a whole head of known truth: 65×78×66, 64 directions
 at b=1000 and 6 b0s, b0 SNR 20) or ``… real`` (the 20 middle slices of sherbrooke_1p8mm in the
 folder that DWISER_DATA names). Each method is a ``compare`` of its own in a folder of its own, and
 the results are written after each: what is done is not done again, unless ``--again`` says so.
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import RESULTS, save
 
+from benchmarks.record import RESULTS, save
 from dwiser.cli import main as dwiser
 from dwiser.compare.variants import parse_variants
 from dwiser.errors import DwiserWarning

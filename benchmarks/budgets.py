@@ -1,6 +1,6 @@
 """Error against work: methods that train, given more and more CPU seconds, and others' one point.
 
-``python benchmarks/budgets.py [--methods …] [--budgets 30,60,120,240,480] [--peers …]``: 22 slices
+``python -m benchmarks.budgets [--methods …] [--budgets 30,60,120,240,480] [--peers …]``: 22 slices
 of a phantom at b0 SNR 20, one thread. A budget is turned into iterations by the pace of the
 training before, the first by that of two short ones; the CPU seconds that were then used are
 recorded, so that other work on the machine changes nothing. ``--peers`` need no training to speak
@@ -13,9 +13,9 @@ import warnings
 from typing import Any
 
 import numpy as np
-from record import recorded, save
-from slabs import Slab, phantom_slab
 
+from benchmarks.record import recorded, save
+from benchmarks.slabs import Slab, phantom_slab
 from dwiser.errors import DwiserWarning
 from dwiser.methods.registry import build
 from dwiser.run import denoise

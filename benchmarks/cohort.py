@@ -1,8 +1,8 @@
 """What a cohort costs beside the denoising: ``benchmarks/results/cohort_*.json``.
 
-    python benchmarks/cohort.py throughput   # 1, 2 and 4 workers on one dataset
-    python benchmarks/cohort.py overhead     # what a scan takes beside its method; --dwi FILE
-    python benchmarks/cohort.py simulated    # 10 000 scans whose work is to do nothing
+    python -m benchmarks.cohort throughput   # 1, 2 and 4 workers on one dataset
+    python -m benchmarks.cohort overhead     # what a scan takes beside its method; --dwi FILE
+    python -m benchmarks.cohort simulated    # 10 000 scans whose work is to do nothing
 
 Each needs a few hundred MB of disk for a while, in --folder or the system's temporary one.
 """
@@ -23,8 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from record import save
-
+from benchmarks.record import save
 from dwiser.cohort import pages, worker
 from dwiser.cohort.clusters import WorkerRequest, open_workers
 from dwiser.cohort.engine import carry_out

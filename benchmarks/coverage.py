@@ -1,6 +1,6 @@
 """Does splitq's uncertainty map cover its errors? Shares within two sd, tissue by tissue.
 
-``python benchmarks/coverage.py``: slabs of phantoms with known truth, g-factor σ and lesions;
+``python -m benchmarks.coverage``: slabs of phantoms with known truth, g-factor σ and lesions;
 seeds from 340 on, which nothing was tuned on. 95 % would be a Gaussian error's share. The map is
 that of a typical DWI: the b0s' own errors, and a lesion that shows in one direction only, are
 listed beside it.
@@ -11,10 +11,10 @@ import warnings
 from typing import Any
 
 import numpy as np
-from record import save
 from scipy.ndimage import gaussian_gradient_magnitude
 
 import dwiser
+from benchmarks.record import save
 from dwiser.errors import DwiserWarning
 from dwiser.simulation import Simulation, phantom
 

@@ -1,6 +1,6 @@
 """False alarms of the verdict: 60 simulated scans of all kinds, denoised by the default method.
 
-``python benchmarks/false_alarms.py [--only N-M] [--draw 2] [--again]``
+``python -m benchmarks.false_alarms [--only N-M] [--draw 2] [--again]``
 
 Each scan is drawn by its seed: SNR, directions, shells, law of the noise, g-factor, correlation,
 texture, lesions, a mask or none. The default method denoises it with its own σ and mask; the
@@ -18,9 +18,9 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from confirmation import TrueResidual
-from record import recorded, save, stamp
 
+from benchmarks.confirmation import TrueResidual
+from benchmarks.record import recorded, save, stamp
 from dwiser.errors import DwiserWarning
 from dwiser.methods.base import Denoised
 from dwiser.methods.registry import DEFAULT_METHOD, build

@@ -1,6 +1,6 @@
 """Methods on scans of a simulator that is not ours: coils, GRAPPA and partial Fourier in k-space.
 
-``pip install trxscan; python benchmarks/independent_simulator.py [--methods splitq,mppca]``
+``pip install trxscan; python -m benchmarks.independent_simulator [--methods splitq,mppca]``
 
 TRXScan (PyPI, MIT or Apache-2.0; Python 3.11 or later) takes tissue fractions and fibres as
 arrays and goes through 8 coils, GRAPPA 2 and partial Fourier 0.75. Its own run of the same
@@ -19,9 +19,9 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from record import recorded, save, stamp
-from textured import nrmse, scored
 
+from benchmarks.record import recorded, save, stamp
+from benchmarks.textured import nrmse, scored
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.tensor import fit_tensor
 from dwiser.io import load

@@ -1,6 +1,6 @@
 """What each method holds, against what it says; and a scan that is larger than the memory.
 
-``python benchmarks/memory.py [--methods a,b] [--large]``: every method from file to file in a
+``python -m benchmarks.memory [--methods a,b] [--large]``: every method from file to file in a
 process of its own, one thread, looked at fifty times a second. Anonymous memory is counted apart
 from pages of files, mapped scans among them, which the system drops when it must.
 
@@ -27,8 +27,8 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from record import recorded, save
 
+from benchmarks.record import recorded, save
 from dwiser.io import load, save_volume, write_bvals, write_bvecs
 from dwiser.machine import GIB, one_heap
 from dwiser.memmap import mapped_room

@@ -1,7 +1,7 @@
 """What the pair decides: adjacent, angular and predicted x' beside the noisy input.
 
 A 22-slice slab of a phantom with known truth; every arm has the laptop preset's network and
-iterations. ``python benchmarks/pairs.py [--snr 20] [--seed 301] [--iterations N]``
+iterations. ``python -m benchmarks.pairs [--snr 20] [--seed 301] [--iterations N]``
 """
 
 import argparse
@@ -9,10 +9,10 @@ import warnings
 from time import perf_counter
 
 import numpy as np
-from record import save
-from slabs import Slab, phantom_slab
 
 import dwiser
+from benchmarks.record import save
+from benchmarks.slabs import Slab, phantom_slab
 from dwiser.errors import DwiserWarning
 from dwiser.prepare.pairs import fit_prediction
 

@@ -1,15 +1,15 @@
 """The paper preset on two cores: one real slice through all 76 × 4 evaluations, timed.
 
 The whole cannot be run there; what it would take is extrapolated, and labelled so.
-``python benchmarks/paper_slice.py``
+``python -m benchmarks.paper_slice``
 """
 
 from dataclasses import replace
 from time import perf_counter
 
 import torch
-from record import save
 
+from benchmarks.record import save
 from dwiser.io import load
 from dwiser.io.sample import sample_paths
 from dwiser.machine import Machine, limited

@@ -1,6 +1,6 @@
 """Ours against the peers on whole-brain phantoms: errors, wall and CPU time, peak memory.
 
-``python benchmarks/peers.py [--snr 10,20,30] [--case rician|nc-chi|small] [--threads 2]``
+``python -m benchmarks.peers [--snr 10,20,30] [--case rician|nc-chi|small] [--threads 2]``
 
 Each method is a process of its own from file to file: dwiser's by ``dwiser denoise``, MRtrix3's
 ``dwidenoise`` by its own command line, with its default settings and the same mask. The phantom is
@@ -30,10 +30,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import recorded, save
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.record import recorded, save
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.suite import Evaluation, evaluate
 from dwiser.io import load, read_on_grid

@@ -1,6 +1,6 @@
 """A picture of each phantom into docs/: made by code, refitted from a real scan, oil and water.
 
-``python benchmarks/phantom_pictures.py [FOLDER] [--only code,refit,oil,water]``
+``python -m benchmarks.phantom_pictures [FOLDER] [--only code,refit,oil,water]``
 
 FOLDER (default: the environment's DWISER_DATA) holds sherbrooke_1p8mm, oil_phantom and
 water_phantom. Panels that share a colour bar share its window; slices are upright, the subject's

@@ -3,7 +3,7 @@
 A phantom's true magnitudes get a smooth phase of their own a volume (a ramp of up to three turns
 across the field of view, as motion under a diffusion gradient leaves it, and a few bumps) and a
 common one, then complex Gaussian noise. The method sees the magnitude alone, or magnitude and
-phase. ``python benchmarks/phase.py [--seed 321]``; seeds 100-199 are for tuning.
+phase. ``python -m benchmarks.phase [--seed 321]``; seeds 100-199 are for tuning.
 """
 
 import argparse
@@ -11,9 +11,9 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-from record import save
 
 import dwiser
+from benchmarks.record import save
 from dwiser.errors import DwiserWarning
 from dwiser.scan import Scan
 from dwiser.seeds import stream

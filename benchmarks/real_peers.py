@@ -22,8 +22,8 @@ from time import perf_counter, process_time
 from typing import Any, TypeAlias
 
 import numpy as np
-from record import RESULTS, recorded, save
 
+from benchmarks.record import RESULTS, recorded, save
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.angle_cells import FA_EDGES
 from dwiser.evaluation.heldout import (

@@ -1,6 +1,6 @@
 """Real phantoms again, each volume against its own signal: noise is added, and its mirror image.
 
-``python benchmarks/recorrupted.py [FOLDER] [--methods raw,mean-of-all-volumes,…]``
+``python -m benchmarks.recorrupted [FOLDER] [--methods raw,mean-of-all-volumes,…]``
 
 `repeats.py` holds a denoised volume against the mean of other volumes. Where these differ by more
 than noise (a phantom that drifts, eddy currents that follow b), a method that pulls all volumes
@@ -16,11 +16,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from record import save
-from repeats import Apply, Phantom, asked
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.record import save
+from benchmarks.repeats import Apply, Phantom, asked
 from dwiser.errors import DwiserWarning
 from dwiser.prepare.shells import shells
 from dwiser.seeds import stream

@@ -23,11 +23,11 @@ from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
-from record import save
 from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import binary_erosion
 
+from benchmarks.record import save
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.evaluation.repeats import RepeatReference, RepeatScore, moment_mean, plain_mean, score
 from dwiser.evaluation.suite import evaluate

@@ -1,16 +1,16 @@
 """How much faster sampling in batches is than slice by slice with four separate forwards.
 
 Same weights, termination off, all of Run-Walk; the outputs must agree within 1e-4 of the
-[−1, 1] range. ``python benchmarks/sampling.py [--network unet] [--slices 64]``
+[−1, 1] range. ``python -m benchmarks.sampling [--network unet] [--slices 64]``
 """
 
 import argparse
 from time import perf_counter
 
 import torch
-from record import save
 from torch import Tensor, nn
 
+from benchmarks.record import save
 from dwiser.chain.sample import FLIPS, sample
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.walk import run_walk

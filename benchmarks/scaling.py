@@ -1,6 +1,6 @@
 """Time and memory against voxels and against volumes; a large scan, and a real one.
 
-``python benchmarks/scaling.py [--large | --wide | --real sherbrooke_1p8mm]``: splitq from file to
+``python -m benchmarks.scaling [--large | --wide | --real sherbrooke_1p8mm]``: splitq from file to
 file in a process of its own, one thread, on phantoms at b0 SNR 20, four sizes each. The slope is
 that of log CPU seconds against log size: 1 is linear. ``--large`` is a brain of 1.25 mm with 130
 volumes on its own: the usual one with each voxel split in eight, and Rician noise. ``--wide`` is
@@ -21,9 +21,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import torch
-from peers import command, timed
-from record import save
 
+from benchmarks.peers import command, timed
+from benchmarks.record import save
 from dwiser.errors import DwiserWarning
 from dwiser.io import save_volume, write_bvals, write_bvecs
 from dwiser.scan import Scan

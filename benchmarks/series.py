@@ -1,6 +1,6 @@
 """Two half-scans of one head denoised together against apart, where they are alike and where not.
 
-``python benchmarks/series.py [--shape 48,56,20] [--seed 310] [--snr 20]``
+``python -m benchmarks.series [--shape 48,56,20] [--seed 310] [--snr 20]``
 
 B is a second scan of the head with the other half of the directions: as it is, with few
 directions, moved (its truth is interpolated before noise is added), noisier, or brighter. Each is
@@ -14,9 +14,9 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from record import save
 from scipy import ndimage
 
+from benchmarks.record import save
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.tensor import fit_tensor
 from dwiser.methods.registry import build

@@ -1,6 +1,6 @@
 """σ maps against noise of known σ: phantoms, and scanner phantoms whose noise was measured.
 
-``python benchmarks/sigma.py [FOLDER] [--label NAME] [--cases white-20,oil]``
+``python -m benchmarks.sigma [FOLDER] [--label NAME] [--cases white-20,oil]``
 
 FOLDER (default: the environment's DWISER_DATA; none: phantoms only) holds oil_phantom,
 water_phantom and sense3_mb3_phantom, each with dwi.nii.gz, dwi.bval, dwi.bvec. The ratio of the
@@ -25,12 +25,12 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from record import RESULTS, save
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
 
 import dwiser
+from benchmarks.record import RESULTS, save
 from dwiser.errors import DwiserWarning
 from dwiser.io import load
 from dwiser.prepare.mask import object_mask

@@ -1,6 +1,6 @@
 """How many splits splitq learns from, and from how many voxels: errors and CPU seconds.
 
-``python benchmarks/splits.py [--seeds …]``: slabs of phantoms that are kept for tuning (seeds 112
+``python -m benchmarks.splits [--seeds …]``: slabs of phantoms that are kept for tuning (seeds 112
 to 117), the floor kept and nothing given back, so that only the estimate counts. Phantoms that
 this run leaves out keep the rows they had.
 """
@@ -12,8 +12,8 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from record import RESULTS, save
 
+from benchmarks.record import RESULTS, save
 from dwiser.errors import DwiserWarning
 from dwiser.machine import find_machine, limited
 from dwiser.methods.registry import build

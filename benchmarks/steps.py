@@ -1,6 +1,6 @@
 """The control: is a walk of many evaluations better than one? Same weights, more and more steps.
 
-``python benchmarks/steps.py phantom|real [--method …]``: walks of 1, 2, 4 and 12 evaluations from
+``python -m benchmarks.steps phantom|real [--method …]``: walks of 1, 2, 4 and 12 evaluations from
 the same weights, and all 76 of Run-Walk. ``difusion`` with each pairing, trained with Fusion or the
 neighbour alone and with Di- or Gaussian noise (the laptop preset otherwise; all 76 only where
 ``--all-of`` names the arm; "as stopped" is the preset's own rule); ``splitnet`` along its chain,
@@ -22,10 +22,10 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from real_peers import slab
-from record import recorded, save
-from slabs import phantom_slab
 
+from benchmarks.real_peers import slab
+from benchmarks.record import recorded, save
+from benchmarks.slabs import phantom_slab
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.edges import edge_blur
 from dwiser.evaluation.heldout import held_out_score, leave_out, predict_dti, predict_sh

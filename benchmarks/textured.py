@@ -16,8 +16,8 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from record import recorded, save, stamp
 
+from benchmarks.record import recorded, save, stamp
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.bins import binned_rows, drawn_fa
 from dwiser.evaluation.bound import learned_prior, posterior_mean

@@ -1,6 +1,6 @@
 """The closing table: methods on a whole-brain phantom with known truth, at several b0 SNRs.
 
-``python benchmarks/truth_table.py [--snrs 10,20,30] [--methods raw,gaussian,difusion:laptop]``
+``python -m benchmarks.truth_table [--snrs 10,20,30] [--methods raw,gaussian,difusion:laptop]``
 
 65 × 78 × 66 voxels of 2.5 mm, 64 directions at b=1000 and 6 b0s, Rician noise whose σ varies as
 SENSE's does, six lesions. The methods get the scan as a scanner gives it; the truth, the true
@@ -15,10 +15,10 @@ from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
-from record import save
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.record import save
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.evaluation.suite import Evaluation, evaluate
 from dwiser.methods.registry import build, settings_of

@@ -1,6 +1,6 @@
 """Power of the verdict: what harms a scan is caught, for its right reason; and real scans.
 
-``python benchmarks/verdict_power.py [--data DIR] [--old SRC]``
+``python -m benchmarks.verdict_power [--data DIR] [--old SRC]``
 
 On a textured phantom: the default method's result as it is, then blurred, with the mean DWI for
 every volume, with a lesion erased, with one invented; and Patch2Self on a scan of strong
@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from false_alarms import NAME, SEEDS, rounded
-from record import recorded, save, stamp
 from scipy.ndimage import gaussian_filter
 
+from benchmarks.false_alarms import NAME, SEEDS, rounded
+from benchmarks.record import recorded, save, stamp
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import load
 from dwiser.methods.base import Denoised

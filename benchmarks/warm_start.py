@@ -2,7 +2,7 @@
 
 Weights learned on one small phantom, another head with the same protocol; the second scan is then
 denoised after a share of the iterations, with fresh weights and with those of the first.
-``python benchmarks/warm_start.py [--method difusion] [--iterations 400]``
+``python -m benchmarks.warm_start [--method difusion] [--iterations 400]``
 """
 
 import argparse
@@ -11,8 +11,8 @@ from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
-from record import save
 
+from benchmarks.record import save
 from dwiser.errors import DwiserWarning
 from dwiser.learn.checkpointing import Course
 from dwiser.machine import Machine

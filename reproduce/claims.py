@@ -6,6 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from scripts.pages import table_lines
+
 Verdict = Literal["confirmed", "partly", "not confirmed", "cannot be judged"]
 AGREES = 0.8  # rank correlation of two orders of seven: one in fifty by chance
 
@@ -51,8 +53,7 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table, with an empty line after it."""
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
+    return [*table_lines(heads, rows), ""]
 
 
 def listed(names: Sequence[str]) -> str:

@@ -4,7 +4,6 @@ Writes ``docs/results/index.md``; ``--check`` writes nothing and ends with 1 if 
 No number on the page is typed by hand.
 """
 
-import argparse
 import json
 import sys
 from collections import Counter
@@ -15,6 +14,7 @@ from pathlib import Path
 from reproduce.claims import Told, listed, table
 from reproduce.poster import poster
 from reproduce.protocol import RESULTS, Experiment, Record
+from scripts.pages import write_or_check
 
 NAMES = (
     "table1", "table2", "figure2", "figure4", "figure5", "figure6", "figure7", "snr_cnr",
@@ -158,15 +158,7 @@ def _origin(experiment: Experiment, record: Record) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m reproduce.page", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if stale")
-    asked = parser.parse_args()
-    place, text = RESULTS / "index.md", page()
-    if asked.check:
-        return int(not place.exists() or place.read_text() != text)
-    place.write_text(text)
-    print(place)
-    return 0
+    return write_or_check(__doc__, {RESULTS / "index.md": page})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Draw docs/budgets.png, error against CPU seconds, from benchmarks/results/budgets.json.
 
-``python scripts/budgets_figure.py [--check]``: ``--check`` draws nothing and ends with 1 if the
+``python -m scripts.budgets_figure [--check]``: ``--check`` draws nothing and ends with 1 if the
 picture is of other rows than the recorded ones; it carries their digest.
 """
 
@@ -14,9 +14,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from PIL import Image
 
-HOME = Path(__file__).parent.parent
-PICTURE = HOME / "docs" / "budgets.png"
-RESULTS = HOME / "benchmarks" / "results" / "budgets.json"
+from reproduce.style import canvas, dot, legend_below, line, titled
+from scripts.pages import DOCS, RESULTS
+
+PICTURE, RECORD = DOCS / "budgets.png", RESULTS / "budgets.json"
 TICKS = (3, 10, 30, 60, 120, 240, 480)
 SCORES = {"nrmse": "NRMSE of the DWIs", "fa_rmse": "RMSE of FA"}
 MARK = "Rows"  # the key of the digest in the picture's text
@@ -24,7 +25,7 @@ Rows = list[dict[str, Any]]
 
 
 def recorded() -> Rows:
-    rows: Rows = json.loads(RESULTS.read_text())["rows"]
+    rows: Rows = json.loads(RECORD.read_text())["rows"]
     return rows
 
 
@@ -35,15 +36,12 @@ def digest(rows: Rows) -> str:
 def drawn_from(picture: Path = PICTURE) -> str | None:
     """The digest of the rows that a picture shows."""
     with Image.open(picture) as image:
-        found = image.info.get(MARK)
-    return found if isinstance(found, str) else None
+        mark = image.info.get(MARK)
+    return mark if isinstance(mark, str) else None
 
 
 def figure(rows: Rows) -> Figure:
     """A panel a score: a line for each method that trains, a point for each that does not."""
-    sys.path.insert(0, str(HOME))
-    from reproduce.style import canvas, dot, legend_below, line, titled
-
     noisy = next((r for r in rows if r["method"] == "noisy"), None)
     methods = list(dict.fromkeys(r["method"] for r in rows if r is not noisy))
     drawn, panels = canvas(len(SCORES))
@@ -66,8 +64,8 @@ def figure(rows: Rows) -> Figure:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="draw nothing; 1 if stale")
-    asked, rows = parser.parse_args(), recorded()
-    if asked.check:
+    options, rows = parser.parse_args(), recorded()
+    if options.check:
         return int(not PICTURE.exists() or drawn_from() != digest(rows))
     figure(rows).savefig(PICTURE, dpi=130, metadata={MARK: digest(rows)})
     print(PICTURE)

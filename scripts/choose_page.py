@@ -1,22 +1,20 @@
 """Fill docs/how-to/choose.md with the numbers of benchmarks/results/{all_methods,peers}_*.json.
 
-``python scripts/choose_page.py [--check]``: what lies between ``<!-- measured: NAME -->`` and
+``python -m scripts.choose_page [--check]``: what lies between ``<!-- measured: NAME -->`` and
 ``<!-- end -->`` is written anew; ``--check`` writes nothing and ends with 1 if the page is stale.
 No number on the page is typed by hand.
 """
 
 import json
-import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pages import write_or_check
+from scripts.pages import DOCS, RESULTS, fill_blocks, table_lines, write_or_check
 
-HOME = Path(__file__).parent.parent
-PAGE, RESULTS = HOME / "docs" / "how-to" / "choose.md", HOME / "benchmarks" / "results"
-BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PAGE = DOCS / "how-to" / "choose.md"
 NOISY, OURS = "noisy", ("splitq", "splitnet", "difusion", "subspace")
 Row = dict[str, Any]
 Show = Callable[[float], str]
@@ -51,23 +49,24 @@ ERRORS = {  # what lower is better in → how the sentence calls it
 
 def measured(rows: list[Row]) -> list[str]:
     """The rows of a table, each column's best in bold, and what they say in sentences."""
-    kept = {c: v for c, v in COLUMNS.items() if any(row.get(c) is not None for row in rows)}
-    heads = ["method", *(head for head, _ in kept.values()), "verdict"]
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    for row in rows:
-        cells = [f"`{row['method']}`", *(_cell(row, c, s, rows) for c, (_, s) in kept.items())]
-        lines.append("| " + " | ".join([*cells, row.get("verdict") or "–"]) + " |")
+    shown = {c: v for c, v in COLUMNS.items() if any(row.get(c) is not None for row in rows)}
+    heads = ["method", *(head for head, _ in shown.values()), "verdict"]
+    lines = table_lines(heads, (
+        [f"`{row['method']}`", *(_cell(row, c, s, rows) for c, (_, s) in shown.items()),
+         row.get("verdict") or None]
+        for row in rows
+    ))  # fmt: skip
     lines += ["", *(f"`{r['method']}` failed: {r['error']}" for r in rows if r.get("error"))]
     for column, name in ERRORS.items():
-        if column in kept:
+        if column in shown:
             lines += _sentences(rows, column, name)
     return lines
 
 
-def _cell(row: Row, column: str, show: Show, rows: list[Row]) -> str:
+def _cell(row: Row, column: str, show: Show, rows: list[Row]) -> str | None:
     value = row.get(column)
     if value is None:
-        return "–"
+        return None
     best = column in ERRORS and value == ranked(rows, column)[0][column]
     return f"**{show(value)}**" if best else show(value)
 
@@ -81,7 +80,7 @@ def _sentences(rows: list[Row], column: str, name: str) -> list[str]:
     """Who is best, where ours stand, and who is worse than the noisy scan."""
     order, show = ranked(rows, column), COLUMNS[column][1]
     methods = [row["method"] for row in order]
-    told = [f"`{row['method']}` {show(row[column])}" for row in order[:3]]
+    first = [f"`{row['method']}` {show(row[column])}" for row in order[:3]]
     places = [
         f"`{ours}` is number {methods.index(ours) + 1} of {len(methods)} "
         f"({show(order[methods.index(ours)][column])})"
@@ -91,7 +90,7 @@ def _sentences(rows: list[Row], column: str, name: str) -> list[str]:
     worse = [f"`{m}`" for m in methods[methods.index(NOISY) + 1 :]] if NOISY in methods else []
     worse = [m for m in worse if m != "`identity`"]
     lost = f" Worse than the noisy scan: {', '.join(worse)}." if worse else ""
-    return [f"- **In {name}** the best are {', '.join(told)}; {'; '.join(places)}.{lost}"]
+    return [f"- **In {name}** the best are {', '.join(first)}; {'; '.join(places)}.{lost}"]
 
 
 PEERS: dict[str, tuple[str, Show]] = {  # as COLUMNS, of the peers' benchmark
@@ -109,33 +108,32 @@ LOWER = tuple(PEERS)[:5]  # is better
 def both_targets(phantoms: dict[str, dict[str, Row]]) -> list[str]:
     """The peers on each phantom, against the truth and against the mean of the magnitude."""
     heads = ["phantom", "method", *(head for head, _ in PEERS.values()), "verdict"]
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    rows: list[list[object]] = []
     for phantom, by_method in phantoms.items():
         for method, row in by_method.items():
-            cells = []
+            cells: list[str | None] = []
             for column, (_, show) in PEERS.items():
                 value = row.get(column)
                 known = [r[column] for r in by_method.values() if r.get(column) is not None]
-                text = "–" if value is None else show(value)
+                text = None if value is None else show(value)
                 best = value is not None and column in LOWER and value == min(known)
                 cells.append(f"**{text}**" if best else text)
-            cells.append(row.get("verdict") or "–")
-            lines.append("| " + " | ".join([phantom, f"`{method}`", *cells]) + " |")
-    return lines
+            rows.append([phantom, f"`{method}`", *cells, row.get("verdict") or None])
+    return table_lines(heads, rows)
 
 
 def peers(path: Path) -> str:
     """The peers' benchmark, with the versions of what it called and what was not there."""
-    told = json.loads(path.read_text())
-    shape = "×".join(map(str, told["shape"]))
-    others = ", ".join(sorted(set(told["others"].values())))
+    record = json.loads(path.read_text())
+    shape = "×".join(map(str, record["shape"]))
+    others = ", ".join(sorted(set(record["others"].values())))
     lines = [
-        f"{shape} voxels, {told['threads']} thread of {told['machine']['cpu']}, "
-        f"dwiser {told['versions']['dwiser']}, {told['date']}; {others}.",
+        f"{shape} voxels, {record['threads']} thread of {record['machine']['cpu']}, "
+        f"dwiser {record['versions']['dwiser']}, {record['date']}; {others}.",
         "",
-        *both_targets(told["phantoms"]),
+        *both_targets(record["phantoms"]),
         "",
-        *(f"`{m}` is not measured: it needs {needs}." for m, needs in told["absent"].items()),
+        *(f"`{m}` is not measured: it needs {needs}." for m, needs in record["absent"].items()),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -144,26 +142,26 @@ def block(name: str, results: Path = RESULTS) -> str:
     """What stands in the page for one file of results; a line in place of what is not there."""
     if name.startswith("peers_"):
         case, path = name.removeprefix("peers_"), results / f"{name}.json"
-        missing = f"*Not measured yet: `python benchmarks/peers.py --case {case}`.*\n"
+        missing = f"*Not measured yet: `python -m benchmarks.peers --case {case}`.*\n"
         return peers(path) if path.exists() else missing
     path = results / f"all_methods_{name}.json"
     if not path.exists():
-        return f"*Not measured yet: `python benchmarks/all_methods.py {name}`.*\n"
-    told = json.loads(path.read_text())
-    scan = ", ".join(f"{key} {value}" for key, value in told["scan"].items())
-    machine, kind = told["machine"], told["preset"]
+        return f"*Not measured yet: `python -m benchmarks.all_methods {name}`.*\n"
+    record = json.loads(path.read_text())
+    scan = ", ".join(f"{key} {value}" for key, value in record["scan"].items())
+    machine, kind = record["machine"], record["preset"]
     lines = [
         f"{scan}. Preset `{kind}`, {machine['threads']} thread of {machine['cpu']}, "
-        f"dwiser {told['versions']['dwiser']}, {told['date']}.",
+        f"dwiser {record['versions']['dwiser']}, {record['date']}.",
         "",
-        *measured(told["rows"]),
+        *measured(record["rows"]),
     ]
     return "\n".join(lines) + "\n"
 
 
 def filled(page: str, results: Path = RESULTS) -> str:
     """The page with every block written anew."""
-    return BLOCK.sub(lambda m: f"{m[1]}{block(m[2], results)}{m[3]}", page)
+    return fill_blocks(page, partial(block, results=results))
 
 
 def main() -> int:

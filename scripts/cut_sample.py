@@ -1,6 +1,6 @@
 """Cut dwiser's packaged scan from the example that comes with nlsam 1.0.
 
-    python scripts/cut_sample.py [EXAMPLE_FOLDER]
+    python -m scripts.cut_sample [EXAMPLE_FOLDER]
 
 Without a folder, pip fetches nlsam's source distribution. Running it again writes the same
 bytes (given the same zlib).

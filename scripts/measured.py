@@ -1,57 +1,51 @@
 """Fill the pages on methods, truth, memory and clusters with the tables of benchmarks/results/.
 
-``python scripts/measured.py [--check]``: what lies between ``<!-- measured: NAME -->`` and
+``python -m scripts.measured [--check]``: what lies between ``<!-- measured: NAME -->`` and
 ``<!-- end -->`` is written anew from NAME.json; ``--check`` writes nothing and ends with 1 if a
 page is stale. No number of these tables is typed by hand.
 """
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pages import write_or_check
+from scripts.pages import DOCS, RESULTS, fill_blocks, table_lines, write_or_check
 
-HOME = Path(__file__).parent.parent
-RESULTS = HOME / "benchmarks" / "results"
 NAMES = (
     "explanation/splitq", "explanation/difusion", "explanation/truth", "how-to/memory",
     "how-to/cluster", "how-to/noise-maps",
 )  # fmt: skip
-PAGES = tuple(HOME / "docs" / f"{name}.md" for name in NAMES)
-BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-Told = dict[str, Any]
+PAGES = tuple(DOCS / f"{name}.md" for name in NAMES)
+Record = dict[str, Any]
 SIZES = (
     "grid", "volumes", "voxels in the mask", "CPU s", "peak MiB", "float32 scan, MiB", "ratio"
 )  # fmt: skip
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    lines += ["| " + " | ".join("–" if c is None else str(c) for c in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return "\n".join(table_lines(heads, rows)) + "\n"
 
 
-def shells_of(row: Told) -> str:
+def shells_of(row: Record) -> str:
     return ", ".join(f"{n} at b={b:.0f}" for b, n in row["shells"])
 
 
-def coverage(told: Told) -> str:
+def coverage(record: Record) -> str:
     """DWIs within ±2 sd, a row a phantom; b0s and single-direction lesions beside them."""
-    names = list(told["rows"][0]["dwi"])
+    names = list(record["rows"][0]["dwi"])
     heads = ["b0 SNR", "directions", *names, "b0s", "lesions of one direction"]
     rows = []
-    for r in told["rows"]:
+    for r in record["rows"]:
         b0, single = r["b0"].values(), r["lesions_of_one_direction"]
         spans = [f"{min(x):.2f}–{max(x):.2f}" if x else "–" for x in (list(b0), single)]
         rows.append([f"{r['snr']:g}", shells_of(r), *(f"{r['dwi'][n]:.3f}" for n in names), *spans])
     return table(heads, rows)
 
 
-def splits(told: Told) -> str:
+def splits(record: Record) -> str:
     """RMS error over σ of the DWIs in white and grey matter, a row a phantom and choice."""
     heads = ["b0 SNR", "directions", "K", "splits", "voxels", "white", "grey", "CPU s"]
     rows = [
@@ -59,30 +53,30 @@ def splits(told: Told) -> str:
             f"{r['snr']:g}", shells_of(r), r["rank"], r["folds"], r["learned_on"],
             f"{r['wm_rms_over_sigma']:.4f}", f"{r['gm_rms_over_sigma']:.4f}", r["cpu_s"],
         ]
-        for r in told["rows"]
+        for r in record["rows"]
     ]  # fmt: skip
     return table(heads, rows)
 
 
-def scaling(told: Told) -> str:
-    both = [*told["voxels"], *told["volumes"]]
+def scaling(record: Record) -> str:
+    both = [*record["voxels"], *record["volumes"]]
     text = table(SIZES, [_size(r) for r in both])
     return text + (
-        f"\nCPU seconds grow with the voxels to the power {told['slope_against_voxels']:g}, with "
-        f"the volumes to the power {told['slope_against_volumes']:g}.\n"
+        f"\nCPU seconds grow with the voxels to the power {record['slope_against_voxels']:g}, with "
+        f"the volumes to the power {record['slope_against_volumes']:g}.\n"
     )
 
 
-def scaling_large(told: Told) -> str:
-    return table(SIZES, [_size(told)])
+def scaling_large(record: Record) -> str:
+    return table(SIZES, [_size(record)])
 
 
-def scaling_wide(told: Told) -> str:
+def scaling_wide(record: Record) -> str:
     """On two threads, so that the wall time says something."""
-    return table([*SIZES, "wall s"], [[*_size(told), told["wall_s"]]])
+    return table([*SIZES, "wall s"], [[*_size(record), record["wall_s"]]])
 
 
-def _size(r: Told) -> list[object]:
+def _size(r: Record) -> list[object]:
     grid = "×".join(map(str, r["shape"]))
     return [
         grid,
@@ -95,29 +89,29 @@ def _size(r: Told) -> list[object]:
     ]
 
 
-def memory_methods(told: Told) -> str:
+def memory_methods(record: Record) -> str:
     """What was measured beside scan and result, over the scan; what the method says."""
     heads = ["method", "mask", "beside scan and result", "where mapped"]
     keys = ("mask", "beside_scan_and_result", "where_mapped")
-    return table(heads, [[f"`{m}`", *(r[k] for k in keys)] for m, r in told["rows"].items()])
+    return table(heads, [[f"`{m}`", *(r[k] for k in keys)] for m, r in record["rows"].items()])
 
 
-def memory_large(told: Told) -> str:
+def memory_large(record: Record) -> str:
     """Runs under the system's own limit, below the scan's size."""
     heads = ["method", "file", "peak, MiB of its own", "with pages of files", "CPU s", "refused"]
     rows = [
         [f"`{r['method']}`", r["file"], r["anonymous_mib"], r["resident_mib"], r["cpu_s"],
          r["said"] or None]
-        for r in told["rows"]
+        for r in record["rows"]
     ]  # fmt: skip
-    scan, limit = told["scan_gib"] * 1024, told["limit_gib"] * 1024
+    scan, limit = record["scan_gib"] * 1024, record["limit_gib"] * 1024
     return f"Scan {scan:.0f} MiB as float32, limit {limit:.0f} MiB.\n\n" + table(heads, rows)
 
 
-def peers(told: Told) -> str:
+def peers(record: Record) -> str:
     """Errors, times and memory, method by method, for each noise level."""
     text = ""
-    for name, rows in told["phantoms"].items():
+    for name, rows in record["phantoms"].items():
         named = dict.fromkeys(c for r in rows.values() for c in r)
         columns = [c for c in named if any(r.get(c) is not None for r in rows.values())]
         cells = ([f"`{m}`", *(_figure(r.get(c)) for c in columns)] for m, r in rows.items())
@@ -129,11 +123,11 @@ def _figure(value: object) -> object:
     return f"{value:.4g}" if isinstance(value, float) else value
 
 
-def real_peers(told: Told) -> str:
+def real_peers(record: Record) -> str:
     """Excess of held-out raw volumes in σ²; by FA, ours against the best of the others."""
     heads = ["scan", "model", "method", "excess, σ²", "ours less it", "CPU s"]
     rows, bins = [], []
-    for scan, part in told["scans"].items():
+    for scan, part in record["scans"].items():
         ours = next(iter(part["rows"].values()))
         for model in [m for m in ours if isinstance(ours[m], dict)]:
             for method, r in part["rows"].items():
@@ -157,17 +151,17 @@ def _limits(less: list[float] | None) -> str | None:
     return None if less is None else f"{less[0]:g} ({less[1]:g} … {less[2]:g})"
 
 
-def repeats_accelerated(told: Told) -> str:
+def repeats_accelerated(record: Record) -> str:
     """Root mean square error of each half against the raw others, in σ."""
-    rows = told["rows"]
+    rows = record["rows"]
     keys = list(next(iter(rows.values()))["rmse"])
     cells = [[f"`{m}`", *(f"{r['rmse'][k]:.3f}" for k in keys)] for m, r in rows.items()]
     return table(["method", *keys], cells)
 
 
-def truth_table(told: Told) -> str:
+def truth_table(record: Record) -> str:
     """Errors on a head whose truth is known, a row a noise level and method."""
-    every = [(part["b0_snr"], row) for part in told["table"] for row in part["rows"]]
+    every = [(part["b0_snr"], row) for part in record["table"] for row in part["rows"]]
     heads = ["b0 SNR", "method", *every[0][1]["shown"], "verdict", "CPU s"]
     return table(heads, (
         [f"{snr:g}", f"`{r['method']}`", *map(_figure, r["shown"].values()),
@@ -176,11 +170,11 @@ def truth_table(told: Told) -> str:
     ))  # fmt: skip
 
 
-def repeats(told: Told) -> str:
+def repeats(record: Record) -> str:
     """Excess over the noise against the other half of a scanner's repeats, by shell."""
     text = ""
     for name in ("oil_phantom", "water_phantom"):
-        rows = {m: r[name] for m, r in told["methods"].items()}
+        rows = {m: r[name] for m, r in record["methods"].items()}
         keys = list(next(iter(rows.values()))["scores"])
         cells = (
             [f"`{m}`", *(f"{r['scores'][k]['excess']:.3f}" for k in keys),
@@ -191,19 +185,19 @@ def repeats(told: Told) -> str:
     return text.lstrip()
 
 
-def recorrupted(told: Told) -> str:
+def recorrupted(record: Record) -> str:
     """Each volume's error against its own signal, by shell."""
     text = ""
-    for name, rows in told["phantoms"].items():
+    for name, rows in record["phantoms"].items():
         heads = ["method", *next(iter(rows.values()))]
         cells = ([f"`{m}`", *(f"{c['error']:.3f}" for c in r.values())] for m, r in rows.items())
         text += f"\n{name}:\n\n" + table(heads, cells)
     return text.lstrip()
 
 
-def steps(told: Told) -> str:
+def steps(record: Record) -> str:
     """Errors and sharpness against the number of evaluations from the same weights."""
-    rows = told["rows"]
+    rows = record["rows"]
     scores = [k for k in rows[0] if k != "pairing"]
     arm = ("pairing", "fusion", "noise")
     lines = (
@@ -223,51 +217,51 @@ def steps(told: Told) -> str:
     return f"{text}\nAgainst one evaluation:\n\n{table([*arm, *heads], changes)}"
 
 
-def _change(own: dict[str, Told], walk: str, score: str) -> str | None:
+def _change(own: dict[str, Record], walk: str, score: str) -> str | None:
     """How much a score changes from one evaluation to a longer walk."""
     return f"{own[walk][score] / own['1'][score] - 1:+.1%}" if walk in own else None
 
 
-def throughput(told: Told) -> str:
+def throughput(record: Record) -> str:
     """Scans a minute, a row a number of workers."""
-    rows = ([r["workers"], r["scans_per_minute"], r["seconds_a_scan"]] for r in told["rows"])
+    rows = ([r["workers"], r["scans_per_minute"], r["seconds_a_scan"]] for r in record["rows"])
     text = table(["workers", "scans a minute", "s a scan, on its worker"], rows)
     return (
-        f"{told['scans']} scans of {told['scan']} by the default method, "
-        f"{told['machine']['cores']} cores.\n\n{text}"
+        f"{record['scans']} scans of {record['scan']} by the default method, "
+        f"{record['machine']['cores']} cores.\n\n{text}"
     )
 
 
-def overhead(told: Told) -> str:
+def overhead(record: Record) -> str:
     """Seconds that a scan takes beside its method, by part."""
     parts = {
         "verdict": "verdict", "figure": "figure", "rest": "load, hash, write, names, pages",
         "beside_the_method": "**together**",
     }  # fmt: skip
-    plain, more = (told[k]["cpu_seconds"] for k in ("without_report", "with_report"))
+    plain, more = (record[k]["cpu_seconds"] for k in ("without_report", "with_report"))
     rows = [[words, plain[part]] for part, words in parts.items()]
     rows.append(["the same, with `--report`", more["beside_the_method"]])
-    text = table([f"beside the method, of {told['scan']}", "CPU s"], rows)
-    return text + f"\nThe report is {told['report_megabytes']} MB.\n"
+    text = table([f"beside the method, of {record['scan']}", "CPU s"], rows)
+    return text + f"\nThe report is {record['report_megabytes']} MB.\n"
 
 
-def simulated(told: Told) -> str:
+def simulated(record: Record) -> str:
     """A cohort whose work is to do nothing: a row for some of the thousands."""
-    every = told["thousands"]
+    every = record["thousands"]
     rows = ([r["after"], r["seconds"], r["scheduler_mib"]] for r in (*every[:1], *every[4::5]))
     text = table(["scans done", "s for the last thousand", "scheduler, MiB"], rows)
     return text + (
-        f"\nA thousand take {told['scheduler_cpu_seconds_per_thousand']} s of the scheduler's "
-        f"processor and {told['client_cpu_seconds_per_thousand']} s of the command's. The "
-        f"scheduler held {told['scheduler_mib_before']:.0f} MiB before the first, the command "
-        f"{told['client_peak_mib']:.0f} at most. Planning {told['scans']} scans took "
-        f"{told['plan_seconds']} s.\n"
+        f"\nA thousand take {record['scheduler_cpu_seconds_per_thousand']} s of the scheduler's "
+        f"processor and {record['client_cpu_seconds_per_thousand']} s of the command's. The "
+        f"scheduler held {record['scheduler_mib_before']:.0f} MiB before the first, the command "
+        f"{record['client_peak_mib']:.0f} at most. Planning {record['scans']} scans took "
+        f"{record['plan_seconds']} s.\n"
     )
 
 
-def budgets(told: Told) -> str:
+def budgets(record: Record) -> str:
     """Errors against CPU seconds, and where a method that trains passes one that does not."""
-    rows, scores = told["rows"], {"nrmse": "NRMSE", "fa_rmse": "FA", "v1_degrees": "V1"}
+    rows, scores = record["rows"], {"nrmse": "NRMSE", "fa_rmse": "FA", "v1_degrees": "V1"}
     shown = {s: name for s, name in scores.items() if any(s in r for r in rows)}
     cells = (
         [f"`{r['method']}`", r["iterations"], r["cpu_s"], *(_figure(r.get(s)) for s in shown)]
@@ -278,29 +272,29 @@ def budgets(told: Told) -> str:
     return text + "".join(_passes(rows, method) for method in trained)
 
 
-def _passes(rows: list[Told], method: str) -> str:
+def _passes(rows: list[Record], method: str) -> str:
     """One line: from how many CPU seconds on the DWIs' error is below each point's."""
     own = sorted((r for r in rows if r["method"] == method), key=lambda r: r["cpu_s"])
-    said = []
+    passed = []
     for point in (r for r in rows if r["budget_s"] is None):
         below = [r["cpu_s"] for r in own if r["nrmse"] < point["nrmse"]]
         when = f"from {below[0]:.0f} s on" if below else f"not in {own[-1]['cpu_s']:.0f} s"
-        said.append(f"`{point['method']}` {when}")
-    return f"\n`{method}` errs less in the DWIs than {', '.join(said)}.\n"
+        passed.append(f"`{point['method']}` {when}")
+    return f"\n`{method}` has less error in the DWIs than {', '.join(passed)}.\n"
 
 
-def sigma(told: Told) -> str:
+def sigma(record: Record) -> str:
     """Estimated σ over the known one, before and after, a row a phantom."""
-    labels = list(dict.fromkeys(r["label"] for r in told["rows"]))
-    by_case: dict[str, Told] = {}
-    for r in told["rows"]:
+    labels = list(dict.fromkeys(r["label"] for r in record["rows"]))
+    by_case: dict[str, Record] = {}
+    for r in record["rows"]:
         by_case.setdefault(r["case"], {})[r["label"]] = r
     heads = ["phantom", *(f"{label}: {what}" for label in labels for what in ("σ", "rms", "s"))]
     rows = [
         [case, *(cell for label in labels for cell in _sigma_cells(r.get(label)))]
         for case, r in by_case.items()
     ]
-    bound = told["bound_over_noise_volumes"]
+    bound = record["bound_over_noise_volumes"]
     text = table(heads, rows)
     if bound is not None:
         text += (
@@ -310,17 +304,17 @@ def sigma(told: Told) -> str:
     return text
 
 
-def _sigma_cells(row: Told | None) -> list[object]:
+def _sigma_cells(row: Record | None) -> list[object]:
     if row is None:
         return [None] * 3
     return [_spread(row), f"{row['rms_error']:.3f}", f"{row['cpu_s']:.2f}"]
 
 
-def _spread(row: Told) -> str:
+def _spread(row: Record) -> str:
     return " / ".join(f"{row[key]:.3f}" for key in ("p5", "median", "p95"))
 
 
-FILLED: dict[str, Callable[[Told], str]] = {
+FILLED: dict[str, Callable[[Record], str]] = {
     "memory_methods": memory_methods, "memory_large": memory_large,
     "coverage": coverage, "splits": splits, "scaling_splitq": scaling,
     "scaling_splitq_large": scaling_large, "scaling_splitq_real": scaling_large,
@@ -342,15 +336,15 @@ def block(name: str, results: Path = RESULTS) -> str:
     path = results / f"{name}.json"
     if not path.exists():
         return "*Not measured yet.*\n"
-    told = json.loads(path.read_text())
-    machine = told["machine"]
-    about = f"dwiser {told['versions']['dwiser']}, {machine['cpu']}, {told['date']}."
-    return f"{about}\n\n{FILLED[name](told)}"
+    record = json.loads(path.read_text())
+    machine = record["machine"]
+    about = f"dwiser {record['versions']['dwiser']}, {machine['cpu']}, {record['date']}."
+    return f"{about}\n\n{FILLED[name](record)}"
 
 
 def filled(page: str, results: Path = RESULTS) -> str:
     """The page with every block written anew."""
-    return BLOCK.sub(lambda m: f"{m[1]}{block(m[2], results)}{m[3]}", page)
+    return fill_blocks(page, partial(block, results=results))
 
 
 def main() -> int:

@@ -1,28 +1,26 @@
 """Write docs/reference/cli.md and methods.md from the code: its commands, methods and presets.
 
-``python scripts/reference.py [--check]``: ``--check`` writes nothing and ends with 1 if a page is
+``python -m scripts.reference [--check]``: ``--check`` writes nothing and ends with 1 if a page is
 stale. Nothing on the two pages is typed by hand.
 """
 
 import re
 import sys
 from inspect import cleandoc
-from pathlib import Path
 from typing import Any
-
-from pages import write_or_check
 
 from dwiser.cli import build_app
 from dwiser.methods.options import describe
 from dwiser.methods.registry import DEFAULT_METHOD, METHODS, Entry
+from scripts.pages import DOCS, write_or_check
 
-PAGES = Path(__file__).parent.parent / "docs" / "reference"
+PAGES = DOCS / "reference"
 MADE = "<!-- made by scripts/reference.py: do not edit -->\n"
 UNDERLINED = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.MULTILINE)  # a section of a docstring
 
 
 def cli_page() -> str:
-    """Every command with its arguments and options, as ``--help`` tells them."""
+    """Every command with its arguments and options, as ``--help`` shows them."""
     text = build_app().generate_docs(max_heading_level=3)
     head, rest = text.split("\n", 1)
     about = (
@@ -49,7 +47,7 @@ def methods_page() -> str:
 
 def _method(name: str, entry: Entry) -> list[str]:
     cls = entry.load()
-    told = UNDERLINED.sub(r"**\1**\n", cleandoc(cls.__doc__ or ""))
+    about = UNDERLINED.sub(r"**\1**\n", cleandoc(cls.__doc__ or ""))
     presets = cls().capabilities.presets
     rows = describe(cls, presets)
     fields = [line for row in rows for line in _field(row)] or ["None."]
@@ -57,7 +55,7 @@ def _method(name: str, entry: Entry) -> list[str]:
         f"## {name}", "", f"{entry.line}.", "",
         f"- source: {entry.citation}", f"- needs: {entry.needs}",
         f"- presets: {', '.join(f'`{p}`' for p in presets)}", "",
-        told, "", "**Fields**", "", *fields, "",
+        about, "", "**Fields**", "", *fields, "",
     ]  # fmt: skip
 
 

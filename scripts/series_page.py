@@ -1,42 +1,39 @@
 """Fill docs/how-to/series.md with the numbers of benchmarks/results/series.json.
 
-``python scripts/series_page.py [--check]``: ``--check`` writes nothing and ends with 1 if the page
+``python -m scripts.series_page [--check]``: ``--check`` writes nothing and ends with 1 if the page
 is stale. No number of the table is typed by hand.
 """
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from pages import write_or_check
+from scripts.pages import DOCS, RESULTS, fill_blocks, table_lines, write_or_check
 
-HOME = Path(__file__).parent.parent
-PAGE = HOME / "docs" / "how-to" / "series.md"
-RESULTS = HOME / "benchmarks" / "results" / "series.json"
-BLOCK = re.compile(r"(<!-- measured: series -->\n).*?(<!-- end -->)", re.DOTALL)
+PAGE = DOCS / "how-to" / "series.md"
+RECORD = RESULTS / "series.json"
 COLUMNS = {"nrmse": "NRMSE, DWIs", "b0_nrmse": "NRMSE, b0s", "fa_rmse": "FA RMSE"}
 ARMS = ("noisy", "apart", "together")
 
 
-def table(told: dict[str, Any]) -> str:
+def table(record: dict[str, Any]) -> str:
     """A row a case: each error noisy, apart and together, and what dwiser decides."""
     heads = [f"{column}: {arm}" for column in COLUMNS.values() for arm in ARMS]
-    shape = " × ".join(map(str, told["shape"]))
+    shape = " × ".join(map(str, record["shape"]))
     lines = [
-        f"Half-scans A and B of a phantom of {shape} voxels, seed {told['seed']}, b0 SNR of A "
-        f"{told['b0_snr']:g}, `{told['method']}`; errors against the truth in its mask, mean of A "
-        f"and B; dwiser {told['versions']['dwiser']}, {told['date']}. The lesser of apart and "
+        f"Half-scans A and B of a phantom of {shape} voxels, seed {record['seed']}, b0 SNR of A "
+        f"{record['b0_snr']:g}, `{record['method']}`; errors against the truth in its mask, mean "
+        f"of A and B; dwiser "
+        f"{record['versions']['dwiser']}, {record['date']}. The lesser of apart and "
         "together is bold.",
         "",
-        "| | " + " | ".join([*heads, "decides"]) + " |",
-        "|---" * (len(heads) + 2) + "|",
     ]
-    for name, case in told["cases"].items():
-        cells = [_cell(case, key, arm) for key in COLUMNS for arm in ARMS]
-        lines.append("| " + " | ".join([name, *cells, case["decided"]]) + " |")
-    return "\n".join(lines) + "\n"
+    rows = (
+        [name, *(_cell(case, key, arm) for key in COLUMNS for arm in ARMS), case["decided"]]
+        for name, case in record["cases"].items()
+    )
+    return "\n".join([*lines, *table_lines(["", *heads, "decides"], rows)]) + "\n"
 
 
 def _cell(case: dict[str, Any], key: str, arm: str) -> str:
@@ -45,13 +42,13 @@ def _cell(case: dict[str, Any], key: str, arm: str) -> str:
     return f"**{value:.4f}**" if best else f"{value:.4f}"
 
 
-def filled(page: str, results: Path = RESULTS) -> str:
+def filled(page: str, path: Path = RECORD) -> str:
     """The page with its block written anew."""
-    if not results.exists():
-        text = "*Not measured yet: `python benchmarks/series.py`.*\n"
+    if not path.exists():
+        text = "*Not measured yet: `python -m benchmarks.series`.*\n"
     else:
-        text = table(json.loads(results.read_text()))
-    return BLOCK.sub(lambda m: f"{m[1]}{text}{m[2]}", page)
+        text = table(json.loads(path.read_text()))
+    return fill_blocks(page, lambda _: text)
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dwiser.run.result import Result
     from dwiser.scan import Gradients, Scan
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Gradients",
     "Result",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import all_methods, record
 from dwiser.cli import main
 from dwiser.simulation.files import save_simulation
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
@@ -49,10 +49,6 @@ def test_a_method_whose_process_is_killed_is_told_of_and_the_next_runs(
 def test_the_benchmark_of_all_methods_writes_after_each_and_repeats_nothing(
     tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import all_methods
-    import record
-
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(all_methods, "RESULTS", tmp_path / "results")
     words = ["all_methods", "phantom", "--shape", "26,24,8", "--seed", "102", "--name", "tiny"]

@@ -1,14 +1,18 @@
-"""Every command and snippet of the tutorial runs, in order, in an empty folder."""
+"""Every command and snippet of the tutorial, and the README's Python, run in an empty folder."""
 
 import re
 import shlex
 from pathlib import Path
+from shutil import copyfile
 
+import nibabel as nib
 import pytest
 
 from dwiser.cli import main
+from dwiser.io.sample import sample_paths
 
-PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
+HOME = Path(__file__).parents[2]
+PAGE = HOME / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MADE = (
     *("dwi.nii.gz", "denoised.nii.gz", "denoised.json", "denoised.bval", "sigma.nii.gz"),
@@ -19,8 +23,8 @@ MADE = (
 pytestmark = pytest.mark.slow
 
 
-def blocks() -> list[tuple[str, str]]:
-    return BLOCK.findall(PAGE.read_text())
+def blocks(page: Path = PAGE) -> list[tuple[str, str]]:
+    return BLOCK.findall(page.read_text())
 
 
 def test_the_tutorial_runs(tmp_path: Path, monkeypatch, capsys) -> None:
@@ -39,3 +43,19 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch, capsys) -> None:
     for name in MADE:
         assert (tmp_path / name).exists(), name
     assert "splitq" in capsys.readouterr().out
+
+
+def test_the_readmes_python_runs(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sample = sample_paths()
+    nib.save(nib.load(sample.dwi).slicer[22:46, 20:44, 6:14], "dwi.nii.gz")
+    for path in (sample.bval, sample.bvec):
+        copyfile(path, path.name)
+    names: dict[str, object] = {}
+    readme = HOME / "README.md"
+    snippets = [text for kind, text in blocks(readme) if kind == "python"]
+    for text in snippets:
+        exec(compile(text, str(readme), "exec"), names)
+    assert len(snippets) == 2
+    assert (tmp_path / "out.nii.gz").exists()
+    assert (tmp_path / "out.html").exists()

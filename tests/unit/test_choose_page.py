@@ -1,20 +1,8 @@
 """The page "Which denoiser should I use?" says what was measured, and nothing else."""
 
 import json
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
-import pytest
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "choose_page.py"
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = spec_from_file_location("choose_page", SCRIPT)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from scripts import choose_page
 
 
 def row(method: str, nrmse: float | None, md: float | None = None, **more: object) -> dict:
@@ -30,13 +18,13 @@ ROWS = [
 ]
 
 
-def test_the_page_is_what_the_recorded_results_say(script) -> None:
-    page = script.PAGE.read_text()
-    assert script.filled(page) == page, "run python scripts/choose_page.py"
+def test_the_page_is_what_the_recorded_results_say() -> None:
+    page = choose_page.PAGE.read_text()
+    assert choose_page.filled(page) == page, "run python -m scripts.choose_page"
 
 
-def test_the_best_is_bold_ours_are_placed_and_losers_named(script) -> None:
-    text = "\n".join(script.measured(ROWS))
+def test_the_best_is_bold_ours_are_placed_and_losers_named() -> None:
+    text = "\n".join(choose_page.measured(ROWS))
     assert "| `mppca` | **0.0300** | **0.0200** | 190 | 900 | PASS |" in text
     assert "| `ascm` | – | – | – | – | PASS |" in text
     assert "`ascm` failed: it was killed" in text
@@ -47,25 +35,25 @@ def test_the_best_is_bold_ours_are_placed_and_losers_named(script) -> None:
     assert in_md.endswith("Worse than the noisy scan: `difusion`, `ddm2`.")
 
 
-def test_what_was_not_measured_is_said_to_be_so(script, tmp_path) -> None:
+def test_what_was_not_measured_is_said_to_be_so(tmp_path) -> None:
     page = "a\n<!-- measured: phantom -->\nold 0.1\n<!-- end -->\nb\n"
-    told = script.filled(page, tmp_path)
-    assert "Not measured yet" in told
-    assert "old" not in told
+    text = choose_page.filled(page, tmp_path)
+    assert "Not measured yet" in text
+    assert "old" not in text
     record = {
         "scan": {"name": "phantom"}, "preset": "laptop", "date": "2030-01-01", "rows": ROWS,
         "machine": {"threads": 1, "cpu": "some"}, "versions": {"dwiser": "0"},
     }  # fmt: skip
     (tmp_path / "all_methods_phantom.json").write_text(json.dumps(record))
-    assert "`mppca` | **0.0300**" in script.filled(told, tmp_path)
-    assert script.filled(told, tmp_path).startswith("a\n<!-- measured")
+    assert "`mppca` | **0.0300**" in choose_page.filled(text, tmp_path)
+    assert choose_page.filled(text, tmp_path).startswith("a\n<!-- measured")
 
 
 def test_the_peers_stand_with_both_targets_and_the_absent_with_what_they_need(
-    script, tmp_path
+    tmp_path,
 ) -> None:
     page = "<!-- measured: peers_small -->\nold\n<!-- end -->\n"
-    assert "Not measured yet: `python benchmarks/peers.py --case small`" in script.filled(
+    assert "Not measured yet: `python -m benchmarks.peers --case small`" in choose_page.filled(
         page, tmp_path
     )
     record = {
@@ -78,7 +66,7 @@ def test_the_peers_stand_with_both_targets_and_the_absent_with_what_they_need(
         }},
     }  # fmt: skip
     (tmp_path / "peers_small.json").write_text(json.dumps(record))
-    text = script.filled(page, tmp_path)
+    text = choose_page.filled(page, tmp_path)
     assert "| b0 SNR 20 | `noisy` | 0.1000 | **0.2000** |" in text
     assert "| b0 SNR 20 | `mppca` | **0.0500** | 0.3000 | – | – | – | 7 | – | PASS |" in text
     assert "`dwidenoise2` is not measured: it needs a program." in text

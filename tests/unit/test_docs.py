@@ -1,10 +1,11 @@
 """The documentation holds together: links lead somewhere, every page is in the index."""
 
 import re
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+
+from scripts import series_page
 
 HOME = Path(__file__).parents[2]
 DOCS = HOME / "docs"
@@ -19,13 +20,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_series_page_says_what_was_measured() -> None:
-    spec = spec_from_file_location("series_page", HOME / "scripts" / "series_page.py")
-    script = module_from_spec(spec)
-    spec.loader.exec_module(script)
-    page = script.PAGE.read_text()
-    assert script.filled(page) == page, "run python scripts/series_page.py"
+    page = series_page.PAGE.read_text()
+    assert series_page.filled(page) == page, "run python -m scripts.series_page"
     row = {"apart": {"nrmse": 0.1}, "together": {"nrmse": 0.05}, "noisy": {"nrmse": 0.2}}
-    assert [script._cell(row, "nrmse", arm) for arm in script.ARMS] == [
+    assert [series_page._cell(row, "nrmse", arm) for arm in series_page.ARMS] == [
         "0.2000", "0.1000", "**0.0500**"
     ]  # fmt: skip
 
@@ -47,6 +45,22 @@ def test_the_index_names_every_page() -> None:
     named = {(DOCS / link).resolve() for link in LINK.findall(index.read_text()) if ":" not in link}
     decisions = {page for page in PAGES if page.parent.name == "decisions"}
     assert {page.resolve() for page in PAGES} - decisions - named == {index}
+
+
+def test_the_site_shows_every_page() -> None:
+    shown = re.findall(r"^ +- (\S+\.md)$", (HOME / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(shown) == sorted(str(page.relative_to(DOCS)) for page in PAGES)
+
+
+def test_the_python_pages_name_every_module_of_their_packages() -> None:
+    text = "\n".join(page.read_text() for page in (DOCS / "reference" / "api").glob("*.md"))
+    named = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+    assert len(named) == len(set(named)), "a module stands on one page"
+    files = {name: HOME / "src" / name.replace(".", "/") for name in named}
+    for name, folder in files.items():
+        modules = {f"{name}.{p.stem}" for p in folder.glob("*.py") if p.stem != "__init__"}
+        assert name == "dwiser" or modules <= set(named), name
+        assert folder.is_dir() or folder.with_suffix(".py").exists(), name
 
 
 def test_the_containers_take_what_is_there() -> None:

@@ -1,43 +1,31 @@
 """The tables on splitq's and Di-Fusion's pages are those of the recorded results."""
 
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
-import pytest
-from budgets_figure import PICTURE, digest, drawn_from, figure, recorded
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "measured.py"
+from scripts import measured
+from scripts.budgets_figure import PICTURE, digest, drawn_from, figure, recorded
+from scripts.pages import BLOCK
 
 
-@pytest.fixture(scope="module")
-def script():
-    spec = spec_from_file_location("measured", SCRIPT)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_pages_are_what_the_recorded_results_say(script) -> None:
-    for page in script.PAGES:
+def test_the_pages_are_what_the_recorded_results_say() -> None:
+    for page in measured.PAGES:
         text = page.read_text()
         assert "<!-- measured:" in text
-        assert script.filled(text) == text, "run python scripts/measured.py"
+        assert measured.filled(text) == text, "run python -m scripts.measured"
 
 
-def test_every_named_table_can_be_made(script) -> None:
-    named = {m[2] for page in script.PAGES for m in script.BLOCK.finditer(page.read_text())}
-    assert named <= set(script.FILLED)
+def test_every_named_table_can_be_made() -> None:
+    named = {m[2] for page in measured.PAGES for m in BLOCK.finditer(page.read_text())}
+    assert named <= set(measured.FILLED)
 
 
-def test_what_was_not_measured_is_said_to_be_so(script, tmp_path) -> None:
+def test_what_was_not_measured_is_said_to_be_so(tmp_path) -> None:
     page = "a\n<!-- measured: coverage -->\nold\n<!-- end -->\nb\n"
-    assert script.filled(page, tmp_path) == (
+    assert measured.filled(page, tmp_path) == (
         "a\n<!-- measured: coverage -->\n*Not measured yet.*\n<!-- end -->\nb\n"
     )
 
 
 def test_the_picture_of_budgets_is_of_the_recorded_rows() -> None:
-    assert drawn_from(PICTURE) == digest(recorded()), "run python scripts/budgets_figure.py"
+    assert drawn_from(PICTURE) == digest(recorded()), "run python -m scripts.budgets_figure"
 
 
 def test_the_picture_draws_a_line_for_what_trains_and_a_point_for_what_does_not() -> None:
@@ -53,18 +41,18 @@ def test_the_picture_draws_a_line_for_what_trains_and_a_point_for_what_does_not(
         assert panel.get_xscale() == "log"
 
 
-def test_it_is_said_from_how_much_work_on_a_network_passes_a_peer(script) -> None:
+def test_it_is_said_from_how_much_work_on_a_network_passes_a_peer() -> None:
     rows = [
         {"method": "peer", "budget_s": None, "iterations": None, "cpu_s": 9.0, "nrmse": 0.04},
         {"method": "ours", "budget_s": None, "iterations": None, "cpu_s": 8.0, "nrmse": 0.02},
         {"method": "net", "budget_s": 30.0, "iterations": 10, "cpu_s": 31.0, "nrmse": 0.05},
         {"method": "net", "budget_s": 60.0, "iterations": 20, "cpu_s": 62.0, "nrmse": 0.03},
     ]
-    said = script.budgets({"rows": rows}).splitlines()[-1]
-    assert said == "`net` errs less in the DWIs than `peer` from 62 s on, `ours` not in 62 s."
+    said = measured.budgets({"rows": rows}).splitlines()[-1]
+    assert said == "`net` has less error in the DWIs than `peer` from 62 s on, `ours` not in 62 s."
 
 
-def test_it_is_said_what_a_longer_walk_changes(script) -> None:
+def test_it_is_said_what_a_longer_walk_changes() -> None:
     arm = {"pairing": "p", "fusion": "f", "noise": "n"}
     rows = [
         {"pairing": "noisy", "nrmse": 0.1, "edge_mm": 0.0},
@@ -73,7 +61,7 @@ def test_it_is_said_what_a_longer_walk_changes(script) -> None:
         {**arm, "evaluations": "as stopped", "nrmse": 0.04, "edge_mm": 2.0},
         {**arm, "noise": "no", "evaluations": "1", "nrmse": 0.03, "edge_mm": 2.0},
     ]
-    said = script.steps({"rows": rows}).split("Against one evaluation:\n\n")[1]
+    said = measured.steps({"rows": rows}).split("Against one evaluation:\n\n")[1]
     assert said.splitlines() == [
         "| pairing | fusion | noise | nrmse, all | edge_mm, all |",
         "|---|---|---|---|---|",

@@ -1,33 +1,21 @@
 """The reference pages say what the code says."""
 
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import pytest
 
 from dwiser.cli import COMMANDS
 from dwiser.methods.registry import METHODS
-
-HOME = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = spec_from_file_location("reference", HOME / "scripts" / "reference.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from scripts import reference
 
 
 @pytest.mark.parametrize("name", ["cli.md", "methods.md"])
-def test_the_page_is_what_the_code_says(script, name) -> None:
-    assert (script.PAGES / name).read_text() == script.BUILT[name](), (
-        "run python scripts/reference.py"
+def test_the_page_is_what_the_code_says(name) -> None:
+    assert (reference.PAGES / name).read_text() == reference.BUILT[name](), (
+        "run python -m scripts.reference"
     )
 
 
-def test_every_command_and_method_is_there(script) -> None:
-    commands, methods = script.cli_page(), script.methods_page()
+def test_every_command_and_method_is_there() -> None:
+    commands, methods = reference.cli_page(), reference.methods_page()
     for command in COMMANDS:
         assert f"dwiser {command}" in commands
     assert "--save-residual" in commands

@@ -29,9 +29,10 @@ class SignalSubspace:
 
     Parameters
     ----------
-    volumes : (M,) which volumes of the scan these are. components : (M, K), orthonormal.
-    signal : (K,) variance of each component's coefficient, noise : the noise's variance; both
-    in units of σ².
+    volumes : (M,) which volumes of the scan these are.
+    components : (M, K), orthonormal.
+    signal : (K,) variance of each component's coefficient, in units of σ².
+    noise : the noise's variance, in units of σ².
     """
 
     volumes: Int[np.ndarray, "m"]

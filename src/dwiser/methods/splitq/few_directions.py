@@ -80,14 +80,16 @@ def weights_by_risk(
 
     Parameters
     ----------
-    channels : (n, V), of noise with variance ``noise``. probe : (n, V), noise of variance 1 with
-    the same correlation between voxels. inner : rows that count.
+    channels : (n, V), of noise with variance ``noise``.
+    probe : (n, V), noise of variance 1 with the same correlation between voxels.
+    inner : rows that count.
     axes : (V, V) orthonormal.
 
     Returns
     -------
-    weights (E, V), the estimate, the estimate of the probed channels and the step that was added
-    to these, each (m, V) at the inner rows in units of the channels.
+    weights : (E, V).
+    estimate, probed, step : the estimate, the estimate of the probed channels and the step that
+        was added to these, each (m, V) at the inner rows in units of the channels.
 
     Notes
     -----
