@@ -24,10 +24,10 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from record import RESULTS, save
-from repeats import Phantom
 from scipy import ndimage
 
+from benchmarks.record import RESULTS, save
+from benchmarks.repeats import Phantom
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.repeats import plain_mean, score
 from dwiser.io import load
