@@ -86,12 +86,12 @@ def leave_out(gradients: Gradients, count: int, seed: int) -> np.ndarray:
 
 
 def predict_dti(
-    kept: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
+    training: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
 ) -> Float[np.ndarray, "n h"]:
     """Signals of the ``held`` directions from DIPY's WLS tensor fit to the kept volumes."""
     if not gradients.is_b0.any() or (~gradients.is_b0).sum() < UNKNOWNS - 1:
         raise CannotMeasure("DTI needs a b0 and 6 DWIs among the kept volumes")
-    signals = kept.astype(float)
+    signals = training.astype(float)
     floor = SIGNAL_FLOOR * float(signals.max())
     model = TensorModel(
         dipy_table(gradients), fit_method="WLS", return_S0_hat=True, min_signal=floor
@@ -137,7 +137,7 @@ def _harmonics(bvecs: np.ndarray, order: int) -> np.ndarray:
 
 
 def predict_sh(
-    kept: Float[np.ndarray, "n k"],
+    training: Float[np.ndarray, "n k"],
     gradients: Gradients,
     held: Gradients,
     order: int | None = None,
@@ -157,15 +157,15 @@ def predict_sh(
         raise CannotMeasure("spherical harmonics predict DWIs from DWIs of their shell only")
     means = np.array([gradients.bvals[g.volumes].mean() for g in groups])
     nearest = np.abs(held.bvals[:, None] - means).argmin(1)
-    out = np.empty((len(kept), len(held)))
+    out = np.empty((len(training), len(held)))
     for i, group in enumerate(groups):
         wanted = np.flatnonzero(nearest == i)
         if not len(wanted):
             continue
-        own = _enough(len(group.volumes), order)
-        basis = _harmonics(gradients.bvecs[group.volumes], own)
-        weights = _harmonics(held.bvecs[wanted], own) @ np.linalg.pinv(basis)
-        out[:, wanted] = kept[:, group.volumes] @ weights.T
+        shell_order = _enough(len(group.volumes), order)
+        basis = _harmonics(gradients.bvecs[group.volumes], shell_order)
+        weights = _harmonics(held.bvecs[wanted], shell_order) @ np.linalg.pinv(basis)
+        out[:, wanted] = training[:, group.volumes] @ weights.T
     return out
 
 

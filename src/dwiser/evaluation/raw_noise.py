@@ -61,8 +61,8 @@ def raw_noise(
     where = mask.copy()
     if FEWEST_VOXELS <= plain.sum() < len(plain):
         residual, where[mask] = residual[plain], plain
-    found = whiteness(residual, where)
-    return Whiteness(found.x, found.y, found.z, None)
+    correlation = whiteness(residual, where)
+    return Whiteness(correlation.x, correlation.y, correlation.z, None)
 
 
 def _least_anisotropic(

@@ -16,7 +16,7 @@ from dwiser.errors import InputError
 from dwiser.evaluation.groups import in_mask
 from dwiser.evaluation.records import measured
 from dwiser.evaluation.usable import usable_voxels
-from dwiser.memmap import own_room
+from dwiser.memmap import allocate_like
 from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.seeds import stream
@@ -175,7 +175,7 @@ def standardised_series(
     """
     usable, _ = usable_voxels(raw, mask, sigma, coils, dwis)
     reading = _likeliest(raw, denoised, usable, sigma, coils)
-    image = own_room(raw)
+    image = allocate_like(raw)
     for v in range(raw.shape[3]):
         pair = raw[..., v], denoised[..., v]
         image[..., v] = 0

@@ -82,23 +82,23 @@ def residual_by_angle(
         raise CannotMeasure(f"no shell has {FEWEST_DIRECTIONS} directions")
     tissue = _tissue(raw, gradients, mask & (sigma > 0))
     b_max = max(B_MAX, float(gradients.bvals[shells[0].volumes].max()))
-    seen = _axes(*main_direction(denoised, gradients, tissue, b_max=b_max))
-    if seen.voxels[1:].max() < FEWEST_VOXELS:
+    axes = _axes(*main_direction(denoised, gradients, tissue, b_max=b_max))
+    if axes.voxels[1:].max() < FEWEST_VOXELS:
         raise CannotMeasure(f"fewer than {FEWEST_VOXELS} voxels have an FA above {FA_EDGES[0]}")
-    other = _other_axes(raw, gradients, tissue, b_max)
+    other_axes = _other_axes(raw, gradients, tissue, b_max)
     noise = sigma[tissue].astype(np.float32)
-    found = []
+    cells = []
     for group in enough:
         sums = CellSums(len(group.volumes))
         for i, v in enumerate(group.volumes):  # a volume at a time, for memory
             snr = denoised[..., v][tissue] / noise
             expected = expected_raw(snr, reading, coils)[0]
             residual, bvec = raw[..., v][tissue] / noise - expected, gradients.bvecs[v]
-            sums.add(i, seen.cell(bvec), other[v].cell(bvec), residual, expected - snr)
-        crossed = np.minimum(*(other[v].voxels for v in group.volumes[:2]))
+            sums.add(i, axes.cell(bvec), other_axes[v].cell(bvec), residual, expected - snr)
+        crossed = np.minimum(*(other_axes[v].voxels for v in group.volumes[:2]))
         bval = float(gradients.bvals[group.volumes].mean())
-        found.append(angle_cells(group.name, bval, sums, seen.voxels, crossed, seed))
-    return tuple(found)
+        cells.append(angle_cells(group.name, bval, sums, axes.voxels, crossed, seed))
+    return tuple(cells)
 
 
 def _tissue(raw: np.ndarray, gradients: Gradients, mask: np.ndarray) -> np.ndarray:

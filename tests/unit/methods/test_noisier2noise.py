@@ -96,7 +96,7 @@ def test_the_corrected_result_is_that_of_its_draws_averaged(small, machine) -> N
     ready = method._prepare(small.scan)
     net = method._network(ready.stack, 0)
     net.load_state_dict(weights.state)
-    found = method._find(weights, ready.stack, machine, 0, lambda progress: None)
+    found = method._denoise_stack(weights, ready.stack, machine, 0, lambda progress: None)
     k, z = (int(i) for i in ready.stack.items[4])
     parts = []
     for draw in range(3):

@@ -27,7 +27,7 @@ def test_the_filter_is_the_posterior_mean_of_the_model(drawn) -> None:
     found = shrinkage(voxels, sigma)
     assert found.components == 3
     np.testing.assert_allclose(found.matrix, expected, atol=0.02)
-    np.testing.assert_allclose(found.kept[:3], POWERS / (1 + POWERS), atol=0.01)
+    np.testing.assert_allclose(found.weights[:3], POWERS / (1 + POWERS), atol=0.01)
 
 
 def test_it_foretells_its_own_error(drawn) -> None:
@@ -42,7 +42,9 @@ def test_it_foretells_its_own_error(drawn) -> None:
 def test_fewer_components_are_kept_when_told(drawn) -> None:
     _, voxels, sigma, _ = drawn
     assert shrinkage(voxels, sigma, 2).components == 2
-    np.testing.assert_array_equal(shrinkage(voxels, sigma, 20).kept, shrinkage(voxels, sigma).kept)
+    np.testing.assert_array_equal(
+        shrinkage(voxels, sigma, 20).weights, shrinkage(voxels, sigma).weights
+    )
 
 
 @pytest.mark.parametrize(("n", "v"), [(60_000, 20), (2_000, 65), (500, 30)])

@@ -8,7 +8,7 @@ from threading import enumerate as threads
 import numpy as np
 import pytest
 
-from dwiser.memmap import mapped_room
+from dwiser.memmap import allocate_mapped
 from dwiser.run import memory_limit
 from dwiser.run.denoising import denoise
 from dwiser.run.memory_limit import EVERY, high_water_mib, peak_memory, tree_memory
@@ -44,7 +44,7 @@ def test_children_that_run_together_are_added_up():
 @linux
 def test_pages_of_a_mapped_file_are_resident_but_not_anonymous():
     before = tree_memory()
-    room = mapped_room((300 << 18,))  # 300 MiB
+    room = allocate_mapped((300 << 18,))  # 300 MiB
     room[:] = 1
     now = tree_memory()
     assert now.resident > before.resident + 290

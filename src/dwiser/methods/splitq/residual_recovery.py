@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from dwiser.machine import side_by_side
-from dwiser.memmap import own_room
+from dwiser.memmap import allocate_like
 from dwiser.prepare.smooth import sd_in_voxels
 
 WINDOW = 5  # voxels on an edge: 124 neighbours, the voxel itself left out
@@ -48,7 +48,7 @@ def given_back(
     if volumes < LEAST_VOLUMES:
         return np.zeros_like(residual)
     count = _around(mask.astype(np.float32))[mask] - 1
-    energy = own_room(residual)
+    energy = allocate_like(residual)
 
     def local_energy(v: int) -> None:
         square = np.zeros(mask.shape, np.float32)
