@@ -23,12 +23,12 @@ def with_maps(
     scan: Scan, *, noise_map: Path | None = None, phase: Path | None = None
 ) -> tuple[Scan, dict[str, Any]]:
     """The scan with the σ map and the phase that were given, and what the record says of them."""
-    told: dict[str, Any] = {}
+    record: dict[str, Any] = {}
     if noise_map is not None:
         sigma = read_on_grid(noise_map, scan, "σ map")
         with about(noise_map):
             scan = replace(scan, sigma=fill_holes(sigma, scan.data))
-        told["NoiseMap"] = str(noise_map)
+        record["NoiseMap"] = str(noise_map)
     if phase is not None:
         if scan.phase is not None:
             raise InputError(f"{phase}: the image is complex and has its phase: drop --phase.")
@@ -36,8 +36,8 @@ def with_maps(
         with about(phase):
             turned, unit = as_radians(values)
         scan = replace(scan, phase=turned)
-        told |= {"Phase": str(phase), "PhaseUnit": unit}
-    return scan, told
+        record |= {"Phase": str(phase), "PhaseUnit": unit}
+    return scan, record
 
 
 def check_phase(method: Denoiser) -> None:

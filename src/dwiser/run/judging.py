@@ -62,13 +62,13 @@ def judgement(scan: Scan, result: Denoised, *, seed: int = 0, room: int | None =
     except CannotMeasure as why:
         return Judgement(why=str(why))
     except Exception as error:
-        told = f"the residual's tests broke ({type(error).__name__}: {error})"
+        failure = f"the residual's tests broke ({type(error).__name__}: {error})"
         warnings.warn(
-            f"There is no verdict, {told}; the result is whole: report this.",
+            f"There is no verdict, {failure}; the result is whole: report this.",
             DwiserWarning,
             stacklevel=2,
         )
-        return Judgement(why=told)
+        return Judgement(why=failure)
 
 
 def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Judgement:

@@ -104,10 +104,12 @@ def enough_memory(device: str, method: Denoiser) -> Iterator[None]:
         smaller = [f for f in ("batch", "sampling_batch") if f in asdict(method)]
         less = f"lower {' or '.join(smaller)} (--set), " if smaller else ""
         if device == "cuda":
-            told = f"The GPU's memory ran out: {less}end what else runs on it, or use --device cpu."
+            sentence = (
+                f"The GPU's memory ran out: {less}end what else runs on it, or use --device cpu."
+            )
         else:
-            told = f"This machine's memory ran out: {less}end other programs, or give a --mask."
-        raise DwiserError(f"{told} Nothing was written.") from error
+            sentence = f"This machine's memory ran out: {less}end other programs, or give a --mask."
+        raise DwiserError(f"{sentence} Nothing was written.") from error
 
 
 def high_water_mib(who: int = resource.RUSAGE_SELF) -> float:

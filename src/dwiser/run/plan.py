@@ -28,14 +28,14 @@ class Plan:
     request: Request
     method: Denoiser
     preset: str
-    kept: WeightsFile | None
+    weights_file: WeightsFile | None
     trains: bool
     memory: int | None  # bytes that --memory allows
 
     @property
     def weights(self) -> Weights | None:
         """To apply instead of training."""
-        return None if self.kept is None else self.kept.weights
+        return None if self.weights_file is None else self.weights_file.weights
 
     @property
     def room(self) -> int | None:
@@ -48,39 +48,44 @@ class Plan:
             check_noise_map(self.method)
         check_memory(self.method, scan, self.memory, usable_memory())
         check_room(scan)
-        asked = self.request
-        check_disk(scan, asked.out, asked.save_residual, asked.save_standardised)
+        request = self.request
+        check_disk(scan, request.out, request.save_residual, request.save_standardised)
         limit = {} if self.memory is None else {"MemoryLimitMiB": round(self.memory / MIB, 1)}
-        if self.kept is None:
+        if self.weights_file is None:
             return limit
-        self.kept.check(scan, self.request.dwi)
-        return limit | self.kept.record
+        self.weights_file.check(scan, self.request.dwi)
+        return limit | self.weights_file.record
 
     def overrun(self, cost: RunCost) -> list[str]:
         """A warning, for the record too, where a run held more than --memory allowed.
 
         Pages of mapped files do not count, where they are known: the system may drop them.
         """
-        own = cost.peak_anonymous_mib
-        peak_mib = cost.peak_mib if own is None else own
+        anonymous_mib = cost.peak_anonymous_mib
+        peak_mib = cost.peak_mib if anonymous_mib is None else anonymous_mib
         if self.memory is None or peak_mib * MIB <= self.memory:
             return []
-        told = (
+        sentence = (
             f"The run held {peak_mib / 1024:.2f} GiB, --memory allowed {self.memory / GIB:.2f}: "
             "ask for more where a limit is enforced."
         )
-        warnings.warn(told, DwiserWarning, stacklevel=3)
-        return [told]
+        warnings.warn(sentence, DwiserWarning, stacklevel=3)
+        return [sentence]
 
     def course(self, files: Iterable[Path]) -> Course | None:
         """Of the training, if there is one; with --resume, from its checkpoint on."""
         if not self.trains:
             return None
-        asked = self.request
+        request = self.request
         run = Run(
-            asked.out, self.method, asked.seed, asked.b0_threshold, tuple(files), asked.warm_start
+            request.out,
+            self.method,
+            request.seed,
+            request.b0_threshold,
+            tuple(files),
+            request.warm_start,
         )
-        return course_of(run, resume=asked.resume, every=asked.checkpoint_every)
+        return course_of(run, resume=request.resume, every=request.checkpoint_every)
 
     def to_keep(self, result: Denoised, scan: Scan, course: Course | None) -> dict[Path, bytes]:
         """The file of --save-weights, if it was asked for."""
@@ -100,8 +105,8 @@ def plan_of(request: Request) -> Plan:
         )
     memory = None if request.memory is None else parse_memory(request.memory)
     if request.weights is not None:
-        kept = WeightsFile(request.weights)
-        plan = Plan(request, kept.method, kept.preset, kept, False, memory)
+        weights_file = WeightsFile(request.weights)
+        plan = Plan(request, weights_file.method, weights_file.preset, weights_file, False, memory)
     else:
         method = build(request.method, request.preset, request.settings)
         trains = check_training(method, resume=request.resume, start=request.warm_start)

@@ -46,12 +46,12 @@ def measured(scan: Scan, result: Result, judged: Judgement, *, name: str, comman
     return Material(name, scan, result, command, outlier_volumes=apart(scan, result), **shown)
 
 
-def _by_group(scan: Scan, left: Residual, seed: int) -> dict[str, Any]:
+def _by_group(scan: Scan, residual: Residual, seed: int) -> dict[str, Any]:
     """``seed`` is that of the subsample that quantiles are taken of."""
     groups = volume_groups(scan.gradients, pooled=False)
-    standard = {group.name: left.standard[:, group.volumes] for group in groups}
+    standard = {group.name: residual.standard[:, group.volumes] for group in groups}
     return {
-        "repeating": {name: repeating(z, left.mask) for name, z in standard.items()},
+        "repeating": {name: repeating(z, residual.mask) for name, z in standard.items()},
         "distributions": {name: distribution(z, seed=seed) for name, z in standard.items()},
     }
 

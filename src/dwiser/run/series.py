@@ -32,7 +32,7 @@ def denoise_series(
     *,
     together: bool | None = None,
     watch: Watch = silent,
-    told: Callable[[str], None] = lambda line: None,
+    print_line: Callable[[str], None] = lambda line: None,
 ) -> list[RunSummary]:
     """Denoise several files, each into a set of its own; what can be refused is, before the work.
 
@@ -42,7 +42,7 @@ def denoise_series(
     ----------
     requests : one a file, alike in all but ``dwi`` and ``out``.
     together : True, False, or None to decide by `dwiser.prepare.scan_compatibility.decide`.
-    told : gets the decision and its reason in a line.
+    print_line : is called with the decision and its reason.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def denoise_series(
         one = joined(scans) if as_one else None
     counts = [scan.shape[3] for scan in scans]
     del scans, scan_summaries
-    told(f"{'together' if as_one else 'apart'}: {why}")
+    print_line(f"{'together' if as_one else 'apart'}: {why}")
     about = {"Together": as_one, "Why": why, "Files": names, "VolumesOfEach": counts}
     if one is None:
         return [
@@ -71,11 +71,11 @@ def denoise_series(
             ).summary
             for r in requests
         ]
-    whole = _denoised(one, requests[0], watch)
+    together_result = _denoised(one, requests[0], watch)
     del one
     summaries, start = [], 0
     for request, count in zip(requests, counts, strict=True):
-        work = partial(part_of, whole, slice(start, start + count), about)
+        work = partial(part_of, together_result, slice(start, start + count), about)
         summaries.append(denoise_file(request, watch, work=work).summary)
         start += count
     return summaries
@@ -89,7 +89,7 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
     """
     requests = []
     for file in files:
-        own: dict[str, Any] = {"dwi": file, "out": outdir / file.name}
+        of_file: dict[str, Any] = {"dwi": file, "out": outdir / file.name}
         for extra in fields(request):
             name = getattr(request, extra.name)
             if extra.name.startswith((IMAGES, "report")) and name is not None:
@@ -98,13 +98,13 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
                         f"{name}: with --outdir give a name without folders: it is put after "
                         "each scan's own."
                     )
-                own[extra.name] = outdir / f"{stem(file).name}_{name.name}"
-        requests.append(replace(request, **own))
+                of_file[extra.name] = outdir / f"{stem(file).name}_{name.name}"
+        requests.append(replace(request, **of_file))
     return requests
 
 
 @contextmanager
-def made(folder: Path) -> Iterator[None]:
+def output_folder(folder: Path) -> Iterator[None]:
     """A folder that is made if it is not there, and goes again if nothing comes into it."""
     new = not folder.exists()
     try:
@@ -121,7 +121,7 @@ def made(folder: Path) -> Iterator[None]:
 def _check(requests: Sequence[Request]) -> int:
     """Refuse what is wrong with the names or the method; the directions that it needs."""
     method = plan_of(requests[0]).method
-    seen: dict[Path, Path] = {}
+    dwi_of_output: dict[Path, Path] = {}
     inputs = [request.dwi for request in requests]
     for request in requests:
         for name in OF_ONE_SCAN if len(requests) > 1 else ():
@@ -130,7 +130,7 @@ def _check(requests: Sequence[Request]) -> int:
                     f"--{name.replace('_', '-')} belongs to one scan: denoise each by itself, "
                     "or put its table beside it."
                 )
-        other = seen.setdefault(request.out.resolve(), request.dwi)
+        other = dwi_of_output.setdefault(request.out.resolve(), request.dwi)
         if other is not request.dwi:
             raise InputError(
                 f"{request.dwi}: its result would have the name of {other}'s: "
@@ -157,20 +157,24 @@ def _alone(scan: Scan, request: Request, about: dict[str, Any], watch: Watch) ->
     return result
 
 
-def part_of(whole: Result, part: slice, about: dict[str, Any], scan: Scan) -> Result:
+def part_of(joined_result: Result, part: slice, about: dict[str, Any], scan: Scan) -> Result:
     """One scan's volumes of what was denoised together, with a record of its own.
 
     Volumes in the record are counted from the scan's own first; warnings keep the counting of
     all volumes together, which ``Series`` tells.
     """
     result = replace(
-        whole,
-        data=whole.data[..., part],
-        record=dict(whole.record),
-        passed_through=_within(whole.passed_through, part),
-        not_shared=None if whole.not_shared is None else _within(whole.not_shared, part),
+        joined_result,
+        data=joined_result.data[..., part],
+        record=dict(joined_result.record),
+        passed_through=_within(joined_result.passed_through, part),
+        not_shared=None
+        if joined_result.not_shared is None
+        else _within(joined_result.not_shared, part),
         outlier_volumes=(
-            None if whole.outlier_volumes is None else _within(whole.outlier_volumes, part)
+            None
+            if joined_result.outlier_volumes is None
+            else _within(joined_result.outlier_volumes, part)
         ),
     )
     record = result.record

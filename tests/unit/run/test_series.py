@@ -11,7 +11,7 @@ from dwiser.errors import InputError
 from dwiser.io import load, save
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.run import Request, denoise
-from dwiser.run.series import denoise_series, in_folder, made
+from dwiser.run.series import denoise_series, in_folder, output_folder
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation import Simulation
 
@@ -91,9 +91,9 @@ def test_the_files_hold_what_denoising_gives(tmp_path, halves, together) -> None
     request = Request(
         paths[0], tmp_path, method="subspace", threads=1, save_noise=Path("sigma.nii.gz")
     )
-    with made(tmp_path / "out"):
+    with output_folder(tmp_path / "out"):
         summaries = denoise_series(
-            in_folder(request, paths, tmp_path / "out"), together=together, told=lines.append
+            in_folder(request, paths, tmp_path / "out"), together=together, print_line=lines.append
         )
     as_one = together is None
     assert lines == [
@@ -135,6 +135,6 @@ def test_what_is_refused_leaves_nothing(tmp_path, halves) -> None:
     }
     for words, (files, more) in cases.items():
         request = Request(files[0], tmp_path, threads=1, **more)
-        with pytest.raises(InputError, match=words), made(tmp_path / "out"):
+        with pytest.raises(InputError, match=words), output_folder(tmp_path / "out"):
             denoise_series(in_folder(request, files, tmp_path / "out"), together=False)
         assert not (tmp_path / "out").exists()
