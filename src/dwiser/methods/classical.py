@@ -38,7 +38,7 @@ class Filtered:
     data: Float[np.ndarray, "x y z v"]
     passed: dict[int, str] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
-    coils: float | None = None
+    coils: float | int | None = None
     bias_removed: bool | None = None
 
 
