@@ -1,4 +1,4 @@
-"""Several methods on one scan: denoised, measured, tabled and drawn; a failing one is told of."""
+"""Several methods on one scan: denoised, measured, tabled and drawn; a failure is reported."""
 
 import csv
 import io
@@ -108,7 +108,7 @@ def _usable(request: Request, variant: Variant) -> tuple[Request, str]:
 def measuring(
     scan: Scan, reference_images: Mapping[str, Any], plan: TrialPlan
 ) -> Callable[[np.ndarray], Evaluation]:
-    """All that an image alone tells: the evaluation with what is given, and k-fold R²."""
+    """All that can be measured on one image: the evaluation with the references, and k-fold R²."""
     assert scan.mask is not None
     where: dict[str, np.ndarray] = {}
     absent = [Absent("kfold", "all", "no folds were asked for")]

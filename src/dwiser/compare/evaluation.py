@@ -1,4 +1,4 @@
-"""Measure a denoised file with the files that are given, and write what was found."""
+"""Evaluate a denoised file with the files that are given, and write the results."""
 
 import csv
 import io

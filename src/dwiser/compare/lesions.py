@@ -1,4 +1,4 @@
-"""Lesion labels, and from the sidecar beside them where each lesion shows and how much."""
+"""Lesion labels, and from their sidecar the volumes in which each lesion shows and how much."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from dwiser.scan import Scan
 @dataclass(frozen=True, eq=False)
 class Lesions:
     """Labels (0 where there is no lesion), label → volumes and label → change of the signal in
-    them; None for what is not there."""
+    them; None for what is missing."""
 
     labels: Int[np.ndarray, "x y z"] | None = None
     volumes: dict[int, list[int]] | None = None

@@ -1,4 +1,4 @@
-"""What a scan is measured with, read from files and checked: truth, σ map, tissues, lesions."""
+"""References of an evaluation, read from files and checked: truth, σ map, tissues, lesions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

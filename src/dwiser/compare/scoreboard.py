@@ -100,7 +100,7 @@ def table(rows: Sequence[Compared]) -> tuple[list[str], list[list[Any]]]:
 
 
 def absences(rows: Sequence[Compared]) -> list[str]:
-    """One line a reason: what of which method is missing from the tables because of it."""
+    """One line for each reason: which values of which methods are missing because of it."""
     reasons: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         missing = dict(row.trial.absent) if row.trial is not None else {}

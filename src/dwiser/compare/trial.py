@@ -45,7 +45,7 @@ ByFa = dict[str, dict[str, HeldOut]]  # model → bin of FA → score
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """What is done with each method besides denoising: held-out volumes, seeds, halves, rescan."""
+    """What each method is tested by besides denoising: held-out volumes, seeds, halves, rescan."""
 
     held_out: int = 5
     seeds: int = 3
@@ -58,7 +58,7 @@ class TrialPlan:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one method: its run and scores, or why it failed."""
+    """The result of one method: its run and scores, or why it failed."""
 
     variant: Variant
     image: Path
@@ -85,7 +85,7 @@ def tried(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
 
 
 def noisy_trial(scan: Scan, request: Request, plan: TrialPlan) -> Trial:
-    """The scan as it is, held-out volumes predicted from the noisy rest."""
+    """The raw scan: held-out volumes predicted from the other, noisy ones."""
     sigma = scan.sigma
     assert sigma is not None
     absent: dict[str, str] = {}
@@ -154,11 +154,11 @@ def _held_out(
     absent: dict[str, str],
     floor: float | None = None,
 ) -> tuple[dict[str, HeldOut], ByFa]:
-    """Directions left out before denoising, predicted from the denoised rest; also by bins of FA.
+    """Directions held out before denoising, predicted from the denoised rest; also by bins of FA.
 
     ``floor``: channels of the magnitude whose noise floor the method removed; what it predicts
-    is then a signal, and the raw volume is held against the magnitude that shows it. The bins'
-    FA is that of the raw volumes that stay, the same for every method.
+    is then a signal, and the raw volume is compared with its expected magnitude. The bins'
+    FA is that of the raw training volumes, the same for every method.
     """
     if plan.held_out < 1:
         raise CannotMeasure("no volumes were to be held out")

@@ -1,4 +1,4 @@
-"""Means in cells of FA and of the angle to the fibre, their errors, and what they come to."""
+"""Means in cells of FA and of the angle to the fibre, their errors, and summary statistics."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

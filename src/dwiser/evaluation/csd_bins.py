@@ -108,7 +108,7 @@ def csd_value_rows(
     Raises
     ------
     CannotMeasure
-        Where no tensor or CSD can be had, or fewer than 30 such voxels are in the mask.
+        Where no tensor or CSD can be fitted, or fewer than 30 such voxels are in the mask.
     """
     chosen, _ = csd_volumes(gradients)
     dwis = chosen[~gradients.is_b0[chosen]]

@@ -1,8 +1,8 @@
-"""Held-out raw volumes, predicted from the denoised rest by DTI or spherical harmonics.
+"""Held-out raw volumes, predicted from the other, denoised volumes by DTI or spherical harmonics.
 
-The one score that needs no truth and rewards no smoothness for its own sake: the volumes are left
-out before denoising, so no noise is shared, and signal that was blurred away is missed. The
-functions take arrays that are already denoised.
+The only score that needs no truth and does not reward smoothness: the volumes are excluded before
+denoising, so no noise is shared, and a method that blurs signal predicts them worse. The functions
+take arrays that are already denoised.
 """
 
 import math
@@ -38,7 +38,7 @@ class HeldOut:
     rmse: over the voxels and held-out volumes; excess: RMSE² − σ², what the prediction adds
     to the noise of the raw volumes themselves (below σ the Rician noise is smaller than σ²,
     so it can be negative; compare methods, not zero). volume_excess: (h,), by volume.
-    voxels: how many were looked at.
+    voxels: how many were used.
     """
 
     volume_excess: Float[np.ndarray, "h"]
@@ -67,7 +67,7 @@ def leave_out(gradients: Gradients, count: int, seed: int) -> np.ndarray:
     Raises
     ------
     CannotMeasure
-        When what stays would be fewer than 6 directions in a shell.
+        When fewer than 6 directions would remain in a shell.
     """
     shells = [g.volumes for g in volume_groups(gradients, pooled=False) if not g.is_b0]
     total = sum(len(s) for s in shells)
@@ -88,7 +88,7 @@ def leave_out(gradients: Gradients, count: int, seed: int) -> np.ndarray:
 def predict_dti(
     training: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
 ) -> Float[np.ndarray, "n h"]:
-    """Signals of the ``held`` directions from DIPY's WLS tensor fit to the kept volumes."""
+    """Signals of the ``held`` directions from DIPY's WLS tensor fit to the ``training`` volumes."""
     if not gradients.is_b0.any() or (~gradients.is_b0).sum() < UNKNOWNS - 1:
         raise CannotMeasure("DTI needs a b0 and 6 DWIs among the kept volumes")
     signals = training.astype(float)
@@ -144,7 +144,7 @@ def predict_sh(
 ) -> Float[np.ndarray, "n h"]:
     """Signals of the ``held`` directions by least squares in real, even SH, shell by shell.
 
-    A held-out volume belongs to the kept shell with the nearest mean b-value. Without an
+    A held-out volume belongs to the training shell with the nearest mean b-value. Without an
     ``order``, `sh_order` finds each shell's.
 
     Raises
@@ -194,7 +194,7 @@ def training_fa(
     Raises
     ------
     CannotMeasure
-        When no tensor can be had of all of them either.
+        When all of them together determine no tensor either.
     """
     try:
         return anisotropy(data, gradients, mask, volumes)
@@ -241,7 +241,7 @@ def paired_bootstrap(a: HeldOut, b: HeldOut, *, seed: int = 0) -> Paired:
 
 
 Predict: TypeAlias = Callable[[np.ndarray, Gradients, Gradients], np.ndarray]
-BY_FA: dict[str, Predict] = {  # models whose scores are told by bins of FA
+BY_FA: dict[str, Predict] = {  # models whose scores are given by bins of FA
     "dti": predict_dti,
     "sh4": partial(predict_sh, order=4),
     "sh6": partial(predict_sh, order=6),

@@ -220,7 +220,7 @@ def noise_floor(
     residuals: Residual,
     volumes: Int[np.ndarray, "m"],
 ) -> Float[np.ndarray, "n"]:
-    """Mean over some volumes of what noise adds to the denoised signal, in its sd; 0 or more.
+    """Mean over some volumes of the Rician bias of the denoised signal, in sd of the noise; ≥ 0.
 
     At the residual's n voxels. Where it is large the expectation depends on σ and on the channels.
     """

@@ -1,4 +1,4 @@
-"""Every test of the residual, in one go: what the verdict looks at, and its rows."""
+"""Every test of the residual: the findings that the verdict is based on, and their rows."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -38,7 +38,7 @@ def residual_of(inputs: EvaluationInputs) -> Residual:
 
 
 def standardised_of(inputs: EvaluationInputs) -> Float[np.ndarray, "x y z v"]:
-    """The same as an image of the scan's shape, `standardised_series`."""
+    """The same, as an image of the scan's shape: `standardised_series`."""
     return standardised_series(*_residual_arguments(inputs))
 
 
@@ -49,8 +49,8 @@ def _residual_arguments(inputs: EvaluationInputs) -> tuple[Any, ...]:
 
 
 def _by_angle(inputs: EvaluationInputs, residual: Residual) -> tuple[tuple[AngleCells, ...], str]:
-    """The residual by angle to the fibre, and why there is none."""
-    give_memory_back()  # of what looked for spots
+    """The residual by angle to the fibre, or the reason why there is none."""
+    give_memory_back()  # of the search for spots
     images = inputs.raw.data, inputs.denoised, inputs.raw.gradients, residual.mask, inputs.sigma
     try:
         return residual_by_angle(*images, residual.reading, residual.coils, seed=inputs.seed), ""
@@ -59,7 +59,7 @@ def _by_angle(inputs: EvaluationInputs, residual: Residual) -> tuple[tuple[Angle
 
 
 def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
-    """Every test of the residual that the verdict looks at."""
+    """Every test of the residual that the verdict is based on."""
     gradients = inputs.raw.gradients
     groups = volume_groups(gradients, pooled=False)
     pair = inputs.raw.data, inputs.denoised
@@ -97,8 +97,8 @@ def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
 def _raw_noise(inputs: EvaluationInputs, residual: Residual) -> Whiteness:
     """The raw noise's correlation between neighbours: the lower of two estimates by axis.
 
-    One takes the volumes' signal off voxel by voxel, the other a window's own components. Signal
-    that either leaves is alike in neighbours and makes it too high.
+    One subtracts a fit of the volumes' signal voxel by voxel, the other the components of a
+    window. Signal that remains is alike in neighbours and makes an estimate too high.
     """
     give_memory_back()  # of the residual by angle
     raw = inputs.raw

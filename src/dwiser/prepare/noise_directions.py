@@ -40,7 +40,7 @@ class NoiseDirections:
 
     @property
     def rank(self) -> int:
-        """How many common components were taken off."""
+        """How many common components were removed."""
         return self.basis.shape[1] - self.count
 
     def volume_share(self, half: int) -> Float[np.ndarray, "v"]:

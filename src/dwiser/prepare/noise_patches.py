@@ -137,7 +137,7 @@ def noise_patches(
 
 
 def _patch_size(shape: tuple[int, ...], correlation: NoiseCorrelation) -> tuple[int, ...]:
-    """5³ voxels, or as many more as correlated noise needs to be told from signal."""
+    """5³ voxels, or as many more as it takes to separate correlated noise from signal."""
     for radius in range(RADIUS, WIDEST + 1):
         size = tuple(min(2 * radius + 1, n) for n in shape)
         if correlation.effective_share(size) * np.prod(size) >= FEWEST_SAMPLES:
@@ -210,7 +210,7 @@ def _piece_means(
     size: tuple[int, ...],
     variance: Float[np.ndarray, "g"],
 ) -> tuple[Float[np.ndarray, "g p v"], Float[np.ndarray, "g p"]]:
-    """Mean signals of a patch's pieces, of whose spread the noise's share is taken off."""
+    """Mean signals of a patch's pieces, their spread reduced by the noise's share of it."""
     x = np.where(voxels[..., None], patch, 0).astype(np.float64)
     n = voxels.sum(1)
     patch_mean = x.sum(1)[:, None] / n[:, None, None]

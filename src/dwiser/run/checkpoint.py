@@ -1,4 +1,4 @@
-"""The checkpoint beside OUT while a method trains, and going on from it after a kill."""
+"""The checkpoint beside OUT while a method trains, and resuming from it after a kill."""
 
 import warnings
 from dataclasses import asdict, dataclass
@@ -28,7 +28,7 @@ def checkpoint_path(out: Path) -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run is: one that goes on must be the same in all of it."""
+    """What identifies a run: a resumed one must have the same values."""
 
     out: Path
     method: Denoiser
@@ -55,9 +55,9 @@ class Run:
 
 
 def course_of(run: Run, *, resume: bool, every: float = EVERY) -> Course:
-    """A course that is written beside OUT as it trains; ``run.path`` goes once all went well.
+    """A course that is written beside OUT during training; ``run.path`` is removed at the end.
 
-    With ``resume`` it is read first, if it is there and of the same run.
+    With ``resume`` it is read first, if it exists and is of the same run.
 
     Raises
     ------

@@ -82,7 +82,7 @@ def peak_memory() -> Iterator[Peak]:
 
 @contextmanager
 def enough_memory(device: str, method: Denoiser) -> Iterator[None]:
-    """Memory that runs out is told in one sentence, with what to do about it.
+    """Report in one sentence that memory ran out, with the remedy.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Whether a method's work fits the memory it may have: told before it starts."""
+"""Whether a method fits the memory that it may have: checked before it starts."""
 
 import shutil
 import tempfile
@@ -23,7 +23,7 @@ VOLUMES = 12  # of float32, whatever their number: means, masks, σ, one volume 
 def bytes_needed(
     method: Denoiser, scan: Scan, mask: Bool[np.ndarray, "x y z"] | None = None
 ) -> int | None:
-    """About what the method will hold at most; None where nobody has measured it.
+    """The most memory that the method will hold, about; None where it was not measured.
 
     ``mask`` is where it will work, if that is known; otherwise everywhere.
 

@@ -23,7 +23,7 @@ from dwiser.scan import Scan
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The method and preset; weights that were kept, to apply; whether it trains."""
+    """The method and preset; the file of weights to apply, if any; whether it trains."""
 
     request: Request
     method: Denoiser
@@ -43,7 +43,7 @@ class Plan:
         return usable_memory() if self.memory is None else self.memory
 
     def checked(self, scan: Scan) -> dict[str, Any]:
-        """Refuse a scan that is too large or not for the kept weights; what the record says."""
+        """Refuse a scan that is too large or does not fit the weights; entries of the record."""
         if self.request.noise_map is not None:
             check_noise_map(self.method)
         check_memory(self.method, scan, self.memory, usable_memory())
@@ -97,7 +97,7 @@ class Plan:
 
 
 def plan_of(request: Request) -> Plan:
-    """Read what was kept, build the method, refuse what it cannot do."""
+    """Read the weights, build the method, refuse what it cannot do."""
     find_machine(request.device, request.threads)
     if not request.checkpoint_every >= 0:  # NaN is wrong too
         raise InputError(
@@ -121,5 +121,5 @@ def plan_of(request: Request) -> Plan:
 
 
 def maps_of(request: Request) -> tuple[Path, ...]:
-    """The images that were given beside the scan."""
+    """The images that were given besides the scan."""
     return tuple(path for path in (request.noise_map, request.phase) if path is not None)

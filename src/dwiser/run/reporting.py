@@ -29,7 +29,7 @@ def report(scan: Scan, result: Result, judged: Judgement, *, name: str, command:
 
 
 def measured(scan: Scan, result: Result, judged: Judgement, *, name: str, command: str) -> Material:
-    """Everything that the report shows; what cannot be had is there with its reason."""
+    """Everything that the report shows; what cannot be measured has its reason."""
     shown: dict[str, Any] = {"absent": {}}
     if judged.residual is None or judged.judged is None:
         shown["absent"]["residual"] = judged.why

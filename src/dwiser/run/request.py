@@ -58,7 +58,7 @@ class Request:
         return tuple(path for path in some if path is not None)
 
     def words(self) -> list[str]:
-        """The command line that asks for this; what is at its default is left out."""
+        """The command line of this request, without options at their defaults."""
         weights, series = self.weights, [str(self.dwi), str(self.out)]
         start = ["denoise"] if weights is None else ["apply", str(weights)]
         command, not_applied = ["dwiser", *start, *series], () if weights is None else NOT_APPLIED

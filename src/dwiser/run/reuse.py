@@ -1,4 +1,4 @@
-"""Weights that are kept: written with their settings, read back, held against another scan."""
+"""Files of weights: written with their settings, read back, checked against another scan."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -94,7 +94,7 @@ def begin_with(path: Path, method: Denoiser) -> dict[str, torch.Tensor]:
 
 
 def _built(metadata: Mapping[str, Any]) -> Denoiser:
-    """The method with the settings that the file tells."""
+    """The method with the settings that the file holds."""
     name, values = str(metadata["method"]), dict(metadata["parameters"])
     if name not in METHODS:
         raise InputError(f"Its method {name!r} is not one of this version of dwiser: train anew.")

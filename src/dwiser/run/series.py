@@ -105,7 +105,7 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
 
 @contextmanager
 def output_folder(folder: Path) -> Iterator[None]:
-    """A folder that is made if it is not there, and goes again if nothing comes into it."""
+    """A folder, created if it does not exist, and removed again if it stays empty."""
     new = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ def output_folder(folder: Path) -> Iterator[None]:
 
 
 def _check(requests: Sequence[Request]) -> int:
-    """Refuse what is wrong with the names or the method; the directions that it needs."""
+    """Refuse wrong names or a wrong method; how many directions the method needs."""
     method = plan_of(requests[0]).method
     dwi_of_output: dict[Path, Path] = {}
     inputs = [request.dwi for request in requests]
@@ -158,7 +158,7 @@ def _alone(scan: Scan, request: Request, about: dict[str, Any], watch: Watch) ->
 
 
 def part_of(joined_result: Result, part: slice, about: dict[str, Any], scan: Scan) -> Result:
-    """One scan's volumes of what was denoised together, with a record of its own.
+    """One scan's volumes of a joint result, with a record of its own.
 
     Volumes in the record are counted from the scan's own first; warnings keep the counting of
     all volumes together, which ``Series`` tells.
