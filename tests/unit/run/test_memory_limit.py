@@ -76,9 +76,9 @@ def test_a_short_peak_of_the_process_itself_is_kept():
 def test_a_process_does_not_begin_with_the_peak_of_the_one_that_started_it():
     held = np.ones(300 << 17)  # 300 MiB
     code = "from dwiser.run.memory_limit import high_water_mib; print(high_water_mib())"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     assert held.nbytes / 2**20 < high_water_mib()
-    assert float(told) < high_water_mib() - 100
+    assert float(printed) < high_water_mib() - 100
 
 
 def test_without_proc_the_largest_finished_child_is_added(monkeypatch, tmp_path):
