@@ -20,7 +20,7 @@ def allocate_mapped(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np
     Raises
     ------
     OSError
-        If there is no room for it.
+        If the disk has no space for it.
     """
     with tempfile.TemporaryFile(prefix="dwiser-") as file:
         if hasattr(os, "posix_fallocate"):  # a full disk fails now, not by a crash later
@@ -37,7 +37,7 @@ def is_mapped(data: np.ndarray) -> bool:
 
 
 def is_tmpfs(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:
-    """Whether what is written into a folder lies in memory all the same (tmpfs)."""
+    """Whether a folder lies in memory (tmpfs), so that files in it take up memory."""
     try:
         rows = [line.split()[1:3] for line in mounts.read_text().splitlines()]
     except OSError:
@@ -47,7 +47,7 @@ def is_tmpfs(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:
 
 
 def allocate_like(data: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Room of the shape of ``data``, or another: in memory, or mapped where ``data`` is mapped.
+    """An empty array of the shape of ``data``, or another: mapped where ``data`` is mapped.
 
     Its last axis is the slowest: volumes, or columns of a list of voxels, lie in one piece.
     """

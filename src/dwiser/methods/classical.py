@@ -1,4 +1,4 @@
-"""What methods without training share: the mask and σ they work with, and the way back."""
+"""What methods without training share: mask and σ, and writing the result into the scan."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -29,9 +29,9 @@ class MaskAndSigma:
 
 @dataclass(frozen=True, eq=False)
 class Filtered:
-    """What a filter found; only what lies in the mask is used.
+    """The result of a filter; only voxels in the mask are used.
 
-    ``passed`` is {volume: why it passes through unchanged}, ``record`` what to tell of it;
+    ``passed`` is {volume: why it passes through unchanged}, ``record`` its entries of the record;
     ``coils`` and ``bias_removed`` as in `Denoised`.
     """
 

@@ -35,7 +35,7 @@ class Ready:
 
 @dataclass(frozen=True, eq=False)
 class DenoisedStack:
-    """The denoised stack (K, Z, H, W) in [−1, 1] units, and what to record of it."""
+    """The denoised stack (K, Z, H, W) in [−1, 1] units, and its entries of the record."""
 
     unit: Float[np.ndarray, "k z h w"]
     record: dict[str, Any]
@@ -45,8 +45,8 @@ class DenoisedStack:
 class Learned:
     """A method that learns from the scan it denoises.
 
-    A subclass says what x' is (``_partner``), how it learns (``_learn``) and what it makes of
-    a stack (``_denoise_stack``); the rest is the same for all.
+    A subclass says what x' is (``_partner``), how it learns (``_learn``) and how it denoises a
+    stack (``_denoise_stack``); the rest is the same for all.
     """
 
     name: ClassVar[str]

@@ -228,7 +228,7 @@ def _pieces(size: tuple[int, ...]) -> Float[np.ndarray, "p n"]:
 
     A patch's own mean will not do: half fluid and half brain, no voxel has that signal, and the
     variance of its noise is not the voxels' mean variance. (Nor will noisy means: at the floor
-    any spread looks like signal, so that of the noise is taken off the pieces'.)
+    any spread looks like signal, so that of the noise is subtracted from the pieces'.)
     """
     starts = list(product(*(sorted({0, max(0, n - PIECE)}) for n in size)))
     rows = np.zeros((len(starts), *size))

@@ -34,7 +34,7 @@ def demonstrate(
 
     What was there from an earlier demo is replaced. ``settings`` are Di-Fusion's.
     """
-    build("difusion", preset, settings)  # a wrong field is told before the first method's work
+    build("difusion", preset, settings)  # a wrong field is refused before the first method runs
     sample = sample_paths()
     scan = load(sample.dwi, sample.bval, sample.bvec)
     written: list[Path] = []

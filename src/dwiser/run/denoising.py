@@ -65,7 +65,7 @@ def denoise(
 ) -> Result:
     """Denoise a scan; ``settings`` are the method's fields.
 
-    ``weights`` are applied instead of training anew; a ``course`` keeps checkpoints of a training.
+    ``weights`` are applied instead of training; a ``course`` writes checkpoints of a training.
 
     Returns
     -------

@@ -57,7 +57,7 @@ def peak_memory() -> Iterator[Peak]:
     it is that mark and the largest ended child's; workers that still run are not seen.
 
     Linux's ``ru_maxrss`` is not that mark: it survives exec, and a process that a large one
-    started would begin with the large one's peak. ``VmHWM`` begins anew.
+    started would begin with the large one's peak. ``VmHWM`` starts at zero.
     """
     peak, over = Peak(), Event()
 

@@ -19,7 +19,7 @@ from dwiser.run.judging import Judgement
 from dwiser.run.result import Result
 from dwiser.scan import Scan
 
-FEWEST_TOLD = 12  # volumes in shells of four: fewer cannot tell which of them stands apart
+FEWEST_VOLUMES = 12  # volumes in shells of four: fewer cannot tell which of them stands apart
 MOST_VOXELS = 200_000  # that volumes are compared on
 
 
@@ -62,7 +62,7 @@ def apart(scan: Scan, result: Denoised) -> dict[int, str]:
         return dict(result.outlier_volumes)
     groups, _ = grouped(scan.gradients)
     volumes = np.sort(np.concatenate([np.zeros(0, int), *groups]))
-    if len(volumes) < FEWEST_TOLD or result.sigma is None or result.mask is None:
+    if len(volumes) < FEWEST_VOLUMES or result.sigma is None or result.mask is None:
         return {}
     inside = result.mask & (result.sigma > 0)
     places = np.argwhere(inside)[:: max(1, int(inside.sum()) // MOST_VOXELS)]

@@ -202,7 +202,7 @@ class Fit:
         return out
 
     def run(self, iterations: int) -> tuple[int, int]:
-        """Fit; the iteration at which it ended, and the one whose weights are kept."""
+        """Fit; the iteration at which it ended, and the one whose weights are used."""
         method = self.method
         rule: HeldOutStopping | DiscrepancyStopping | None = None
         if method.stop == "heldout":

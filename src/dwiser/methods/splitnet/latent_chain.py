@@ -28,7 +28,7 @@ class ChainDraw(LatentDraw):
 
     Notes
     -----
-    The network sees x_t/s = λ1 z_B + λ2 z_A + τξ, τ² = (1 − s²)/s², and is told the sd of its
+    The network sees x_t/s = λ1 z_B + λ2 z_A + τξ, τ² = (1 − s²)/s², and gets the sd of its
     error. With S_A and S_B the covariances of the latents' errors and D that of the signal,
     these errors share S_A D⁻¹ S_B: both shrink the same signal.
     """

@@ -1,4 +1,4 @@
-"""Batches for learning across disjoint directions: z of the seen, y of the held-out volumes."""
+"""Batches for learning across disjoint directions: z of the input, y of the held-out volumes."""
 
 from dataclasses import dataclass
 

@@ -19,7 +19,7 @@ CHUNK = 32_768  # voxels of patches at once: four times more take a tenth longer
 
 
 def shrinkage(ratio: Float[Tensor, "c k"], aspect: Float[Tensor, "_ 1"]) -> Float[Tensor, "c k"]:
-    """What is kept of a component whose sample variance is ``ratio`` times the noise's.
+    """The weight of a component whose sample variance is ``ratio`` times the noise's.
 
     η(λ)/λ^½ of Gavish & Donoho (Frobenius): √((λ−γ−1)²−4γ)/λ above the edge (1+√γ)², 0 below,
     with γ = channels/samples (``aspect``).

@@ -60,7 +60,7 @@ class Errors:
     ----------
     estimate : (n,) variance of the estimate's error, a typical volume's over its noise's.
     scale : (V,) sd of each volume's noise, in σ.
-    share : (n, V) of the raw residual that was given back, None where nothing was.
+    share : (n, V) of the raw residual that was restored, None where nothing was.
     """
 
     estimate: Float[np.ndarray, "n"]

@@ -1,4 +1,4 @@
-"""How far splitq's result may be off: the estimate's variance, and what the floor makes of it."""
+"""The uncertainty of splitq's result: the estimate's variance, and the effect of Rician bias."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,7 +49,7 @@ def signal_sd(
     coils: float,
     power: Float[np.ndarray, "n"] | None = None,
 ) -> Float[np.ndarray, "n"]:
-    """The sd of the signal's error, in the data's units, where the floor was taken off.
+    """The sd of the signal's error, in the data's units, where the Rician bias was removed.
 
     ``values`` are magnitudes' means, unsure by ``spread`` σ, ``signal`` the signals taken for
     them, of such ``power`` as in `true_signal`. A mean that no signal at all may explain has an

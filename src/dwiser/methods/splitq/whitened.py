@@ -1,4 +1,4 @@
-"""What splitq works on: the mask's voxels in units of noise, their subspace, what stays out."""
+"""What splitq works on: the mask's voxels in units of noise and their subspace."""
 
 import warnings
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ from dwiser.scan import Gradients, Scan
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
 BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost is noise removed
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
-TOLD_BY = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
+LEAST_EXTRA_VOXELS = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
 NEARLY_WHITE = 0.1  # correlation of adjacent voxels below which nothing changes; measured to 0.03
 PASSED = 0.3  # of the coordinates' noise passes the local estimates
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
@@ -76,7 +76,7 @@ class WhitenedScan:
         return known
 
     def take_y(self) -> Float[np.ndarray, "n v"]:
-        """y, given away: as large as the mask's share of the scan, it is not to be kept."""
+        """y, released here: it is as large as the mask's share of the scan, to save memory."""
         y, self.y = self.y, np.empty((0, len(self.mean)), self.y.dtype)
         return y
 
@@ -166,7 +166,7 @@ def whiten(
     scan: Scan, seed: int, *, name: str, least: int, fewest_shared: int, coils: float | None,
     threads: int = 1,
 ) -> WhitenedScan | None:  # fmt: skip
-    """Mask, σ, channels, subspace and what stays out of it; None where there is no noise.
+    """Mask, σ, channels, subspace and the volumes outside it; None where there is no noise.
 
     Warns of volumes that stand apart, and where too few share a subspace.
     """
@@ -233,7 +233,7 @@ def _shared(
     apart: dict[int, str] = {}
     if sum(len(g) for g in groups) >= fewest:
         volumes = np.sort(np.concatenate(groups))
-        if voxels - len(volumes) >= TOLD_BY:
+        if voxels - len(volumes) >= LEAST_EXTRA_VOXELS:
             apart = find_outlier_volumes(covariance[np.ix_(volumes, volumes)], volumes, groups)
         for volume, why in apart.items():
             warnings.warn(
@@ -267,7 +267,7 @@ def inner_slices(
 
 
 def as_it_is(scan: Scan, name: str) -> Denoised:
-    """The scan given back, with a warning: there is no noise in it."""
+    """The scan unchanged, with a warning that it has no noise."""
     warn_of_no_noise(name)
     mask = object_mask(scan)
     passed = dict.fromkeys(range(scan.shape[3]), "no noise found")

@@ -42,7 +42,7 @@ np.savez({told!r}, bvec=bvec, bval=bval, noise_in=given, words=sys.argv[1:])
 
 @pytest.fixture
 def received_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in on the PATH; the file in which it writes what it was told."""
+    """A stand-in on the PATH; the file in which it writes its arguments."""
     place = tmp_path / "told.npz"
     text = STAND_IN.format(python=sys.executable, counts=WITH_VALUES, told=str(place))
     put_on_path(tmp_path, text, monkeypatch)

@@ -26,7 +26,7 @@ open({told!r}, "w").write(" ".join(words))
 
 
 def put_on_path(folder: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in that says ``version``; the file in which it writes what it was told."""
+    """A stand-in that says ``version``; the file in which it writes its arguments."""
     arguments_file, program = folder / "told", folder / "patch-denoise"
     program.write_text(
         STAND_IN.format(python=sys.executable, version=version, told=str(arguments_file))
