@@ -173,8 +173,8 @@ def denoise(
     Examples
     --------
     >>> import dwiser
-    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
-    >>> result = dwiser.denoise(made.scan, "gaussian", fwhm=3.0)
+    >>> phantom = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
+    >>> result = dwiser.denoise(phantom.scan, "gaussian", fwhm=3.0)
     >>> result.data.shape, result.verdict.level
     ((16, 16, 8, 14), 'FAIL')
     """
@@ -226,9 +226,9 @@ def evaluate(
     Examples
     --------
     >>> import dwiser
-    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
-    >>> result = dwiser.denoise(made.scan, "subspace")
-    >>> scores = dwiser.evaluate(result, made.scan, truth=made.truth)
+    >>> phantom = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
+    >>> result = dwiser.denoise(phantom.scan, "subspace")
+    >>> scores = dwiser.evaluate(result, phantom.scan, truth=phantom.truth)
     >>> scores.value("fidelity.nrmse", "b1000") < 0.15
     True
     """
@@ -268,9 +268,9 @@ def report(
     Examples
     --------
     >>> import dwiser
-    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
-    >>> result = dwiser.denoise(made.scan, "subspace")
-    >>> dwiser.report(result, made.scan, "out.html").name
+    >>> phantom = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
+    >>> result = dwiser.denoise(phantom.scan, "subspace")
+    >>> dwiser.report(result, phantom.scan, "out.html").name
     'out.html'
     """
     series, path = as_scan(scan, **table), Path(out)

@@ -73,7 +73,7 @@ def test_the_network_is_told_the_sd_of_its_inputs_error(draw: ChainDraw, truth) 
     y, inside = draw.y[0], draw.inside[0]
     off = []
     for k in range(200):
-        shown = draw._seen(y, inside, stream(k, "seen"))
+        shown = draw._latent(y, inside, stream(k, "seen"))
         off.append(((shown.z - truth[0])[inside] / shown.level).std(0))
     np.testing.assert_allclose(np.mean(off, 0), 1, atol=0.02)
 

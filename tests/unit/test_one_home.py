@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dwiser
-from dwiser.cohort.findings import look
+from dwiser.cohort.findings import scan_fields
 from dwiser.compare import rescan
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.suite import evaluate
@@ -95,7 +95,7 @@ def test_protocols_and_rescans_share_the_rule_for_a_gradient_table(monkeypatch) 
 def test_info_report_and_cohort_have_one_snr(crop: Scan, material: Material) -> None:
     by_info = survey(crop, build("splitq", "laptop", {}), threads=1).snr
     by_report = [(float(row["b"]), row["snr"]) for row in shell_rows(material)]
-    by_cohort = [(row["bval"], row["snr"]) for row in look(crop, material.result)["SNR"]]
+    by_cohort = [(row["bval"], row["snr"]) for row in scan_fields(crop, material.result)["SNR"]]
     assert len(by_info) == 2
     np.testing.assert_allclose(by_report, by_info, rtol=1e-3)
     np.testing.assert_allclose(by_cohort, by_info, rtol=1e-3)

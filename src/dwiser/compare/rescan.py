@@ -32,10 +32,14 @@ class Rescan:
             If it cannot be read or does not lie on the first one's grid.
         """
         second = load(self.dwi, self.bval, self.bvec, b0_threshold=b0_threshold)
-        grid, own = first.shape[:3], second.shape[:3]
+        grid, second_grid = first.shape[:3], second.shape[:3]
         off = float(np.abs(second.affine - first.affine).max())
-        if own != grid or off > AFFINE_TOLERANCE:
-            what = f"shape {own}, not {grid}" if own != grid else f"an affine up to {off:.3g} off"
+        if second_grid != grid or off > AFFINE_TOLERANCE:
+            what = (
+                f"shape {second_grid}, not {grid}"
+                if second_grid != grid
+                else f"an affine up to {off:.3g} off"
+            )
             raise InputError(
                 f"{self.dwi}: the rescan has {what}: bring it onto the first scan's grid."
             )
@@ -53,16 +57,16 @@ def rescan_scores(
     The signal is compared where the two schemes are equal, volume by volume. Misregistration
     of the two scans is in every number, and a blur betters all of them.
     """
-    found: dict[str, Repeatability] = {}
+    scores: dict[str, Repeatability] = {}
     absent: dict[str, str] = {}
     try:
         maps = [fit_tensor(d, t, mask) for d, t in zip((first, second), tables, strict=True)]
         for name in ("fa", "md"):
-            found[name] = repeatability([getattr(m, name) for m in maps], mask)
+            scores[name] = repeatability([getattr(m, name) for m in maps], mask)
     except CannotMeasure as why:
         absent["rescan of fa and md"] = str(why)
     if same_table(*tables):
-        found["signal"] = repeatability([first, second], mask)
+        scores["signal"] = repeatability([first, second], mask)
     else:
         absent["rescan of the signal"] = "the two scans have different gradient tables"
-    return found, absent
+    return scores, absent

@@ -87,8 +87,8 @@ def csd_rows(
         if isinstance(voxels, str):
             yield Absent("csd", group, voxels)
             continue
-        found, true = (fibres(image, places[voxels]) for image in (denoised, truth))
-        yield from rows_of(_compared(found, true), group, "csd.")
+        estimate, true = (fibres(image, places[voxels]) for image in (denoised, truth))
+        yield from rows_of(_compared(estimate, true), group, "csd.")
 
 
 def csd_value_rows(
@@ -108,7 +108,7 @@ def csd_value_rows(
     Raises
     ------
     CannotMeasure
-        Where no tensor or CSD can be had, or fewer than 30 such voxels are in the mask.
+        Where no tensor or CSD can be fitted, or fewer than 30 such voxels are in the mask.
     """
     chosen, _ = csd_volumes(gradients)
     dwis = chosen[~gradients.is_b0[chosen]]
@@ -123,10 +123,10 @@ def csd_value_rows(
         if isinstance(voxels, str):
             yield Absent("fibres", group, voxels)
             continue
-        ours, before = (fibres(image, places[voxels]) for image in (denoised, raw))
-        yield from rows_of(_values(ours), group, "fibres.")
+        after, before = (fibres(image, places[voxels]) for image in (denoised, raw))
+        yield from rows_of(_values(after), group, "fibres.")
         yield from rows_of(_values(before), group, "fibres.raw.")
-        yield from rows_of(FibreTurn(_turn(ours, before)), group, "fibres.")
+        yield from rows_of(FibreTurn(_turn(after, before)), group, "fibres.")
 
 
 def _deconvolution(
@@ -169,14 +169,14 @@ def _fibres(model: ConstrainedSphericalDeconvModel, data: np.ndarray) -> _Fibres
     return _Fibres(axes, count, density)
 
 
-def _compared(found: _Fibres, true: _Fibres) -> FibreError:
-    two = (found.count >= 2) & (true.count >= 2)
-    between = [angles(f.axes[two, 0], f.axes[two, 1]) for f in (found, true)]
-    error, mean = found.density - true.density, true.density.mean()
+def _compared(estimate: _Fibres, true: _Fibres) -> FibreError:
+    two = (estimate.count >= 2) & (true.count >= 2)
+    between = [angles(f.axes[two, 0], f.axes[two, 1]) for f in (estimate, true)]
+    error, mean = estimate.density - true.density, true.density.mean()
     return FibreError(
-        _turn(found, true),
-        float((found.count - true.count).mean()),
-        float((found.count == true.count).mean()),
+        _turn(estimate, true),
+        float((estimate.count - true.count).mean()),
+        float((estimate.count == true.count).mean()),
         float(error.mean() / mean),
         float(np.sqrt((error**2).mean()) / mean),
         float(np.median(np.abs(between[0] - between[1]))) if two.any() else None,

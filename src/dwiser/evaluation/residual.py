@@ -16,7 +16,7 @@ from dwiser.errors import InputError
 from dwiser.evaluation.groups import in_mask
 from dwiser.evaluation.records import measured
 from dwiser.evaluation.usable import usable_voxels
-from dwiser.memmap import own_room
+from dwiser.memmap import allocate_like
 from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.seeds import stream
@@ -175,7 +175,7 @@ def standardised_series(
     """
     usable, _ = usable_voxels(raw, mask, sigma, coils, dwis)
     reading = _likeliest(raw, denoised, usable, sigma, coils)
-    image = own_room(raw)
+    image = allocate_like(raw)
     for v in range(raw.shape[3]):
         pair = raw[..., v], denoised[..., v]
         image[..., v] = 0
@@ -220,7 +220,7 @@ def noise_floor(
     residuals: Residual,
     volumes: Int[np.ndarray, "m"],
 ) -> Float[np.ndarray, "n"]:
-    """Mean over some volumes of what noise adds to the denoised signal, in its sd; 0 or more.
+    """Mean over some volumes of the Rician bias of the denoised signal, in sd of the noise; ≥ 0.
 
     At the residual's n voxels. Where it is large the expectation depends on σ and on the channels.
     """

@@ -16,7 +16,7 @@ def residual_sd_by_shell(
     raw: Scan,
     mask: Bool[np.ndarray, "x y z"],
     sigma: Float[np.ndarray, "x y z"],
-    coils: float | None = None,
+    coils: float | int | None = None,
 ) -> list[tuple[Shell, float]]:
     """The metric ``residual.sd`` of each shell, in σ; empty where no voxel can be judged.
 

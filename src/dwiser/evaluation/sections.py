@@ -44,7 +44,7 @@ class EvaluationInputs:
     lesion_changes: Mapping[int, Sequence[float]] | None = None
     bundle: Mapping[str, Bool[np.ndarray, "x y z"]] | None = None
     seed: int = 0
-    coils: float | None = None  # channels behind the raw magnitude; None: estimated from the scan
+    coils: float | int | None = None  # channels of the raw magnitude; None: estimated from the scan
     noise_correlation: NoiseCorrelation | None = None  # of the raw scan; None: to be measured
 
     def true(self) -> Float[np.ndarray, "x y z v"]:

@@ -19,7 +19,7 @@ from dwiser.io.gradients import read_gradients
 from dwiser.io.gz import zipped
 from dwiser.io.names import ending, find_inputs
 from dwiser.io.voxels import read_voxels
-from dwiser.memmap import FLOAT32, mapped_room
+from dwiser.memmap import FLOAT32, allocate_mapped
 from dwiser.scan import AFFINE_TOLERANCE, B0_THRESHOLD, Scan
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -277,7 +277,7 @@ def _series(
     voxels = read_voxels(image, shape, np.dtype(np.complex64), mapped=mapped)
     if not mapped:
         return np.abs(voxels), np.angle(voxels)
-    magnitude, phase = mapped_room(shape), mapped_room(shape)
+    magnitude, phase = allocate_mapped(shape), allocate_mapped(shape)
     for v in range(shape[-1]):
         magnitude[..., v], phase[..., v] = np.abs(voxels[..., v]), np.angle(voxels[..., v])
     return magnitude, phase

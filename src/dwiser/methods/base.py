@@ -59,7 +59,7 @@ class Denoised:
     weights: Weights | None = None
     record: dict[str, Any] = field(default_factory=dict)
     mask: Bool[np.ndarray, "x y z"] | None = None
-    coils: float | None = None
+    coils: float | int | None = None
     bias_removed: bool | None = None
     passed_through: VolumeReasons = field(default_factory=dict)
     not_shared: VolumeReasons | None = None

@@ -125,8 +125,8 @@ def _edges(
     for z in range(mask.shape[2]):
         noise = np.zeros((*plane, min(DIRECTIONS, known.count)))
         for side in (0, 1):
-            here = mask[:, :, z] & (known.half[:, :, z] == side)
-            noise[here] = data[:, :, z][here] @ known.basis[side][:, :DIRECTIONS]
+            inside = mask[:, :, z] & (known.half[:, :, z] == side)
+            noise[inside] = data[:, :, z][inside] @ known.basis[side][:, :DIRECTIONS]
         power += np.square(np.abs(np.fft.fft2(noise, axes=(0, 1)))).sum(-1)
     flat = (_bins(mask.shape[0])[:, None] * BINS + _bins(mask.shape[1])).ravel()
     counts = np.bincount(flat, minlength=BINS**2).clip(1)

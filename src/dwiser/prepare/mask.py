@@ -5,7 +5,7 @@ from dipy.segment.threshold import otsu
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from dwiser.memmap import own_room
+from dwiser.memmap import allocate_like
 from dwiser.prepare.coils import FEWEST, noise_channels, some_voxels
 from dwiser.scan import Scan
 
@@ -61,7 +61,7 @@ def voxels_in(
     data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
 ) -> Float[np.ndarray, "n v"]:
     """The mask's voxels, read volume by volume: in memory, or mapped where ``data`` is."""
-    voxels = own_room(data, (int(mask.sum()), data.shape[3]))
+    voxels = allocate_like(data, (int(mask.sum()), data.shape[3]))
     for v in range(data.shape[3]):
         voxels[:, v] = data[..., v][mask]
     return voxels

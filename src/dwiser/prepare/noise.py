@@ -47,12 +47,12 @@ def noise_by_volume(
     Volumes of unlike noise look like signal to a covariance: where half of a scan is at the
     floor, the other half's noise exceeds the spectrum's edge, component by component.
     """
-    found, noise = np.ones(scan.shape[3]), sigma[mask]
+    scale, noise = np.ones(scan.shape[3]), sigma[mask]
     for shell in shells(scan.gradients):
         mean = np.zeros(len(noise), np.float32)
         for v in shell.volumes:
             mean += scan.data[..., v][mask]
         mean /= np.maximum(noise * np.float32(len(shell.volumes)), np.float32(1e-12))
         variance = variance_by_mean(coils).at(mean)[0]
-        found[shell.volumes] = np.sqrt(variance.mean(dtype=float))
-    return found
+        scale[shell.volumes] = np.sqrt(variance.mean(dtype=float))
+    return scale

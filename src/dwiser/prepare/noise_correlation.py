@@ -2,7 +2,7 @@
 
 Interpolation, zero-filled or partially sampled k-space and parallel imaging all correlate noise in
 space. In directions across volumes that show no signal (``noise_directions``) what remains of it
-in a window is taken off by the window's own principal components, and the autocorrelation of the
+in a window is removed by the window's own principal components, and the autocorrelation of the
 rest along each axis is that of the noise.
 """
 
@@ -23,7 +23,7 @@ FEWEST_WINDOWS = 20  # wholly in the mask; otherwise half of one must be
 DIRECTIONS = 12  # at once in a window: few beside its voxels, so that its components fit no noise
 LOCAL_SIGNAL = 6  # components of a window's own signal: a tensor's
 MOST_VOLUMES = 128  # more are thinned: the estimate gains nothing, the time is cubic
-LEFT_OVER = 3  # of them where six or more common ones were taken off
+LEFT_OVER = 3  # of them where six or more common ones were removed
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dwiser.memmap import own_copy
+from dwiser.memmap import writable_copy
 from dwiser.prepare.box import Box
 from dwiser.prepare.mask import voxels_in
 from dwiser.prepare.moments import magnitude_sd
@@ -57,7 +57,7 @@ class Stack:
         self, original: Float[np.ndarray, "x y z v"], unit: Float[np.ndarray, "k slices h w"]
     ) -> Float[np.ndarray, "x y z v"]:
         """A copy of ``original`` with the stack's voxels, in the scan's units, put back."""
-        out = own_copy(original)
+        out = writable_copy(original)
         inside = self.inside.transpose(1, 2, 0)
         for k, volume in enumerate(self.plan.volumes.tolist()):
             values = self.scale.from_unit(unit[k].transpose(1, 2, 0), volume)

@@ -22,7 +22,7 @@ from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.learn.checkpointing import Course
 from dwiser.machine import Machine, find_machine, give_memory_back, limited
-from dwiser.memmap import own_copy, own_room
+from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import (
     Denoised,
     Denoiser,
@@ -65,7 +65,7 @@ def denoise(
 ) -> Result:
     """Denoise a scan; ``settings`` are the method's fields.
 
-    ``weights`` are applied instead of training anew; a ``course`` keeps checkpoints of a training.
+    ``weights`` are applied instead of training; a ``course`` writes checkpoints of a training.
 
     Returns
     -------
@@ -88,15 +88,15 @@ def denoise(
     sane = in_range(scan)
     with limited(machine), recorded() as heard, peak_memory() as peak, safe, sane:
         check_earlier_steps(scan)
-        what: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
+        options: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
         if weights is not None:
             if not isinstance(chosen, TrainableDenoiser):
                 raise InputError(f"{chosen.name} learns nothing: leave out its weights.")
-            result = chosen.apply(weights, scan, **what)
+            result = chosen.apply(weights, scan, **options)
         elif course is not None and isinstance(chosen, IterativeDenoiser):
-            result = chosen.denoise(scan, **what, course=course)
+            result = chosen.denoise(scan, **options, course=course)
         else:
-            result = chosen.denoise(scan, **what)
+            result = chosen.denoise(scan, **options)
     if not all(np.isfinite(result.data[..., v]).all() for v in range(scan.shape[3])):
         raise DwiserError("The result holds NaN: the training diverged; lower learning_rate.")
     anonymous = None if peak.anonymous is None else round(peak.anonymous, 1)
@@ -108,7 +108,7 @@ def denoise(
     )  # fmt: skip
 
 
-Seen: TypeAlias = Callable[[Scan, Result, Judgement], None]
+BeforeWriting: TypeAlias = Callable[[Scan, Result, Judgement], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,14 +132,13 @@ def denoise_file(
     work: Callable[[Scan], Result] | None = None,
     *,
     read: ReadScan | None = None,
-    seen: Seen = lambda scan, result, judged: None,
+    before_writing: BeforeWriting = lambda scan, result, judged: None,
 ) -> Result:
-    """Denoise a file into a set of files; everything that can be refused is, before the work.
+    """Denoise a file into a set of files; wrong input is refused before the work begins.
 
-    ``work`` takes the place of `denoise`: a scan of a series has its share of what was denoised
-    together. ``read`` is the scan, where it was read before. ``seen`` gets the scan, the result
-    and what its residual shows before they are written; what it puts into the result's record is
-    written too.
+    ``work`` takes the place of `denoise`: a scan of a series gets its part of the series' joint
+    result. ``read`` is the scan, where it was read before. ``before_writing`` is called with the
+    scan, the result and its judgement; what it adds to the result's record is written too.
     """
     plan = plan_of(request)
     weights = (request.save_weights,)
@@ -147,8 +146,8 @@ def denoise_file(
     planned(request.out, *request.extras, inputs=request.named, **places)
     read = read_scan(request, plan.room) if read is None else read
     with recorded() as heard:
-        scan, given = with_maps(read.scan, noise_map=request.noise_map, phase=request.phase)
-        given |= plan.checked(scan)
+        scan, inputs_record = with_maps(read.scan, noise_map=request.noise_map, phase=request.phase)
+        inputs_record |= plan.checked(scan)
         acquisition = carried_over(request.dwi)
     files = (*find_inputs(*named_inputs(request)).files, *maps_of(request))
     planned(request.out, *request.extras, inputs=[*request.named, *files], **places)
@@ -160,7 +159,7 @@ def denoise_file(
     )  # fmt: skip
     result.record["Warnings"][:0] = read.warnings + heard + plan.overrun(result.cost)
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
-    result.record.update(acquisition | source | given)
+    result.record.update(acquisition | source | inputs_record)
     with recorded() as heard:
         give_memory_back()
         judged = judgement(scan, result, seed=request.seed, room=plan.room)
@@ -172,7 +171,7 @@ def denoise_file(
     result = replace(result, verdict=judged.verdict, no_verdict=judged.why)
     result.record["Verdict"] = judged.record
     result.record["Warnings"] += heard
-    seen(scan, result, judged)
+    before_writing(scan, result, judged)
     drawn, failure = _reported(request, scan, result, judged)
     save_set(
         result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
@@ -189,7 +188,7 @@ def denoise_file(
 
 def _difference(scan: Scan, result: Denoised) -> np.ndarray:
     """Input − output, volume by volume: mapped if the scan is."""
-    residual = own_copy(scan.data)
+    residual = writable_copy(scan.data)
     for v in range(scan.shape[3]):
         residual[..., v] -= result.data[..., v]
     return residual
@@ -198,18 +197,18 @@ def _difference(scan: Scan, result: Denoised) -> np.ndarray:
 def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
     """(input − expected)/sd, 0 where σ is unknown: mapped if the scan is."""
     if result.sigma is not None and result.mask is not None:
-        known = EvaluationInputs(
+        inputs = EvaluationInputs(
             result.data, scan, result.mask, result.sigma, coils=result.coils or None
         )
         try:
-            return standardised_of(known)
+            return standardised_of(inputs)
         except CannotMeasure as why:
             reason = str(why)
     else:
         reason = "the method gave no σ map"
-    told = f"The standardised residual is 0 everywhere: {reason}."
-    warnings.warn(told, DwiserWarning, stacklevel=3)
-    image = own_room(scan.data)
+    sentence = f"The standardised residual is 0 everywhere: {reason}."
+    warnings.warn(sentence, DwiserWarning, stacklevel=3)
+    image = allocate_like(scan.data)
     image[...] = 0
     return image
 
@@ -246,8 +245,8 @@ def save(denoised: Denoised, out: str | Path, scan: Scan, *, force: bool = False
     Examples
     --------
     >>> import dwiser
-    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2)
-    >>> dwiser.save(dwiser.denoise(made.scan, "gaussian"), "out.nii.gz", made.scan)
+    >>> phantom = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2)
+    >>> dwiser.save(dwiser.denoise(phantom.scan, "gaussian"), "out.nii.gz", phantom.scan)
     >>> dwiser.load("out.nii.gz").shape
     (16, 16, 8, 14)
     """

@@ -33,7 +33,7 @@ def denoise_series(
     *,
     together: bool | None = None,
     watch: Watch = silent,
-    told: Callable[[str], None] = lambda line: None,
+    print_line: Callable[[str], None] = lambda line: None,
 ) -> list[RunSummary]:
     """Denoise several files, each into a set of its own; what can be refused is, before the work.
 
@@ -43,7 +43,7 @@ def denoise_series(
     ----------
     requests : one a file, alike in all but ``dwi`` and ``out``.
     together : True, False, or None to decide by `dwiser.prepare.scan_compatibility.decide`.
-    told : gets the decision and its reason in a line.
+    print_line : is called with the decision and its reason.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def denoise_series(
         if one is not None:  # which holds their voxels from now on
             reads = [_view_of(one, read, p) for read, p in zip(reads, _parts(counts), strict=True)]
     del scans, scan_summaries
-    told(f"{'together' if as_one else 'apart'}: {why}")
+    print_line(f"{'together' if as_one else 'apart'}: {why}")
     about = {"Together": as_one, "Why": why, "Files": names, "VolumesOfEach": counts}
     summaries: list[RunSummary] = []
     if one is None:
@@ -90,7 +90,7 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
     """
     requests = []
     for file in files:
-        own: dict[str, Any] = {"dwi": file, "out": outdir / file.name}
+        of_file: dict[str, Any] = {"dwi": file, "out": outdir / file.name}
         for extra in fields(request):
             name = getattr(request, extra.name)
             if extra.name.startswith((IMAGES, "report")) and name is not None:
@@ -99,14 +99,14 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
                         f"{name}: with --outdir give a name without folders: it is put after "
                         "each scan's own."
                     )
-                own[extra.name] = outdir / f"{stem(file).name}_{name.name}"
-        requests.append(replace(request, **own))
+                of_file[extra.name] = outdir / f"{stem(file).name}_{name.name}"
+        requests.append(replace(request, **of_file))
     return requests
 
 
 @contextmanager
-def made(folder: Path) -> Iterator[None]:
-    """A folder that is made if it is not there, and goes again if nothing comes into it."""
+def output_folder(folder: Path) -> Iterator[None]:
+    """A folder, created if it does not exist, and removed again if it stays empty."""
     new = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
@@ -120,9 +120,9 @@ def made(folder: Path) -> Iterator[None]:
 
 
 def _check(requests: Sequence[Request]) -> int:
-    """Refuse what is wrong with the names or the method; the directions that it needs."""
+    """Refuse wrong names or a wrong method; how many directions the method needs."""
     method = plan_of(requests[0]).method
-    seen: dict[Path, Path] = {}
+    dwi_of_output: dict[Path, Path] = {}
     inputs = [request.dwi for request in requests]
     for request in requests:
         for name in OF_ONE_SCAN if len(requests) > 1 else ():
@@ -131,7 +131,7 @@ def _check(requests: Sequence[Request]) -> int:
                     f"--{name.replace('_', '-')} belongs to one scan: denoise each by itself, "
                     "or put its table beside it."
                 )
-        other = seen.setdefault(request.out.resolve(), request.dwi)
+        other = dwi_of_output.setdefault(request.out.resolve(), request.dwi)
         if other is not request.dwi:
             raise InputError(
                 f"{request.dwi}: its result would have the name of {other}'s: "
@@ -165,20 +165,24 @@ def _alone(scan: Scan, request: Request, about: dict[str, Any], watch: Watch) ->
     return result
 
 
-def part_of(whole: Result, part: slice, about: dict[str, Any], scan: Scan) -> Result:
-    """One scan's volumes of what was denoised together, with a record of its own.
+def part_of(joined_result: Result, part: slice, about: dict[str, Any], scan: Scan) -> Result:
+    """One scan's volumes of a joint result, with a record of its own.
 
     Volumes in the record are counted from the scan's own first; warnings keep the counting of
     all volumes together, which ``Series`` tells.
     """
     result = replace(
-        whole,
-        data=whole.data[..., part],
-        record=dict(whole.record),
-        passed_through=_within(whole.passed_through, part),
-        not_shared=None if whole.not_shared is None else _within(whole.not_shared, part),
+        joined_result,
+        data=joined_result.data[..., part],
+        record=dict(joined_result.record),
+        passed_through=_within(joined_result.passed_through, part),
+        not_shared=None
+        if joined_result.not_shared is None
+        else _within(joined_result.not_shared, part),
         outlier_volumes=(
-            None if whole.outlier_volumes is None else _within(whole.outlier_volumes, part)
+            None
+            if joined_result.outlier_volumes is None
+            else _within(joined_result.outlier_volumes, part)
         ),
     )
     record = result.record

@@ -84,7 +84,7 @@ def _plan(scan: Scan, method: Denoiser, machine: Machine) -> tuple[str, str]:
     plan = method.training_plan(scan, machine=machine, seed=0)
     words, pace = ", ".join(plan.words), plan.pace
     if plan.minutes is not None:
-        return words, f"at most {plan.minutes:g} min, as told"
+        return words, f"at most {plan.minutes:g} min, as set"
     training = pace.iteration * plan.iterations
     return words, (
         f"about {_minutes(training)} of training and {_minutes(pace.evaluation)} an evaluation "

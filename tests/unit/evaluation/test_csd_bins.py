@@ -73,13 +73,13 @@ def noisy() -> Simulation:
 
 
 def test_the_raw_scan_beside_itself_has_its_own_values_and_no_turn(noisy: Simulation) -> None:
-    found = without_truth(noisy, noisy.scan.data)
-    assert {group for _, group in found} >= {f"raw {HIGH}", "raw FA 0.10-0.20"}
-    for (metric, group), value in found.items():
+    rows = without_truth(noisy, noisy.scan.data)
+    assert {group for _, group in rows} >= {f"raw {HIGH}", "raw FA 0.10-0.20"}
+    for (metric, group), value in rows.items():
         if metric == "fibres.turn":
             assert value == pytest.approx(0, abs=1e-3)
         elif not metric.startswith("fibres.raw."):
-            assert value == found[metric.replace("fibres.", "fibres.raw."), group]
+            assert value == rows[metric.replace("fibres.", "fibres.raw."), group]
 
 
 def test_noise_adds_peaks_where_there_is_no_fibre_and_brightness_adds_density(

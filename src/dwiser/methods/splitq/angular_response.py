@@ -204,12 +204,12 @@ class AngularResponse:
         p, q = _along(shape.deviator, directions)
         classes, probed_classes = _classes(shape), _classes(probed_shape)
         self._add_normal(classes, level, p, q)
-        own = _against(deficit + noise, level, p, q)
+        products = _against(deficit + noise, level, p, q)
         probed = _along(probed_shape.deviator, directions)
         followed = _against(noise, probed_level, *probed)
         for c, (weight, probed_weight) in enumerate(zip(classes.T, probed_classes.T, strict=True)):
             near = np.flatnonzero((weight > 0) | (probed_weight > 0))
-            part = weight[near, None] * own[near] - probed_weight[near, None] * followed[near]
+            part = weight[near, None] * products[near] - probed_weight[near, None] * followed[near]
             place = slice(c * SHAPES, (c + 1) * SHAPES)
             self.right[place] += part.sum(0)
             self.variance[place] += np.square(part).sum(0)
@@ -248,10 +248,10 @@ def deficit_of(
     directions: Float[np.ndarray, "m 3"],
 ) -> Float[np.ndarray, "n m"]:
     """What the estimate lacks along ``directions``, in sd of the noise."""
-    own = (_classes(shape) @ coefficients.astype(np.float32)) * level[:, None]
-    total = np.zeros((len(own), len(directions)), np.float32)
+    of_voxel = (_classes(shape) @ coefficients.astype(np.float32)) * level[:, None]
+    total = np.zeros((len(of_voxel), len(directions)), np.float32)
     for k, form in enumerate(_monomials(*_along(shape.deviator, directions))):
-        total += own[:, k, None] * form
+        total += of_voxel[:, k, None] * form
     return total
 
 

@@ -19,7 +19,7 @@ CHUNK = 32_768  # voxels of patches at once: four times more take a tenth longer
 
 
 def shrinkage(ratio: Float[Tensor, "c k"], aspect: Float[Tensor, "_ 1"]) -> Float[Tensor, "c k"]:
-    """What is kept of a component whose sample variance is ``ratio`` times the noise's.
+    """The weight of a component whose sample variance is ``ratio`` times the noise's.
 
     η(λ)/λ^½ of Gavish & Donoho (Frobenius): √((λ−γ−1)²−4γ)/λ above the edge (1+√γ)², 0 below,
     with γ = channels/samples (``aspect``).
@@ -89,10 +89,10 @@ def _patches(
     few = samples < channels  # the smaller of the two Gram matrices has the same eigenvalues
     gram = centred @ centred.transpose(1, 2) if few else centred.transpose(1, 2) @ centred
     variance, axes = _eigh(gram / (noise * (count - 1).clamp(min=1)[..., None]))
-    kept = shrinkage(variance, channels / (count * share))
-    left, right = (axes, axes.transpose(1, 2) @ centred) if few else (centred @ axes, axes.mT)
-    clean = mean + (left * kept[:, None]) @ right
-    freedom = kept.sum(1, keepdim=True) + channels / count
+    weights = shrinkage(variance, channels / (count * share))
+    scores, loadings = (axes, axes.transpose(1, 2) @ centred) if few else (centred @ axes, axes.mT)
+    clean = mean + (scores * weights[:, None]) @ loadings
+    freedom = weights.sum(1, keepdim=True) + channels / count
     return clean, held / freedom
 
 
@@ -104,6 +104,6 @@ def _eigh(gram: Float[Tensor, "c s s"]) -> tuple[Float[Tensor, "c s"], Float[Ten
         variance, axes = (part.to(gram.dtype) for part in torch.linalg.eigh(gram.double()))
     lost = ~torch.isfinite(variance).all(1)
     if lost.any():
-        found = torch.linalg.eigh(gram[lost].double())
-        variance[lost], axes[lost] = (part.to(gram.dtype) for part in found)
+        decomposed = torch.linalg.eigh(gram[lost].double())
+        variance[lost], axes[lost] = (part.to(gram.dtype) for part in decomposed)
     return variance, axes

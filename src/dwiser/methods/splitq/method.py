@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from dwiser.errors import InputError
 from dwiser.machine import Machine, give_memory_back, limited, side_by_side
-from dwiser.memmap import own_copy, own_room
+from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.options import option
@@ -293,7 +293,7 @@ class Splitq:
         errors = None if variance is None else Errors(variance, whitened.scale, share)
         del share
         give_memory_back()
-        data = own_copy(scan.data)
+        data = writable_copy(scan.data)
         for shell in shells(scan.gradients):
             power = self._power(found, shell.volumes, whitened)
             for v in shell.volumes.tolist():
@@ -399,7 +399,7 @@ class Splitq:
                 list(side_by_side(add, chunks(len(out)), machine.threads))
                 del estimate, add
         del values, estimates
-        clean = own_room(whitened.y)
+        clean = allocate_like(whitened.y)
         for v, column in enumerate(whitened.back.T):
             clean[:, v] = _times(out, column).cpu().numpy()
         return clean

@@ -60,11 +60,11 @@ class Grid:
         """The numbers of every voxel, of the checkerboard's, or of every second on each axis."""
         if which == "all":
             return torch.arange(len(self), device=self.at.device)
-        left, place = self.at, []
+        remainder, coordinates = self.at, []
         for step in self.strides.tolist():
-            place.append(torch.div(left, step, rounding_mode="floor"))
-            left = left % step
-        odd = torch.stack(place, 1) % 2
+            coordinates.append(torch.div(remainder, step, rounding_mode="floor"))
+            remainder = remainder % step
+        odd = torch.stack(coordinates, 1) % 2
         on = odd.sum(1) % 2 == 0 if which == "checkerboard" else odd.sum(1) == 0
         return torch.nonzero(on)[:, 0]
 

@@ -2,7 +2,7 @@
 
 A lesion that shows in one direction, a pulsation, a moved volume: what the other volumes cannot
 tell is lost from an estimate made of them, and stands in that volume's residual. There the
-residual's local energy exceeds the noise's, and its share above it is given back.
+residual's local energy exceeds the noise's, and its share above it is restored.
 """
 
 import numpy as np
@@ -10,14 +10,14 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from dwiser.machine import side_by_side
-from dwiser.memmap import own_room
+from dwiser.memmap import allocate_like
 from dwiser.prepare.smooth import sd_in_voxels
 
 WINDOW = 5  # voxels on an edge: 124 neighbours, the voxel itself left out
 NEAR = 3  # voxels on an edge of the window of faint means
 FAINT = 3.5  # standard deviations of such a mean; noise exceeds them once in two thousand
 SURE = 2.0  # standard deviations of the energy of so many samples of noise
-FEWEST = 20  # neighbours; with fewer nothing is given back
+FEWEST = 20  # neighbours; with fewer nothing is restored
 AROUND_MM = 15.0  # FWHM over which what is usual is smoothed; σ is known no finer
 LEAST_VOLUMES = 8  # fewer do not tell what is usual
 CHUNK = 16_384  # voxels whose median over the volumes is taken at once: it copies them
@@ -48,7 +48,7 @@ def given_back(
     if volumes < LEAST_VOLUMES:
         return np.zeros_like(residual)
     count = _around(mask.astype(np.float32))[mask] - 1
-    energy = own_room(residual)
+    energy = allocate_like(residual)
 
     def local_energy(v: int) -> None:
         square = np.zeros(mask.shape, np.float32)
