@@ -94,7 +94,7 @@ class Dwidenoise2(Classical):
         # its map lies on a coarser grid, where patches have their centres: no mask fits it
         positive = sigma[np.isfinite(sigma) & (sigma > 0)]
         record = {"its_own_sigma_median": float(np.median(positive)) if positive.size else None}
-        return Filtered(data, record=record, coils=1, bias_removed=self.floor == "removed")
+        return Filtered(data, record=record, coils=1.0, bias_removed=self.floor == "removed")
 
     def _arguments(self, place: Path, machine: Machine) -> list[str]:
         wanted: dict[str, Any] = {

@@ -130,13 +130,16 @@ def fitted_tensor(
     first = np.linalg.pinv(design).T.astype(np.float32)
     small = design.astype(np.float32)
     pairs = (small[:, :, None] * small[:, None]).reshape(len(small), -1)
-    logs = np.log(np.maximum(magnitudes, np.float32(max(least, DIMMEST))))
+    unit = np.float32(max(least, DIMMEST))  # so that the data's units change no digit
+    logs = np.log(np.maximum(magnitudes / unit, np.float32(1)))
     expected = logs @ first @ small.T
     weight = np.exp(2 * (expected - expected.max(1, keepdims=True)))
     normal = (weight @ pairs).reshape(-1, UNKNOWNS, UNKNOWNS).astype(float)
     normal += NEARLY * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(UNKNOWNS)
     right = ((weight * logs) @ small).astype(float)
-    return np.linalg.solve(normal, right[..., None])[..., 0]
+    fitted = np.linalg.solve(normal, right[..., None])[..., 0]
+    fitted[:, 0] += np.log(float(unit))
+    return fitted
 
 
 def _invariants(tensor: Float[np.ndarray, "n 6"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
