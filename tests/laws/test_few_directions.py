@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dwiser.methods.registry import build
 from dwiser.methods.splitq.few_directions import (
+    PILOT,
     STEP,
     WithTensor,
     axes_of,
@@ -60,10 +61,10 @@ def noisy(truth: np.ndarray, seed: int = 2) -> np.ndarray:
     return (truth + NOISE**0.5 * noise).astype(np.float32)
 
 
-def by_risk(channels: np.ndarray, estimates=three) -> tuple[np.ndarray, ...]:
+def by_risk(channels: np.ndarray, estimates=three, classes=None) -> tuple[np.ndarray, ...]:
     inner = np.arange(len(channels))
     probe = np.stack([signs(stream(0, "risk", v), len(channels)) for v in range(VOLUMES)], 1)
-    return weights_by_risk(estimates, channels, probe, inner, turning(), NOISE, "cpu")
+    return weights_by_risk(estimates, channels, probe, inner, turning(), NOISE, "cpu", classes)
 
 
 def by_truth(truth: np.ndarray, channels: np.ndarray) -> np.ndarray:
@@ -90,7 +91,7 @@ def test_one_linear_estimate_is_shrunk_as_stein_says() -> None:
     trace = len(channels) / 3
     expected = ((u * su).sum(0) - NOISE * trace) / (su**2).sum(0)
     without = (u * su).sum(0) / (su**2).sum(0)
-    np.testing.assert_allclose(weights[0], expected, atol=0.015)
+    np.testing.assert_allclose(weights[0, 0], expected, atol=0.015)
     assert (without - expected > 0.1).all()
 
 
@@ -99,7 +100,8 @@ def test_the_weights_are_those_that_the_truth_would_choose_the_nearer_the_more_v
     for count in (2000, 200_000):
         truth = truth_of(count)
         channels = noisy(truth)
-        errors.append(np.sqrt(np.mean((by_risk(channels)[0] - by_truth(truth, channels)) ** 2)))
+        weights = by_risk(channels)[0][0]
+        errors.append(np.sqrt(np.mean((weights - by_truth(truth, channels)) ** 2)))
     few, many = errors
     assert many < 0.02
     assert many < few / 4  # a hundred times as many voxels: a tenth, in expectation
@@ -112,11 +114,45 @@ def test_the_estimate_is_the_weighted_one_and_the_probe_a_tenth_of_the_noise() -
 
     def combined(values: np.ndarray) -> np.ndarray:
         parts = [e.numpy() @ axes for _, e in three(torch.from_numpy(values))]
-        return np.sum([e * w for e, w in zip(parts, weights, strict=True)], 0) @ axes.T
+        return np.sum([e * w for e, w in zip(parts, weights[0], strict=True)], 0) @ axes.T
 
     np.testing.assert_allclose(before, combined(channels), atol=1e-4)
     np.testing.assert_allclose(after, combined(channels + step), atol=1e-4)
     np.testing.assert_allclose(np.abs(step), STEP * NOISE**0.5, rtol=1e-5)
+
+
+def bright(pilot: np.ndarray) -> np.ndarray:
+    """Two classes, by the size of what is classified: its noise chooses, near the limit."""
+    size = np.square(pilot[:, :3]).mean(1, keepdims=True) ** 0.5
+    share = (size - 1).clip(0, 1)
+    return np.concatenate([1 - share, share], 1).astype(np.float32)
+
+
+def test_weights_by_class_are_no_worse_than_those_of_all_though_noise_chose_the_class() -> None:
+    """Signals half of which are 0: each class has other weights, read off the same noise."""
+    truth = truth_of(100_000)
+    channels = noisy(truth)
+
+    def two(values: Tensor) -> Iterator[tuple[str, Tensor]]:
+        yield PILOT, values
+        yield "smooth", smooth(values)
+
+    def error(estimate: np.ndarray) -> float:
+        return float(np.square((estimate - truth) @ turning()).mean())
+
+    weights, classed, *_ = by_risk(channels, two, bright)
+    _, common, *_ = by_risk(channels, two)
+    parts, shares = (
+        [e.numpy() @ turning() for _, e in two(torch.from_numpy(channels))],
+        bright(channels),
+    )
+    best = np.empty_like(truth)
+    for c, wanted in enumerate((truth @ turning()).T):
+        own = np.concatenate([part[:, c, None] * shares for part in parts], 1)
+        best[:, c] = own @ np.linalg.lstsq(own, wanted, rcond=None)[0]
+    assert weights.shape == (2, 2, VOLUMES)
+    assert error(classed) < 0.99 * error(common)
+    assert error(classed) < 1.005 * error(best @ turning().T)
 
 
 class Unchanged(LocalEstimates):

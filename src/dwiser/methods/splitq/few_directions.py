@@ -20,7 +20,7 @@ from dwiser.machine import side_by_side
 from dwiser.methods.splitq.angular_response import AngularResponse, predicted_by_tensor
 from dwiser.methods.splitq.probe import signs
 from dwiser.methods.splitq.restoring import ResponseModel, chunks
-from dwiser.methods.splitq.stacking import NAMES, LocalEstimates
+from dwiser.methods.splitq.stacking import NAMES, SPREAD, LocalEstimates
 from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.seeds import stream
 
@@ -28,6 +28,7 @@ STEP = 0.1  # of the noise's sd: small enough to change no choice, large enough 
 RIDGE = 1e-4  # of the mean diagonal: estimates of smooth signals are nearly equal
 FEWEST_VOXELS = 1000  # fewer do not tell a divergence to 3 %
 OF_TENSOR = ("cube", "wide")  # estimates that a tensor is fitted to
+PILOT = "cube"  # the estimate whose FA says how a voxel is weighted
 
 
 def local_names(model: ResponseModel) -> tuple[str, ...]:
@@ -75,8 +76,9 @@ def weights_by_risk(
     axes: Float[np.ndarray, "v v"],
     noise: float,
     device: str,
-) -> tuple[Float[np.ndarray, "e v"], np.ndarray, np.ndarray, np.ndarray]:
-    """Weights along the ``axes``, and two estimates that they give.
+    classes: Callable[[Float[np.ndarray, "m v"]], Float[np.ndarray, "m s"]] | None = None,
+) -> tuple[Float[np.ndarray, "s e v"], np.ndarray, np.ndarray, np.ndarray]:
+    """Weights of each class of voxels along the ``axes``, and two estimates that they give.
 
     Parameters
     ----------
@@ -84,40 +86,82 @@ def weights_by_risk(
     probe : (n, V), noise of variance 1 with the same correlation between voxels.
     inner : rows that count.
     axes : (V, V) orthonormal.
+    classes : a voxel's shares in S classes, by its ``PILOT`` estimate; None: all in one.
 
     Returns
     -------
-    weights : (E, V).
+    weights : (S, E, V).
     estimate, probed, step : the estimate, the estimate of the probed channels and the step that
         was added to these, each (m, V) at the inner rows in units of the channels.
 
     Notes
     -----
-    Minimises ‖u − Σ_e α_e û_e‖² + 2 ν Σ_e α_e div û_e for each component. The divergence is
-    E[b · (û(u + hb) − û(u))/h] for the probe b.
+    Minimises ‖u − Σ_s Σ_e α_se p_s û_e‖² + 2 ν Σ_s Σ_e α_se div(p_s û_e) for each component, with
+    p the shares; a class's weights have the prior of `Stacking`. The divergence is
+    E[b · (û(u + hb) − û(u))/h] for the probe b. The shares are read off the same noise, so that
+    theirs counts too: without it, voxels would be thought as anisotropic as noise makes them.
     """
     step = STEP * noise**0.5
     rotation = axes.astype(np.float32)
     plain: list[np.ndarray] = []
     probed: list[np.ndarray] = []
+    shares: list[np.ndarray] = []
     for rotated, values in ((plain, channels), (probed, channels + np.float32(step) * probe)):
-        for _, estimate in estimates(torch.from_numpy(values).to(device)):
-            rotated.append(estimate.cpu().numpy()[inner] @ rotation)
+        for name, estimate in estimates(torch.from_numpy(values).to(device)):
+            own = estimate.cpu().numpy()[inner]
+            if name == PILOT and classes is not None:
+                shares.append(classes(own))
+            rotated.append(own @ rotation)
+        if classes is None:
+            shares.append(np.ones((len(inner), 1), np.float32))
     raw, probe_along = channels[inner] @ rotation, probe[inner] @ rotation
-    weights = np.empty((len(plain), channels.shape[1]))
-    for c in range(channels.shape[1]):
-        own = np.stack([e[:, c] for e in plain], 1).astype(float)
-        change = np.stack([p[:, c] - e[:, c] for p, e in zip(probed, plain, strict=True)], 1)
-        divergence = probe_along[:, c].astype(float) @ change / step
-        normal = own.T @ own
-        normal += RIDGE * np.trace(normal) / len(normal) * np.eye(len(normal))
-        weights[:, c] = np.linalg.solve(normal, own.T @ raw[:, c] - noise * divergence)
+    per_component = [
+        _solved(
+            *(np.stack([e[:, c] for e in part], 1).astype(float) for part in (plain, probed)),
+            *shares, raw[:, c], probe_along[:, c] * (noise / step),
+        )
+        for c in range(channels.shape[1])
+    ]  # fmt: skip
+    weights = np.stack(per_component, 2)
     small = weights.astype(np.float32)
     before, after = (
-        np.sum([e * a for e, a in zip(part, small, strict=True)], 0) @ rotation.T
-        for part in (plain, probed)
+        np.sum([e * (p @ small[:, k]) for k, e in enumerate(part)], 0) @ rotation.T
+        for part, p in ((plain, shares[0]), (probed, shares[1]))
     )
     return weights, before, after, probe[inner] * np.float32(step)
+
+
+def _solved(
+    plain: Float[np.ndarray, "m e"],
+    probed: Float[np.ndarray, "m e"],
+    shares: Float[np.ndarray, "m s"],
+    probed_shares: Float[np.ndarray, "m s"],
+    raw: Float[np.ndarray, "m"],
+    probe: Float[np.ndarray, "m"],
+) -> Float[np.ndarray, "s e"]:
+    """The weights of one component; ``probe`` over the step and times the noise's variance."""
+    left, right = [], []
+    for own, after in zip(shares.T, probed_shares.T, strict=True):
+        weighted = plain * own[:, None]
+        left.append(weighted.T @ plain)
+        change = probed * after[:, None] - weighted
+        right.append(weighted.T @ raw - change.T @ probe)
+    identity = np.eye(plain.shape[1])
+
+    def ridge(normal: np.ndarray) -> np.ndarray:
+        return RIDGE * np.trace(normal) / len(normal) * identity
+
+    total = np.sum(left, 0)
+    common = np.linalg.solve(total + ridge(total), np.sum(right, 0))
+    if len(left) == 1:
+        return common[None]
+    prior = SPREAD**-2
+    return np.stack(
+        [
+            np.linalg.solve(own + ridge(own) + prior * identity, aim + prior * common)
+            for own, aim in zip(left, right, strict=True)
+        ]
+    )
 
 
 def response_by_risk(

@@ -16,6 +16,7 @@ from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.options import option
 from dwiser.methods.splitq.few_directions import (
     FEWEST_VOXELS,
+    PILOT,
     WithTensor,
     axes_of,
     local_names,
@@ -54,7 +55,7 @@ ABLE = Capabilities(
     memory=WorkingMemory(3.7, 4.9, "mask"),  # K coordinates of each voxel, five times; the verdict
 )  # fmt: skip
 ONE_EACH = Machine(threads=1)  # to BLAS and torch: the voxels and volumes are shared out instead
-PILOT = NAMES.index("cube")  # the estimate whose FA says how a voxel is weighted
+FIRST = NAMES.index(PILOT)  # where it stands among the estimates, and with a tensor's too
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ class Splitq:
             matrix, root = whitened.subspace.coordinates(seen)
             found = [_times(u[inner], root) for _, u in local(_times(y, matrix))]
             held = np.flatnonzero(~seen)
-            pilot = _all_volumes(found[PILOT], lone, whitened)
+            pilot = _all_volumes(found[FIRST], lone, whitened)
             shares = model.classes(pilot, rows)
             if self.response and model.shells and done > 1:  # weights from volumes before these
                 estimate = torch.zeros_like(found[0])
@@ -232,12 +233,16 @@ class Splitq:
         model = ResponseModel(whitened, gradients, machine.threads)
         grid = Grid.of(part, machine.device)
         local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
-        channels = whitened.y[rows] / whitened.scale.astype(np.float32)
         names, axes = local_names(model), axes_of(whitened)
-        estimates = WithTensor(local, model, rows)
+        estimates, scale = WithTensor(local, model, rows), whitened.scale.astype(np.float32)
+        channels = whitened.y[rows] / scale
+
+        def classes(pilot: Float[np.ndarray, "m v"]) -> Float[np.ndarray, "m s"]:
+            return model.classes(pilot * scale, rows[inner])
+
         weights, estimate, probed, step = weights_by_risk(
             estimates, channels, probe_of(whitened, seed)[rows], inner, axes, whitened.noise,
-            machine.device,
+            machine.device, classes,
         )  # fmt: skip
         watch(Progress(TASK, 1, 2, "risk"))
         record = {
@@ -245,13 +250,10 @@ class Splitq:
             "by": "Stein's unbiased risk",
             "voxels": len(inner),
             "weights": int(weights.size),
-            "mean_weights": {
-                n: round(float(w.mean()), 3) for n, w in zip(names, weights, strict=True)
-            },
+            "mean_weights": {n: round(float(weights[:, e].mean()), 3) for e, n in enumerate(names)},
         }
         state = {"stacking": weights, "axes": axes}
         if self.response and model.shells:
-            scale = whitened.scale.astype(np.float32)
             state["response"] = response_by_risk(
                 model, rows[inner], estimate * scale, probed * scale, step * scale
             )
@@ -383,16 +385,15 @@ class Splitq:
             whitened.correlation,
         )
         out = torch.zeros_like(values)
+        by_risk = whitened.axes is not None  # of volumes themselves, and with a tensor's too
+        estimates = (WithTensor(local, model, slice(None)) if by_risk else local)(values)
         if weights.ndim == 2:  # the same in all voxels
-            by_risk = whitened.axes is not None  # of volumes themselves, and with a tensor's too
-            estimates = (WithTensor(local, model, slice(None)) if by_risk else local)(values)
             for row in weights:  # in place, and nothing kept: each of these is K channels large
                 turned = torch.from_numpy((root * row).astype(np.float32)).to(out.device)
                 out.addmm_(next(estimates)[1], turned)
         else:
-            estimates = local(values)
-            first = [next(estimates)[1] for _ in range(PILOT + 1)]
-            shares = _shares(first[PILOT], root @ whitened.back, model)
+            first = [next(estimates)[1] for _ in range(FIRST + 1)]
+            shares = _shares(first[FIRST], root @ whitened.back, model)
             for row in weights.transpose(1, 0, 2):
                 estimate = first.pop(0) if first else next(estimates)[1]
                 add = partial(_add_weighted, out, estimate, root, shares, row)
