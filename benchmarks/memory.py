@@ -31,7 +31,7 @@ import numpy as np
 from benchmarks.record import recorded, save
 from dwiser.io import load, save_volume, write_bvals, write_bvecs
 from dwiser.machine import GIB, one_heap
-from dwiser.memmap import mapped_room
+from dwiser.memmap import allocate_mapped
 from dwiser.methods.registry import METHODS
 from dwiser.run import denoise
 from dwiser.run import save as write_result
@@ -172,7 +172,7 @@ def large(folder: Path, packed: bool) -> float:
     made = phantom(INNER, shells=((1000.0, DIRECTIONS),), n_b0=B0S, snr=20.0, seed=SEED)
     rng, sigma = stream(SEED, "large"), float(made.sigma[made.mask].mean())
     shape = (*LARGE, made.scan.shape[3])
-    data, mask = mapped_room(shape), np.zeros(LARGE, bool)
+    data, mask = allocate_mapped(shape), np.zeros(LARGE, bool)
     head = tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(LARGE, INNER, strict=True))
     mask[head] = made.mask
     for v in range(shape[3]):

@@ -29,7 +29,7 @@ from scipy.ndimage import binary_erosion
 
 from benchmarks.record import save
 from dwiser.errors import DwiserWarning, InputError
-from dwiser.evaluation.repeats import RepeatScore, Truth, moment_mean, plain_mean, score
+from dwiser.evaluation.repeats import RepeatReference, RepeatScore, moment_mean, plain_mean, score
 from dwiser.evaluation.suite import evaluate
 from dwiser.evaluation.tensor import pick
 from dwiser.evaluation.verdict import Verdict
@@ -99,7 +99,7 @@ def truths(phantom: Phantom, given: np.ndarray, kept: np.ndarray) -> Iterator[tu
     sigma = phantom.sigma[phantom.inside]
     other = phantom.scan.data[phantom.inside][:, kept]
 
-    def plain(repeats: np.ndarray) -> Truth:
+    def plain(repeats: np.ndarray) -> RepeatReference:
         return plain_mean(repeats, magnitude_sd(sigma, repeats.mean(1)))
 
     if phantom.name == "oil_phantom":

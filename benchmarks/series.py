@@ -20,7 +20,7 @@ from benchmarks.record import save
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.tensor import fit_tensor
 from dwiser.methods.registry import build
-from dwiser.prepare.scan_compatibility import decide, joined, look_at
+from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.run import denoise
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation import NoiseModel, Simulation, phantom
@@ -78,7 +78,7 @@ def measured(case: dict[str, float], made: Simulation, seed: int) -> dict[str, A
     """What is decided, and the errors of the noisy scans, apart and together, mean of A and B."""
     pairs = [scan_of(made, v, case, seed, bool(i)) for i, v in enumerate(halves(made))]
     scans = [scan for scan, _ in pairs]
-    as_one, why = decide([look_at(s, n) for s, n in zip(scans, "AB", strict=True)])
+    as_one, why = decide([summarize(s, n) for s, n in zip(scans, "AB", strict=True)])
     method, begun = build(), process_time()
     apart = [denoise(scan, method, threads=1, device="cpu").data for scan in scans]
     middle = process_time()

@@ -124,20 +124,39 @@ def _figure(value: object) -> object:
 
 
 def real_peers(record: Record) -> str:
-    """Excess of held-out raw volumes; ours less each method's, with its 95 % limits."""
-    heads = ["scan", "method", "DTI", "ours less it", "SH", "ours less it", "CPU s"]
-    rows = []
+    """Excess of held-out raw volumes in σ²; by FA, ours against the best of the others."""
+    heads = ["scan", "model", "method", "excess, σ²", "ours less it", "CPU s"]
+    rows, bins = [], []
     for scan, part in record["scans"].items():
-        for method, r in part["rows"].items():
-            cells: list[object] = []
-            for predictor in ("dti", "sh"):
-                less = r[predictor].get("ours_less_it")
-                limits = None if less is None else f"{less[0]:g} ({less[1]:g} … {less[2]:g})"
-                cells += [r[predictor]["excess"], limits]
-            # the work of a program or of worker processes is not in this process's CPU time
-            cpu = None if method in ("raw", "dwidenoise", "mppca") else r["cpu_s"]
-            rows.append([scan, f"`{method}`", *cells, cpu])
-    return table(heads, rows)
+        ours = next(iter(part["rows"].values()))
+        for model in [m for m in ours if isinstance(ours[m], dict)]:
+            for method, r in part["rows"].items():
+                # the work of a program or of worker processes is not in this process's CPU time
+                cpu = None if method in ("raw", "dwidenoise", "mppca", "localpca") else r["cpu_s"]
+                cell = r[model]["all"]
+                less = _limits(cell.get("ours_less_it"))
+                rows.append([scan, model, f"`{method}`", cell["excess"], less, cpu])
+            for group in [g for g in ours[model] if g != "all"]:
+                others = {m: r[model][group] for m, r in part["rows"].items()
+                          if r is not ours and group in r[model]}  # fmt: skip
+                best = min(others, key=lambda m: others[m]["excess"])
+                own, cell = ours[model][group], others[best]
+                bins.append([scan, model, group, own["voxels"], own["excess"], f"`{best}`",
+                             cell["excess"], _limits(cell["ours_less_it"])])  # fmt: skip
+    by_fa = ["scan", "model", "bin", "voxels", "`splitq`", "best other", "its", "ours less it"]
+    return f"{table(heads, rows)}\nBy bins of the FA of the raw rest:\n\n{table(by_fa, bins)}"
+
+
+def _limits(less: list[float] | None) -> str | None:
+    return None if less is None else f"{less[0]:g} ({less[1]:g} … {less[2]:g})"
+
+
+def repeats_accelerated(record: Record) -> str:
+    """Root mean square error of each half against the raw others, in σ."""
+    rows = record["rows"]
+    keys = list(next(iter(rows.values()))["rmse"])
+    cells = [[f"`{m}`", *(f"{r['rmse'][k]:.3f}" for k in keys)] for m, r in rows.items()]
+    return table(["method", *keys], cells)
 
 
 def truth_table(record: Record) -> str:
@@ -305,6 +324,7 @@ FILLED: dict[str, Callable[[Record], str]] = {
     "cohort_overhead_brain": overhead, "cohort_simulated": simulated,
     "truth_table_splitq": truth_table, "repeats_splitq": repeats,
     "real_peers": real_peers, "recorrupted": recorrupted,
+    "repeats_accelerated": repeats_accelerated,
     "steps_phantom": steps, "steps_real": steps,
     "steps_phantom_splitnet": steps, "steps_real_splitnet": steps, "budgets": budgets,
     "sigma": sigma,

@@ -18,8 +18,8 @@ from dwiser.evaluation.suite import Evaluation
 from dwiser.io.outputs import check_outputs, write_set
 from dwiser.methods.base import Denoiser, Weights
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
-from dwiser.prepare.given_sigma import whole_map
 from dwiser.prepare.phase import as_radians
+from dwiser.prepare.user_sigma import fill_holes
 from dwiser.run import denoising
 from dwiser.run.judging import judgement
 from dwiser.run.reporting import report as report_page
@@ -115,7 +115,7 @@ def as_scan(
     if noise_map is not None:
         sigma = np.asarray(noise_map, np.float32)
         _same_shape("noise_map", sigma, scan.shape[:3])
-        scan = replace(scan, sigma=whole_map(sigma, scan.data))
+        scan = replace(scan, sigma=fill_holes(sigma, scan.data))
     if phase is not None:
         angles = np.asarray(phase, np.float32)
         _same_shape("phase", angles, scan.shape)
@@ -173,8 +173,8 @@ def denoise(
     Examples
     --------
     >>> import dwiser
-    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
-    >>> result = dwiser.denoise(made.scan, "gaussian", fwhm=3.0)
+    >>> phantom = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
+    >>> result = dwiser.denoise(phantom.scan, "gaussian", fwhm=3.0)
     >>> result.data.shape, result.verdict.level
     ((16, 16, 8, 14), 'FAIL')
     """
@@ -226,9 +226,9 @@ def evaluate(
     Examples
     --------
     >>> import dwiser
-    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
-    >>> result = dwiser.denoise(made.scan, "subspace")
-    >>> scores = dwiser.evaluate(result, made.scan, truth=made.truth)
+    >>> phantom = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
+    >>> result = dwiser.denoise(phantom.scan, "subspace")
+    >>> scores = dwiser.evaluate(result, phantom.scan, truth=phantom.truth)
     >>> scores.value("fidelity.nrmse", "b1000") < 0.15
     True
     """
@@ -268,9 +268,9 @@ def report(
     Examples
     --------
     >>> import dwiser
-    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
-    >>> result = dwiser.denoise(made.scan, "subspace")
-    >>> dwiser.report(result, made.scan, "out.html").name
+    >>> phantom = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2, seed=1)
+    >>> result = dwiser.denoise(phantom.scan, "subspace")
+    >>> dwiser.report(result, phantom.scan, "out.html").name
     'out.html'
     """
     series, path = as_scan(scan, **table), Path(out)

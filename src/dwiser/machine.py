@@ -4,10 +4,13 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -26,6 +29,9 @@ CGROUPS = (  # version 2 and version 1: where, and the files of limit, use, and 
     ),
 )
 M_ARENA_MAX = -8  # of malloc.h
+AHEAD = 1  # parts for each thread that wait or are worked on beside the one to be taken next
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 UNITS = {"": GIB, "k": 2**10, "m": 2**20, "g": GIB, "t": 2**40}
 
 
@@ -151,6 +157,28 @@ def limited(machine: Machine) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def side_by_side(
+    work: Callable[[Part], Result], parts: Iterable[Part], threads: int
+) -> Iterator[Result]:
+    """``work`` of each part, in the order of the parts, on so many threads.
+
+    For array work that leaves Python's lock alone; hold BLAS and torch to one thread around it
+    (`limited`), or their threads fight with these for the cores. Few results wait to be taken, so
+    that they may be large.
+    """
+    if threads == 1:  # a thread of its own would keep the memory that it freed
+        yield from map(work, parts)
+        return
+    ahead: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for part in parts:
+            ahead.append(pool.submit(work, part))
+            if len(ahead) > AHEAD * threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def one_heap() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 FLOAT32 = np.dtype(np.float32)
 
 
-def mapped_room(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np.ndarray:
+def allocate_mapped(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np.ndarray:
     """An array in a temporary file (in TMPDIR), each volume contiguous.
 
     The file has no name, so it is removed whatever happens.
@@ -20,7 +20,7 @@ def mapped_room(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np.nda
     Raises
     ------
     OSError
-        If there is no room for it.
+        If the disk has no space for it.
     """
     with tempfile.TemporaryFile(prefix="dwiser-") as file:
         if hasattr(os, "posix_fallocate"):  # a full disk fails now, not by a crash later
@@ -36,8 +36,8 @@ def is_mapped(data: np.ndarray) -> bool:
     return isinstance(base, mmap.mmap)
 
 
-def is_of_memory(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:
-    """Whether what is written into a folder lies in memory all the same (tmpfs)."""
+def is_tmpfs(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:
+    """Whether a folder lies in memory (tmpfs), so that files in it take up memory."""
     try:
         rows = [line.split()[1:3] for line in mounts.read_text().splitlines()]
     except OSError:
@@ -46,20 +46,20 @@ def is_of_memory(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:
     return bool(around) and max(around)[1] in ("tmpfs", "ramfs")
 
 
-def own_room(data: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Room of the shape of ``data``, or another: in memory, or mapped where ``data`` is mapped.
+def allocate_like(data: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """An empty array of the shape of ``data``, or another: mapped where ``data`` is mapped.
 
     Its last axis is the slowest: volumes, or columns of a list of voxels, lie in one piece.
     """
     shape = data.shape if shape is None else shape
     if is_mapped(data):
-        return mapped_room(shape, data.dtype)
+        return allocate_mapped(shape, data.dtype)
     return np.empty(shape, data.dtype, order="F")
 
 
-def own_copy(data: np.ndarray) -> np.ndarray:
+def writable_copy(data: np.ndarray) -> np.ndarray:
     """A copy to write into: in memory, or mapped where ``data`` (X, Y, Z, V) is mapped."""
-    copy = own_room(data)
+    copy = allocate_like(data)
     for last in range(data.shape[-1]):
         copy[..., last] = data[..., last]
     return copy

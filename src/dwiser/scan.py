@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from dwiser.errors import DwiserWarning, InputError
 
 B0_THRESHOLD = 50.0  # s/mm²; DIPY's default
+AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
 UNIT_WARN, UNIT_FAIL = 0.01, 0.1  # how far from length 1 a b-vector may be
 
 

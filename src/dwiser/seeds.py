@@ -6,6 +6,20 @@ from zlib import crc32
 
 import numpy as np
 
+from dwiser.errors import InputError
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a negative seed: NumPy's generators take none.
+
+    Raises
+    ------
+    InputError
+        For a seed below 0.
+    """
+    if seed < 0:
+        raise InputError(f"--seed must not be negative: {seed} is.")
+
 
 def stream(seed: int, purpose: str, *place: int) -> np.random.Generator:
     """An independent generator for one purpose at one place (say a volume and a slice).

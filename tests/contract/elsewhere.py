@@ -32,12 +32,12 @@ class Elsewhere(torch.Tensor):
 
     @staticmethod
     def __new__(cls, raw: torch.Tensor) -> "Elsewhere":
-        made = torch.Tensor._make_wrapper_subclass(
+        wrapper = torch.Tensor._make_wrapper_subclass(
             cls, raw.size(), strides=raw.stride(), storage_offset=raw.storage_offset(),
             dtype=raw.dtype, layout=raw.layout, device=torch.device(NAME, 0),
         )  # fmt: skip
-        made.raw = raw
-        return made
+        wrapper.raw = raw
+        return wrapper
 
     def __repr__(self, **_: Any) -> str:
         return f"{NAME}: {self.raw}"
@@ -51,17 +51,17 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
     name = func._schema.name
     held = [a for a in tree_leaves((args, kwargs)) if isinstance(a, Elsewhere)]
     checked = (args[0], args[2:]) if name in INDEXING else (args, kwargs)
-    left = [a for a in tree_leaves(checked) if isinstance(a, torch.Tensor) and a.dim() > 0]
-    if held and name not in COPIES and not all(isinstance(a, Elsewhere) for a in left):
+    tensors = [a for a in tree_leaves(checked) if isinstance(a, torch.Tensor) and a.dim() > 0]
+    if held and name not in COPIES and not all(isinstance(a, Elsewhere) for a in tensors):
         raise RuntimeError(f"{name}: tensors of two devices")
-    found = func(*tree_map(_raw, args), **tree_map(_raw, kwargs))
+    result = func(*tree_map(_raw, args), **tree_map(_raw, kwargs))
     target = kwargs.get("device")
     if name == "aten::copy_":
         return args[0]
     if (not held and target is None) or (target is not None and torch.device(target).type != NAME):
-        return found
+        return result
     known = {id(a.raw): a for a in held}  # what was changed in place stays itself
-    return tree_map(lambda a: _wrapped(a, known), found)
+    return tree_map(lambda a: _wrapped(a, known), result)
 
 
 def _raw(value: Any) -> Any:

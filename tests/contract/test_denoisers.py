@@ -195,8 +195,8 @@ def test_b0s_anywhere_shells_and_odd_sizes(name: str, case: str, small, machine)
     # a volume that came back belongs to the volume that went in
     inside = scan.data.mean(-1) > scan.data.mean()
     for v in range(scan.shape[3]):
-        ours = np.corrcoef(result.data[inside][:, v], scan.data[inside][:, v])[0, 1]
-        assert ours > 0.5, (case, v)
+        correlation = np.corrcoef(result.data[inside][:, v], scan.data[inside][:, v])[0, 1]
+        assert correlation > 0.5, (case, v)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -218,16 +218,18 @@ def test_beats_the_noisy_error_at_b0_snr_5(name: str, loud: Simulation, machine:
     if name in NO_BETTER:
         pytest.skip(NO_BETTER[name])
     denoised = smoke(name).denoise(loud.scan, machine=machine, seed=1).data
-    ours, noisy = (error(d, loud.truth, loud.scan, loud.mask) for d in (denoised, loud.scan.data))
-    assert ours < 0.9 * noisy
+    of_result, noisy = (
+        error(d, loud.truth, loud.scan, loud.mask) for d in (denoised, loud.scan.data)
+    )
+    assert of_result < 0.9 * noisy
 
 
 @pytest.mark.parametrize("name", these(AT_SNR_20))
 def test_beats_the_noisy_error_at_b0_snr_20(name: str, results, small: Simulation) -> None:
-    ours, noisy = (
+    of_result, noisy = (
         error(d, small.truth, small.scan, small.mask) for d in (results(name).data, small.scan.data)
     )
-    assert ours < 0.9 * noisy
+    assert of_result < 0.9 * noisy
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -34,11 +34,11 @@ def test_the_pretended_device_refuses_what_a_gpu_refuses() -> None:
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 @pytest.mark.parametrize("name", LEARNED)
 def test_no_tensor_is_on_the_wrong_device(name: str, there: Machine) -> None:
-    made = phantom((20, 22, 6), shells=((1000.0, 24),), n_b0=4, snr=20.0, seed=3)
+    simulated = phantom((20, 22, 6), shells=((1000.0, 24),), n_b0=4, snr=20.0, seed=3)
     method = build(name, "smoke")
-    here = method.denoise(made.scan, machine=Machine("cpu", 1), seed=0)
-    far = method.denoise(made.scan, machine=there, seed=0)
-    np.testing.assert_array_equal(far.data, here.data)
+    on_cpu = method.denoise(simulated.scan, machine=Machine("cpu", 1), seed=0)
+    far = method.denoise(simulated.scan, machine=there, seed=0)
+    np.testing.assert_array_equal(far.data, on_cpu.data)
 
 
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
@@ -51,9 +51,9 @@ def test_no_tensor_is_on_the_wrong_device(name: str, there: Machine) -> None:
     ],
 )
 def test_nor_with_other_settings(name: str, settings: dict[str, str], there: Machine) -> None:
-    made = phantom((12, 12, 5), shells=((1000.0, 24),), n_b0=4, snr=20.0, seed=4)
+    simulated = phantom((12, 12, 5), shells=((1000.0, 24),), n_b0=4, snr=20.0, seed=4)
     method = build(name, "smoke", settings)
-    here = method.denoise(made.scan, machine=Machine("cpu", 1), seed=0)
-    far = method.denoise(made.scan, machine=there, seed=0)
+    on_cpu = method.denoise(simulated.scan, machine=Machine("cpu", 1), seed=0)
+    far = method.denoise(simulated.scan, machine=there, seed=0)
     # attention has a kernel of its own on the CPU: last digits, as on any other device
-    assert np.abs(far.data - here.data).max() < 0.02 * made.sigma.max()
+    assert np.abs(far.data - on_cpu.data).max() < 0.02 * simulated.sigma.max()

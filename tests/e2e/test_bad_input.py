@@ -96,11 +96,11 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """The one sentence that ``dwiser denoise`` refuses these words with."""
     assert main(["denoise", *words]) == 2
     captured = capsys.readouterr()
-    told = [line for line in captured.err.splitlines() if "warning:" not in line]
-    assert len(told) == 1, captured.err
-    assert told[0].startswith("dwiser: ")
+    lines = [line for line in captured.err.splitlines() if "warning:" not in line]
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("dwiser: ")
     assert captured.out == ""
-    return told[0]
+    return lines[0]
 
 
 @pytest.mark.parametrize("case", CASES)

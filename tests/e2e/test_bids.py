@@ -27,13 +27,13 @@ def of(name: str, *, residual: bool = False) -> set[str]:
     sub, *_ = name.split("_")
     ses = [part for part in name.split("_") if part.startswith("ses-")]
     home = "/".join([sub, *ses, "dwi", name])
-    made = {f"{home}_desc-denoised_dwi.{e}" for e in ("nii.gz", "json", "bval", "bvec")}
-    made |= {f"{home}_desc-sigma_dwimap.{e}" for e in ("nii.gz", "json")}
-    made |= {f"{home}_desc-brain_mask.{e}" for e in ("nii.gz", "json")}
+    files = {f"{home}_desc-denoised_dwi.{e}" for e in ("nii.gz", "json", "bval", "bvec")}
+    files |= {f"{home}_desc-sigma_dwimap.{e}" for e in ("nii.gz", "json")}
+    files |= {f"{home}_desc-brain_mask.{e}" for e in ("nii.gz", "json")}
     if residual:
         kinds, endings = ("residual", "standardised"), ("nii.gz", "json", "bval", "bvec")
-        made |= {f"{home}_desc-{kind}_dwi.{e}" for kind in kinds for e in endings}
-    return made | {f"{sub}/figures/{name}_desc-denoised_dwi.png", f"{sub}.html"}
+        files |= {f"{home}_desc-{kind}_dwi.{e}" for kind in kinds for e in endings}
+    return files | {f"{sub}/figures/{name}_desc-denoised_dwi.png", f"{sub}.html"}
 
 
 DATASET = {"dataset_description.json", ".bidsignore", "README", "cohort.tsv", "cohort.html"}
@@ -49,19 +49,19 @@ def test_the_derivative_is_whole_and_says_what_it_was_made_of(bids, tmp_path: Pa
     names = ("sub-01_ses-a_run-1", "sub-01_ses-a_run-2", "sub-02")
     wanted = DATASET.union(*(of(name, residual=True) for name in names))
     assert files(out) == wanted
-    told = json.loads((out / "sub-02/dwi/sub-02_desc-denoised_dwi.json").read_text())
-    assert told["EchoTime"] == 0.09  # inherited from the dataset's own dwi.json
-    assert told["Sources"][0] == "bids:raw:sub-02/dwi/sub-02_dwi.nii.gz"
-    assert told["SkullStripped"] is False
-    assert (told["Method"], told["Seed"]) == ("gaussian", 3)
-    assert told["Verdict"]["Level"] in ("PASS", "WARN", "FAIL")
-    assert told["SNR"][0]["snr"] > 5
+    sidecar = json.loads((out / "sub-02/dwi/sub-02_desc-denoised_dwi.json").read_text())
+    assert sidecar["EchoTime"] == 0.09  # inherited from the dataset's own dwi.json
+    assert sidecar["Sources"][0] == "bids:raw:sub-02/dwi/sub-02_dwi.nii.gz"
+    assert sidecar["SkullStripped"] is False
+    assert (sidecar["Method"], sidecar["Seed"]) == ("gaussian", 3)
+    assert sidecar["Verdict"]["Level"] in ("PASS", "WARN", "FAIL")
+    assert sidecar["SNR"][0]["snr"] > 5
     raw = nib.load(root / "sub-02/dwi/sub-02_dwi.nii.gz")
     clean = nib.load(out / "sub-02/dwi/sub-02_desc-denoised_dwi.nii.gz")
-    left = nib.load(out / "sub-02/dwi/sub-02_desc-residual_dwi.nii.gz")
+    residual = nib.load(out / "sub-02/dwi/sub-02_desc-residual_dwi.nii.gz")
     np.testing.assert_array_equal(raw.affine, clean.affine)
     difference = np.asarray(raw.dataobj) - np.asarray(clean.dataobj)
-    np.testing.assert_allclose(np.asarray(left.dataobj), difference, atol=1e-3)
+    np.testing.assert_allclose(np.asarray(residual.dataobj), difference, atol=1e-3)
     described = json.loads((out / "dataset_description.json").read_text())
     assert described["DatasetType"] == "derivative"
     page = (out / "sub-01.html").read_text()
@@ -76,8 +76,8 @@ def test_a_second_run_does_only_what_is_new_or_changed(bids, tmp_path: Path, cap
     image = out / "sub-01/dwi/sub-01_desc-denoised_dwi.nii.gz"
     first = image.stat().st_mtime_ns
     assert bids_app(root, out, "participant", "--dry-run") == 0
-    told = capsys.readouterr().out
-    assert "to do        1: 1 new" in told
+    printed = capsys.readouterr().out
+    assert "to do        1: 1 new" in printed
     assert not (out / "sub-02").exists()
     assert bids_app(root, out, "participant", "-q") == 0
     assert image.stat().st_mtime_ns == first
@@ -92,10 +92,10 @@ def test_a_bad_scan_is_named_and_the_others_are_done(bids, tmp_path: Path, capsy
     (root / "sub-01/dwi/sub-01_dwi.nii.gz").write_bytes(b"not an image")
     (root / "sub-02/dwi/sub-02_dwi.bvec").unlink()
     assert bids_app(root, out, "participant") == 1
-    told = capsys.readouterr().err
-    assert "2 scans failed: sub-01, sub-02." in told
-    assert "there are no b-vectors" in told
-    assert "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert "2 scans failed: sub-01, sub-02." in printed
+    assert "there are no b-vectors" in printed
+    assert "Traceback" not in printed
     assert files(out) == DATASET | of("sub-03") | of("sub-04")
     rows = (out / "cohort.tsv").read_text().splitlines()
     assert [row.split("\t")[3] for row in rows[1:]] == ["failed", "failed", "done", "done"]
@@ -127,9 +127,9 @@ def test_what_cannot_be_is_refused_in_one_sentence(
     (other / "dataset_description.json").write_text('{"GeneratedBy": [{"Name": "fMRIPrep"}]}')
     monkeypatch.chdir(tmp_path)
     assert bids_app(*words) == 2
-    told = capsys.readouterr().err
-    assert sentence in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert sentence in printed
+    assert printed.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -164,17 +164,17 @@ def test_a_scan_has_its_report_when_asked_and_none_of_an_earlier_result(
     assert bids_app(root, out, "participant", "--report", "--save-residual", "-q") == 0
     page = "sub-01/figures/sub-01_run-1_desc-denoised_dwi.html"
     html = (out / page).read_text(encoding="utf-8")
-    told = json.loads((out / "sub-01/dwi/sub-01_run-1_desc-denoised_dwi.json").read_text())
-    assert f"Verdict: {told['Verdict']['Level']}" in html
+    sidecar = json.loads((out / "sub-01/dwi/sub-01_run-1_desc-denoised_dwi.json").read_text())
+    assert f"Verdict: {sidecar['Verdict']['Level']}" in html
     image = out / "sub-01/dwi/sub-01_run-1_desc-denoised_dwi.nii.gz"
     assert f"dwiser denoise {root}/sub-01/dwi/sub-01_run-1_dwi.nii.gz {image}" in html
     assert "/.dwiser/work/" not in html
     for index in ("sub-01.html", "cohort.html"):
         assert f'href="{page}"' in (out / index).read_text()
     assert page in (out / "cohort.tsv").read_text()
-    made = image.stat().st_mtime_ns
+    modified = image.stat().st_mtime_ns
     assert bids_app(root, out, "participant", "-q") == 0  # nobody asks for a report: it is done
-    assert image.stat().st_mtime_ns == made
+    assert image.stat().st_mtime_ns == modified
     assert (out / page).read_text(encoding="utf-8") == html
     assert bids_app(root, out, "participant", "--seed", 5, "-q") == 0
     assert files(out) == DATASET | of("sub-01_run-1")
@@ -213,6 +213,6 @@ def test_the_phase_beside_a_series_is_taken_where_it_is_asked_for(
     said = capsys.readouterr().err
     assert "1 scans failed: sub-02." in said
     assert "sub-02_dwi.nii.gz: there is no part-phase beside it" in said
-    told = json.loads((out / "sub-01/dwi/sub-01_part-mag_desc-denoised_dwi.json").read_text())
-    assert told["Phase"].endswith("sub-01_part-phase_dwi.nii.gz")
-    assert "bids:raw:sub-01/dwi/sub-01_part-phase_dwi.nii.gz" in told["Sources"]
+    sidecar = json.loads((out / "sub-01/dwi/sub-01_part-mag_desc-denoised_dwi.json").read_text())
+    assert sidecar["Phase"].endswith("sub-01_part-phase_dwi.nii.gz")
+    assert "bids:raw:sub-01/dwi/sub-01_part-phase_dwi.nii.gz" in sidecar["Sources"]

@@ -72,9 +72,9 @@ def test_info_plans_any_method(files: Path, capsys, method: str) -> None:
 
 def test_methods_lists_and_explains(dwiser) -> None:
     assert "difusion" in dwiser("methods").stdout
-    told = dwiser("methods", "difusion").stdout
+    printed = dwiser("methods", "difusion").stdout
     for part in ("pairing", "threshold", "ICLR 2025", "0.04", "100000"):
-        assert part in told
+        assert part in printed
     wrong = dwiser("methods", "difusio")
     assert wrong.returncode == 2
     assert "did you mean 'difusion'?" in wrong.stderr

@@ -20,7 +20,7 @@ SMOKE = "difusion:preset=smoke:iterations=3"
 
 
 @pytest.fixture
-def made(tmp_path: Path, small) -> Path:
+def scan_folder(tmp_path: Path, small) -> Path:
     save_simulation(small, tmp_path / "sim")
     return tmp_path / "sim"
 
@@ -28,18 +28,23 @@ def made(tmp_path: Path, small) -> Path:
 @pytest.fixture
 def lesioned(tmp_path: Path) -> Path:
     """A phantom with tissues, lesions and crossings, enough directions for CSD."""
-    made = phantom((26, 26, 12), shells=((1000.0, 24),), n_b0=2, lesions=True, seed=3)
-    save_simulation(made, tmp_path / "sim")
+    scan_folder = phantom((26, 26, 12), shells=((1000.0, 24),), n_b0=2, lesions=True, seed=3)
+    save_simulation(scan_folder, tmp_path / "sim")
     return tmp_path / "sim"
 
 
-def test_methods_side_by_side_and_one_that_fails(made: Path, tmp_path: Path, capfd) -> None:
+def test_methods_side_by_side_and_one_that_fails(scan_folder: Path, tmp_path: Path, capfd) -> None:
     out = tmp_path / "out"
     broken = f"{SMOKE}:learning_rate=1e30"  # diverges
-    words = [str(made / "dwi.nii.gz"), str(out), "--truth", str(made / "truth.nii.gz")]
+    words = [
+        str(scan_folder / "dwi.nii.gz"),
+        str(out),
+        "--truth",
+        str(scan_folder / "truth.nii.gz"),
+    ]
     more = ["--methods", f"{SMOKE},{SMOKE}:pairing=angular,{broken}", "--seeds", "2"]
     code = main(["compare", *words, *more, "--held-out", "2", "--halves", "--threads", "1"])
-    told = capfd.readouterr()
+    printed = capfd.readouterr()
     rows = list(csv.DictReader((out / "comparison.tsv").open(), delimiter="\t"))
     assert [row["method"] for row in rows] == ["noisy", SMOKE, f"{SMOKE}:pairing=angular", broken]
     for row in rows[:3]:
@@ -55,21 +60,21 @@ def test_methods_side_by_side_and_one_that_fails(made: Path, tmp_path: Path, cap
     by_fa = record["HeldOutByFaPaired"]
     assert {(p["method"], p["against"]) for p in by_fa} >= {(SMOKE, "noisy")}
     assert {p["model"] for p in by_fa} == {"dti"}  # 22 directions stay: order 4 wants 23
-    assert "order 4 need 23 directions" in told.out
+    assert "order 4 need 23 directions" in printed.out
     for p in by_fa:
-        whole = record["Methods"][0]["held_out_by_fa"]["dti"][p["group"]]
-        assert p["voxels"] == whole["voxels"] >= 30
+        of_group = record["Methods"][0]["held_out_by_fa"]["dti"][p["group"]]
+        assert p["voxels"] == of_group["voxels"] >= 30
         assert p["low"] <= p["difference"] <= p["high"]
-    assert "FA 0.45-0.70 (" in told.out
+    assert "FA 0.45-0.70 (" in printed.out
     assert float(rows[0]["heldout_dti_fa_0.45-0.70"]) == pytest.approx(
         record["Methods"][0]["held_out_by_fa"]["dti"]["FA 0.45-0.70"]["excess"]
     )
     assert (out / "difusion_preset_smoke_iterations_3.nii.gz").exists()
     assert code == 1
-    assert f"{SMOKE} against noisy, dti: " in told.out
+    assert f"{SMOKE} against noisy, dti: " in printed.out
     assert 0 <= float(rows[1]["halves_fa"]) < 1
-    assert "fewer" in told.out or "15 directions" in told.out  # why there is no R² by CSD
-    assert "failed: The result holds NaN" in told.err
+    assert "fewer" in printed.out or "15 directions" in printed.out  # why there is no R² by CSD
+    assert "failed: The result holds NaN" in printed.err
     assert "diverged" in rows[3]["error"]
     assert rows[3]["nrmse"] == "n/a"
 
@@ -82,18 +87,21 @@ def test_what_files_tell_is_in_the_tables(lesioned: Path, tmp_path: Path, capsys
         words += [f"--{name}", str(home / f"{name}.nii.gz")]
     words += ["--tissues", str(home), "--rescan", str(home / "dwi.nii.gz"), "--held-out", "0"]
     assert main([*words, "--threads", "1"]) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     rows = list(csv.DictReader((out / "comparison.tsv").open(), delimiter="\t"))
     noisy, same, blur = rows
     truth = ("nrmse", "crossings_found", "edge_mm", "lesion_least_kept")
     for head in (*truth, "r2_dti", "r2_csd", "r2_dti_own", "r2_csd_own"):
         assert float(blur[head]) > 0, head
         assert same[head] == noisy[head]
+    columns = [head for head in noisy if head.startswith("csd_density_") and noisy[head] != "n/a"]
+    assert columns
+    assert all(same[head] == noisy[head] != blur[head] for head in columns)
     assert float(blur["edge_mm"]) > float(noisy["edge_mm"])
     assert float(blur["lesion_least_kept"]) < float(noisy["lesion_least_kept"])
     assert float(noisy["rescan_signal"]) == float(blur["rescan_fa"]) == 0  # the same scan twice
-    assert "own: of the denoised" in told
-    assert "no volumes were to be held out" in told
+    assert "own: of the denoised" in printed
+    assert "no volumes were to be held out" in printed
     record = json.loads((out / "comparison.json").read_text())
     assert record["References"]["truth"].endswith("truth.nii.gz")
     assert record["Methods"][2]["rescan"]["fa"]["sd"] == 0
@@ -102,21 +110,23 @@ def test_what_files_tell_is_in_the_tables(lesioned: Path, tmp_path: Path, capsys
     assert all(m["evaluation"]["inputs"]["sigma"] == "given" for m in record["Methods"])
 
 
-def test_a_noise_map_and_a_phase_go_to_the_methods_that_take_them(made, tmp_path, capfd) -> None:
-    scan, out, phase = load(made / "dwi.nii.gz"), tmp_path / "out", tmp_path / "phase.nii.gz"
+def test_a_noise_map_and_a_phase_go_to_the_methods_that_take_them(
+    scan_folder, tmp_path, capfd
+) -> None:
+    scan, out, phase = load(scan_folder / "dwi.nii.gz"), tmp_path / "out", tmp_path / "phase.nii.gz"
     turned = np.zeros(scan.shape, np.float32)
     turned[..., 0] = 3  # so that it spans radians
     save_volume(turned, phase, like=scan)
-    words = ["compare", str(made / "dwi.nii.gz"), str(out), "--methods", "splitq,gaussian"]
-    given = ["--noise-map", str(made / "sigma.nii.gz"), "--phase", str(phase)]
+    words = ["compare", str(scan_folder / "dwi.nii.gz"), str(out), "--methods", "splitq,gaussian"]
+    maps = ["--noise-map", str(scan_folder / "sigma.nii.gz"), "--phase", str(phase)]
     plain = ["--folds", "0", "--held-out", "2", "--seeds", "1", "--preset", "laptop"]
-    assert main([*words, *given, *plain, "--threads", "1"]) == 0
+    assert main([*words, *maps, *plain, "--threads", "1"]) == 0
     assert "gaussian: running (it has no use for the noise map and phase)" in capfd.readouterr().err
-    noisy, ours, blur = json.loads((out / "comparison.json").read_text())["Methods"]
-    assert ours["record"]["NoiseModel"] == "Gaussian, real part; sd from the map that was given"
+    noisy, splitq, blur = json.loads((out / "comparison.json").read_text())["Methods"]
+    assert splitq["record"]["NoiseModel"] == "Gaussian, real part; sd from the map that was given"
     assert "NoiseMap" not in blur["record"]
-    assert ours["held_out"]["dti"]  # the rest of the volumes came with their phase
-    assert all(m["evaluation"]["inputs"]["sigma"] == "given" for m in (noisy, ours, blur))
+    assert splitq["held_out"]["dti"]  # the rest of the volumes came with their phase
+    assert all(m["evaluation"]["inputs"]["sigma"] == "given" for m in (noisy, splitq, blur))
 
 
 @pytest.mark.parametrize(
@@ -131,18 +141,24 @@ def test_a_noise_map_and_a_phase_go_to_the_methods_that_take_them(made, tmp_path
         ("--folds 1", "--folds"),
     ],
 )
-def test_wrong_files_are_refused_before_any_work(made: Path, tmp_path, words, said, capsys):
-    scan = load(made / "dwi.nii.gz")
+def test_wrong_files_are_refused_before_any_work(scan_folder: Path, tmp_path, words, said, capsys):
+    scan = load(scan_folder / "dwi.nii.gz")
     other = tmp_path / "other.nii.gz"
     save_volume(scan.data[1:], other, like=scan)
     for name in ("bval", "bvec"):
-        shutil.copy(made / f"dwi.{name}", tmp_path / f"other.{name}")
-    given = words.replace("OTHER", str(other)).split()
-    line = ["compare", str(made / "dwi.nii.gz"), str(tmp_path / "out"), "--methods", "identity"]
-    assert main([*line, *given]) == 2
-    told = capsys.readouterr().err
-    assert said in told
-    assert len(told.splitlines()) == 1
+        shutil.copy(scan_folder / f"dwi.{name}", tmp_path / f"other.{name}")
+    options = words.replace("OTHER", str(other)).split()
+    line = [
+        "compare",
+        str(scan_folder / "dwi.nii.gz"),
+        str(tmp_path / "out"),
+        "--methods",
+        "identity",
+    ]
+    assert main([*line, *options]) == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert len(printed.splitlines()) == 1
     assert not list((tmp_path / "out").glob("*"))
 
 
@@ -169,10 +185,12 @@ def test_variants_keep_their_text_as_label_and_make_names_of_files() -> None:
     assert two.file_name == "difusion_fusion_neighbour_preset_smoke"
 
 
-def test_results_that_exist_are_not_replaced_without_force(made: Path, tmp_path: Path, capsys):
+def test_results_that_exist_are_not_replaced_without_force(
+    scan_folder: Path, tmp_path: Path, capsys
+):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "montage.png").write_text("mine")
-    words = ["compare", str(made / "dwi.nii.gz"), str(tmp_path / "out"), "--methods", SMOKE]
+    words = ["compare", str(scan_folder / "dwi.nii.gz"), str(tmp_path / "out"), "--methods", SMOKE]
     assert main(words) == 2
     assert "--force" in capsys.readouterr().err
     assert (tmp_path / "out" / "montage.png").read_text() == "mine"

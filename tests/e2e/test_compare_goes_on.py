@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 
 
 @pytest.fixture
-def made(tmp_path: Path, small) -> Path:
+def scan_file(tmp_path: Path, small) -> Path:
     save_simulation(small, tmp_path / "sim")
     return tmp_path / "sim" / "dwi.nii.gz"
 
@@ -27,7 +27,7 @@ def rows_of(folder: Path) -> dict[str, dict[str, str]]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 def test_a_method_whose_process_is_killed_is_told_of_and_the_next_runs(
-    made, tmp_path, monkeypatch, capfd
+    scan_file, tmp_path, monkeypatch, capfd
 ) -> None:
     killer = tmp_path / "bin" / "dwidenoise"
     killer.parent.mkdir()
@@ -36,7 +36,7 @@ def test_a_method_whose_process_is_killed_is_told_of_and_the_next_runs(
     monkeypatch.setenv("PATH", str(killer.parent), prepend=":")
     out = tmp_path / "out"
     words = ["--methods", "dwidenoise,patch2self,gaussian", "--seeds", "2", "--held-out", "0"]
-    assert main(["compare", str(made), str(out), *words, "--threads", "1"]) == 1
+    assert main(["compare", str(scan_file), str(out), *words, "--threads", "1"]) == 1
     rows = rows_of(out)
     assert "killed" in rows["dwidenoise"]["error"]
     assert "dwidenoise: failed: its process was killed" in capfd.readouterr().err
@@ -55,8 +55,8 @@ def test_the_benchmark_of_all_methods_writes_after_each_and_repeats_nothing(
     words += ["--out", str(tmp_path / "work"), "--methods"]
     monkeypatch.setattr(sys, "argv", [*words, "identity"])
     all_methods.main()
-    found = tmp_path / "results" / "tiny.json"
-    first = json.loads(found.read_text())["rows"]
+    results = tmp_path / "results" / "tiny.json"
+    first = json.loads(results.read_text())["rows"]
     assert [row["method"] for row in first] == ["noisy", "identity"]
     assert first[1]["nrmse"] == pytest.approx(first[0]["nrmse"], rel=1e-3)
     assert (tmp_path / "results" / "tiny.png").exists()
@@ -69,4 +69,4 @@ def test_the_benchmark_of_all_methods_writes_after_each_and_repeats_nothing(
     monkeypatch.setattr(sys, "argv", [*words, "identity,gaussian"])
     with pytest.raises(SystemExit, match="130"):
         all_methods.main()
-    assert json.loads(found.read_text())["rows"] == first
+    assert json.loads(results.read_text())["rows"] == first

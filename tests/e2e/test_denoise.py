@@ -71,23 +71,23 @@ def test_the_sidecar_says_everything(files: Path, dwiser) -> None:
     (files / "dwi.json").write_text('{"EchoTime": 0.1, "Manufacturer": "Philips"}')
     done = dwiser("denoise", files / "dwi.nii.gz", files / "out.nii.gz", *QUICK, "--seed", 7)
     assert done.returncode == 0, done.stderr
-    told = json.loads((files / "out.json").read_text())
-    assert told["EchoTime"] == 0.1
-    assert told["Method"] == "difusion"
-    assert told["Preset"] == "smoke"
-    assert told["Seed"] == 7
-    assert told["Device"] == "cpu"
-    assert told["Parameters"]["iterations"] == 20
-    assert told["Parameters"]["threshold"] == 1.0
-    assert told["Shells"] == [{"bval": 0.0, "volumes": 1}, {"bval": 999.6, "volumes": 40}]
-    assert len(told["InputSHA256"]) == 64
-    assert told["WallTimeSeconds"] > 0
-    assert told["PeakMemoryMiB"] > 50
-    assert told["GeneratedBy"][0]["Name"] == "dwiser"
-    assert {"python", "numpy", "torch"} <= set(told["Versions"])
-    assert told["volumes_passed_through"] == {"40": "fewer than 4 b0s"}
-    assert sum(told["sampling"]["evaluations"].values()) == 40 * 6
-    assert any("first evaluation" in w for w in told["Warnings"])
+    sidecar = json.loads((files / "out.json").read_text())
+    assert sidecar["EchoTime"] == 0.1
+    assert sidecar["Method"] == "difusion"
+    assert sidecar["Preset"] == "smoke"
+    assert sidecar["Seed"] == 7
+    assert sidecar["Device"] == "cpu"
+    assert sidecar["Parameters"]["iterations"] == 20
+    assert sidecar["Parameters"]["threshold"] == 1.0
+    assert sidecar["Shells"] == [{"bval": 0.0, "volumes": 1}, {"bval": 999.6, "volumes": 40}]
+    assert len(sidecar["InputSHA256"]) == 64
+    assert sidecar["WallTimeSeconds"] > 0
+    assert sidecar["PeakMemoryMiB"] > 50
+    assert sidecar["GeneratedBy"][0]["Name"] == "dwiser"
+    assert {"python", "numpy", "torch"} <= set(sidecar["Versions"])
+    assert sidecar["volumes_passed_through"] == {"40": "fewer than 4 b0s"}
+    assert sum(sidecar["sampling"]["evaluations"].values()) == 40 * 6
+    assert any("first evaluation" in w for w in sidecar["Warnings"])
     assert "warning" in done.stderr
 
 
@@ -129,10 +129,10 @@ def test_ctrl_c_leaves_nothing_and_says_so(files: Path) -> None:
     assert line.startswith("training"), line
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
+    _, printed = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert told.strip().endswith("Interrupted: nothing was written.")
-    assert "Traceback" not in told
+    assert printed.strip().endswith("Interrupted: nothing was written.")
+    assert "Traceback" not in printed
     assert names(files) == before
 
 
@@ -153,14 +153,14 @@ def test_without_a_method_it_is_splitq_for_the_command_line_and_for_python(
     """The README's command: one input, one output, in the scanner's units."""
     done = dwiser("denoise", files / "dwi.nii.gz", files / "out.nii.gz", "--threads", 1)
     assert done.returncode == 0, done.stderr
-    told = json.loads((files / "out.json").read_text())
-    assert (told["Method"], told["Preset"]) == ("splitq", "laptop")
-    assert told["training"]["learned"]
+    sidecar = json.loads((files / "out.json").read_text())
+    assert (sidecar["Method"], sidecar["Preset"]) == ("splitq", "laptop")
+    assert sidecar["training"]["learned"]
     scan = package.load(files / "dwi.nii.gz")
-    ours = package.denoise(scan, threads=1)
-    assert ours.record["Method"] == "splitq"
+    in_python = package.denoise(scan, threads=1)
+    assert in_python.record["Method"] == "splitq"
     np.testing.assert_allclose(
-        np.asarray(nib.load(files / "out.nii.gz").dataobj), ours.data, rtol=1e-4, atol=1e-2
+        np.asarray(nib.load(files / "out.nii.gz").dataobj), in_python.data, rtol=1e-4, atol=1e-2
     )
 
 
@@ -171,8 +171,8 @@ def test_strict_ends_with_1_for_a_fail_and_the_result_is_there(files: Path, dwis
     assert done.returncode == 1
     assert "out.nii.gz was written, but the verdict is FAIL: " in done.stderr
     assert voxels(files / "out.nii.gz").shape == voxels(files / "dwi.nii.gz").shape
-    told = json.loads((files / "out.json").read_text())["Verdict"]
-    worst = next(r for r in told["Reasons"] if r["Level"] == "FAIL")
+    verdict = json.loads((files / "out.json").read_text())["Verdict"]
+    worst = next(r for r in verdict["Reasons"] if r["Level"] == "FAIL")
     assert f"  FAIL: {worst['Words']}" in done.stderr
     assert "  What to do: " in done.stderr
     assert dwiser(*wide, "--force").returncode == 0

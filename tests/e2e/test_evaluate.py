@@ -29,7 +29,7 @@ def change(path: Path, to: Path, how: Callable[[np.ndarray], np.ndarray], shift:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A phantom with lesions, and beside it a blur of its scan and a smoke denoising."""
     home = tmp_path_factory.mktemp("eval")
     words = ("--shape", "26,24,10", "--shells", "1000:16", "--b0", "2", "--lesions", "--seed", "3")
@@ -42,84 +42,86 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(made: Path, tmp_path: Path, monkeypatch) -> Path:
+def folder(simulated: Path, tmp_path: Path, monkeypatch) -> Path:
     """The phantom's folder to be in, and a place of the test's own for what it writes."""
-    monkeypatch.chdir(made)
+    monkeypatch.chdir(simulated)
     return tmp_path
 
 
-def told(path: Path) -> dict[tuple[str, str], float]:
+def values_of(path: Path) -> dict[tuple[str, str], float]:
     return {(m["metric"], m["group"]): m["value"] for m in json.loads(path.read_text())["metrics"]}
 
 
-def test_the_truth_is_perfect(here: Path, capsys) -> None:
-    words = ("--json", here / "t.json", "--strict")
+def test_the_truth_is_perfect(folder: Path, capsys) -> None:
+    words = ("--json", folder / "t.json", "--strict")
     assert evaluate("truth.nii.gz", "--raw", "dwi.nii.gz", *FULL, *words) == 0
-    found = told(here / "t.json")
+    values = values_of(folder / "t.json")
     for group in ("b0", "b1000", "b1000 wm", "b1000 lesion"):
-        assert found["error.bias", group] == found["error.systematic", group] == 0
-    assert found["fidelity.ssim", "b0"] == found["crossing.found", "all"] == 1
-    assert found["fa.rmse", "all"] == found["v1.angle.p95", "all"] == 0
-    assert found["edge.fwhm", "b1000"] == 0
-    kept = [value for (metric, _), value in found.items() if metric == "lesion.kept"]
-    assert len(kept) >= 4
-    np.testing.assert_allclose(kept, 1)
+        assert values["error.bias", group] == values["error.systematic", group] == 0
+    assert values["fidelity.ssim", "b0"] == values["crossing.found", "all"] == 1
+    assert values["fa.rmse", "all"] == values["v1.angle.p95", "all"] == 0
+    assert values["edge.fwhm", "b1000"] == 0
+    contrasts = [value for (metric, _), value in values.items() if metric == "lesion.kept"]
+    assert len(contrasts) >= 4
+    np.testing.assert_allclose(contrasts, 1)
     out = capsys.readouterr().out
     assert "verdict: PASS" in out
     assert "mask given, sigma given" in out
     assert "PSNR is infinite" in out
 
 
-def test_a_blur_fails_and_strict_makes_that_an_exit_code(here: Path, capsys) -> None:
-    assert evaluate("blur.nii.gz", "--raw", "dwi.nii.gz", *FULL, "--json", here / "b.json") == 0
+def test_a_blur_fails_and_strict_makes_that_an_exit_code(folder: Path, capsys) -> None:
+    assert evaluate("blur.nii.gz", "--raw", "dwi.nii.gz", *FULL, "--json", folder / "b.json") == 0
     out = capsys.readouterr().out
     assert "verdict: FAIL" in out
     assert "FAIL: " in out
-    found = told(here / "b.json")
-    assert found["edge.fwhm", "b1000"] == pytest.approx(2.355 * 2.5, rel=0.15)
-    assert found["lesion.kept", "lesion 1"] < 0.8
-    assert json.loads((here / "b.json").read_text())["verdict"]["level"] == "FAIL"
-    words = ("--strict", "-q", "--json", here / "again.json")
+    values = values_of(folder / "b.json")
+    assert values["edge.fwhm", "b1000"] == pytest.approx(2.355 * 2.5, rel=0.15)
+    assert values["lesion.kept", "lesion 1"] < 0.8
+    assert json.loads((folder / "b.json").read_text())["verdict"]["level"] == "FAIL"
+    words = ("--strict", "-q", "--json", folder / "again.json")
     assert evaluate("blur.nii.gz", "--raw", "dwi.nii.gz", *words) == 1
     quiet = capsys.readouterr()
     assert quiet.out == ""
     assert len(quiet.err.splitlines()) == 1
     assert "the verdict is FAIL" in quiet.err
-    assert (here / "again.json").exists()  # it ran: what it found is kept
+    assert (folder / "again.json").exists()  # it ran: what it found is kept
 
 
-def test_the_input_unchanged_is_told_so(here: Path, capsys) -> None:
+def test_the_input_unchanged_is_told_so(folder: Path, capsys) -> None:
     assert evaluate("dwi.nii.gz", "--raw", "dwi.nii.gz", "--strict") == 0
     assert "unchanged: the denoised scan equals the raw one" in capsys.readouterr().out
 
 
-def test_without_truth_its_metrics_are_absent_with_reasons(here: Path, capsys) -> None:
-    words = ("--json", here / "s.json", "--tsv", here / "s.tsv")
+def test_without_truth_its_metrics_are_absent_with_reasons(folder: Path, capsys) -> None:
+    words = ("--json", folder / "s.json", "--tsv", folder / "s.tsv")
     assert evaluate("smoke.nii.gz", "--raw", "dwi.nii.gz", *words) == 0
     shown = capsys.readouterr().out
     assert "fidelity; tensor; crossing; csd; edge; lesion: no truth was given" in shown
     assert "mask estimated, sigma estimated" in shown
-    record = json.loads((here / "s.json").read_text())
+    record = json.loads((folder / "s.json").read_text())
     assert record["inputs"] == {"mask": "estimated", "sigma": "estimated"}
     assert record["Sources"] == {"denoised": ["smoke.nii.gz"], "raw": ["dwi.nii.gz"]}
-    with (here / "s.tsv").open(newline="") as file:
+    with (folder / "s.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     numbers = {(r["metric"], r["group"]): float(r["value"]) for r in rows if r["reason"] == ABSENT}
-    assert numbers == told(here / "s.json")
+    assert numbers == values_of(folder / "s.json")
     absent = [r for r in rows if r["value"] == ABSENT]
     assert len(absent) == len(record["absent"]) > 3
     assert all(len(r["reason"]) > 10 for r in absent)
     assert not any(name.startswith(("fidelity", "fa.", "edge")) for name, _ in numbers)
 
 
-def test_simulate_denoise_evaluate_agrees_with_numpy(here: Path, made: Path) -> None:
+def test_simulate_denoise_evaluate_agrees_with_numpy(folder: Path, simulated: Path) -> None:
     words = ("--truth", "truth.nii.gz", "--mask", "mask.nii.gz", "-q")
     data = {}
     for name in ("smoke", "dwi"):
-        assert evaluate(f"{name}.nii.gz", "--raw", "dwi.nii.gz", *words, "--json", here / name) == 0
-        data[name] = told(here / name)["fidelity.nrmse", "b1000"]
-    dwis = np.loadtxt(made / "dwi.bval") > 50
-    load = lambda n: np.asarray(nib.load(made / f"{n}.nii.gz").dataobj)  # noqa: E731
+        assert (
+            evaluate(f"{name}.nii.gz", "--raw", "dwi.nii.gz", *words, "--json", folder / name) == 0
+        )
+        data[name] = values_of(folder / name)["fidelity.nrmse", "b1000"]
+    dwis = np.loadtxt(simulated / "dwi.bval") > 50
+    load = lambda n: np.asarray(nib.load(simulated / f"{n}.nii.gz").dataobj)  # noqa: E731
     inside = load("mask") > 0
     truth, smoke = (load(name)[inside][:, dwis] for name in ("truth", "smoke"))
     by_hand = np.sqrt(np.mean((smoke - truth) ** 2) / np.mean(truth**2))
@@ -127,38 +129,47 @@ def test_simulate_denoise_evaluate_agrees_with_numpy(here: Path, made: Path) -> 
     assert data["smoke"] < 0.95 * data["dwi"]
 
 
-def test_a_lesions_sidecar_says_in_which_volumes_it_shows(here: Path, made: Path) -> None:
-    listed = json.loads((made / "lesions.json").read_text())["Lesions"]
+def test_a_lesions_sidecar_says_in_which_volumes_it_shows(folder: Path, simulated: Path) -> None:
+    listed = json.loads((simulated / "lesions.json").read_text())["Lesions"]
     lone = next(x for x in listed if x["kind"] == "direction")
     only = lambda d: np.where(d == lone["label"], d, 0)  # noqa: E731
-    change(made / "lesions.nii.gz", here / "one.nii.gz", only)
+    change(simulated / "lesions.nii.gz", folder / "one.nii.gz", only)
 
     def erase(series: np.ndarray) -> np.ndarray:
         series = series.copy()
-        inside = np.asarray(nib.load(made / "lesions.nii.gz").dataobj) == lone["label"]
+        inside = np.asarray(nib.load(simulated / "lesions.nii.gz").dataobj) == lone["label"]
         for v in lone["volumes"]:
             series[inside, v] /= 1.4
         return series
 
-    change(made / "truth.nii.gz", here / "erased.nii.gz", erase)
-    (here / "one.json").write_text(json.dumps({"Lesions": listed}))
-    words = ("--truth", "truth.nii.gz", "--mask", "mask.nii.gz", "-q", "--json", here / "e.json")
-    given = ("--lesions", here / "one.nii.gz")
-    assert evaluate(here / "erased.nii.gz", "--raw", "dwi.nii.gz", *words, *given) == 0
-    assert told(here / "e.json")["lesion.kept", f"lesion {lone['label']}"] < 0.4
+    change(simulated / "truth.nii.gz", folder / "erased.nii.gz", erase)
+    (folder / "one.json").write_text(json.dumps({"Lesions": listed}))
+    words = ("--truth", "truth.nii.gz", "--mask", "mask.nii.gz", "-q", "--json", folder / "e.json")
+    lesions = ("--lesions", folder / "one.nii.gz")
+    assert evaluate(folder / "erased.nii.gz", "--raw", "dwi.nii.gz", *words, *lesions) == 0
+    assert values_of(folder / "e.json")["lesion.kept", f"lesion {lone['label']}"] < 0.4
 
 
-def test_a_bundle_is_tracked_in_both_scans_and_its_coherency_told(here: Path, made, capsys) -> None:
-    fa = np.asarray(nib.load(made / "fa.nii.gz").dataobj)
+def test_a_bundle_is_tracked_in_both_scans_and_its_coherency_told(
+    folder: Path, simulated, capsys
+) -> None:
+    fa = np.asarray(nib.load(simulated / "fa.nii.gz").dataobj)
     start = np.zeros_like(fa)
     start[tuple(np.argwhere(fa > np.quantile(fa, 0.995)).T)] = 1
-    change(made / "fa.nii.gz", here / "start.nii.gz", lambda d: start)
-    words = ("--mask", "mask.nii.gz", "--bundle", here / "start.nii.gz", "--json", here / "b.json")
+    change(simulated / "fa.nii.gz", folder / "start.nii.gz", lambda d: start)
+    words = (
+        "--mask",
+        "mask.nii.gz",
+        "--bundle",
+        folder / "start.nii.gz",
+        "--json",
+        folder / "b.json",
+    )
     assert evaluate("blur.nii.gz", "--raw", "dwi.nii.gz", *words) == 0
-    found = told(here / "b.json")
+    values = values_of(folder / "b.json")
     for scan in ("raw", "denoised"):
-        assert found["bundle.streamlines", scan] >= 2
-        assert 0 <= found["bundle.share", scan] <= 1
+        assert values["bundle.streamlines", scan] >= 2
+        assert 0 <= values["bundle.share", scan] <= 1
     assert "fibre-to-bundle coherency" in capsys.readouterr().out
 
 
@@ -195,15 +206,17 @@ ODD = {
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_what_is_wrong_is_one_sentence_about_the_file(case, here: Path, made, capsys) -> None:
+def test_what_is_wrong_is_one_sentence_about_the_file(
+    case, folder: Path, simulated, capsys
+) -> None:
     odd, line, said = ODD[case]
-    (here / "mine.json").write_text("mine")
+    (folder / "mine.json").write_text("mine")
     if odd is not None:
-        change(made / odd[0], here / "odd.nii.gz", *odd[1:])
+        change(simulated / odd[0], folder / "odd.nii.gz", *odd[1:])
     if line.startswith("--"):
         line = "smoke.nii.gz --raw dwi.nii.gz " + line
-    before = {path.name for path in (*made.iterdir(), *here.iterdir())}
-    words = line.replace("ODD", str(here / "odd.nii.gz")).replace("OUT", str(here)).split()
+    before = {path.name for path in (*simulated.iterdir(), *folder.iterdir())}
+    words = line.replace("ODD", str(folder / "odd.nii.gz")).replace("OUT", str(folder)).split()
     assert evaluate(*words) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -211,16 +224,18 @@ def test_what_is_wrong_is_one_sentence_about_the_file(case, here: Path, made, ca
     assert said in captured.err
     if odd is not None:
         assert "odd.nii.gz" in captured.err
-    assert {path.name for path in (*made.iterdir(), *here.iterdir())} == before
-    assert (here / "mine.json").read_text() == "mine"
+    assert {path.name for path in (*simulated.iterdir(), *folder.iterdir())} == before
+    assert (folder / "mine.json").read_text() == "mine"
 
 
-def test_force_replaces_and_without_a_sigma_there_is_no_verdict(here: Path, made, capsys) -> None:
-    (here / "a.json").write_text("mine")
-    change(made / "sigma.nii.gz", here / "zero.nii.gz", np.zeros_like)
-    words = ("--raw", "dwi.nii.gz", "--sigma", here / "zero.nii.gz", "--json", here / "a.json")
+def test_force_replaces_and_without_a_sigma_there_is_no_verdict(
+    folder: Path, simulated, capsys
+) -> None:
+    (folder / "a.json").write_text("mine")
+    change(simulated / "sigma.nii.gz", folder / "zero.nii.gz", np.zeros_like)
+    words = ("--raw", "dwi.nii.gz", "--sigma", folder / "zero.nii.gz", "--json", folder / "a.json")
     assert evaluate("smoke.nii.gz", *words, "--force") == 0
-    assert json.loads((here / "a.json").read_text())["verdict"] is None
+    assert json.loads((folder / "a.json").read_text())["verdict"] is None
     assert "verdict: none, because the noise's σ is zero" in capsys.readouterr().out
     assert evaluate("smoke.nii.gz", *words, "--force", "--strict", "-q") == 1
     assert "verdict: none" in capsys.readouterr().err

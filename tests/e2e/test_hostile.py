@@ -19,7 +19,7 @@ ONES = np.ones(SHAPE, np.float32)
 
 
 @pytest.fixture
-def here(tmp_path: Path, tiny, monkeypatch) -> Path:
+def working_folder(tmp_path: Path, tiny, monkeypatch) -> Path:
     """A folder to be in, with a name as people have them, and a tiny phantom in it."""
     home = tmp_path / "Çağrı's scans 脳"
     home.mkdir()
@@ -142,17 +142,17 @@ def _affine() -> np.ndarray:
 
 
 @pytest.mark.parametrize("case", SOUND)
-def test_a_sound_result(case: str, here: Path, capsys) -> None:
-    SOUND[case](here)
-    masked = ["--mask", "mask.nii.gz"] if (here / "mask.nii.gz").exists() else []
+def test_a_sound_result(case: str, working_folder: Path, capsys) -> None:
+    SOUND[case](working_folder)
+    masked = ["--mask", "mask.nii.gz"] if (working_folder / "mask.nii.gz").exists() else []
     code = main(["denoise", "dwi.nii.gz", "out.nii.gz", "--threads", "1", "-q", *masked])
     assert code == 0, capsys.readouterr().err
-    given, result = load("dwi.nii.gz"), load("out.nii.gz")
-    assert result.shape == given.shape
+    scan, result = load("dwi.nii.gz"), load("out.nii.gz")
+    assert result.shape == scan.shape
     assert (result.data >= 0).all()
-    np.testing.assert_array_equal(result.affine, given.affine)
-    np.testing.assert_array_equal(result.gradients.bvals, given.gradients.bvals)
-    assert result.data.max() < 3 * given.data.max()
+    np.testing.assert_array_equal(result.affine, scan.affine)
+    np.testing.assert_array_equal(result.gradients.bvals, scan.gradients.bvals)
+    assert result.data.max() < 3 * scan.data.max()
 
 
 def fifo(home: Path) -> None:
@@ -231,20 +231,20 @@ REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_one_sentence_and_nothing_written(case: str, here: Path, capsys) -> None:
+def test_one_sentence_and_nothing_written(case: str, working_folder: Path, capsys) -> None:
     prepare, words, said = REFUSED[case]
-    prepare(here)
-    before = sorted(p.name for p in here.iterdir())
+    prepare(working_folder)
+    before = sorted(p.name for p in working_folder.iterdir())
     code = main(["denoise", "dwi.nii.gz", "out.nii.gz", "--threads", "1", "-q", *words])
     captured = capsys.readouterr()
-    told = [line for line in captured.err.splitlines() if "warning:" not in line]
+    lines = [line for line in captured.err.splitlines() if "warning:" not in line]
     assert code == 2, captured
-    assert len(told) == 1
-    assert said in told[0]
-    assert sorted(p.name for p in here.iterdir()) == before
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert sorted(p.name for p in working_folder.iterdir()) == before
 
 
-def test_nifti_2_and_an_uncompressed_file(here: Path) -> None:
+def test_nifti_2_and_an_uncompressed_file(working_folder: Path) -> None:
     image = nib.load("dwi.nii.gz")
     nib.save(nib.Nifti2Image(np.asarray(image.dataobj), image.affine), "two.nii")
     words = ["--bval", "dwi.bval", "--bvec", "dwi.bvec", "--threads", "1", "-q"]
@@ -255,15 +255,15 @@ def test_nifti_2_and_an_uncompressed_file(here: Path) -> None:
 @pytest.mark.slow
 def test_512_volumes_by_the_default(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    made = phantom((20, 22, 8), shells=((1000.0, 6),), n_b0=1, snr=20.0, seed=4)
+    simulated = phantom((20, 22, 8), shells=((1000.0, 6),), n_b0=1, snr=20.0, seed=4)
     again = np.arange(512) % 7
     rng = np.random.default_rng(0)
-    truth = made.truth[..., again]
+    truth = simulated.truth[..., again]
     data = np.abs(truth + 10 * rng.normal(size=truth.shape)).astype(np.float32)
-    save_volume(data, "dwi.nii.gz", like=made.scan)
+    save_volume(data, "dwi.nii.gz", like=simulated.scan)
     bvecs = rng.normal(size=(3, 512))
-    np.savetxt("dwi.bval", made.scan.gradients.bvals[again][None])
+    np.savetxt("dwi.bval", simulated.scan.gradients.bvals[again][None])
     np.savetxt("dwi.bvec", bvecs / np.linalg.norm(bvecs, axis=0))
     assert main(["denoise", "dwi.nii.gz", "out.nii.gz", "--threads", "1", "-q"]) == 0
     error = load("out.nii.gz").data - truth
-    assert np.sqrt(np.mean(error[made.mask] ** 2)) < 4  # of noise whose sd is 10
+    assert np.sqrt(np.mean(error[simulated.mask] ** 2)) < 4  # of noise whose sd is 10

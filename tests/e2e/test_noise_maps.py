@@ -25,9 +25,9 @@ def refused(folder: Path, capsys, *words: str) -> str:
     before = sorted(p.name for p in folder.iterdir())
     assert main(["denoise", str(folder / "dwi.nii.gz"), str(folder / "out.nii.gz"), *words]) == 2
     assert sorted(p.name for p in folder.iterdir()) == before
-    told = [line for line in capsys.readouterr().err.splitlines() if "warning:" not in line]
-    assert len(told) == 1
-    return told[0]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "warning:" not in line]
+    assert len(lines) == 1
+    return lines[0]
 
 
 def test_noise_only_writes_the_map_that_splitq_works_with_and_nothing_else(files: Path) -> None:
@@ -43,12 +43,12 @@ def test_noise_only_writes_the_map_that_splitq_works_with_and_nothing_else(files
 @pytest.mark.parametrize("method", ["splitq", "nlmeans", "subspace"])
 def test_a_given_map_is_used_instead_of_the_estimate(files: Path, method: str) -> None:
     image = nib.load(files / "dwi.nii.gz")
-    given = files / "given.nii.gz"
-    words = ("--method", method, "--noise-map", str(given), "--force")
+    map_file = files / "given.nii.gz"
+    words = ("--method", method, "--noise-map", str(map_file), "--force")
 
     def with_sigma(value: float) -> np.ndarray:
         sigma = np.full(image.shape[:3], value, np.float32)
-        nib.save(nib.Nifti1Image(sigma, image.affine), given)
+        nib.save(nib.Nifti1Image(sigma, image.affine), map_file)
         return denoised(files, "out.nii.gz", *words, "--save-noise", str(files / "s.nii.gz"))
 
     small, large = with_sigma(5), with_sigma(80)
@@ -78,8 +78,8 @@ def test_what_cannot_be_done_is_said_before_the_work(files: Path, capsys) -> Non
     phase = np.zeros(image.shape, np.float32)
     phase[..., 0] = 3
     nib.save(nib.Nifti1Image(phase, image.affine), files / "phase.nii.gz")
-    given = ("--phase", str(files / "phase.nii.gz"))
-    assert "works on magnitudes" in refused(files, capsys, *given, "--method", "mppca")
+    options = ("--phase", str(files / "phase.nii.gz"))
+    assert "works on magnitudes" in refused(files, capsys, *options, "--method", "mppca")
     out = str(files / "u.nii.gz")
     words = ("--save-uncertainty", out, "--method", "nlmeans")
     assert "gives no uncertainty" in refused(files, capsys, *words)
@@ -126,17 +126,17 @@ def test_a_method_that_finds_its_own_noise_says_that_the_map_is_for_measuring(fi
 def test_info_measures_by_a_given_map_and_by_the_phase(files: Path, capsys) -> None:
     words = ["info", str(files / "dwi.nii.gz"), "--threads", "1"]
     assert main([*words, "--noise-map", sigma_file(files, 7)]) == 0
-    told = capsys.readouterr().out
-    assert "sigma       7 (median in the mask; 5-95 %: 7-7)" in told
-    assert "sd from the map that was given" in told
+    printed = capsys.readouterr().out
+    assert "sigma       7 (median in the mask; 5-95 %: 7-7)" in printed
+    assert "sd from the map that was given" in printed
     image = nib.load(files / "dwi.nii.gz")
     phase = np.zeros(image.shape, np.float32)
     phase[..., 0] = 3
     nib.save(nib.Nifti1Image(phase, image.affine), files / "phase.nii.gz")
-    given = ("--phase", str(files / "phase.nii.gz"))
-    assert main([*words, *given]) == 0
+    options = ("--phase", str(files / "phase.nii.gz"))
+    assert main([*words, *options]) == 0
     assert "Gaussian, real part" in capsys.readouterr().out
-    assert main([*words, *given, "--method", "mppca"]) == 2
+    assert main([*words, *options, "--method", "mppca"]) == 2
     assert "works on magnitudes" in capsys.readouterr().err
 
 

@@ -16,9 +16,9 @@ def test_the_report_comes_with_the_result(files: Path, dwiser) -> None:
     html = page.read_text(encoding="utf-8")
     assert "<b onclick" not in html
     assert "&lt;b onclick=x&gt;&amp;&#39;.nii.gz" in html
-    told = json.loads((files / "out.json").read_text())
-    assert told["Verdict"]["Level"] in ("PASS", "WARN", "FAIL")
-    assert f"Verdict: {told['Verdict']['Level']}" in html
+    sidecar = json.loads((files / "out.json").read_text())
+    assert sidecar["Verdict"]["Level"] in ("PASS", "WARN", "FAIL")
+    assert f"Verdict: {sidecar['Verdict']['Level']}" in html
     assert f"--report {page}" in html
     again = dwiser("denoise", hostile, files / "new.nii.gz", *QUICK, "--report", page)
     assert again.returncode == 2

@@ -64,7 +64,7 @@ def test_after_kill_9_resume_ends_in_the_same_bits(files: Path, method: str) -> 
     words = [sys.executable, "-m", "dwiser", "denoise", "dwi.nii.gz", "out.nii.gz", *HOW]
     words += ["--method", method, "--preset", "smoke", "--set", f"iterations={settings[method]}"]
     subprocess.run(words, cwd=files, check=True, timeout=600)
-    whole = voxels(files / "out.nii.gz").copy()
+    uninterrupted = voxels(files / "out.nii.gz").copy()
     for path in files.glob("out.*"):
         path.unlink()
     checkpoint, more = files / CHECKPOINT, []
@@ -81,7 +81,7 @@ def test_after_kill_9_resume_ends_in_the_same_bits(files: Path, method: str) -> 
         assert not (files / "out.nii.gz").exists()
         more = ["--resume"]
     subprocess.run([*words, "--resume"], cwd=files, check=True, timeout=600)
-    np.testing.assert_array_equal(voxels(files / "out.nii.gz"), whole)
+    np.testing.assert_array_equal(voxels(files / "out.nii.gz"), uninterrupted)
     assert not [p.name for p in files.iterdir() if p.name.startswith(".")]
 
 

@@ -26,9 +26,9 @@ def run(*words: object) -> int:
 def test_each_has_its_result_and_the_decision_is_told(two, files, capsys) -> None:
     out = files / "out"
     assert run(*two, "--outdir", out, "--save-mask", "mask.nii.gz") == 0
-    told = capsys.readouterr()
-    assert "together: same grid, brightness, place and noise" in told.err
-    assert [line.split(":")[0] for line in told.out.splitlines()] == [
+    printed = capsys.readouterr()
+    assert "together: same grid, brightness, place and noise" in printed.err
+    assert [line.split(":")[0] for line in printed.out.splitlines()] == [
         str(out / "A.nii.gz"), str(out / "B.nii.gz")
     ]  # fmt: skip
     ends = ("nii.gz", "json", "bval", "bvec")
@@ -54,7 +54,7 @@ def test_each_has_its_result_and_the_decision_is_told(two, files, capsys) -> Non
 def test_what_is_refused_makes_no_folder(two, files, monkeypatch, capsys, words, says) -> None:
     monkeypatch.chdir(files)
     assert run(*words) == 2
-    told = [line for line in capsys.readouterr().err.splitlines() if "warning:" not in line]
-    assert len(told) == 1
-    assert says in told[0]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "warning:" not in line]
+    assert len(lines) == 1
+    assert says in lines[0]
     assert not (files / "out").exists()

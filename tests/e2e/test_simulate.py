@@ -32,55 +32,59 @@ def names(folder: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("sim") / "set"
     words = ("--noise", "gaussian", "--sigma-map", "gfactor", "--lesions", "--seed", 3)
     assert simulate(home, *SMALL, *words) == 0
     return home
 
 
-def test_the_set_is_whole_and_of_one_geometry(made: Path) -> None:
-    assert names(made) == ALWAYS | LESIONS
+def test_the_set_is_whole_and_of_one_geometry(simulated: Path) -> None:
+    assert names(simulated) == ALWAYS | LESIONS
     shapes = {"dwi": (20,), "truth": (20,), "v1": (3,), "peaks": (9,)}
-    first = nib.load(made / "dwi.nii.gz")
-    for path in made.glob("*.nii.gz"):
+    first = nib.load(simulated / "dwi.nii.gz")
+    for path in simulated.glob("*.nii.gz"):
         image = nib.load(path)
         assert image.shape == (24, 26, 10, *shapes.get(path.name.split(".")[0], ()))
         np.testing.assert_array_equal(image.affine, first.affine)
-    scan = load(made / "dwi.nii.gz", mask=made / "mask.nii.gz")
+    scan = load(simulated / "dwi.nii.gz", mask=simulated / "mask.nii.gz")
     np.testing.assert_array_equal(np.unique(scan.gradients.bvals), [0, 700, 1500])
     np.testing.assert_allclose(scan.voxel_size, 2.5, rtol=1e-6)
 
 
-def test_what_it_says_is_true_is_true(made: Path) -> None:
-    scan = load(made / "dwi.nii.gz", mask=made / "mask.nii.gz")
-    truth, sigma, mask = voxels(made / "truth.nii.gz"), voxels(made / "sigma.nii.gz"), scan.mask
+def test_what_it_says_is_true_is_true(simulated: Path) -> None:
+    scan = load(simulated / "dwi.nii.gz", mask=simulated / "mask.nii.gz")
+    truth, sigma, mask = (
+        voxels(simulated / "truth.nii.gz"),
+        voxels(simulated / "sigma.nii.gz"),
+        scan.mask,
+    )
     bright = mask[..., None] & (truth > 6 * sigma[..., None])  # nothing there was cut at 0
     z = ((scan.data - truth) / sigma[..., None])[bright]
     assert z.mean() == pytest.approx(0, abs=5 / len(z) ** 0.5)
     assert z.std() == pytest.approx(1, abs=5 / (2 * len(z)) ** 0.5)
-    white = voxels(made / "f_wm.nii.gz")
-    fractions = sum(voxels(p) for p in made.glob("f_*.nii.gz"))
+    white = voxels(simulated / "f_wm.nii.gz")
+    fractions = sum(voxels(p) for p in simulated.glob("f_*.nii.gz"))
     np.testing.assert_allclose(fractions, mask, atol=1e-5)
-    told = json.loads((made / "dwi.json").read_text())["Simulation"]
-    assert told["seed"] == 3
-    assert told["mean_sigma"] == pytest.approx(sigma[mask].mean(), rel=1e-4)
-    assert told["mean_b0_white_matter"] / told["mean_sigma"] == pytest.approx(20)
-    labels = voxels(made / "lesions.nii.gz")
-    listed = json.loads((made / "lesions.json").read_text())["Lesions"]
-    assert listed == told["lesions"]
+    settings = json.loads((simulated / "dwi.json").read_text())["Simulation"]
+    assert settings["seed"] == 3
+    assert settings["mean_sigma"] == pytest.approx(sigma[mask].mean(), rel=1e-4)
+    assert settings["mean_b0_white_matter"] / settings["mean_sigma"] == pytest.approx(20)
+    labels = voxels(simulated / "lesions.nii.gz")
+    listed = json.loads((simulated / "lesions.json").read_text())["Lesions"]
+    assert listed == settings["lesions"]
     assert set(np.unique(labels)) <= {0, *(lesion["label"] for lesion in listed)}
     assert labels.max() > 0
     assert (white[labels > 0] < 0.5).all()  # a lesion takes the place of the tissue
 
 
-def test_from_python_and_from_the_command_line_it_is_the_same(made: Path) -> None:
+def test_from_python_and_from_the_command_line_it_is_the_same(simulated: Path) -> None:
     same = phantom(
         (24, 26, 10), shells=((700, 6), (1500, 12)), n_b0=2, noise="gaussian",
         sigma_map="gfactor", lesions=True, seed=3,
     )  # fmt: skip
-    np.testing.assert_array_equal(voxels(made / "dwi.nii.gz"), same.scan.data)
-    np.testing.assert_array_equal(voxels(made / "fa.nii.gz"), same.fa)
+    np.testing.assert_array_equal(voxels(simulated / "dwi.nii.gz"), same.scan.data)
+    np.testing.assert_array_equal(voxels(simulated / "fa.nii.gz"), same.fa)
 
 
 def test_a_seed_gives_one_scan_and_another_seed_another(tmp_path: Path) -> None:
@@ -120,25 +124,27 @@ def test_every_noise_has_the_sigma_that_it_says(words, tmp_path: Path) -> None:
     assert z.std() == pytest.approx(1, abs=0.05)
 
 
-def test_a_real_scan_is_refitted_on_its_own_grid_and_scheme(made: Path, tmp_path: Path) -> None:
-    mask = nib.load(made / "mask.nii.gz")
+def test_a_real_scan_is_refitted_on_its_own_grid_and_scheme(
+    simulated: Path, tmp_path: Path
+) -> None:
+    mask = nib.load(simulated / "mask.nii.gz")
     some = np.zeros(mask.shape, np.uint8)
     some[8:16, 8:16, 4:7] = 1
     nib.save(nib.Nifti1Image(some, mask.affine), tmp_path / "some.nii.gz")
-    words = ("--from", made / "dwi.nii.gz", "--mask", tmp_path / "some.nii.gz", "-q")
+    words = ("--from", simulated / "dwi.nii.gz", "--mask", tmp_path / "some.nii.gz", "-q")
     assert simulate(tmp_path / "re", *words) == 0
-    before, after = nib.load(made / "dwi.nii.gz"), nib.load(tmp_path / "re" / "dwi.nii.gz")
+    before, after = nib.load(simulated / "dwi.nii.gz"), nib.load(tmp_path / "re" / "dwi.nii.gz")
     np.testing.assert_array_equal(before.affine, after.affine)
     assert before.shape == after.shape
     np.testing.assert_array_equal(
-        np.loadtxt(made / "dwi.bvec"), np.loadtxt(tmp_path / "re" / "dwi.bvec")
+        np.loadtxt(simulated / "dwi.bvec"), np.loadtxt(tmp_path / "re" / "dwi.bvec")
     )
-    truth, again = voxels(made / "truth.nii.gz"), voxels(tmp_path / "re" / "truth.nii.gz")
+    truth, again = voxels(simulated / "truth.nii.gz"), voxels(tmp_path / "re" / "truth.nii.gz")
     inside = some > 0
     assert np.linalg.norm((again - truth)[inside]) < 0.15 * np.linalg.norm(truth[inside])
     assert not again[~inside].any()
-    told = json.loads((tmp_path / "re" / "dwi.json").read_text())
-    assert str(made / "dwi.nii.gz") in told["Sources"]
+    sidecar = json.loads((tmp_path / "re" / "dwi.json").read_text())
+    assert str(simulated / "dwi.nii.gz") in sidecar["Sources"]
     assert simulate(tmp_path / "re2", *words, "--shells", "1000:7", "--b0", 1) == 0
     assert nib.load(tmp_path / "re2" / "dwi.nii.gz").shape == (24, 26, 10, 8)
 
@@ -173,10 +179,10 @@ def test_what_cannot_be_is_one_sentence_and_nothing_is_written(
     words, said = REFUSED[case]
     monkeypatch.chdir(tmp_path)
     assert simulate("out", *words) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert len(told.err.splitlines()) == 1
-    assert said in told.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert said in printed.err
     assert names(tmp_path) == set()
 
 

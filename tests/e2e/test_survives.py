@@ -65,10 +65,10 @@ def test_memory_that_runs_out_is_told(files, monkeypatch, capsys, error, says) -
     before = contents(files)
     words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *SMOKE, *HOW]
     assert main(words) == 1
-    told = [n for n in capsys.readouterr().err.splitlines() if "warning" not in n]
-    assert len(told) == 1
-    assert says in told[0]
-    assert told[0].endswith("Nothing was written.")
+    lines = [n for n in capsys.readouterr().err.splitlines() if "warning" not in n]
+    assert len(lines) == 1
+    assert says in lines[0]
+    assert lines[0].endswith("Nothing was written.")
     assert contents(files) == before
 
 
@@ -86,10 +86,10 @@ def test_a_full_folder_for_temporary_files_is_told(files: Path, monkeypatch, cap
     def full(*_) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("dwiser.methods.splitq.method.own_copy", full)
+    monkeypatch.setattr("dwiser.methods.splitq.method.writable_copy", full)
     before = contents(files)
     assert main(["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *HOW]) == 1
-    told = [n for n in capsys.readouterr().err.splitlines() if "warning" not in n]
-    assert len(told) == 1
-    assert "name another folder by TMPDIR" in told[0]
+    lines = [n for n in capsys.readouterr().err.splitlines() if "warning" not in n]
+    assert len(lines) == 1
+    assert "name another folder by TMPDIR" in lines[0]
     assert contents(files) == before

@@ -23,9 +23,9 @@ def refused(folder: Path, capsys, *words: str) -> str:
     capsys.readouterr()
     assert main(list(words)) == 2
     assert sorted(p.name for p in folder.iterdir()) == before
-    told = [line for line in capsys.readouterr().err.splitlines() if "warning:" not in line]
-    assert len(told) == 1
-    return told[0]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "warning:" not in line]
+    assert len(lines) == 1
+    return lines[0]
 
 
 def test_saved_weights_denoise_as_the_training_did_and_only_their_protocol(
@@ -37,10 +37,10 @@ def test_saved_weights_denoise_as_the_training_did_and_only_their_protocol(
     again = str(files / "again.nii.gz")
     assert main(["apply", weights, dwi, again, *HOW, "--seed", "3"]) == 0
     np.testing.assert_array_equal(voxels(files / "again.nii.gz"), voxels(files / "out.nii.gz"))
-    told = json.loads((files / "again.json").read_text())
-    assert told["Method"] == "noise2noise"
-    assert told["Parameters"]["iterations"] == 8
-    assert len(told["WeightsSHA256"]) == 64
+    sidecar = json.loads((files / "again.json").read_text())
+    assert sidecar["Method"] == "noise2noise"
+    assert sidecar["Parameters"]["iterations"] == 8
+    assert len(sidecar["WeightsSHA256"]) == 64
 
     other = str(files / "other.nii.gz")
     image = nib.load(dwi)

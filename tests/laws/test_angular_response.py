@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from dipy.reconst.dti import fractional_anisotropy, mode
 
+from dwiser.machine import Machine
 from dwiser.methods.registry import build
 from dwiser.methods.splitq.angular_response import (
     FA_KNOTS,
@@ -100,8 +101,8 @@ def test_the_deficit_is_a_polynomial_of_two_quadratic_forms() -> None:
         for x, knots in ((shape.fa, FA_KNOTS), (shape.mode, MODE_KNOTS))
     )
     cube = beta.reshape(len(FA_KNOTS), len(MODE_KNOTS), SHAPES)
-    own = np.einsum("na,nb,abk->nk", by_fa, by_mode, cube)
-    wanted = level[:, None] * np.einsum("nk,knm->nm", own, np.stack(forms))
+    by_cell = np.einsum("na,nb,abk->nk", by_fa, by_mode, cube)
+    wanted = level[:, None] * np.einsum("nk,knm->nm", by_cell, np.stack(forms))
     np.testing.assert_allclose(deficit_of(beta, shape, level, g), wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -130,8 +131,8 @@ def test_what_was_lost_is_found_exactly_where_there_is_no_noise() -> None:
     response = AngularResponse()
     for part in (slice(0, 2500), slice(2500, 6000)):
         response.add(shape[part], level[part], lost[part], g)
-    found = deficit_of(response.coefficients(), shape, level, g)
-    assert np.sqrt(np.mean(np.square(found - lost))) < 1e-4 * lost.std()
+    deficit = deficit_of(response.coefficients(), shape, level, g)
+    assert np.sqrt(np.mean(np.square(deficit - lost))) < 1e-4 * lost.std()
 
 
 def test_coefficients_lie_within_their_posterior() -> None:
@@ -185,9 +186,9 @@ def test_a_tensor_predicts_what_it_was_fitted_to_in_any_unit() -> None:
     table = gradients(directions(12))
     fitted = tensor_design(table)
     assert fitted is not None
-    shown = signals(tensors(50), table)[:, fitted[0]]
+    noiseless = signals(tensors(50), table)[:, fitted[0]]
     for unit in (1.0, 2.0**-60, 2.0**60):
-        scaled = shown * np.float32(unit)
+        scaled = noiseless * np.float32(unit)
         back = predicted_by_tensor(scaled, fitted[1], LEAST * unit)
         np.testing.assert_allclose(back, scaled, rtol=2e-3)
 
@@ -215,10 +216,10 @@ def shrunk() -> tuple[ResponseModel, np.ndarray, np.ndarray]:
     matrices = radial[:, None, None] * np.eye(3)
     matrices = matrices + (axial - radial)[:, None, None] * np.einsum("ni,nj->nij", fibres, fibres)
     sigma = S0 / 20
-    shown = signals(matrices, table)
-    mean = shown.mean(0).astype(float)
-    truth = ((shown - mean) / sigma).astype(np.float32)
-    level = shown[:, 1:].mean(1, keepdims=True) / sigma
+    noiseless = signals(matrices, table)
+    mean = noiseless.mean(0).astype(float)
+    truth = ((noiseless - mean) / sigma).astype(np.float32)
+    level = noiseless[:, 1:].mean(1, keepdims=True) / sigma
     cosine = fibres @ table.bvecs[1:].T
     lost = 0.125 * level * (35 * cosine**4 - 30 * cosine**2 + 3) / 8
     estimate = truth + 0.3 * rng.standard_normal(truth.shape).astype(np.float32)
@@ -276,6 +277,32 @@ def test_the_residual_gives_nothing_to_isotropic_voxels(shrunk) -> None:
     assert change[gated.fa > 0.1].all()
 
 
+def test_noise_alone_teaches_no_response(shrunk) -> None:
+    """A rim of voxels without signal changes nothing of what is learned from the others."""
+    model, _, estimate = shrunk
+    rows = np.arange(len(estimate))
+    rim = rows >= len(rows) - 500
+    alone = (1.2 - model.ground.mean / model.sigma[0]).astype(np.float32)
+    values = np.where(rim[:, None], alone, estimate)
+    assert np.array_equal(model.bright(values, rows), ~rim)
+    held = np.arange(1, 45, 2)
+    with_rim, without = HeldOutResponse(model, rows), HeldOutResponse(model, rows[~rim])
+    with_rim.add(values, model.ground.y, held)
+    without.add(values[~rim], model.ground.y[~rim], held)
+    np.testing.assert_allclose(with_rim.coefficients(), without.coefficients(), atol=1e-6)
+
+
+def test_classes_share_each_voxel_out_and_the_faint_are_apart(shrunk) -> None:
+    model, truth, _ = shrunk
+    shares = model.classes(truth, slice(None))
+    assert shares.shape == (len(truth), model.class_count)
+    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-6)
+    assert not shares[:, -1].any()
+    fluid = truth.copy()
+    fluid[:, 1:] = 1.5 - model.ground.mean[1:] / model.sigma[0]
+    np.testing.assert_allclose(model.classes(fluid, slice(None))[:, -1], 1)
+
+
 def noise_scan(b0s: int, dwis: int, sd: float = 10.0) -> Scan:
     shape = (40, 40, 8, b0s + dwis)
     signal = np.r_[np.full(b0s, 500.0), np.full(dwis, 250.0)]
@@ -297,3 +324,14 @@ def test_pure_noise_in_no_noise_out(b0s: int, dwis: int, machine) -> None:
     noise, rest = (a[..., b0s:] - 250 for a in (scan.data, result.data))
     assert abs(float((noise * rest).sum() / (noise**2).sum())) < 0.02
     assert rest.std() < 0.2 * noise.std()
+
+
+@quiet
+@pytest.mark.parametrize(("b0s", "dwis"), [(6, 30), (2, 10)])
+def test_the_number_of_threads_changes_no_bit(b0s: int, dwis: int) -> None:
+    """Of held-out volumes and of Stein's risk: what threads gather is summed in one order."""
+    scan = noise_scan(b0s, dwis)
+    once, shared = (
+        build("splitq").denoise(scan, machine=Machine(threads=n), seed=0).data for n in (1, 3)
+    )
+    np.testing.assert_array_equal(once, shared)

@@ -34,11 +34,11 @@ def test_beta_is_flat_then_linear_to_its_last_value() -> None:
 
 
 def test_fusion_weights_have_the_published_values() -> None:
-    own, other = fusion_weights(S, np.arange(1, 301))
-    assert own[0] == pytest.approx(0.5000, abs=5e-5)
-    assert own[299] == pytest.approx(0.00332, abs=5e-6)
-    np.testing.assert_allclose(own + other, 1.0, atol=5e-6)
-    np.testing.assert_allclose(own[:299], 1 / (np.arange(1, 300) + 1), rtol=0.01)
+    lambda1, lambda2 = fusion_weights(S, np.arange(1, 301))
+    assert lambda1[0] == pytest.approx(0.5000, abs=5e-5)
+    assert lambda1[299] == pytest.approx(0.00332, abs=5e-6)
+    np.testing.assert_allclose(lambda1 + lambda2, 1.0, atol=5e-6)
+    np.testing.assert_allclose(lambda1[:299], 1 / (np.arange(1, 300) + 1), rtol=0.01)
 
 
 def test_the_targets_own_noise_leaks_near_the_end_of_the_walk() -> None:
@@ -46,10 +46,10 @@ def test_the_targets_own_noise_leaks_near_the_end_of_the_walk() -> None:
     np.testing.assert_allclose(share, [0.50, 0.2, 0.06, 0.012, 0.0004], rtol=0.25)
     noise = stream(0, "leak").standard_normal((3, 200_000))
     for t in (1, 4):
-        own, other = (float(w) for w in fusion_weights(S, t))
+        lambda1, lambda2 = (float(w) for w in fusion_weights(S, t))
         bar = float(S.alpha_bar(t))
         xi = noise[0] * 0 + np.sqrt(2) * noise[2]  # Di- noise: of the difference of two
-        state = forward(fuse(noise[0], noise[1], own, other), xi, bar**0.5)
+        state = forward(fuse(noise[0], noise[1], lambda1, lambda2), xi, bar**0.5)
         measured = np.corrcoef(state, noise[0])[0, 1] ** 2
         assert measured == pytest.approx(float(leaked_share(S, t)), abs=0.01)
 
@@ -87,16 +87,16 @@ def test_two_jumps_equal_one(t: int, data: st.DataObject) -> None:
 def test_two_stochastic_jumps_have_the_variance_of_one(t: int, data: st.DataObject) -> None:
     r = data.draw(st.integers(-1, t - 2))
     between = data.draw(st.integers(r + 1, t - 1))
-    _, kept = jump_weights(S, between, r)
-    two = (kept * jump_spread(S, t, between)) ** 2 + jump_spread(S, between, r) ** 2
+    _, of_xt = jump_weights(S, between, r)
+    two = (of_xt * jump_spread(S, t, between)) ** 2 + jump_spread(S, between, r) ** 2
     assert two == pytest.approx(jump_spread(S, t, r) ** 2, rel=1e-9, abs=1e-15)
 
 
 @given(st.integers(0, 999), st.data())
 def test_a_stochastic_jump_takes_the_forward_process_to_itself(t: int, data: st.DataObject) -> None:
     r = data.draw(st.integers(-1, t - 1))
-    _, kept = jump_weights(S, t, r)
-    arrived = kept**2 * (1 - float(S.alpha_bar(t))) + jump_spread(S, t, r) ** 2
+    _, of_xt = jump_weights(S, t, r)
+    arrived = of_xt**2 * (1 - float(S.alpha_bar(t))) + jump_spread(S, t, r) ** 2
     assert arrived == pytest.approx(1 - float(S.alpha_bar(r)), rel=1e-9, abs=1e-12)
     assert jump_spread(S, t, -1) == 0
 
@@ -176,11 +176,11 @@ def test_channels_of_any_unit_obey_the_law_alike(steps) -> None:
 def test_what_a_network_loses_at_each_evaluation_run_walk_compounds() -> None:
     """A scale that F keeps 99 % of is 94 % after all of Run-Walk, 90 % of it 53 %."""
 
-    def lossy(kept: float, evaluations: int | None) -> float:
+    def lossy(share: float, evaluations: int | None) -> float:
         ones = torch.ones(1, 1, 1, dtype=torch.float64)
         out = walked(
             run_walk()[:evaluations], float(S.level(301)) * ones,
-            lambda x, level: kept * x / level[:, None, None], clip=False,
+            lambda x, level: share * x / level[:, None, None], clip=False,
         )  # fmt: skip
         return out.item()
 

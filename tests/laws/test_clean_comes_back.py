@@ -18,10 +18,10 @@ from dwiser.simulation import Simulation, phantom
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 
 
-def changed(scan: Scan, made: Simulation, method: str, preset: str = "smoke") -> float:
+def changed(scan: Scan, simulation: Simulation, method: str, preset: str = "smoke") -> float:
     """RMS of output − input over the noise's σ, in the phantom's mask."""
     after = denoise(scan, method, preset, threads=1).data
-    ratio = (after - scan.data)[made.mask] / made.sigma[made.mask][:, None]
+    ratio = (after - scan.data)[simulation.mask] / simulation.sigma[simulation.mask][:, None]
     return float(np.sqrt(np.mean(ratio**2)))
 
 
@@ -47,9 +47,11 @@ def test_a_clean_scan_comes_back_within_sigma(small, clean, method, kind, most) 
 
 def test_few_clean_volumes_are_not_truncated() -> None:
     """31 volumes at SNR 400: half of them span too little; by the subspace the error was 1.15 σ."""
-    made = phantom((26, 24, 8), shells=((1000.0, 27),), n_b0=4, snr=400.0, seed=3)
-    result = denoise(made.scan, "splitq", threads=1)
-    error = (result.data - made.truth)[made.mask] / made.sigma[made.mask][:, None]
+    simulation = phantom((26, 24, 8), shells=((1000.0, 27),), n_b0=4, snr=400.0, seed=3)
+    result = denoise(simulation.scan, "splitq", threads=1)
+    error = (result.data - simulation.truth)[simulation.mask] / simulation.sigma[simulation.mask][
+        :, None
+    ]
     assert float(np.sqrt(np.mean(error**2))) < 0.8
     assert any("lose more signal" in line for line in result.record["Warnings"])
 
@@ -58,5 +60,5 @@ def test_few_clean_volumes_are_not_truncated() -> None:
 @pytest.mark.parametrize("snr", [400.0, 100.0])
 def test_a_nearly_clean_scan_is_changed_by_its_own_noise_only(snr) -> None:
     """splitq as users run it, 70 volumes: measured 0.91 and 0.94 σ, of a σ that is 1/snr."""
-    made = phantom((26, 24, 8), shells=((1000.0, 64),), n_b0=6, snr=snr, seed=3)
-    assert changed(made.scan, made, "splitq", "laptop") < 1.1
+    simulation = phantom((26, 24, 8), shells=((1000.0, 64),), n_b0=6, snr=snr, seed=3)
+    assert changed(simulation.scan, simulation, "splitq", "laptop") < 1.1

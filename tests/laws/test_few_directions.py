@@ -143,9 +143,9 @@ def fibres(dwis: int, sigma: float) -> tuple[ResponseModel, np.ndarray]:
     gradients = table(dwis)
     brightness = 500 + 20 * np.indices(SHAPE)[1].reshape(-1, 1)
     exponent = gradients.bvals * 1e-3 * (0.4 + 1.2 * (along_x() @ gradients.bvecs.T) ** 2)
-    shown = brightness * np.exp(-exponent)
-    mean = shown.mean(0)
-    truth = ((shown - mean) / sigma).astype(np.float32)
+    attenuated = brightness * np.exp(-exponent)
+    mean = attenuated.mean(0)
+    truth = ((attenuated - mean) / sigma).astype(np.float32)
     noise = stream(4, "noise").standard_normal(truth.shape).astype(np.float32)
     whitened = WhitenedScan(
         np.ones(SHAPE, bool), np.full(SHAPE, sigma, np.float32), 1.0, truth + noise, mean,
@@ -157,8 +157,8 @@ def fibres(dwis: int, sigma: float) -> tuple[ResponseModel, np.ndarray]:
 def test_names_stand_in_the_order_of_the_estimates_and_a_tensor_predicts_a_tensor() -> None:
     model, truth = fibres(12, 40.0)
     local = LocalEstimates(Grid.of(model.whitened.mask), 1.0)
-    given = list(WithTensor(local, model, slice(None))(torch.from_numpy(truth)))
-    assert tuple(name for name, _ in given) == local_names(model)
+    estimates = list(WithTensor(local, model, slice(None))(torch.from_numpy(truth)))
+    assert tuple(name for name, _ in estimates) == local_names(model)
     exact = WithTensor(Unchanged(Grid.of(model.whitened.mask), 1.0), model, slice(None))
     (_, itself), (name, predicted) = exact(torch.from_numpy(truth))
     assert name == "tensor of cube"
@@ -204,12 +204,12 @@ def test_the_response_by_risk_restores_what_the_estimate_lost_and_not_its_noise(
     response = response_by_risk(model, np.arange(len(y)), estimate(y), estimate(y + step), step)
     values = estimate(y)
 
-    def remaining(found: np.ndarray) -> float:
-        return float(((truth - found)[:, v] * form).sum() / (form**2).sum())
+    def remaining(estimate: np.ndarray) -> float:
+        return float(((truth - estimate)[:, v] * form).sum() / (form**2).sum())
 
-    def follows(found: np.ndarray) -> float:
+    def follows(estimate: np.ndarray) -> float:
         noise = y - truth
-        return float((found * noise)[:, v].sum() / np.square(noise[:, v]).sum())
+        return float((estimate * noise)[:, v].sum() / np.square(noise[:, v]).sum())
 
     before, slope = remaining(values), follows(values)
     restore_held_out(values, model, response)

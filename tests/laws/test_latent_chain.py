@@ -12,7 +12,7 @@ from dwiser.errors import InputError
 from dwiser.methods.registry import build
 from dwiser.methods.splitnet.latent_chain import ChainDraw, LatentWalk, shuffled_noise
 from dwiser.prepare.splits import in_three
-from dwiser.prepare.subspace import Subspace
+from dwiser.prepare.subspace import SignalSubspace
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
 
@@ -22,19 +22,19 @@ GROUPS = (np.arange(8), np.arange(8, VOLUMES))
 
 
 @pytest.fixture(scope="module")
-def space() -> Subspace:
+def space() -> SignalSubspace:
     basis = np.linalg.qr(stream(1, "basis").standard_normal((VOLUMES, 3)))[0]
-    return Subspace(np.arange(VOLUMES), basis, SIGNAL, NOISE)
+    return SignalSubspace(np.arange(VOLUMES), basis, SIGNAL, NOISE)
 
 
 @pytest.fixture(scope="module")
-def truth(space: Subspace) -> np.ndarray:
+def truth(space: SignalSubspace) -> np.ndarray:
     """Coordinates u of a low-rank Gaussian scan, (2, 60, 60, 3)."""
     return stream(2, "u").standard_normal((2, 60, 60, 3)) * np.sqrt(space.signal)
 
 
 @pytest.fixture(scope="module")
-def draw(space: Subspace, truth: np.ndarray) -> ChainDraw:
+def draw(space: SignalSubspace, truth: np.ndarray) -> ChainDraw:
     noise = stream(3, "n").standard_normal((2, 60, 60, VOLUMES)) * NOISE**0.5
     inside = np.ones(truth.shape[:3], bool)
     inside[:, :9] = False
@@ -73,8 +73,8 @@ def test_the_network_is_told_the_sd_of_its_inputs_error(draw: ChainDraw, truth) 
     y, inside = draw.y[0], draw.inside[0]
     off = []
     for k in range(200):
-        seen = draw._seen(y, inside, stream(k, "seen"))
-        off.append(((seen.z - truth[0])[inside] / seen.level).std(0))
+        shown = draw._latent(y, inside, stream(k, "seen"))
+        off.append(((shown.z - truth[0])[inside] / shown.level).std(0))
     np.testing.assert_allclose(np.mean(off, 0), 1, atol=0.02)
 
 
@@ -87,35 +87,35 @@ def test_the_noise_has_no_signal_and_the_latents_covariance(space, draw, truth) 
         assert np.abs(of_signal).max() < 1e-3
         xi = shuffled_noise(space, draw.y[0], inside, seen, wanted, stream(0, "xi"))
         assert (xi[~inside] == 0).all()
-        found = np.cov(xi[inside].T)
+        covariance = np.cov(xi[inside].T)
         diagonal = np.sqrt(np.diag(wanted))
-        np.testing.assert_allclose(np.sqrt(np.diag(found)), diagonal, rtol=0.3)
+        np.testing.assert_allclose(np.sqrt(np.diag(covariance)), diagonal, rtol=0.3)
         if seen.sum() >= 2 * space.rank:
             scale = np.outer(diagonal, diagonal)
-            np.testing.assert_allclose(found / scale, wanted / scale, atol=0.05)
+            np.testing.assert_allclose(covariance / scale, wanted / scale, atol=0.05)
 
 
-def test_no_volume_to_spare_leaves_no_noise(space: Subspace) -> None:
+def test_no_volume_to_spare_leaves_no_noise(space: SignalSubspace) -> None:
     assert not space.noise_alone(np.arange(VOLUMES) < 3, stream(0, "few")).any()
 
 
-def walker(space: Subspace, evaluations: int | None, **more) -> LatentWalk:
+def walker(space: SignalSubspace, evaluations: int | None, **more) -> LatentWalk:
     return LatentWalk(space, run_walk()[:evaluations], 5, **more)
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 12, None])
 def test_a_clean_scan_survives_any_walk(space, truth, evaluations) -> None:
     """With the network that is right for it: one that undoes the latent's shrinkage."""
-    kept = torch.tensor(space.signal / (space.signal + space.noise), dtype=torch.float32)
+    wiener = torch.tensor(space.signal / (space.signal + space.noise), dtype=torch.float32)
     clean = (truth[0] @ space.components.T).astype(np.float32)
     out = walker(space, evaluations).slice(
-        lambda x, s: x / s[:, None, None, None] / kept[:, None, None],
+        lambda x, s: x / s[:, None, None, None] / wiener[:, None, None],
         clean, np.ones(clean.shape[:2], bool), 0,
     )  # fmt: skip
     np.testing.assert_allclose(out, truth[0], atol=2e-3)
 
 
-def test_one_evaluation_is_the_single_pass(space: Subspace, draw: ChainDraw) -> None:
+def test_one_evaluation_is_the_single_pass(space: SignalSubspace, draw: ChainDraw) -> None:
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def f(x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:

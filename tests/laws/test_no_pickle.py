@@ -33,16 +33,16 @@ def test_no_source_imports_an_unpickler_or_allows_one() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             assert not names_of(node) & UNPICKLERS, path
             if isinstance(node, ast.keyword):
-                given = getattr(node.value, "value", None)
-                assert (node.arg, given) not in {("allow_pickle", True), ("weights_only", False)}, (
+                value = getattr(node.value, "value", None)
+                assert (node.arg, value) not in {("allow_pickle", True), ("weights_only", False)}, (
                     path
                 )
             if isinstance(node, ast.Call) and ast.unparse(node.func) in (
                 "torch.load",
                 "joblib.load",
             ):
-                told = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
-                assert told.get("weights_only") is True, path
+                keywords = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
+                assert keywords.get("weights_only") is True, path
 
 
 class Bomb:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 SHAPE = (18, 20, 6)
 
 
-def made(*shells: tuple[float, int], b0s: int = 2, **more) -> Scan:
+def simulated(*shells: tuple[float, int], b0s: int = 2, **more) -> Scan:
     s = phantom(shape=SHAPE, shells=shells, n_b0=b0s, snr=15, seed=11, **more)
     return replace(s.scan, mask=s.mask)
 
@@ -75,38 +75,40 @@ def plane(count: int) -> np.ndarray:
 
 MANY, FEW = ((1000.0, 30),), ((1000.0, 12),)
 PROTOCOLS: dict[str, Callable[[], Scan]] = {
-    "many": lambda: made(*MANY, b0s=4),
-    "many, one b0": lambda: made(*MANY, b0s=1),
-    "many, no b0": lambda: without_b0s(made(*MANY)),
-    "two shells": lambda: made((1000.0, 15), (2500.0, 15)),
-    "two shells, no b0": lambda: without_b0s(made((1000.0, 15), (2500.0, 15))),
-    "a shell of five": lambda: made((700.0, 5), (1000.0, 25)),
-    "2000 only, one b0": lambda: made((2000.0, 30), b0s=1),
-    "1500.5": lambda: with_bvals(made(*MANY), lambda b: 1499.5 + np.arange(len(b)) % 2),
-    "seven volumes": lambda: made((1000.0, 6), b0s=1),
-    "few": lambda: made(*FEW, b0s=1),
-    "few, no b0": lambda: without_b0s(made(*FEW)),
-    "few, two shells": lambda: made((1000.0, 8), (2000.0, 8), b0s=1),
-    "few in a plane": lambda: with_bvecs(made(*FEW), plane(14)),
-    "few, one direction": lambda: with_bvecs(made(*FEW), np.tile([0.0, 1, 0], (14, 1))),
-    "one slice": lambda: one_slice(made(*MANY)),
-    "few, one slice": lambda: one_slice(made(*FEW)),
-    "one voxel": lambda: in_voxels(made(*MANY), 1),
-    "500 voxels": lambda: in_voxels(made(*MANY), 500),
-    "few, 500 voxels": lambda: in_voxels(made(*FEW), 500),
-    "an outlier": lambda: with_data(made(*MANY), outlier),
-    "few, an outlier": lambda: with_data(made(*FEW), outlier),
-    "nc-chi": lambda: made(*MANY, noise="nc-chi", coils=4),
-    "few, nc-chi": lambda: made(*FEW, noise="nc-chi", coils=4),
-    "phase": lambda: complex_scan(made(*MANY)),
-    "few, phase": lambda: complex_scan(made(*FEW)),
-    "sigma with holes": lambda: holes(made(*MANY)),
-    "few, sigma with holes": lambda: holes(made(*FEW)),
-    "hot voxels": lambda: with_data(made(*MANY), lambda d: d.__setitem__(np.s_[9:11, 9, 3], 1e6)),
+    "many": lambda: simulated(*MANY, b0s=4),
+    "many, one b0": lambda: simulated(*MANY, b0s=1),
+    "many, no b0": lambda: without_b0s(simulated(*MANY)),
+    "two shells": lambda: simulated((1000.0, 15), (2500.0, 15)),
+    "two shells, no b0": lambda: without_b0s(simulated((1000.0, 15), (2500.0, 15))),
+    "a shell of five": lambda: simulated((700.0, 5), (1000.0, 25)),
+    "2000 only, one b0": lambda: simulated((2000.0, 30), b0s=1),
+    "1500.5": lambda: with_bvals(simulated(*MANY), lambda b: 1499.5 + np.arange(len(b)) % 2),
+    "seven volumes": lambda: simulated((1000.0, 6), b0s=1),
+    "few": lambda: simulated(*FEW, b0s=1),
+    "few, no b0": lambda: without_b0s(simulated(*FEW)),
+    "few, two shells": lambda: simulated((1000.0, 8), (2000.0, 8), b0s=1),
+    "few in a plane": lambda: with_bvecs(simulated(*FEW), plane(14)),
+    "few, one direction": lambda: with_bvecs(simulated(*FEW), np.tile([0.0, 1, 0], (14, 1))),
+    "one slice": lambda: one_slice(simulated(*MANY)),
+    "few, one slice": lambda: one_slice(simulated(*FEW)),
+    "one voxel": lambda: in_voxels(simulated(*MANY), 1),
+    "500 voxels": lambda: in_voxels(simulated(*MANY), 500),
+    "few, 500 voxels": lambda: in_voxels(simulated(*FEW), 500),
+    "an outlier": lambda: with_data(simulated(*MANY), outlier),
+    "few, an outlier": lambda: with_data(simulated(*FEW), outlier),
+    "nc-chi": lambda: simulated(*MANY, noise="nc-chi", coils=4),
+    "few, nc-chi": lambda: simulated(*FEW, noise="nc-chi", coils=4),
+    "phase": lambda: complex_scan(simulated(*MANY)),
+    "few, phase": lambda: complex_scan(simulated(*FEW)),
+    "sigma with holes": lambda: holes(simulated(*MANY)),
+    "few, sigma with holes": lambda: holes(simulated(*FEW)),
+    "hot voxels": lambda: with_data(
+        simulated(*MANY), lambda d: d.__setitem__(np.s_[9:11, 9, 3], 1e6)),
     "few, hot voxels": lambda: with_data(
-        made(*FEW), lambda d: d.__setitem__(np.s_[9:11, 9, 3], 1e6)),
-    "constant voxels": lambda: with_data(made(*MANY), lambda d: d.__setitem__(np.s_[9:12, 9], 70)),
-    "empty voxels": lambda: with_data(made(*FEW), lambda d: d.__setitem__(np.s_[9:12, 9], 0)),
+        simulated(*FEW), lambda d: d.__setitem__(np.s_[9:11, 9, 3], 1e6)),
+    "constant voxels": lambda: with_data(
+        simulated(*MANY), lambda d: d.__setitem__(np.s_[9:12, 9], 70)),
+    "empty voxels": lambda: with_data(simulated(*FEW), lambda d: d.__setitem__(np.s_[9:12, 9], 0)),
 }  # fmt: skip
 
 

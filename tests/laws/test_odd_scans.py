@@ -69,20 +69,20 @@ ODD = {
 METHODS = ("splitq", "subspace", "gaussian", "identity")
 
 
-def sound(result: Denoised, given: Scan) -> None:
-    assert result.data.shape == given.shape
+def sound(result: Denoised, raw: Scan) -> None:
+    assert result.data.shape == raw.shape
     assert result.data.dtype == np.float32
     assert np.isfinite(result.data).all()
     assert (result.data >= 0).all()
-    np.testing.assert_array_equal(result.data[~result.mask], given.data[~result.mask])
+    np.testing.assert_array_equal(result.data[~result.mask], raw.data[~result.mask])
 
 
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("odd", ODD)
 def test_odd_scans(odd, method) -> None:
-    given = ODD[odd]()
-    sound(denoise(given, method, threads=1), given)
+    raw = ODD[odd]()
+    sound(denoise(raw, method, threads=1), raw)
 
 
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
@@ -94,15 +94,15 @@ def test_odd_scans(odd, method) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("odd", ODD)
 def test_odd_scans_in_other_methods(odd, method) -> None:
-    given = ODD[odd]()
+    raw = ODD[odd]()
     learned = method not in ("mppca", "patch2self", "nlmeans", "ascm")
     refusal = None
     try:
-        result = denoise(given, method, "smoke" if learned else "laptop", threads=1)
+        result = denoise(raw, method, "smoke" if learned else "laptop", threads=1)
     except DwiserError as error:
         refusal = str(error)
     if refusal is None:
-        sound(result, given)
+        sound(result, raw)
     else:
         assert refusal.endswith((".", "?"))
 
@@ -110,11 +110,9 @@ def test_odd_scans_in_other_methods(odd, method) -> None:
 @pytest.mark.parametrize("factor", [2.0**-20, 2.0**20])  # exact: no digit is rounded
 def test_units_do_not_matter(factor) -> None:
     """splitq of a scaled scan is the scaled splitq."""
-    given = scan((8, 8, 4, 34))
+    raw = scan((8, 8, 4, 34))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)
-        plain = denoise(given, "splitq", threads=1).data
-        scaled = denoise(
-            replace(given, data=given.data * np.float32(factor)), "splitq", threads=1
-        ).data
+        plain = denoise(raw, "splitq", threads=1).data
+        scaled = denoise(replace(raw, data=raw.data * np.float32(factor)), "splitq", threads=1).data
     np.testing.assert_allclose(scaled / factor, plain, rtol=1e-3, atol=0.05)

@@ -7,7 +7,7 @@ import pytest
 
 import dwiser
 from dwiser.errors import DwiserWarning
-from dwiser.prepare.outlier_volumes import standing_apart
+from dwiser.prepare.outlier_volumes import find_outlier_volumes
 from dwiser.prepare.subspace import grouped, second_moment
 from dwiser.scan import Scan
 from dwiser.simulation import Simulation, phantom
@@ -16,7 +16,7 @@ BAD = 9
 
 
 @pytest.fixture(scope="module")
-def whole() -> Simulation:
+def simulation() -> Simulation:
     return phantom(shape=(36, 40, 12), shells=((1000.0, 32),), n_b0=4, snr=20.0, seed=1)
 
 
@@ -36,38 +36,38 @@ def apart(simulation: Simulation, scan: Scan) -> dict[int, str]:
     x = scan.data[simulation.mask]
     sigma = simulation.sigma[simulation.mask][:, None]
     moment = second_moment((x - x.mean(0)) / sigma)
-    return standing_apart(moment, np.arange(len(scan.gradients)), groups)
+    return find_outlier_volumes(moment, np.arange(len(scan.gradients)), groups)
 
 
 @pytest.mark.parametrize(
     ("how", "word"), [("dropout", "dropped out"), ("moved", "moved"), ("copy", "volume 8")]
 )
-def test_the_volume_is_named(whole: Simulation, how: str, word: str) -> None:
-    found = apart(whole, spoilt(whole.scan, how))
-    assert set(found) == {BAD}
-    assert word in found[BAD]
+def test_the_volume_is_named(simulation: Simulation, how: str, word: str) -> None:
+    outliers = apart(simulation, spoilt(simulation.scan, how))
+    assert set(outliers) == {BAD}
+    assert word in outliers[BAD]
 
 
-def test_a_good_scan_has_none(whole: Simulation) -> None:
-    assert apart(whole, whole.scan) == {}
+def test_a_good_scan_has_none(simulation: Simulation) -> None:
+    assert apart(simulation, simulation.scan) == {}
 
 
-def test_a_dropped_out_volume_spoils_no_other_and_is_not_repaired(whole: Simulation) -> None:
-    scan = spoilt(whole.scan, "dropout")
+def test_a_dropped_out_volume_spoils_no_other_and_is_not_repaired(simulation: Simulation) -> None:
+    scan = spoilt(simulation.scan, "dropout")
     with pytest.warns(DwiserWarning, match="Volume 9"):
         result = dwiser.denoise(scan, threads=1)
-    good = dwiser.denoise(whole.scan, threads=1)
+    good = dwiser.denoise(simulation.scan, threads=1)
     assert "dropped out" in result.record["volumes_on_their_own"][str(BAD)]
     others = np.arange(36) != BAD
 
     def error(data: np.ndarray) -> float:
-        return float(np.sqrt(np.mean((data - whole.truth)[whole.mask][:, others] ** 2)))
+        return float(np.sqrt(np.mean((data - simulation.truth)[simulation.mask][:, others] ** 2)))
 
     assert error(result.data) < 1.1 * error(good.data)  # one volume fewer, one channel more
-    lost = whole.mask.copy()
+    lost = simulation.mask.copy()
     lost[:, :, :5] = lost[:, :, 8:] = False
-    kept = result.data[lost, BAD].mean() / scan.data[lost, BAD].mean()
-    assert kept < 1.15  # still dark: 0.2 of its signal, and the floor
+    ratio = result.data[lost, BAD].mean() / scan.data[lost, BAD].mean()
+    assert ratio < 1.15  # still dark: 0.2 of its signal, and the floor
 
 
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")

@@ -9,11 +9,11 @@ from dwiser.methods.splitnet.latents import LatentDraw
 from dwiser.methods.splitnet.method import Splitnet
 from dwiser.prepare.splits import folds, split
 from dwiser.prepare.subspace import (
-    Subspace,
+    SignalSubspace,
     fit_subspace,
     grouped,
-    left_out,
     second_moment,
+    truncation_loss,
 )
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
@@ -28,7 +28,7 @@ def table(bvals: list[float]) -> Gradients:
     )
 
 
-def made(count: int = 20_000, volumes: int = 24, rank: int = 3) -> tuple[np.ndarray, ...]:
+def simulated(count: int = 20_000, volumes: int = 24, rank: int = 3) -> tuple[np.ndarray, ...]:
     """(y, truth, components, signal) of a low-rank Gaussian scan with unit noise."""
     rng = stream(1, "made")
     basis = np.linalg.qr(rng.standard_normal((volumes, rank)))[0]
@@ -37,22 +37,22 @@ def made(count: int = 20_000, volumes: int = 24, rank: int = 3) -> tuple[np.ndar
     return truth + rng.standard_normal(truth.shape), truth, basis, signal
 
 
-@pytest.mark.parametrize("kept", [1, 2, 3])
-def test_what_a_subspace_leaves_out_is_told_in_units_of_noise(kept) -> None:
-    y, _, basis, signal = made()
-    space = Subspace(np.arange(24), basis[:, :kept], signal[:kept], 1.0)
-    expected = 1 + signal[kept:].sum() / (24 - kept)
-    np.testing.assert_allclose(left_out(space, second_moment(y)), expected, rtol=0.02)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_what_a_subspace_leaves_out_is_told_in_units_of_noise(rank) -> None:
+    y, _, basis, signal = simulated()
+    space = SignalSubspace(np.arange(24), basis[:, :rank], signal[:rank], 1.0)
+    expected = 1 + signal[rank:].sum() / (24 - rank)
+    np.testing.assert_allclose(truncation_loss(space, second_moment(y)), expected, rtol=0.02)
 
 
 def test_splits_are_stratified_and_disjoint() -> None:
     gradients = table([0] * 5 + [1000] * 20 + [2000] * 10)
-    groups, left = grouped(gradients)
-    assert left == {}
+    groups, excluded = grouped(gradients)
+    assert excluded == {}
     volumes = np.arange(35)
     for k in range(50):
-        seen = split(groups, volumes, stream(k, "split"))
-        shares = [1 - seen[g].mean() for g in groups]
+        visible = split(groups, volumes, stream(k, "split"))
+        shares = [1 - visible[g].mean() for g in groups]
         assert all(0 < share < 0.5 for share in shares)
         assert max(shares) - min(shares) < 0.2
 
@@ -60,8 +60,8 @@ def test_splits_are_stratified_and_disjoint() -> None:
 def test_folds_hold_every_volume_out_once_and_each_group_evenly() -> None:
     gradients = table([0] * 5 + [1000] * 20 + [2000] * 10)
     groups, _ = grouped(gradients)
-    made = folds(groups, np.arange(35), 4, stream(0, "folds"))
-    held = np.array([~seen for seen in made])
+    dealt = folds(groups, np.arange(35), 4, stream(0, "folds"))
+    held = np.array([~visible for visible in dealt])
     np.testing.assert_array_equal(held.sum(0), 1)
     for group in groups:
         counts = held[:, group].sum(1)
@@ -69,58 +69,58 @@ def test_folds_hold_every_volume_out_once_and_each_group_evenly() -> None:
 
 
 def test_coordinates_have_white_noise_and_ignore_what_is_held_out() -> None:
-    _, _, basis, signal = made()
-    space = Subspace(np.arange(24), basis, signal, 1.0)
-    seen = np.arange(24) % 4 > 0
-    matrix, root = space.coordinates(seen)
-    assert (matrix[~seen] == 0).all()
+    _, _, basis, signal = simulated()
+    space = SignalSubspace(np.arange(24), basis, signal, 1.0)
+    visible = np.arange(24) % 4 > 0
+    matrix, root = space.coordinates(visible)
+    assert (matrix[~visible] == 0).all()
     np.testing.assert_allclose(matrix.T @ matrix, np.eye(3), atol=1e-10)
     clean = stream(4, "u").standard_normal((50, 3))
     np.testing.assert_allclose((clean @ basis.T) @ matrix @ root, clean, atol=1e-9)
 
 
 def test_lone_volumes_stay_out_with_a_reason() -> None:
-    groups, left = grouped(table([0, *[1000] * 8, 2000, 2000]))
+    groups, excluded = grouped(table([0, *[1000] * 8, 2000, 2000]))
     assert [len(g) for g in groups] == [8]
-    assert set(left) == {0, 9, 10}
-    assert "b0s" in left[0]
-    assert "b=2000" in left[9]
+    assert set(excluded) == {0, 9, 10}
+    assert "b0s" in excluded[0]
+    assert "b=2000" in excluded[9]
 
 
 def test_the_latent_is_the_gaussian_posterior() -> None:
-    y, truth, basis, signal = made()
-    space = Subspace(np.arange(24), basis, signal, 1.0)
-    seen = np.arange(24) % 3 > 0
-    matrix, level = space.latent(seen)
-    assert (matrix[:, ~seen] == 0).all()
+    y, truth, basis, signal = simulated()
+    space = SignalSubspace(np.arange(24), basis, signal, 1.0)
+    visible = np.arange(24) % 3 > 0
+    matrix, level = space.latent(visible)
+    assert (matrix[:, ~visible] == 0).all()
     error = y @ matrix.T - truth @ basis
     np.testing.assert_allclose(error.std(0), level, rtol=0.05)
     assert np.abs(np.corrcoef(np.c_[error, y @ matrix.T].T)[:3, 3:]).max() < 0.05
 
 
 def test_fewer_volumes_than_components_still_have_a_latent() -> None:
-    _, _, basis, signal = made()
-    matrix, level = Subspace(np.arange(24), basis, signal, 1.0).latent(np.arange(24) < 2)
+    _, _, basis, signal = simulated()
+    matrix, level = SignalSubspace(np.arange(24), basis, signal, 1.0).latent(np.arange(24) < 2)
     assert np.isfinite(matrix).all()
     assert (level <= np.sqrt(signal) + 1e-9).all()
 
 
 def test_the_rank_is_found_and_the_subspace_is_the_true_one() -> None:
-    y, _, basis, signal = made()
+    y, _, basis, signal = simulated()
     groups = (np.arange(12), np.arange(12, 24))
-    found = fit_subspace(second_moment(y), len(y), groups, 0)
-    assert 3 <= found.rank <= 4  # the covariance is the sample's: one of noise may pass
-    assert (found.signal[3:] < 0.1).all()
-    np.testing.assert_allclose(found.signal[:3], signal, rtol=0.1)
-    np.testing.assert_allclose(np.abs(np.diag(found.components.T @ basis)), 1, atol=0.02)
+    subspace = fit_subspace(second_moment(y), len(y), groups, 0)
+    assert 3 <= subspace.rank <= 4  # the covariance is the sample's: one of noise may pass
+    assert (subspace.signal[3:] < 0.1).all()
+    np.testing.assert_allclose(subspace.signal[:3], signal, rtol=0.1)
+    np.testing.assert_allclose(np.abs(np.diag(subspace.components.T @ basis)), 1, atol=0.02)
 
 
 def test_one_corrupted_volume_makes_no_component() -> None:
-    y, _, _, _ = made()
+    y, _, _, _ = simulated()
     y[:, 5] += 300 * stream(2, "corrupt").standard_normal(len(y))
     groups = (np.arange(24),)
-    found = fit_subspace(second_moment(y), len(y), groups, 0)
-    assert np.abs(found.components[5]).max() < 0.3
+    subspace = fit_subspace(second_moment(y), len(y), groups, 0)
+    assert np.abs(subspace.components[5]).max() < 0.3
 
 
 def draw_of(y: np.ndarray) -> LatentDraw:
@@ -134,7 +134,7 @@ def draw_of(y: np.ndarray) -> LatentDraw:
 
 
 def test_no_target_leaks_into_the_input() -> None:
-    draw = draw_of(made()[0])
+    draw = draw_of(simulated()[0])
     batch = draw(4)
     assert batch.weights is not None
     held = batch.weights.amax((2, 3)) > 0
@@ -150,7 +150,7 @@ def test_no_target_leaks_into_the_input() -> None:
 
 
 def test_only_the_mask_is_a_target() -> None:
-    batch = draw_of(made()[0])(0)
+    batch = draw_of(simulated()[0])(0)
     assert batch.weights is not None
     assert float(batch.weights.mean()) == pytest.approx(1, rel=1e-4)
     assert (batch.weights >= 0).all()

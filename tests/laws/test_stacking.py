@@ -25,11 +25,48 @@ def test_the_weights_are_the_regression_on_the_truth() -> None:
     stacking = Stacking(2, rank)
     tensors = [torch.from_numpy(p.astype(np.float32)) for p in parts]
     stacking.add(tensors, torch.from_numpy(targets.astype(np.float32)), components)
-    found = stacking.weights()
+    fitted = stacking.weights()[0]
     for k in range(rank):
         x = np.stack([p[:, k] for p in parts], 1)
         best = np.linalg.lstsq(x, truth[:, k], rcond=None)[0]
-        np.testing.assert_allclose(found[:, k], best, atol=0.02)
+        np.testing.assert_allclose(fitted[:, k], best, atol=0.02)
+
+
+def test_each_class_has_its_own_regression_and_an_empty_one_the_common() -> None:
+    rng = stream(4, "classes")
+    n, held = 60_000, 4
+    truth = 2 * rng.standard_normal((n, 1))
+    own = np.arange(n) < n // 4
+    sds = np.where(own[:, None], [0.3, 2.0], [2.0, 0.3])
+    parts = [truth + sds[:, e, None] * rng.standard_normal((n, 1)) for e in range(2)]
+    components = np.linalg.qr(rng.standard_normal((held, 1)))[0]
+    targets = truth @ components.T + rng.standard_normal((n, held))
+    tensors = [torch.from_numpy(p.astype(np.float32)) for p in parts]
+    raw = torch.from_numpy(targets.astype(np.float32))
+    shares = np.stack([own, ~own, np.zeros(n)], 1).astype(np.float32)
+    classed, plain = Stacking(2, 1, 3), Stacking(2, 1)
+    classed.add(tensors, raw, components, shares)
+    plain.add(tensors, raw, components)
+    found = classed.weights()
+    for c, rows in enumerate((own, ~own)):
+        x = np.stack([p[rows, 0] for p in parts], 1)
+        best = np.linalg.lstsq(x, truth[rows, 0], rcond=None)[0]
+        np.testing.assert_allclose(found[c, :, 0], best, atol=0.02)
+    np.testing.assert_allclose(found[2], plain.weights()[0], atol=1e-6)
+    assert np.abs(found[0] - found[1]).max() > 0.5  # one set for all would miss both
+
+
+def test_a_voxel_of_no_share_teaches_nothing() -> None:
+    rng = stream(5, "none")
+    values = [torch.from_numpy(rng.standard_normal((400, 2)).astype(np.float32)) for _ in range(2)]
+    raw, components = (
+        torch.from_numpy(rng.standard_normal((400, 3)).astype(np.float32)),
+        np.eye(3, 2),
+    )
+    part, shared = Stacking(2, 2), Stacking(2, 2)
+    part.add([v[:300] for v in values], raw[:300], components)
+    shared.add(values, raw, components, (np.arange(400) < 300).astype(np.float32)[:, None])
+    np.testing.assert_allclose(shared.weights(), part.weights(), rtol=1e-4)
 
 
 def test_names_stand_in_the_order_of_the_estimates() -> None:

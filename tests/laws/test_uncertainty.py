@@ -23,11 +23,11 @@ def test_a_probe_finds_the_posterior_variance(signal: float) -> None:
     """x of variance S in noise 1: the posterior mean is y S/(1+S), its variance S/(1+S)."""
     y = stream(0, "y").standard_normal((MASK.sum(), 30)).astype(np.float32)
     b = np.stack([signs(stream(0, "probe", v), len(y)) for v in range(30)], 1)
-    kept = signal / (1 + signal)
-    change = (kept * (y + STEP * b) - kept * y) / STEP
-    removed = np.full(len(y), (1 - kept) ** 2, np.float32)
-    found = posterior_variance(change, b, removed, MASK)
-    np.testing.assert_allclose(found, UNSEEN**2 * kept, rtol=1e-3)
+    wiener = signal / (1 + signal)
+    change = (wiener * (y + STEP * b) - wiener * y) / STEP
+    removed = np.full(len(y), (1 - wiener) ** 2, np.float32)
+    variance = posterior_variance(change, b, removed, MASK)
+    np.testing.assert_allclose(variance, UNSEEN**2 * wiener, rtol=1e-3)
 
 
 def test_an_estimate_that_shrinks_nothing_is_as_unsure_as_the_noise() -> None:
@@ -42,17 +42,17 @@ def test_signal_that_went_with_the_noise_counts_where_it_went() -> None:
     change = np.float32(0.5) * b
     removed = np.full(MASK.shape, 0.25, np.float32)
     removed[:8, :8, :8] += 0.4
-    found = posterior_variance(change, b, removed.ravel(), MASK).reshape(MASK.shape)
-    assert found[2:6, 2:6, 2:6].mean() == pytest.approx(UNSEEN**2 * 0.5 + 0.4, rel=0.1)
-    assert found[12:, 12:, 12:].mean() == pytest.approx(UNSEEN**2 * 0.5, rel=0.01)
+    variance = posterior_variance(change, b, removed.ravel(), MASK).reshape(MASK.shape)
+    assert variance[2:6, 2:6, 2:6].mean() == pytest.approx(UNSEEN**2 * 0.5 + 0.4, rel=0.1)
+    assert variance[12:, 12:, 12:].mean() == pytest.approx(UNSEEN**2 * 0.5, rel=0.01)
 
 
 def test_where_no_signal_may_explain_a_mean_the_interval_reaches_down_to_none() -> None:
     mean, sigma = np.array([1.3, 1.5, 2.5]), np.ones(3)  # Rice's floor is 1.2533
-    given = true_signal(mean, sigma, 0.15)
-    sd = signal_sd(mean, given, sigma, np.full(3, 0.15), 1.0)
-    assert (given[:2] <= 2 * sd[:2] + 1e-6).all()
-    assert given[2] > 2 * sd[2]
+    signal = true_signal(mean, sigma, 0.15)
+    sd = signal_sd(mean, signal, sigma, np.full(3, 0.15), 1.0)
+    assert (signal[:2] <= 2 * sd[:2] + 1e-6).all()
+    assert signal[2] > 2 * sd[2]
 
 
 def test_what_was_given_back_brings_its_noise() -> None:
@@ -89,31 +89,31 @@ def test_the_posterior_of_the_signal_covers_it(coils: int) -> None:
 
 @quiet
 def test_the_map_covers_the_errors_of_each_tissue(machine: Machine) -> None:
-    made = phantom((44, 50, 12), shells=((1000.0, 40),), n_b0=5, snr=20.0, seed=4)
+    simulation = phantom((44, 50, 12), shells=((1000.0, 40),), n_b0=5, snr=20.0, seed=4)
     method = build("splitq", "smoke", {"uncertainty": "yes"})
-    result = method.denoise(made.scan, machine=machine, seed=0)
+    result = method.denoise(simulation.scan, machine=machine, seed=0)
     assert result.mask is not None
     assert result.uncertainty is not None
-    assert result.uncertainty.shape == made.mask.shape
+    assert result.uncertainty.shape == simulation.mask.shape
     assert not result.uncertainty[~result.mask].any()
-    dwi = ~made.scan.gradients.is_b0
-    within = np.abs(result.data - made.truth)[..., dwi] <= 2 * result.uncertainty[..., None]
+    dwi = ~simulation.scan.gradients.is_b0
+    within = np.abs(result.data - simulation.truth)[..., dwi] <= 2 * result.uncertainty[..., None]
     for name in ("wm", "gm", "csf"):
-        here = result.mask & made.mask & (np.asarray(made.tissues[name]) > 0.5)
-        assert 0.88 < within[here].mean() < 0.99, name
+        in_tissue = result.mask & simulation.mask & (np.asarray(simulation.tissues[name]) > 0.5)
+        assert 0.88 < within[in_tissue].mean() < 0.99, name
 
 
 @quiet
 def test_the_map_has_the_scans_units_and_is_made_on_request_only(machine: Machine) -> None:
-    made = phantom((24, 26, 8), shells=((1000.0, 24),), n_b0=4, snr=20.0, seed=5)
+    simulation = phantom((24, 26, 8), shells=((1000.0, 24),), n_b0=4, snr=20.0, seed=5)
     asked = build("splitq", "smoke", {"uncertainty": "yes"})
     plain = build("splitq", "smoke", {})
-    first = asked.denoise(made.scan, machine=machine, seed=0)
-    louder = replace(made.scan, data=8 * made.scan.data)
+    first = asked.denoise(simulation.scan, machine=machine, seed=0)
+    louder = replace(simulation.scan, data=8 * simulation.scan.data)
     second = asked.denoise(louder, machine=machine, seed=0)
     assert first.uncertainty is not None
     assert second.uncertainty is not None
     np.testing.assert_allclose(second.uncertainty, 8 * first.uncertainty, rtol=0.02)
-    without = plain.denoise(made.scan, machine=machine, seed=0)
+    without = plain.denoise(simulation.scan, machine=machine, seed=0)
     assert without.uncertainty is None
     np.testing.assert_array_equal(without.data, first.data)

@@ -9,7 +9,7 @@ import pytest
 from dwiser import machine
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import GIB, parse_memory, usable_memory
-from dwiser.memmap import is_mapped, is_of_memory, mapped_room, own_copy, own_room
+from dwiser.memmap import allocate_like, allocate_mapped, is_mapped, is_tmpfs, writable_copy
 from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.run.memory_needed import (
@@ -79,10 +79,10 @@ def test_a_batch_jobs_limit_counts_wherever_it_is_set(
 def test_temporary_files_in_memory_are_warned_of(small, tmp_path, monkeypatch) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"disk / ext4 rw 0 0\ntmp {tmp_path} tmpfs rw 0 0\n")
-    assert is_of_memory(tmp_path / "deeper", mounts)
-    assert not is_of_memory(tmp_path.parent, mounts)
-    assert not is_of_memory(tmp_path, tmp_path / "nothing")
-    monkeypatch.setattr("dwiser.run.memory_needed.is_of_memory", lambda _: True)
+    assert is_tmpfs(tmp_path / "deeper", mounts)
+    assert not is_tmpfs(tmp_path.parent, mounts)
+    assert not is_tmpfs(tmp_path, tmp_path / "nothing")
+    monkeypatch.setattr("dwiser.run.memory_needed.is_tmpfs", lambda _: True)
     check_room(small.scan)  # it is in memory, and meant to be
     with pytest.warns(DwiserWarning, match="TMPDIR"):
         check_room(replace(small.scan, data=_mapped(small.scan.data)))
@@ -139,12 +139,12 @@ def test_copies_of_what_is_mapped_are_mapped_and_apart() -> None:
     assert is_mapped(view)
     assert not is_mapped(data)
     assert not is_mapped(mapped * 2)
-    copy = own_copy(mapped)
+    copy = writable_copy(mapped)
     copy[:] = 0
     np.testing.assert_array_equal(mapped, data)
     assert is_mapped(copy)
-    assert is_mapped(own_room(view))
-    assert not is_mapped(own_copy(data))
+    assert is_mapped(allocate_like(view))
+    assert not is_mapped(writable_copy(data))
 
 
 def test_a_disk_with_little_room_is_warned_of(small, tmp_path, monkeypatch) -> None:
@@ -158,6 +158,6 @@ def test_a_disk_with_little_room_is_warned_of(small, tmp_path, monkeypatch) -> N
 
 
 def _mapped(data: np.ndarray) -> np.ndarray:
-    room = mapped_room(data.shape)
+    room = allocate_mapped(data.shape)
     room[:] = data
     return room

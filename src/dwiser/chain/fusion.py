@@ -33,21 +33,21 @@ def fusion_weights(
         schedule.alpha_bar(np.asarray(t - 1)),
         schedule.beta[t],
     )
-    own = np.sqrt(before) * beta / (1 - now)
-    return np.asarray(own), np.asarray(np.sqrt(1 - beta) * (1 - before) / (1 - now))
+    lambda1 = np.sqrt(before) * beta / (1 - now)
+    return np.asarray(lambda1), np.asarray(np.sqrt(1 - beta) * (1 - before) / (1 - now))
 
 
 def leaked_share(schedule: Schedule, t: int | np.integer | np.ndarray) -> Float[np.ndarray, "..."]:
     """Share of the noise variance in x_t that is the target's own."""
-    own, other = fusion_weights(schedule, t)
+    lambda1, lambda2 = fusion_weights(schedule, t)
     bar = schedule.alpha_bar(t)
-    return np.asarray(own**2 / (own**2 + other**2 + 2 * (1 - bar) / bar))
+    return np.asarray(lambda1**2 / (lambda1**2 + lambda2**2 + 2 * (1 - bar) / bar))
 
 
-def fuse(target: A, neighbour: A, own: A, other: A, fusion: Fusion = "target") -> A:
+def fuse(target: A, neighbour: A, lambda1: A, lambda2: A, fusion: Fusion = "target") -> A:
     """x* = λ1·x + λ2·x' ("target", the paper); λ1·x' + λ2·x' ("neighbour", the program)."""
     first = target if fusion == "target" else neighbour
-    return own * first + other * neighbour  # type: ignore[operator]
+    return lambda1 * first + lambda2 * neighbour  # type: ignore[operator]
 
 
 def shuffle_noise(
@@ -60,9 +60,9 @@ def shuffle_noise(
     Parameters
     ----------
     difference : (H, W), x − x'; (H, W, K): K channels, all in the same order.
-    where : (H, W) bool or None. Given, only these pixels are centred, drawn from and
-        given to; the pixels outside are filled from them too, with repeats, so that a
-        slice cropped to the object carries noise everywhere.
+    where : (H, W) bool or None. If not None, only these pixels are centred and shuffled; the
+        pixels outside are filled from them too, with repeats, so that a slice cropped to the
+        object has noise everywhere.
 
     Notes
     -----

@@ -1,6 +1,6 @@
-"""When a slice has gone far enough: adaptive termination (Eq. 13) and its noise-bound kin.
+"""When to stop sampling a slice: adaptive termination (Eq. 13), and a bound by the noise.
 
-A rule is a pure function of (x, x_out, where) → one number a slice; a slice stops once the
+A rule is a pure function of (x, x_out, σ) → one number a slice; a slice stops once the
 number exceeds its threshold. x_out drifts away from x as the chain goes on, so a larger
 threshold means more steps and a smoother result.
 """

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from dwiser.cli.options import B0Threshold, Device, Force, Method, Preset, Quiet, Settings, Verbose
 from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
+from dwiser.seeds import check_seed
 
 if TYPE_CHECKING:
     from dwiser.cohort.engine import Executor
@@ -122,8 +123,7 @@ class Cohort:
         from dwiser.errors import InputError
         from dwiser.methods.registry import settings_of
 
-        if self.seed < 0:
-            raise InputError(f"--seed must not be negative: {self.seed} is.")
+        check_seed(self.seed)
         for option, folder in (("--masks", self.masks), ("--noise-maps", self.noise_maps)):
             if folder is not None and not folder.is_dir():
                 raise InputError(f"{folder}: there is no such folder: check {option}.")

@@ -113,7 +113,7 @@ def compare(
     known = References(truth, noise_map or sigma, tuple(tissues or ()), lesions)
     rows = compare_files(
         request, parse_variants(methods, preset), plan, references=known,
-        told=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr)),
+        print_line=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr)),
     )  # fmt: skip
     if not quiet:
         _show(rows, seed)

@@ -139,13 +139,13 @@ def _series(
     watch: Watch,
 ) -> "dict[Path, RunSummary]":
     """What each result came to, by its path."""
-    from dwiser.run.series import denoise_series, in_folder, made
+    from dwiser.run.series import denoise_series, in_folder, output_folder
 
     requests = in_folder(request, files, outdir)
-    with made(outdir):
+    with output_folder(outdir):
         summaries = denoise_series(
             requests, together=together, watch=watch,
-            told=(lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr)),
+            print_line=(lambda _: None) if quiet else (lambda line: print(line, file=sys.stderr)),
         )  # fmt: skip
     return dict(zip((r.out for r in requests), summaries, strict=True))
 

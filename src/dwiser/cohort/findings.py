@@ -3,11 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dwiser.evaluation.groups import in_mask
 from dwiser.methods.base import Denoised
-from dwiser.prepare.shells import shells
+from dwiser.prepare.snr import snr_by_shell
 from dwiser.reports.denoising_montage import draw_denoising
 from dwiser.scan import Scan
 
@@ -15,24 +12,10 @@ from dwiser.scan import Scan
 def scan_fields(scan: Scan, result: Denoised) -> dict[str, Any]:
     """The sidecar's fields ``Shape`` and ``SNR``, of the raw scan by shell."""
     fields: dict[str, Any] = {"Shape": scan.shape, "SNR": []}
-    if result.mask is None or result.sigma is None or not (result.sigma[result.mask] > 0).any():
+    if result.mask is None or result.sigma is None:
         return fields
-    return fields | {"SNR": _snr(scan, result)}
-
-
-def _snr(scan: Scan, result: Denoised) -> list[dict[str, float]]:
-    """By shell the median over the mask of (mean signal)/σ, as ``dwiser info`` has it."""
-    assert result.mask is not None
-    assert result.sigma is not None
-    inside = result.mask & (result.sigma > 0)
-    sigma = result.sigma[inside]
-    return [
-        {
-            "bval": round(shell.bval, 1),
-            "snr": float(np.median(in_mask(scan.data, inside, shell.volumes).mean(1) / sigma)),
-        }
-        for shell in shells(scan.gradients)
-    ]
+    by_shell = snr_by_shell(scan, result.mask, result.sigma)
+    return fields | {"SNR": [{"bval": round(s.bval, 1), "snr": snr} for s, snr in by_shell]}
 
 
 def draw_figure(scan: Scan, result: Denoised, path: Path, title: str) -> None:

@@ -151,7 +151,7 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Result:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # each is in the sidecar
-        result = denoise_file(request, watch, seen=add_files)
+        result = denoise_file(request, watch, before_writing=add_files)
     if ledger.fingerprints(job) != inputs:
         raise InputError(f"{job.scan.dwi}: it changed while it was read: run it again.")
     _describe_maps(job, paths)

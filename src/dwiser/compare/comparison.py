@@ -1,4 +1,4 @@
-"""Several methods on one scan: denoised, measured, tabled and drawn; a failing one is told of."""
+"""Several methods on one scan: denoised, measured, tabled and drawn; a failure is reported."""
 
 import csv
 import io
@@ -41,14 +41,13 @@ def compare_files(
     plan: TrialPlan,
     *,
     references: References = NOTHING,
-    told: Callable[[str], None] = lambda line: None,
+    print_line: Callable[[str], None] = lambda line: None,
 ) -> list[Compared]:
     """Run every variant on ``request.dwi`` into the folder ``request.out``.
 
-    Each has a process of its own and leaves its image there; ``comparison.json``, ``.tsv`` and
-    ``montage.png`` come last. ``told`` gets a line when a method begins and ends. A method gets
-    the request's σ map and phase if it can use them; what is in ``references`` is for measuring
-    only.
+    Each has a process of its own and writes its image there; ``comparison.json``, ``.tsv`` and
+    ``montage.png`` come last. ``print_line`` gets a line when a method begins and ends. A method
+    gets the request's σ map and phase if it can use them; ``references`` are for measuring only.
 
     Raises
     ------
@@ -62,32 +61,35 @@ def compare_files(
     if plan.rescan is not None:
         plan.rescan.read(scan, request.b0_threshold)  # refused now, not after the first method
     with_maps(scan, noise_map=request.noise_map, phase=request.phase)
-    given = references.read(scan)
+    reference_images = references.read(scan)
     _make(folder)  # only now: what is refused above leaves nothing behind
     mask = object_mask(scan)
-    sigma = given["sigma"] if given["sigma"] is not None else sigma_map(scan, mask)
-    known = replace(scan, mask=mask, sigma=sigma)
-    measure = measuring(known, given, plan)
-    rows = [Compared(RAW, noisy_trial(known, request, plan), measure(scan.data))]
+    sigma = reference_images["sigma"]
+    sigma = sigma if sigma is not None else sigma_map(scan, mask)
+    measured_scan = replace(scan, mask=mask, sigma=sigma)
+    measure = measuring(measured_scan, reference_images, plan)
+    rows = [Compared(RAW, noisy_trial(measured_scan, request, plan), measure(scan.data))]
     images: dict[str, np.ndarray] = {}
     for variant in variants:
         out = folder / f"{variant.file_name}.nii.gz"
-        asked = replace(
+        variant_request = replace(
             request, out=out, method=variant.method, preset=variant.preset,
             settings=variant.settings, force=True,
         )  # fmt: skip
-        asked, left = _usable(asked, variant)
-        told(f"{variant.label}: running{left}")
-        trial = tried(variant, asked, plan)
+        variant_request, unused = _usable(variant_request, variant)
+        print_line(f"{variant.label}: running{unused}")
+        trial = tried(variant, variant_request, plan)
         if trial.error is not None:
-            told(f"{variant.label}: failed: {trial.error}")
+            print_line(f"{variant.label}: failed: {trial.error}")
             rows.append(Compared(variant.label, trial, None))
             continue
         images[variant.label] = read_on_grid(out, scan, "denoised image", series=True)
         rows.append(Compared(variant.label, trial, measure(images[variant.label])))
         if trial.summary is not None:
-            told(f"{variant.label}: {trial.summary.cost.seconds:.0f} s")
-    _write(folder, rows, known, images, given["truth"], request, references, plan)
+            print_line(f"{variant.label}: {trial.summary.cost.seconds:.0f} s")
+    _write(
+        folder, rows, measured_scan, images, reference_images["truth"], request, references, plan
+    )
     return rows
 
 
@@ -95,28 +97,29 @@ def _usable(request: Request, variant: Variant) -> tuple[Request, str]:
     """The request without the maps that the method has no use for, and which these are."""
     can = build(variant.method, variant.preset, variant.settings).capabilities
     uses = {"noise_map": can.takes_noise_map, "phase": can.takes_phase}
-    left = [name for name, used in uses.items() if not used and getattr(request, name) is not None]
-    words = " and ".join(name.replace("_", " ") for name in left)
-    without: dict[str, Any] = dict.fromkeys(left)
-    return replace(request, **without), f" (it has no use for the {words})" * bool(left)
+    unused = [
+        name for name, used in uses.items() if not used and getattr(request, name) is not None
+    ]
+    words = " and ".join(name.replace("_", " ") for name in unused)
+    without: dict[str, Any] = dict.fromkeys(unused)
+    return replace(request, **without), f" (it has no use for the {words})" * bool(unused)
 
 
 def measuring(
-    scan: Scan, given: Mapping[str, Any], plan: TrialPlan
+    scan: Scan, reference_images: Mapping[str, Any], plan: TrialPlan
 ) -> Callable[[np.ndarray], Evaluation]:
-    """All that an image alone tells: the evaluation with what is given, and k-fold R²."""
+    """All that can be measured on one image: the evaluation with the references, and k-fold R²."""
     assert scan.mask is not None
     where: dict[str, np.ndarray] = {}
     absent = [Absent("kfold", "all", "no folds were asked for")]
     if plan.folds:
-        white = tissue_masks(given["tissues"], scan.mask).get("wm")
+        white = tissue_masks(reference_images["tissues"], scan.mask).get("wm")
         where, absent = regions(scan, scan.mask, white)
-    crossing = given["truth"] is not None
 
     def measure(image: np.ndarray) -> Evaluation:
-        found = evaluate(image, scan, **given, crossing=crossing, seed=plan.seed)
+        evaluation = evaluate(image, scan, **reference_images, crossing=True, seed=plan.seed)
         rows = [*kfold_rows(image, scan, where, count=plan.folds, seed=plan.seed), *absent]
-        return found.extended(rows)
+        return evaluation.extended(rows)
 
     return measure
 
@@ -183,9 +186,9 @@ def _text(path: Path, text: str) -> None:
 
 def _record(row: Compared) -> dict[str, Any]:
     trial = row.trial
-    found = row.evaluation.to_dict() if row.evaluation is not None else None
+    evaluation = row.evaluation.to_dict() if row.evaluation is not None else None
     if trial is None:
-        return {"method": row.label, "evaluation": found}
+        return {"method": row.label, "evaluation": evaluation}
     return {
         "method": row.label,
         "error": trial.error,
@@ -199,5 +202,5 @@ def _record(row: Compared) -> dict[str, Any]:
         "halves": asdict(trial.halves) if trial.halves is not None else None,
         "rescan": {name: asdict(score) for name, score in trial.rescan.items()},
         "absent": trial.absent,
-        "evaluation": found,
+        "evaluation": evaluation,
     }

@@ -1,4 +1,4 @@
-"""Measure a denoised file with the files that are given, and write what was found."""
+"""Evaluate a denoised file with the files that are given, and write the results."""
 
 import csv
 import io
@@ -18,6 +18,7 @@ from dwiser.io import check_outputs, find_inputs, load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
 from dwiser.machine import usable_cores
 from dwiser.scan import B0_THRESHOLD
+from dwiser.seeds import check_seed
 
 TSV_HEAD = ("metric", "group", "value", "unit", "reason")
 NOT_AVAILABLE = "n/a"  # BIDS's word in a TSV
@@ -46,10 +47,10 @@ class EvaluationRequest:
 
     def sources(self) -> dict[str, list[str]]:
         """Which files were asked to be read, by what they are."""
-        some = {n: getattr(self, n) for n in ("denoised", "raw", "truth", "mask", "sigma")}
-        some |= {n: getattr(self, n) for n in ("bval", "bvec", "lesions", "bundle", "through")}
-        found = {name: [str(path)] for name, path in some.items() if path is not None}
-        return found | ({"tissues": list(map(str, self.tissues))} if self.tissues else {})
+        paths = {n: getattr(self, n) for n in ("denoised", "raw", "truth", "mask", "sigma")}
+        paths |= {n: getattr(self, n) for n in ("bval", "bvec", "lesions", "bundle", "through")}
+        sources = {name: [str(path)] for name, path in paths.items() if path is not None}
+        return sources | ({"tissues": list(map(str, self.tissues))} if self.tissues else {})
 
 
 def evaluate_files(request: EvaluationRequest) -> Evaluation:
@@ -61,19 +62,18 @@ def evaluate_files(request: EvaluationRequest) -> Evaluation:
         For a file that cannot be read or lies on another grid than RAW, and for a JSON or TSV
         that could not be written; the message names the file.
     """
-    if request.seed < 0:
-        raise InputError(f"--seed must not be negative: {request.seed} is.")
+    check_seed(request.seed)
     if request.through is not None and request.bundle is None:
         raise InputError("--through belongs to a bundle: give its start with --bundle.")
     outputs = [path for path in (request.json, request.tsv) if path is not None]
-    known = References(request.truth, request.sigma, request.tissues, request.lesions)
+    references = References(request.truth, request.sigma, request.tissues, request.lesions)
     regions = {"start": request.bundle, "through": request.through}
     named = request.raw, request.bval, request.bvec, request.mask
-    read = [request.denoised, *known.files(), *regions.values()]
+    read = [request.denoised, *references.files(), *regions.values()]
     inputs = [*find_inputs(*named).files, *(path for path in read if path is not None)]
     check_outputs(outputs, inputs, request.force)
     scan = load(*named, b0_threshold=request.b0_threshold)
-    given = known.read(scan)
+    reference_images = references.read(scan)
     bundle = {
         name: read_region(path, scan, f"bundle's {name} mask")
         for name, path in regions.items()
@@ -81,37 +81,42 @@ def evaluate_files(request: EvaluationRequest) -> Evaluation:
     }
     denoised = read_on_grid(request.denoised, scan, "denoised image", series=True)
     with threadpool_limits(usable_cores()):
-        found = evaluate(
-            denoised, scan, **given, crossing=True, bundle=bundle or None, seed=request.seed
+        evaluation = evaluate(
+            denoised,
+            scan,
+            **reference_images,
+            crossing=True,
+            bundle=bundle or None,
+            seed=request.seed,
         )
-    texts = {request.json: as_json(found, request), request.tsv: as_tsv(found)}
+    texts = {request.json: as_json(evaluation, request), request.tsv: as_tsv(evaluation)}
     writers: dict[Path, Writer] = {
         path: partial(_write_text, text=text) for path, text in texts.items() if path is not None
     }
     write_set(writers, force=request.force)
-    return found
+    return evaluation
 
 
-def as_json(found: Evaluation, request: EvaluationRequest) -> str:
+def as_json(evaluation: Evaluation, request: EvaluationRequest) -> str:
     """All of it: the verdict, every number, every absence, and what was read."""
-    told: dict[str, Any] = {
+    record: dict[str, Any] = {
         "GeneratedBy": [{"Name": "dwiser", "Version": __version__}],
         "Date": datetime.now(UTC).isoformat(timespec="seconds"),
         "Sources": request.sources(),
         "Seed": request.seed,
-        **found.to_dict(),
+        **evaluation.to_dict(),
     }
-    return sidecar(told)
+    return sidecar(record)
 
 
-def as_tsv(found: Evaluation) -> str:
+def as_tsv(evaluation: Evaluation) -> str:
     """A row a number; what is absent has the value n/a and its reason."""
     text = io.StringIO()
     table = csv.writer(text, delimiter="\t", lineterminator="\n")
     table.writerow(TSV_HEAD)
-    for metric, group, value, unit in found.rows():
+    for metric, group, value, unit in evaluation.rows():
         table.writerow((metric, group, repr(value), unit or NOT_AVAILABLE, NOT_AVAILABLE))
-    for a in found.absent:
+    for a in evaluation.absent:
         table.writerow((a.metric, a.group, NOT_AVAILABLE, NOT_AVAILABLE, a.reason))
     return text.getvalue()
 

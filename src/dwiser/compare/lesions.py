@@ -1,4 +1,4 @@
-"""Lesion labels, and from the sidecar beside them where each lesion shows and how much."""
+"""Lesion labels, and from their sidecar the volumes in which each lesion shows and how much."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from dwiser.scan import Scan
 @dataclass(frozen=True, eq=False)
 class Lesions:
     """Labels (0 where there is no lesion), label → volumes and label → change of the signal in
-    them; None for what is not there."""
+    them; None for what is missing."""
 
     labels: Int[np.ndarray, "x y z"] | None = None
     volumes: dict[int, list[int]] | None = None
@@ -45,8 +45,8 @@ def read_lesions(path: Path | None, scan: Scan) -> Lesions:
     if not beside.is_file():
         return Lesions(labels)
     try:
-        told = json.loads(beside.read_text(encoding="utf-8-sig"))
-        return Lesions(labels, _volumes(told, scan.shape[3]), _changes(told))
+        sidecar = json.loads(beside.read_text(encoding="utf-8-sig"))
+        return Lesions(labels, _volumes(sidecar, scan.shape[3]), _changes(sidecar))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{beside}: it does not tell the lesions' volumes as dwiser simulate does: "
@@ -54,20 +54,20 @@ def read_lesions(path: Path | None, scan: Scan) -> Lesions:
         ) from error
 
 
-def _volumes(told: dict[str, Any], count: int) -> dict[int, list[int]]:
-    volumes = {int(x["label"]): [int(v) for v in x["volumes"]] for x in told["Lesions"]}
+def _volumes(sidecar: dict[str, Any], count: int) -> dict[int, list[int]]:
+    volumes = {int(x["label"]): [int(v) for v in x["volumes"]] for x in sidecar["Lesions"]}
     if any(not 0 <= v < count for some in volumes.values() for v in some):
         raise ValueError("a volume that the scan does not have")
     return volumes
 
 
-def _changes(told: dict[str, Any]) -> dict[int, list[float]]:
-    found = {}
-    for x in told["Lesions"]:
+def _changes(sidecar: dict[str, Any]) -> dict[int, list[float]]:
+    changes = {}
+    for x in sidecar["Lesions"]:
         change = [float(c) for c in x.get("change") or ()]
         if not change:
             continue
         if len(change) != len(x["volumes"]) or not np.isfinite(change).all():
             raise ValueError("a change for each volume is needed")
-        found[int(x["label"])] = change
-    return found
+        changes[int(x["label"])] = change
+    return changes

@@ -1,4 +1,4 @@
-"""What a scan is measured with, read from files and checked: truth, σ map, tissues, lesions."""
+"""References of an evaluation, read from files and checked: truth, σ map, tissues, lesions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dwiser.compare.lesions import read_lesions
 from dwiser.errors import InputError
 from dwiser.io import about, companion, read_on_grid, stem
 from dwiser.io.names import NIFTI_ENDINGS
-from dwiser.prepare.given_sigma import whole_map
+from dwiser.prepare.user_sigma import fill_holes
 from dwiser.scan import Scan
 
 TISSUE_PREFIX = "f_"
@@ -29,10 +29,10 @@ class References:
 
     def files(self) -> list[Path]:
         """Every file that will be read, the lesions' sidecar with them."""
-        found = [self.truth, self.sigma, self.lesions, *tissue_files(self.tissues).values()]
+        paths = [self.truth, self.sigma, self.lesions, *tissue_files(self.tissues).values()]
         if self.lesions is not None:
-            found.append(companion(self.lesions, ".json"))
-        return [path for path in found if path is not None]
+            paths.append(companion(self.lesions, ".json"))
+        return [path for path in paths if path is not None]
 
     def read(self, scan: Scan) -> dict[str, Any]:
         """The keywords of ``evaluation.suite.evaluate``, each on the scan's grid or None.
@@ -54,7 +54,7 @@ class References:
         }
 
 
-def tissue_files(given: Iterable[Path]) -> dict[str, Path]:
+def tissue_files(paths: Iterable[Path]) -> dict[str, Path]:
     """Tissue name → file: each file given, and every f_<tissue> image of each folder given.
 
     Raises
@@ -62,19 +62,19 @@ def tissue_files(given: Iterable[Path]) -> dict[str, Path]:
     InputError
         For a folder without such an image, and a tissue that comes twice.
     """
-    found: dict[str, Path] = {}
-    for path in given:
-        some = [path]
+    files: dict[str, Path] = {}
+    for path in paths:
+        images = [path]
         if path.is_dir():
-            some = sorted(p for e in NIFTI_ENDINGS for p in path.glob(f"{TISSUE_PREFIX}*{e}"))
-            if not some:
+            images = sorted(p for e in NIFTI_ENDINGS for p in path.glob(f"{TISSUE_PREFIX}*{e}"))
+            if not images:
                 raise InputError(f"{path}: it holds no f_<tissue>.nii.gz: name the files.")
-        for file in some:
+        for file in images:
             name = stem(file).name.removeprefix(TISSUE_PREFIX)
-            if name in found:
+            if name in files:
                 raise InputError(f"{file}: tissue '{name}' was given before: give each once.")
-            found[name] = file
-    return found
+            files[name] = file
+    return files
 
 
 def read_region(path: Path, scan: Scan, what: str) -> np.ndarray:
@@ -101,7 +101,7 @@ def _sigma(path: Path | None, scan: Scan) -> np.ndarray | None:
     if not sigma.any():
         return sigma  # of a scan that was simulated without noise
     with about(path):
-        return whole_map(sigma, scan.data)
+        return fill_holes(sigma, scan.data)
 
 
 def _fraction(path: Path, scan: Scan) -> np.ndarray:

@@ -9,13 +9,10 @@ from jaxtyping import Bool, Float
 from dwiser.errors import InputError
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.snr import Repeatability, repeatability
-from dwiser.evaluation.tensor import angles, fit_tensor
+from dwiser.evaluation.tensor import fit_tensor
 from dwiser.io import load
-from dwiser.io.nifti import AFFINE_TOLERANCE
-from dwiser.scan import B0_THRESHOLD, Gradients, Scan
-
-SAME_B, SAME_SHARE = 50.0, 0.05  # s/mm² and share of b: closer b-values are the same
-SAME_DEGREES = 5.0  # between two directions that count as the same; repositioning is about this
+from dwiser.prepare.protocol import same_table
+from dwiser.scan import AFFINE_TOLERANCE, B0_THRESHOLD, Gradients, Scan
 
 
 @dataclass(frozen=True)
@@ -35,10 +32,14 @@ class Rescan:
             If it cannot be read or does not lie on the first one's grid.
         """
         second = load(self.dwi, self.bval, self.bvec, b0_threshold=b0_threshold)
-        grid, own = first.shape[:3], second.shape[:3]
+        grid, second_grid = first.shape[:3], second.shape[:3]
         off = float(np.abs(second.affine - first.affine).max())
-        if own != grid or off > AFFINE_TOLERANCE:
-            what = f"shape {own}, not {grid}" if own != grid else f"an affine up to {off:.3g} off"
+        if second_grid != grid or off > AFFINE_TOLERANCE:
+            what = (
+                f"shape {second_grid}, not {grid}"
+                if second_grid != grid
+                else f"an affine up to {off:.3g} off"
+            )
             raise InputError(
                 f"{self.dwi}: the rescan has {what}: bring it onto the first scan's grid."
             )
@@ -56,26 +57,16 @@ def rescan_scores(
     The signal is compared where the two schemes are equal, volume by volume. Misregistration
     of the two scans is in every number, and a blur betters all of them.
     """
-    found: dict[str, Repeatability] = {}
+    scores: dict[str, Repeatability] = {}
     absent: dict[str, str] = {}
     try:
         maps = [fit_tensor(d, t, mask) for d, t in zip((first, second), tables, strict=True)]
         for name in ("fa", "md"):
-            found[name] = repeatability([getattr(m, name) for m in maps], mask)
+            scores[name] = repeatability([getattr(m, name) for m in maps], mask)
     except CannotMeasure as why:
         absent["rescan of fa and md"] = str(why)
-    if same_scheme(*tables):
-        found["signal"] = repeatability([first, second], mask)
+    if same_table(*tables):
+        scores["signal"] = repeatability([first, second], mask)
     else:
         absent["rescan of the signal"] = "the two scans have different gradient tables"
-    return found, absent
-
-
-def same_scheme(a: Gradients, b: Gradients) -> bool:
-    """Whether two tables are the same, volume by volume; a direction's sign does not count."""
-    if len(a) != len(b) or (a.is_b0 != b.is_b0).any():
-        return False
-    apart = np.abs(a.bvals - b.bvals) > np.maximum(SAME_B, SAME_SHARE * a.bvals)
-    dwis = ~a.is_b0
-    turned = angles(a.bvecs[dwis], b.bvecs[dwis]) > SAME_DEGREES
-    return not apart.any() and not turned.any()
+    return scores, absent

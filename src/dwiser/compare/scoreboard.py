@@ -36,15 +36,19 @@ RESIDUAL = {
     "over_sigma": ("residual.energy.excess", SHELLS),
 }
 R_SQUARED = {  # of the raw volumes; "own": of the denoised ones, as on the poster
-    f"r2_{model}{own}{where}": (f"kfold.{model}.{target}", region)
+    f"r2_{model}{suffix}{where}": (f"kfold.{model}.{target}", region)
     for region, where in ((WHITE, ""), (CALLOSUM, "_cc"))
-    for target, own in (("raw", ""), ("denoised", "_own"))
+    for target, suffix in (("raw", ""), ("denoised", "_own"))
     for model in ("dti", "csd")
 }
 HELD_OUT, SEEDS, HALVES = ("heldout_dti", "heldout_sh"), "seeds_cv", "halves_fa"
 HELD_OUT_BY_FA = {  # model → column → bin
     model: {f"heldout_{model}_{group.replace(' ', '_').lower()}": group for group in FA_BINS}
     for model in BY_FA
+}
+FIBRES = {  # metric → column → bin of the raw scan's FA
+    metric: {f"csd_{metric}_{group.replace(' ', '_').lower()}": f"raw {group}" for group in FA_BINS}
+    for metric in ("peaks", "density", "crossing", "turn")
 }
 RESCAN = {"rescan_fa": "fa", "rescan_md": "md", "rescan_signal": "signal"}
 COST = ("seconds", "peak_mib")
@@ -56,6 +60,15 @@ TABLES: dict[str, tuple[str, ...]] = {  # as they are printed; the TSV has all i
     **{
         f"Held-out raw volumes by FA of the raw rest, {model} (excess over the noise)": tuple(some)
         for model, some in HELD_OUT_BY_FA.items()
+    },
+    **{
+        f"Fibres by CSD, by FA of the raw scan: {words} (values, not errors)": tuple(FIBRES[metric])
+        for metric, words in {
+            "peaks": "mean number of peaks",
+            "density": "apparent fibre density",
+            "crossing": "degrees between the two largest peaks",
+            "turn": "degrees from the raw scan's largest peak",
+        }.items()
     },
     "R² of the raw volumes by cross-validation; own: of the denoised, a blur wins it": (
         tuple(R_SQUARED)
@@ -87,7 +100,7 @@ def table(rows: Sequence[Compared]) -> tuple[list[str], list[list[Any]]]:
 
 
 def absences(rows: Sequence[Compared]) -> list[str]:
-    """One line a reason: what of which method is missing from the tables because of it."""
+    """One line for each reason: which values of which methods are missing because of it."""
     reasons: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         missing = dict(row.trial.absent) if row.trial is not None else {}
@@ -104,12 +117,16 @@ def absences(rows: Sequence[Compared]) -> list[str]:
 
 
 def _cells(row: Compared) -> dict[str, Any]:
-    found, trial = row.evaluation, row.trial
+    evaluation, trial = row.evaluation, row.trial
     metrics = TRUTH | RESIDUAL | R_SQUARED
     cells: dict[str, Any] = {"method": row.label}
-    if found is not None:
-        cells |= {head: _value(found, *key) for head, key in metrics.items()}
-        cells["verdict"] = found.verdict.level if found.verdict is not None else None
+    if evaluation is not None:
+        cells |= {head: _value(evaluation, *key) for head, key in metrics.items()}
+        for metric, columns in FIBRES.items():
+            cells |= {
+                h: _value(evaluation, f"fibres.{metric}", group) for h, group in columns.items()
+            }
+        cells["verdict"] = evaluation.verdict.level if evaluation.verdict is not None else None
     if trial is not None:
         held = {name: score.excess for name, score in trial.held_out.items()}
         cells |= {head: held.get(head.removeprefix("heldout_")) for head in HELD_OUT}
@@ -127,8 +144,8 @@ def _cells(row: Compared) -> dict[str, Any]:
     return cells
 
 
-def _value(found: Evaluation, metric: str, group: str) -> float | None:
-    values = [m.value for m in found.metrics if m.metric == metric and _of(m.group, group)]
+def _value(evaluation: Evaluation, metric: str, group: str) -> float | None:
+    values = [m.value for m in evaluation.metrics if m.metric == metric and _of(m.group, group)]
     if not values:
         return None
     return float(min(values) if group == LESIONS else np.mean(values))
@@ -172,10 +189,10 @@ def pairs_by_fa(rows: Sequence[Compared], seed: int) -> list[dict[str, Any]]:
                     about = {"method": other.variant.label, "against": first.variant.label}
                     about |= {"model": model, "group": group}
                     try:
-                        found = asdict(paired_bootstrap(bins[group], common[group], seed=seed))
+                        comparison = asdict(paired_bootstrap(bins[group], common[group], seed=seed))
                     except CannotMeasure as reason:
-                        found = {"absent": str(reason)}
-                    pairs.append({**about, "voxels": bins[group].voxels, **found})
+                        comparison = {"absent": str(reason)}
+                    pairs.append({**about, "voxels": bins[group].voxels, **comparison})
     return pairs
 
 

@@ -24,11 +24,12 @@ from dwiser.evaluation.heldout import (
     leave_out,
     predict_dti,
     predict_sh,
+    training_fa,
 )
 from dwiser.evaluation.kfold import FOLDS
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.snr import Repeatability, repeatability
-from dwiser.evaluation.tensor import anisotropy, fit_tensor, pick
+from dwiser.evaluation.tensor import fit_tensor, pick
 from dwiser.io import load, read_on_grid
 from dwiser.machine import one_heap
 from dwiser.prepare.moments import expected_magnitude
@@ -44,7 +45,7 @@ ByFa = dict[str, dict[str, HeldOut]]  # model → bin of FA → score
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """What is done with each method besides denoising: held-out volumes, seeds, halves, rescan."""
+    """What each method is tested by besides denoising: held-out volumes, seeds, halves, rescan."""
 
     held_out: int = 5
     seeds: int = 3
@@ -57,7 +58,7 @@ class TrialPlan:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one method: its run and scores, or why it failed."""
+    """The result of one method: its run and scores, or why it failed."""
 
     variant: Variant
     image: Path
@@ -84,7 +85,7 @@ def tried(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
 
 
 def noisy_trial(scan: Scan, request: Request, plan: TrialPlan) -> Trial:
-    """The scan as it is, held-out volumes predicted from the noisy rest."""
+    """The raw scan: held-out volumes predicted from the other, noisy ones."""
     sigma = scan.sigma
     assert sigma is not None
     absent: dict[str, str] = {}
@@ -108,10 +109,10 @@ def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
     scan, _ = with_maps(scan, phase=request.phase)
     if result.mask is None or result.sigma is None:
         return trial
-    known = replace(scan, mask=result.mask, sigma=result.sigma)
+    masked = replace(scan, mask=result.mask, sigma=result.sigma)
 
-    given = plan.sigma
-    sigma = result.sigma if given is None else read_on_grid(given, scan, "σ map")
+    sigma_file = plan.sigma
+    sigma = result.sigma if sigma_file is None else read_on_grid(sigma_file, scan, "σ map")
     settings: dict[str, Any] = dict(variant.settings)
 
     def again(some: Scan, seed: int) -> np.ndarray:
@@ -123,11 +124,11 @@ def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
     absent: dict[str, str] = {}
     floor = (result.coils or 1) if result.bias_removed else None  # 0: a real part, ours alone
     held, by_fa = _tell(
-        absent, "held-out", lambda: _held_out(known, sigma, again, plan, absent, floor)
+        absent, "held-out", lambda: _held_out(masked, sigma, again, plan, absent, floor)
     ) or ({}, {})
-    seeds = _tell(absent, "seeds", lambda: _seeds(known, result.data, again, variant, plan))
-    halves = _tell(absent, "halves", lambda: _halves(known, again, plan)) if plan.halves else None
-    twice = _rescan(known, result.data, again, request, plan, absent)
+    seeds = _tell(absent, "seeds", lambda: _seeds(masked, result.data, again, variant, plan))
+    halves = _tell(absent, "halves", lambda: _halves(masked, again, plan)) if plan.halves else None
+    twice = _rescan(masked, result.data, again, request, plan, absent)
     return replace(
         trial, held_out=held, held_out_by_fa=by_fa, seeds=seeds, halves=halves, rescan=twice,
         absent=absent,
@@ -153,11 +154,11 @@ def _held_out(
     absent: dict[str, str],
     floor: float | None = None,
 ) -> tuple[dict[str, HeldOut], ByFa]:
-    """Directions left out before denoising, predicted from the denoised rest; also by bins of FA.
+    """Directions held out before denoising, predicted from the denoised rest; also by bins of FA.
 
     ``floor``: channels of the magnitude whose noise floor the method removed; what it predicts
-    is then a signal, and the raw volume is held against the magnitude that shows it. The bins'
-    FA is that of the raw volumes that stay, the same for every method.
+    is then a signal, and the raw volume is compared with its expected magnitude. The bins'
+    FA is that of the raw training volumes, the same for every method.
     """
     if plan.held_out < 1:
         raise CannotMeasure("no volumes were to be held out")
@@ -165,11 +166,11 @@ def _held_out(
     held = leave_out(scan.gradients, plan.held_out, plan.seed)
     rest = np.setdiff1d(np.arange(scan.shape[3]), held)
     table, wanted = pick(scan.gradients, rest), pick(scan.gradients, held)
-    kept = again(some_volumes(scan, rest), plan.seed)[scan.mask]
+    denoised_rest = again(some_volumes(scan, rest), plan.seed)[scan.mask]
     raw, noise = scan.data[scan.mask][:, held], sigma[scan.mask]
 
     def predicted(name: str, predict: Predict) -> np.ndarray | None:
-        guess = _tell(absent, f"held-out by {name}", partial(predict, kept, table, wanted))
+        guess = _tell(absent, f"held-out by {name}", partial(predict, denoised_rest, table, wanted))
         if guess is not None and floor is not None:
             columns = np.broadcast_to(noise[:, None], guess.shape)
             guess = expected_magnitude(guess, columns, floor)
@@ -178,7 +179,7 @@ def _held_out(
     guesses = {name: predicted(name, predict) for name, predict in PREDICTORS.items()}
     scores = {n: held_out_score(g, raw, noise) for n, g in guesses.items() if g is not None}
     try:
-        fa = anisotropy(scan.data, scan.gradients, scan.mask, rest)
+        fa = training_fa(scan.data, scan.gradients, scan.mask, rest)
     except CannotMeasure as reason:
         absent["held-out by FA"] = str(reason)
         return scores, {}
@@ -237,6 +238,6 @@ def _rescan(
     assert scan.mask is not None
     other = plan.rescan.read(scan, request.b0_threshold)
     second = again(replace(other, mask=scan.mask), plan.seed)
-    found, why = rescan_scores(first, second, (scan.gradients, other.gradients), scan.mask)
+    scores, why = rescan_scores(first, second, (scan.gradients, other.gradients), scan.mask)
     absent.update(why)
-    return found
+    return scores

@@ -12,7 +12,7 @@ from dwiser.evaluation.residual import FLOOR_DOUBT, Residual
 from dwiser.evaluation.tensor import anisotropy
 from dwiser.scan import Gradients
 
-GRADIENT_SD = 1.0  # voxels; the smoothing under the gradient, so that noise does not make it
+GRADIENT_SD = 1.0  # voxels; smoothing before the gradient, against noise
 ENOUGH = 4  # DWIs: fewer cannot be split into two halves
 
 _FLAT = "the residual or the map it is compared with is constant in the mask"
@@ -20,8 +20,8 @@ _NO_FA = "half of the DWIs do not determine a tensor, or there is no b0"
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
-    """Anatomy seen by one half of the raw DWIs, at the n voxels of the mask; fa may be None."""
+class AnatomyReference:
+    """Anatomy in one half of the raw DWIs, at the n voxels of the mask; fa may be None."""
 
     signal: Float[np.ndarray, "n"]
     gradient: Float[np.ndarray, "n"]
@@ -29,15 +29,15 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class AnatomyCorrelation:
     """Pearson correlations over the mask of residual maps with anatomy.
 
     The residual comes from one half of the DWIs and the anatomy from the other half's raw
     data, whose noise is independent: shared noise cannot make a correlation. ``mean`` is the
     mean over DWIs of the standardised residual, ``size`` its absolute value, ``energy`` the
     mean square. ``structure`` is the RMS in σ of what repeats in that mean beyond noise,
-    sqrt(max(0, var_x(mean) − mean_x(s²)/v)). At the noise floor, where the expectation hangs on
-    σ, the mean's size is less a fifth of the floor, down to 0.
+    sqrt(max(0, var_x(mean) − mean_x(s²)/v)). At the noise floor the expectation depends
+    strongly on σ: there a fifth of the Rician bias is subtracted from the mean's size, down to 0.
     """
 
     mean_signal: float | None = measured("", _FLAT)
@@ -73,7 +73,7 @@ def reference(
     gradients: Gradients,
     half: np.ndarray,
     mask: Bool[np.ndarray, "x y z"],
-) -> Reference:
+) -> AnatomyReference:
     """Mean DWI, its gradient magnitude and FA (OLS tensor) from one half of the raw DWIs."""
     mean = np.zeros(mask.shape)
     for v in half:
@@ -85,16 +85,16 @@ def reference(
         fa = anisotropy(raw, gradients, mask, with_b0)
     except CannotMeasure:
         fa = None
-    return Reference(mean[mask], gradient[mask], fa)
+    return AnatomyReference(mean[mask], gradient[mask], fa)
 
 
 def anatomy(
     residual: Residual,
-    seen: Reference,
+    raw_anatomy: AnatomyReference,
     half: np.ndarray,
     floor: Float[np.ndarray, "n"] | float | int = 0,
-) -> Anatomy:
-    """Correlations of the residual of the other ``half`` of the DWIs with the anatomy seen.
+) -> AnatomyCorrelation:
+    """Correlations of the residual of the other ``half`` of the DWIs with the raw anatomy.
 
     ``floor`` is the DWIs' `noise_floor`, in the noise's sd.
     """
@@ -106,14 +106,14 @@ def anatomy(
     noise = (square - mean**2).mean() / (len(half) - 1) if len(half) > 1 else 0.0
     mean = np.sign(mean) * np.maximum(np.abs(mean) - FLOOR_DOUBT * floor, 0)
     structure = max(0.0, float(mean.var() - noise)) ** 0.5
-    maps = {"signal": seen.signal, "gradient": seen.gradient, "fa": seen.fa}
+    maps = {"signal": raw_anatomy.signal, "gradient": raw_anatomy.gradient, "fa": raw_anatomy.fa}
     residuals = {"mean": mean, "size": np.abs(mean), "energy": square}
-    found = {
+    correlations = {
         f"{kind}_{name}": correlation(values, map_)
         for kind, values in residuals.items()
         for name, map_ in maps.items()
     }
-    return Anatomy(**found, structure=structure)
+    return AnatomyCorrelation(**correlations, structure=structure)
 
 
 def correlation(a: Float[np.ndarray, "n"], b: Float[np.ndarray, "n"] | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Means in cells of FA and of the angle to the fibre, their errors, and what they come to."""
+"""Means in cells of FA and of the angle to the fibre, their errors, and summary statistics."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ COS_BINS = 5  # of |cos(v1, g)| from 0 to 1: as many directions in each, if they
 COS_EDGES = np.linspace(0, 1, COS_BINS + 1)
 FEWEST_VOXELS = 100  # in a row of FA
 DRAWS = 200  # of the bootstrap: its standard errors are good to 5 %
-SELECTION = 3.0  # sd taken off a cell: the largest of a hundred is large by chance too
+SELECTION = 3.0  # sd subtracted from a cell: the largest of a hundred is large by chance too
 PRECISE = 0.03  # σ; a cell with a larger standard error is shown, not judged
 ROWS = len(FA_EDGES) - 1
 CELLS = (ROWS + 1) * COS_BINS  # with a row in front for lower FA

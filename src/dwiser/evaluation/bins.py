@@ -5,7 +5,7 @@ the FA of an independent noisy draw of the same truth that pull is shared with t
 what differs between methods there is theirs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -18,17 +18,26 @@ from dwiser.seeds import stream
 from dwiser.simulation.acquire import NoiseModel, acquire
 
 FA_EDGES = (0.0, 0.1, 0.2, 0.3, 0.45, 0.7, 1.0)  # isotropic, grey, …, one fibre alone
-FA_BINS = tuple(f"FA {low:.2f}-{high:.2f}" for low, high in pairwise(FA_EDGES))
+
+
+def bin_names(edges: Sequence[float]) -> tuple[str, ...]:
+    """Such as "FA 0.45-0.70"."""
+    return tuple(f"FA {low:.2f}-{high:.2f}" for low, high in pairwise(edges))
+
+
+FA_BINS = bin_names(FA_EDGES)
 ENOUGH = 30  # voxels: an RMSE of fewer is uncertain by more than an eighth
 
 
-def fa_bins(fa: Float[np.ndarray, "n"]) -> dict[str, Int[np.ndarray, "m"]]:
-    """The voxels of each of `FA_BINS`, by name such as "FA 0.45-0.70"; some may be empty.
+def fa_bins(
+    fa: Float[np.ndarray, "n"], edges: Sequence[float] = FA_EDGES
+) -> dict[str, Int[np.ndarray, "m"]]:
+    """The voxels of each bin between ``edges``, by name such as "FA 0.45-0.70"; some may be empty.
 
     A bin holds its lower edge; the last also FA 1 and what noise put above it.
     """
-    which = np.digitize(fa, FA_EDGES[1:-1])
-    return {name: np.flatnonzero(which == i) for i, name in enumerate(FA_BINS)}
+    which = np.digitize(fa, edges[1:-1])
+    return {name: np.flatnonzero(which == i) for i, name in enumerate(bin_names(edges))}
 
 
 def binned_rows(

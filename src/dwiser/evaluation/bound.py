@@ -1,14 +1,14 @@
 """The voxelwise Bayes bound: how well any method can do that looks at one voxel at a time.
 
-The least mean squared error of a voxel's signal, from its own noisy values and the law that all
-voxels are drawn from, is that of the posterior mean. The law is learned from a library of
-noiseless signals of the simulator itself: a mixture of Gaussians, one for each cell of a k-means
-partition, in place of plain importance sampling: with some ten free parameters and 64
-directions hardly one of 1e5 draws lies within the noise of a given voxel. The noise is taken
-for Gaussian about the magnitude's mean. Whatever the mixture misses makes the mean squared error
-over all voxels larger than the bound, not smaller: two independent libraries, and a larger one,
-say how far it is from it. It holds over all voxels together: in one bin of FA another estimator
-may err less, as may FA itself where it is taken from the mean signal.
+The least mean squared error of a voxel's signal, from its own noisy values and the distribution
+that all voxels are drawn from, is that of the posterior mean. The distribution is learned from a
+library of noiseless signals of the simulator itself: a mixture of Gaussians, one for each cell of
+a k-means partition. Plain importance sampling does not work here: with some ten free parameters
+and 64 directions hardly one of 1e5 draws lies within the noise of any one voxel. The noise is
+taken as Gaussian about the magnitude's mean. Whatever the mixture misses makes the mean squared
+error over all voxels larger than the bound, not smaller: two independent libraries, and a larger
+one, show how far it is from it. It holds over all voxels together: in one bin of FA another
+estimator may have less error, as may FA itself where it is computed from the mean signal.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from jaxtyping import Float
 from sklearn.cluster import MiniBatchKMeans
 
 PER_COMPONENT = 150  # library signals for each Gaussian of the mixture
-SHOWS = 0.1  # of σ: sd over the library of the least principal component that is kept
+SHOWS = 0.1  # of σ: sd over the library of the smallest principal component that is used
 AT_ONCE = 4096  # voxels
-NEGLIGIBLE = 1e-5  # a component of a smaller posterior weight is left out
+NEGLIGIBLE = 1e-5  # a component of a smaller posterior weight is ignored
 BATCH = 8192
 
 
@@ -58,7 +58,7 @@ def learned_prior(
     """The mixture for a library of n voxels: what their magnitude shows on average, and targets.
 
     ``sigma`` is the noise's typical sd: coordinates in which the library varies by less than a
-    tenth of it are left out. A component's covariance is shrunk towards the mean of all by as
+    tenth of it are dropped. A component's covariance is shrunk towards the mean of all by as
     many samples as there are coordinates.
     """
     centre = magnitudes.mean(0)

@@ -21,11 +21,11 @@ SIGNAL_FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class CrossingError:
-    """Where the truth has two fibres: did the denoised scan keep both, and their angle?
+    """Where the truth has two fibres: does the denoised scan show both, and at which angle?
 
     angle: median |crossing angle − true one| in degrees; found: share of the true crossings
-    in which two peaks were found; peak: median angle between the peaks and the nearest true
-    ones, in degrees.
+    that have two peaks in the denoised scan; peak: median angle between the peaks and the
+    nearest true ones, in degrees.
     """
 
     angle: float | None = measured("°", "no crossing was found in the denoised scan")
@@ -60,7 +60,7 @@ def crossing_error(
     true_peaks = _two_peaks(model, true)
     crossing = (true_peaks != 0).any(-1).all(-1)
     if not crossing.any():
-        raise CannotMeasure("the truth has no crossing fibres in the voxels looked at")
+        raise CannotMeasure("the truth has no crossing fibres in the voxels examined")
     peaks = _two_peaks(model, _voxels(denoised[where][:, chosen])[crossing])
     return _compare(peaks, true_peaks[crossing])
 
@@ -71,8 +71,8 @@ def _voxels(signals: np.ndarray) -> np.ndarray:
 
 def _two_peaks(model: ConstrainedSphericalDeconvModel, data: np.ndarray) -> np.ndarray:
     """(n, 2, 3) directions, zeros where there is no second peak."""
-    found = peaks_from_model(model, data, default_sphere, PEAK, APART, npeaks=2, return_sh=False)
-    return np.asarray(found.peak_dirs)[:, 0, 0]
+    peaks = peaks_from_model(model, data, default_sphere, PEAK, APART, npeaks=2, return_sh=False)
+    return np.asarray(peaks.peak_dirs)[:, 0, 0]
 
 
 def _compare(peaks: np.ndarray, true: np.ndarray) -> CrossingError:

@@ -1,4 +1,4 @@
-"""What sharpness and small things a denoiser paid with: edge blur and lesion contrast."""
+"""Loss of sharpness and of small details by denoising: edge blur and lesion contrast."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class LesionContrast:
 
     kept = 1 + Σ_v e(v)·d(v) / Σ_v d(v)², with e the denoised less the true difference between
     lesion and ring, and d what the lesion changed, over the volumes where it shows. Where d is
-    not known the true difference between lesion and ring stands for it; that misleads where the
+    not known the true difference between lesion and ring is used; that misleads where the
     healthy tissue differs from its ring by as much. contrast: the largest d.
     """
 
@@ -55,7 +55,7 @@ def edge_blur(
     The sd s (mm, the same along all axes) minimises the squared error of regressing the
     denoised voxels on the truth blurred by s, with a free scale and offset for each volume,
     over the steepest fifth of the mask (gradient magnitude of the true mean). The noise
-    that is left in the denoised image adds a constant and does not widen the edges. Blurs
+    that remains in the denoised image adds a constant and does not widen the edges. Blurs
     below about two thirds of a voxel FWHM cannot be seen on the grid and come out as 0.
     """
     mean = truth.mean(-1, dtype=float)
@@ -70,11 +70,11 @@ def edge_blur(
         widths = [sd / size for size in voxel_size]
         return sum(_unexplained(gaussian_filter(t, widths)[edge], d) for t, d in pairs)
 
-    found = minimize_scalar(
+    fit = minimize_scalar(
         cost, bounds=(0, WIDEST * max(voxel_size)), method="bounded", options={"xatol": 1e-3}
     )
-    blurred = float(found.fun) < cost(0.0)
-    return EdgeBlur(float(FWHM_PER_SD * found.x) if blurred else 0.0, int(edge.sum()))
+    blurred = float(fit.fun) < cost(0.0)
+    return EdgeBlur(float(FWHM_PER_SD * fit.x) if blurred else 0.0, int(edge.sum()))
 
 
 def _unexplained(model: np.ndarray, data: np.ndarray) -> float:
@@ -91,7 +91,7 @@ def lesion_contrast(
     volumes: Mapping[int, Sequence[int]] | None = None,
     changes: Mapping[int, Sequence[float]] | None = None,
 ) -> tuple[LesionContrast, ...]:
-    """Contrast kept, lesion by lesion (labels 1, 2, …; 0 is no lesion; a bool map is one).
+    """Preserved contrast, lesion by lesion (labels 1, 2, …; 0 is no lesion; a bool map is one).
 
     ``volumes`` says for a label in which volumes it shows; without it these are the volumes
     where the true lesion differs from its ring by more than a tenth. ``changes`` says how much
@@ -102,7 +102,7 @@ def lesion_contrast(
     CannotMeasure
         When there is no lesion in the mask that shows in any volume.
     """
-    found = []
+    contrasts = []
     labels = np.asarray(lesions, int)
     for label in np.unique(labels[mask & (labels > 0)]):
         inside = mask & (labels == label)
@@ -111,21 +111,21 @@ def lesion_contrast(
             continue
         surround = truth[ring].mean(0, dtype=float)
         true = truth[inside].mean(0, dtype=float) - surround
-        kept = denoised[inside].mean(0, dtype=float) - denoised[ring].mean(0, dtype=float)
+        contrast = denoised[inside].mean(0, dtype=float) - denoised[ring].mean(0, dtype=float)
         shows = np.abs(true) > SHOWS * np.abs(surround)
         if volumes is not None and int(label) in volumes:
             shows = np.isin(np.arange(len(true)), list(volumes[int(label)]))
         if not shows.any():
             continue
-        t, c = true[shows], kept[shows]
+        t, c = true[shows], contrast[shows]
         d = t if changes is None or int(label) not in changes else np.array(changes[int(label)])
         if not d.any():
             continue
         share = 1 + float((c - t) @ d / (d @ d))
         strongest = float(d[np.abs(d).argmax()])
-        found.append(
+        contrasts.append(
             LesionContrast(int(label), share, strongest, int(inside.sum()), int(shows.sum()))
         )
-    if not found:
+    if not contrasts:
         raise CannotMeasure("no lesion in the mask shows in any volume")
-    return tuple(found)
+    return tuple(contrasts)

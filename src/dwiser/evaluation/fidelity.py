@@ -12,7 +12,7 @@ SSIM_WINDOW = 7  # voxels; scikit-image's default, a uniform window (Wang et al.
 
 _EXACT = "the denoised image equals the truth, so its PSNR is infinite"
 _THIN = "the image is thinner than 3 voxels along one axis"
-_ONE = "bias and variance can be told apart only over two or more volumes"
+_ONE = "bias and variance can be separated only over two or more volumes"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Fidelity:
 
 
 @dataclass(frozen=True)
-class Errors:
+class ErrorComponents:
     """Bias apart from variance, for the voxels of one tissue (or the mask) in one group.
 
     With e(x, v) the error at voxel x of volume v, V volumes, s²(x) its variance over v:
@@ -39,10 +39,10 @@ class Errors:
     - bias: mean of e, in the data's units; bias_share: bias / mean truth;
     - systematic: sqrt(max(0, mean_x(ē(x)² − s²(x)/V))): the error that repeats in every
       volume of a voxel (blurred edges, wrong contrast, a Rician floor);
-    - random: sqrt(mean_x s²(x)): what changes from volume to volume, which is what is left
-      of the noise plus directional contrast that was lost.
+    - random: sqrt(mean_x s²(x)): what changes from volume to volume, which is the
+      remaining noise plus directional contrast that was lost.
 
-    The mean squared error is systematic² + random², where nothing was cut at 0.
+    The mean squared error is systematic² + random², where nothing was clipped at 0.
     """
 
     bias: float = measured("signal")
@@ -53,7 +53,7 @@ class Errors:
 
 @dataclass(frozen=True, eq=False)
 class BiasVariance:
-    """Voxelwise bias and sd over repeated noise draws, and their RMS over what was given."""
+    """Voxelwise bias and sd over repeated noise draws, and their RMS over all values."""
 
     bias: Float[np.ndarray, "*s"]
     sd: Float[np.ndarray, "*s"]
@@ -106,8 +106,10 @@ def masked_ssim(
     return total / truth.shape[3]
 
 
-def errors(denoised: Float[np.ndarray, "n v"], truth: Float[np.ndarray, "n v"]) -> Errors:
-    """Bias apart from variance for n voxels of v volumes; definitions at `Errors`."""
+def error_components(
+    denoised: Float[np.ndarray, "n v"], truth: Float[np.ndarray, "n v"]
+) -> ErrorComponents:
+    """Bias apart from variance for n voxels of v volumes; definitions at `ErrorComponents`."""
     if not truth.size:
         raise CannotMeasure("no voxel belongs to this tissue")
     e = denoised.astype(float) - truth
@@ -116,10 +118,10 @@ def errors(denoised: Float[np.ndarray, "n v"], truth: Float[np.ndarray, "n v"]) 
     share = bias / level if level else None
     count = e.shape[1]
     if count < 2:
-        return Errors(bias, share, None, None)
+        return ErrorComponents(bias, share, None, None)
     variance = e.var(1, ddof=1)
     systematic = float((e.mean(1) ** 2 - variance / count).mean())
-    return Errors(bias, share, max(0.0, systematic) ** 0.5, float(variance.mean()) ** 0.5)
+    return ErrorComponents(bias, share, max(0.0, systematic) ** 0.5, float(variance.mean()) ** 0.5)
 
 
 def bias_variance(draws: Float[np.ndarray, "r *s"], truth: Float[np.ndarray, "*s"]) -> BiasVariance:
@@ -128,7 +130,7 @@ def bias_variance(draws: Float[np.ndarray, "r *s"], truth: Float[np.ndarray, "*s
     rms_bias is corrected for the r draws' own noise: sqrt(max(0, mean(bias² − sd²/r))).
     """
     if len(draws) < 2:
-        raise CannotMeasure("two or more noise draws are needed to tell bias from variance")
+        raise CannotMeasure("two or more noise draws are needed to separate bias from variance")
     bias = draws.mean(0, dtype=float) - truth
     variance = draws.var(0, ddof=1, dtype=float)
     systematic = float((bias**2 - variance / len(draws)).mean())

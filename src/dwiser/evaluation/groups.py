@@ -23,14 +23,14 @@ class Group:
 
 def volume_groups(gradients: Gradients, *, pooled: bool = True) -> tuple[Group, ...]:
     """b0 and every shell; with ``pooled`` also all DWIs together if they are of several shells."""
-    found = [
+    groups = [
         Group("b0" if s.is_b0 else f"b{round(s.bval, -1):.0f}", s.volumes, s.is_b0)
         for s in shells(gradients)
     ]
-    dwis = [g for g in found if not g.is_b0]
+    dwis = [g for g in groups if not g.is_b0]
     if pooled and len(dwis) > 1:
-        found.append(Group("DWI", np.sort(np.concatenate([g.volumes for g in dwis]))))
-    return tuple(found)
+        groups.append(Group("DWI", np.sort(np.concatenate([g.volumes for g in dwis]))))
+    return tuple(groups)
 
 
 def in_mask(
@@ -40,15 +40,15 @@ def in_mask(
 ) -> Float32[np.ndarray, "m n"]:
     """The voxels of the mask, a row each; the values of a volume lie together, as in the scan."""
     chosen = range(data.shape[3]) if volumes is None else volumes
-    found = np.empty((len(chosen), int(mask.sum())), np.float32)
-    for row, v in zip(found, chosen, strict=True):
+    voxels = np.empty((len(chosen), int(mask.sum())), np.float32)
+    for row, v in zip(voxels, chosen, strict=True):
         row[:] = data[..., v][mask]
-    return found.T
+    return voxels.T
 
 
 def tissue_masks(
     tissues: Mapping[str, Float[np.ndarray, "x y z"]] | None, mask: Bool[np.ndarray, "x y z"]
 ) -> dict[str, Bool[np.ndarray, "x y z"]]:
-    """Voxels of the mask that each tissue fills to more than half; empty tissues are left out."""
+    """Voxels of the mask that each tissue fills to more than half; empty tissues are omitted."""
     chosen = {name: mask & (share > MAJORITY) for name, share in (tissues or {}).items()}
     return {name: where for name, where in chosen.items() if where.any()}

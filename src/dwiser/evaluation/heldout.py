@@ -1,12 +1,12 @@
-"""Held-out raw volumes, predicted from the denoised rest by DTI or spherical harmonics.
+"""Held-out raw volumes, predicted from the other, denoised volumes by DTI or spherical harmonics.
 
-The one score that needs no truth and rewards no smoothness for its own sake: the volumes are left
-out before denoising, so no noise is shared, and signal that was blurred away is missed. The
-functions take arrays that are already denoised.
+The only score that needs no truth and does not reward smoothness: the volumes are excluded before
+denoising, so no noise is shared, and a method that blurs signal predicts them worse. The functions
+take arrays that are already denoised.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -15,12 +15,12 @@ import numpy as np
 from dipy.core.geometry import cart2sphere
 from dipy.reconst.dti import TensorModel
 from dipy.reconst.shm import real_sh_descoteaux
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
-from dwiser.evaluation.bins import ENOUGH, fa_bins
+from dwiser.evaluation.bins import ENOUGH, FA_EDGES, fa_bins
 from dwiser.evaluation.groups import volume_groups
 from dwiser.evaluation.records import CannotMeasure, measured
-from dwiser.evaluation.tensor import SIGNAL_FLOOR, UNKNOWNS, dipy_table
+from dwiser.evaluation.tensor import SIGNAL_FLOOR, UNKNOWNS, anisotropy, dipy_table
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
 
@@ -38,7 +38,7 @@ class HeldOut:
     rmse: over the voxels and held-out volumes; excess: RMSE² − σ², what the prediction adds
     to the noise of the raw volumes themselves (below σ the Rician noise is smaller than σ²,
     so it can be negative; compare methods, not zero). volume_excess: (h,), by volume.
-    voxels: how many were looked at.
+    voxels: how many were used.
     """
 
     volume_excess: Float[np.ndarray, "h"]
@@ -67,7 +67,7 @@ def leave_out(gradients: Gradients, count: int, seed: int) -> np.ndarray:
     Raises
     ------
     CannotMeasure
-        When what stays would be fewer than 6 directions in a shell.
+        When fewer than 6 directions would remain in a shell.
     """
     shells = [g.volumes for g in volume_groups(gradients, pooled=False) if not g.is_b0]
     total = sum(len(s) for s in shells)
@@ -86,12 +86,12 @@ def leave_out(gradients: Gradients, count: int, seed: int) -> np.ndarray:
 
 
 def predict_dti(
-    kept: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
+    training: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
 ) -> Float[np.ndarray, "n h"]:
-    """Signals of the ``held`` directions from DIPY's WLS tensor fit to the kept volumes."""
+    """Signals of the ``held`` directions from DIPY's WLS tensor fit to the ``training`` volumes."""
     if not gradients.is_b0.any() or (~gradients.is_b0).sum() < UNKNOWNS - 1:
         raise CannotMeasure("DTI needs a b0 and 6 DWIs among the kept volumes")
-    signals = kept.astype(float)
+    signals = training.astype(float)
     floor = SIGNAL_FLOOR * float(signals.max())
     model = TensorModel(
         dipy_table(gradients), fit_method="WLS", return_S0_hat=True, min_signal=floor
@@ -137,14 +137,14 @@ def _harmonics(bvecs: np.ndarray, order: int) -> np.ndarray:
 
 
 def predict_sh(
-    kept: Float[np.ndarray, "n k"],
+    training: Float[np.ndarray, "n k"],
     gradients: Gradients,
     held: Gradients,
     order: int | None = None,
 ) -> Float[np.ndarray, "n h"]:
     """Signals of the ``held`` directions by least squares in real, even SH, shell by shell.
 
-    A held-out volume belongs to the kept shell with the nearest mean b-value. Without an
+    A held-out volume belongs to the training shell with the nearest mean b-value. Without an
     ``order``, `sh_order` finds each shell's.
 
     Raises
@@ -157,15 +157,15 @@ def predict_sh(
         raise CannotMeasure("spherical harmonics predict DWIs from DWIs of their shell only")
     means = np.array([gradients.bvals[g.volumes].mean() for g in groups])
     nearest = np.abs(held.bvals[:, None] - means).argmin(1)
-    out = np.empty((len(kept), len(held)))
+    out = np.empty((len(training), len(held)))
     for i, group in enumerate(groups):
         wanted = np.flatnonzero(nearest == i)
         if not len(wanted):
             continue
-        own = _enough(len(group.volumes), order)
-        basis = _harmonics(gradients.bvecs[group.volumes], own)
-        weights = _harmonics(held.bvecs[wanted], own) @ np.linalg.pinv(basis)
-        out[:, wanted] = kept[:, group.volumes] @ weights.T
+        shell_order = _enough(len(group.volumes), order)
+        basis = _harmonics(gradients.bvecs[group.volumes], shell_order)
+        weights = _harmonics(held.bvecs[wanted], shell_order) @ np.linalg.pinv(basis)
+        out[:, wanted] = training[:, group.volumes] @ weights.T
     return out
 
 
@@ -180,18 +180,41 @@ def held_out_score(
     return HeldOut(excess, float(mse.mean()) ** 0.5, float(excess.mean()), len(predicted))
 
 
+def training_fa(
+    data: Float[np.ndarray, "x y z v"],
+    gradients: Gradients,
+    mask: Bool[np.ndarray, "x y z"],
+    volumes: Int[np.ndarray, "m"],
+) -> Float[np.ndarray, "n"]:
+    """FA in the mask from the raw ``volumes`` that are not held out, to sort voxels by.
+
+    Where those with b ≤ 1500 s/mm² determine no tensor, all of them are taken: FA is lower at a
+    high b, which matters little for sorting.
+
+    Raises
+    ------
+    CannotMeasure
+        When all of them together determine no tensor either.
+    """
+    try:
+        return anisotropy(data, gradients, mask, volumes)
+    except CannotMeasure:
+        return anisotropy(data, gradients, mask, volumes, b_max=math.inf)
+
+
 def binned_scores(
     predicted: Float[np.ndarray, "n h"],
     raw: Float[np.ndarray, "n h"],
     sigma: Float[np.ndarray, "n"],
     fa: Float[np.ndarray, "n"],
+    edges: Sequence[float] = FA_EDGES,
 ) -> tuple[dict[str, HeldOut], dict[str, str]]:
-    """The score of each bin of ``fa``, and why a bin has none.
+    """The score of each bin of ``fa`` between ``edges``, and why a bin has none.
 
-    Take FA from the raw training volumes: it shares no noise with those held out, and is the same
-    for every method.
+    Take FA from the raw training volumes (`training_fa`): it shares no noise with those held out,
+    and is the same for every method.
     """
-    bins = fa_bins(fa)
+    bins = fa_bins(fa, edges)
     few = {
         name: f"{len(voxels)} voxels of the mask have such an FA, fewer than {ENOUGH}"
         for name, voxels in bins.items()
@@ -218,7 +241,7 @@ def paired_bootstrap(a: HeldOut, b: HeldOut, *, seed: int = 0) -> Paired:
 
 
 Predict: TypeAlias = Callable[[np.ndarray, Gradients, Gradients], np.ndarray]
-BY_FA: dict[str, Predict] = {  # models whose scores are told by bins of FA
+BY_FA: dict[str, Predict] = {  # models whose scores are given by bins of FA
     "dti": predict_dti,
     "sh4": partial(predict_sh, order=4),
     "sh6": partial(predict_sh, order=6),

@@ -1,9 +1,9 @@
-"""Cross-validated R² as on the poster: DTI or CSD predicts the left-out fold, squared Pearson.
+"""Cross-validated R² as on the poster: DTI or CSD predicts the held-out fold, squared Pearson.
 
 Scored against the denoised volumes it rewards blur, as the poster's does; the raw volumes as the
 target come first here. Both fit to volumes that were denoised together with those they predict,
-so what a method has carried from one to the other counts as signal: held-out prediction
-(`heldout`) is free of that.
+so whatever a method copied from one to the other counts as signal: held-out prediction
+(`heldout`) does not have this fault.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -47,25 +47,25 @@ def regions(
     mask: Bool[np.ndarray, "x y z"],
     white: Bool[np.ndarray, "x y z"] | None = None,
 ) -> tuple[dict[str, np.ndarray], list[Absent]]:
-    """Where R² is taken, found once on the raw scan: corpus callosum and white matter.
+    """Where R² is measured, from the raw scan: corpus callosum and white matter.
 
     White matter is ``white``, or else the mask's voxels with an FA above 0.3. A region that
-    cannot be had is an absence with its reason.
+    cannot be measured is an absence with its reason.
     """
-    found, absent = {}, []
+    masks, absent = {}, []
     try:
         tensor = fit_tensor(raw.data, raw.gradients, mask, method="OLS")
     except CannotMeasure as why:
         return {}, [Absent("kfold", name, str(why)) for name in (CALLOSUM, WHITE)]
     try:
-        found[CALLOSUM] = corpus_callosum(tensor, mask, raw.affine)
+        masks[CALLOSUM] = corpus_callosum(tensor, mask, raw.affine)
     except CannotMeasure as why:
         absent.append(Absent("kfold", CALLOSUM, str(why)))
-    found[WHITE] = mask & (tensor.fa > WHITE_FA if white is None else white)
-    if not found[WHITE].any():
-        del found[WHITE]
+    masks[WHITE] = mask & (tensor.fa > WHITE_FA if white is None else white)
+    if not masks[WHITE].any():
+        del masks[WHITE]
         absent.append(Absent("kfold", WHITE, "there is no white matter in the mask"))
-    return found, absent
+    return masks, absent
 
 
 def kfold_rows(
@@ -81,20 +81,20 @@ def kfold_rows(
         places = np.argwhere(inside)
         some = stream(seed, "kfold", REGIONS.index(region)).permutation(len(places))[:VOXELS]
         at = tuple(places[np.sort(some)].T)
-        own, target = denoised[at], raw.data[at]
+        fitted, target = denoised[at], raw.data[at]
         for model, predict in MODELS.items():
             try:
                 guess = kfold_prediction(
-                    own, raw.gradients, predict=predict, count=count, seed=seed
+                    fitted, raw.gradients, predict=predict, count=count, seed=seed
                 )
             except CannotMeasure as why:
                 yield Absent(f"kfold.{model}", region, str(why))
                 continue
-            to_raw, to_own = (
-                float(np.median(r_squared(guess, goal, raw.gradients))) for goal in (target, own)
+            to_raw, to_denoised = (
+                float(np.median(r_squared(guess, goal, raw.gradients))) for goal in (target, fitted)
             )
-            found = CrossValidated(to_raw, to_own, len(some))
-            yield from rows_of(found, region, f"kfold.{model}.")
+            medians = CrossValidated(to_raw, to_denoised, len(some))
+            yield from rows_of(medians, region, f"kfold.{model}.")
 
 
 def folds(gradients: Gradients, count: int = FOLDS, *, seed: int = 0) -> list[np.ndarray]:
@@ -161,7 +161,7 @@ def r_squared(
 
 
 def predict_csd(
-    kept: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
+    signals: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
 ) -> Float[np.ndarray, "n h"]:
     """Signals of the ``held`` directions by DIPY's CSD (Tournier et al. 2007); about 1 ms a voxel.
 
@@ -173,7 +173,7 @@ def predict_csd(
     nominal = float(gradients.bvals[chosen].max())
     if np.abs(held.bvals - nominal).max() > SAME_SHELL * nominal:
         raise CannotMeasure("CSD is fitted to one shell and cannot predict another")
-    data = np.maximum(kept[:, chosen].astype(float), SIGNAL_FLOOR)[:, None, None, :]
+    data = np.maximum(signals[:, chosen].astype(float), SIGNAL_FLOOR)[:, None, None, :]
     response = single_fibre_response(data, table)
     model = ConstrainedSphericalDeconvModel(dipy_table(table), response, sh_order_max=order)
     fit = model.fit(data)

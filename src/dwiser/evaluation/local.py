@@ -1,4 +1,4 @@
-"""The strongest spot of the residual: something small that was erased, or invented."""
+"""The strongest spot of the residual: a small structure that was erased or invented."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,26 +14,26 @@ from dwiser.evaluation.residual import FLOOR_DOUBT, Residual
 from dwiser.scan import Gradients
 
 SPOT_SD = 1.0  # voxels: matched to things two to four voxels wide
-NEAREST = 6  # directions pooled: what shows along one fibre direction shows in its neighbours
-TRUNCATE = 3.0  # sd of the smoothing kernel kept
-SELECTION = 3.0  # sd taken off the largest effect
+NEAREST = 6  # directions pooled: an effect along one fibre direction shows in its neighbours
+TRUNCATE = 3.0  # sd at which the smoothing kernel is truncated
+SELECTION = 3.0  # sd subtracted from the largest effect
 AT_ONCE = 4  # windows
 FOR_SCALE = 40_000  # voxels that the scores' scale is taken from
-_UNSEEN = "the scans were not at hand"
+_NO_SCANS = "the two scans were not available"
 ALARM = 0.01  # chance that pure noise passes the limit anywhere in the scan
 
 
 @dataclass(frozen=True)
-class Spot:
+class ResidualSpot:
     """The largest smoothed mean of the standardised residual over space and volume windows.
 
     effect: weighted mean residual in the spot, in σ; above 0 the denoised image is darker
     than the raw. score: its size over the robust sd of such means. limit: what pure noise
-    exceeds once in a hundred scans (Bonferroni over all places and windows). doubt: what σ wrong
-    by a tenth makes of the noise floor there; score is of the effect's size less this. sure: the
-    same less three of its sd too, since the largest of many is large by chance.
+    exceeds once in a hundred scans (Bonferroni over all places and windows). doubt: the
+    change of the Rician bias there if σ is wrong by a tenth; score is of the effect's size less
+    this. sure: the same less three of its sd too, since the largest of many is large by chance.
     place: voxel. volumes: which volumes the window pools. raw, denoised: the mean signal of each
-    scan in the spot, with the same weights; their difference holds the noise's floor too.
+    scan in the spot, with the same weights; their difference contains the Rician bias too.
     """
 
     group: str
@@ -43,8 +43,8 @@ class Spot:
     score: float = measured("sd")
     limit: float = measured("sd")
     doubt: float = measured("σ", default=0.0)
-    raw: float | None = measured("signal", _UNSEEN, default=None)
-    denoised: float | None = measured("signal", _UNSEEN, default=None)
+    raw: float | None = measured("signal", _NO_SCANS, default=None)
+    denoised: float | None = measured("signal", _NO_SCANS, default=None)
 
     @property
     def sure(self) -> float:
@@ -65,14 +65,14 @@ def spots(
     residual: Residual,
     gradients: Gradients,
     floors: Mapping[str, Float[np.ndarray, "n"]] | None = None,
-) -> tuple[Spot, ...]:
+) -> tuple[ResidualSpot, ...]:
     """The strongest spot of b0s, each shell, its neighbouring directions, its single volumes.
 
     At every place x and window of volumes W the score is Σ_y k(x−y) z̄_W(y) over its sd under
     white noise, √(Σ_y k²/|W|), rescaled by the median absolute deviation of all scores of
-    the same windows: noise that is correlated in space, or half kept, changes the scale and
-    not the test. Sums run over the mask only. ``floors``, `noise_floor` by group, say where the
-    expectation hangs on σ: a fifth of them is taken off the sum's size first.
+    the same windows: noise that is correlated in space, or only partly removed, changes the
+    scale and not the test. Sums run over the mask only. ``floors``, `noise_floor` by group, show
+    where the expectation depends on σ: a fifth of them is subtracted from the sum's size first.
     """
     box = find_objects(residual.mask.astype(np.int8))[0]  # outside it all is zero
     mask = residual.mask[box]
@@ -101,11 +101,11 @@ def spots(
 
 
 def with_signals(
-    spot: Spot,
+    spot: ResidualSpot,
     raw: Float[np.ndarray, "x y z v"],
     denoised: Float[np.ndarray, "x y z v"],
     mask: Bool[np.ndarray, "x y z"],
-) -> Spot:
+) -> ResidualSpot:
     """The same with the mean signal of both scans in the spot, over its volumes."""
     reach = int(TRUNCATE * SPOT_SD + 0.5)
     box = tuple(slice(max(0, i - reach), i + reach + 1) for i in spot.place)
@@ -128,7 +128,7 @@ def _strongest(
     doubt: np.ndarray,
     places: np.ndarray,
     limit: float,
-) -> Spot:
+) -> ResidualSpot:
     best, at, w, some = -np.inf, 0, 0, []
     for low in range(0, windows.weights.shape[1], AT_ONCE):  # some windows at a time, for memory
         weights = windows.weights[:, low : low + AT_ONCE]
@@ -145,7 +145,7 @@ def _strongest(
             best, at, w = float(score[place, column]), int(place), low + int(column)
     scale = 1.4826 * float(np.median(np.concatenate(some)))
     x, y, z = (int(i) for i in places[at])
-    return Spot(
+    return ResidualSpot(
         windows.name,
         (x, y, z),
         tuple(int(v) for v in windows.volumes[np.flatnonzero(windows.weights[:, w])]),

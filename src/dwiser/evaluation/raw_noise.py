@@ -11,7 +11,7 @@ from dwiser.evaluation.residual import Whiteness, whiteness
 from dwiser.scan import Gradients
 
 HIGHEST = 6  # order of the spherical harmonics; beyond it a signal is below its noise
-PER_COEFFICIENT = 2  # volumes for each coefficient: half of the noise at least stays in the rest
+PER_COEFFICIENT = 2  # volumes for each coefficient: at least half of the noise stays
 FEWEST_DIRECTIONS = 8  # of a shell: order 2 leaves two degrees of freedom
 BRIGHT = 3.0  # σ; below it the magnitude's noise is narrower and less correlated
 FEWEST_VOXELS = 500
@@ -26,10 +26,10 @@ def raw_noise(
 ) -> Whiteness:
     """Lag-1 correlation of the raw noise along x, y and z; ``volume`` is None.
 
-    The noise is what a fit across the volumes leaves, voxel by voxel: of the b0s their mean, of
+    The noise is the residual of a fit across the volumes, voxel by voxel: for b0s their mean, for
     a shell spherical harmonics of the highest even order, up to 6, with two directions for each
-    coefficient. The fit is linear and knows of no neighbour, so what it leaves has the noise's
-    own correlation in space. Interpolation, zero filling and partial Fourier leave 0.1 to 0.5.
+    coefficient. The fit is linear and uses no neighbour, so the residual has the noise's
+    correlation in space. Interpolation, zero filling and partial Fourier give 0.1 to 0.5.
 
     Raises
     ------
@@ -61,17 +61,17 @@ def raw_noise(
     where = mask.copy()
     if FEWEST_VOXELS <= plain.sum() < len(plain):
         residual, where[mask] = residual[plain], plain
-    found = whiteness(residual, where)
-    return Whiteness(found.x, found.y, found.z, None)
+    correlation = whiteness(residual, where)
+    return Whiteness(correlation.x, correlation.y, correlation.z, None)
 
 
 def _least_anisotropic(
     coefficients: Float[np.ndarray, "n k"],
 ) -> Bool[np.ndarray, "n"]:
-    """The half of the bright voxels whose signal is best told by order 2: its misfit is no noise.
+    """The half of the bright voxels whose signal order 2 fits best: a misfit would look like noise.
 
-    Chosen by coefficients, whose noise is independent of what is left, so nothing is selected
-    of the noise.
+    Chosen by coefficients, whose noise is independent of the residual's, so the choice does not
+    select noise.
     """
     bright = np.abs(coefficients[:, 0]) >= BRIGHT
     anisotropy = np.square(coefficients[:, 1:]).sum(1)

@@ -1,7 +1,7 @@
 """Without truth: what was removed, raw − denoised, in units of the noise.
 
-A denoiser that removed noise and nothing else leaves a residual that is white, has the
-noise's variance or less, and knows nothing of the anatomy (Manzano-Patron et al. 2024,
+If noise and nothing else was removed, the residual is white, has the noise's variance or less,
+and does not show the anatomy (Manzano-Patron et al. 2024,
 10.1162/imag_a_00060; Veraart et al. 2016).
 """
 
@@ -16,20 +16,20 @@ from dwiser.errors import InputError
 from dwiser.evaluation.groups import in_mask
 from dwiser.evaluation.records import measured
 from dwiser.evaluation.usable import usable_voxels
-from dwiser.memmap import own_room
+from dwiser.memmap import allocate_like
 from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.seeds import stream
 
 READINGS = ("signal", "mean", "gaussian")
-FLOOR_SNR = 10.0  # beyond it the Rician bias is below 0.05 σ and tells no reading from another
+FLOOR_SNR = 10.0  # beyond it the Rician bias is below 0.05 σ and all readings agree
 SAMPLE = 5000  # values for the normality statistic: of millions, any deviation is "significant"
 FEWEST_PAIRS = 100  # of neighbours, over all volumes
 FEWEST_VOLUMES = 4  # that leave three pairs beside the successive ones
 UNCHANGED = 0.02  # of σ: a residual this small is no residual
 SURE = 0.99  # quantile of the χ² law above which more was removed than noise explains
-TOLD_BY = 400_000  # values at low signal that tell one reading from another
-FLOOR_DOUBT = 0.2  # of the noise floor: what σ wrong by a tenth makes of it
+READING_SAMPLE = 400_000  # values at low signal that decide the reading
+FLOOR_DOUBT = 0.2  # of the Rician bias: its change if σ is wrong by a tenth
 HIGHEST, FINENESS = 60.0, 0.01  # of the table of the magnitude's law, in σ
 
 _ONE_VOLUME = "there is one volume only, or nothing was removed"
@@ -46,14 +46,14 @@ class Residual:
     standard : (n, v) (raw − E)/SD, the Rician expectation and sd of a raw voxel if the
         denoised one is right; r/σ for Gaussian noise.
     reading : what the denoised value is taken for. "signal": the signal without noise, E is
-        its Rician mean. "mean": the Rician mean itself (no correction of the floor), E is
+        its Rician mean. "mean": the Rician mean itself (no correction of the Rician bias), E is
         the value. "gaussian": additive noise, E is the value and SD is σ. The one under
         which the raw data are likeliest.
     mask : (x, y, z) the voxels used: in the mask, σ > 0, not all zero in the raw scan, and
         none where the scanner suppressed the background: where the mean over the DWIs lies
         clearly below the magnitude's floor, σ√(π/2) for one channel, no expectation holds.
     coils : the channels behind the raw magnitude.
-    suppressed : how many voxels were left out for that.
+    suppressed : how many voxels were excluded for that.
     """
 
     standard: Float[np.ndarray, "n v"]
@@ -82,8 +82,8 @@ class Whiteness:
     """Correlation of the residual with its neighbour along x, y, z and in the next volume.
 
     volume_error: standard error of the last, the spread of all other pairs of volumes over the
-    root of the number of successive ones. volume_fit: what a fit across the volumes, which takes
-    off their mean at least, leaves between any two on average, −1/(V − 1).
+    root of the number of successive ones. volume_fit: the mean correlation of
+    any two volumes after a fit across them that removes at least their mean, −1/(V − 1).
     """
 
     x: float | None = measured("", _ALONE)
@@ -111,7 +111,7 @@ def _law(reading: str, coils: float | int) -> Lookup:
     """Expectation and sd of a raw voxel, σ = 1, by the denoised value; float32, as the data."""
     values = np.arange(0, HIGHEST + FINENESS, FINENESS)
     mean, variance = magnitude_moments(values, coils)
-    if reading == "mean":  # the value is the mean itself: the sd of the signal that has it
+    if reading == "mean":  # the value is the mean itself: the sd of the signal with this mean
         variance = np.interp(np.interp(values, mean, values), values, variance)
         mean = values
     return Lookup(np.stack([mean, np.sqrt(variance)]).astype(np.float32), 0.0, FINENESS)
@@ -137,8 +137,8 @@ def residual(
 ) -> Residual:
     """The residual in units of the noise, σ may vary in space; definitions at `Residual`.
 
-    ``coils`` are the channels behind the raw magnitude, which set its floor. ``dwis`` are the
-    volumes whose mean tells a suppressed background, all by default.
+    ``coils`` are the channels behind the raw magnitude, which set its noise floor. ``dwis`` are
+    the volumes whose mean shows a suppressed background, all by default.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def standardised_series(
     """
     usable, _ = usable_voxels(raw, mask, sigma, coils, dwis)
     reading = _likeliest(raw, denoised, usable, sigma, coils)
-    image = own_room(raw)
+    image = allocate_like(raw)
     for v in range(raw.shape[3]):
         pair = raw[..., v], denoised[..., v]
         image[..., v] = 0
@@ -205,28 +205,30 @@ def removed(
     volumes: Int[np.ndarray, "m"] | None = None,
 ) -> Float[np.ndarray, "n m"]:
     """r/σ with r = raw − denoised, of these volumes, all if none are named."""
-    found, noise = in_mask(raw, where, volumes), sigma[where].astype(np.float32)
-    for column, v in zip(found.T, range(raw.shape[3]) if volumes is None else volumes, strict=True):
+    scaled, noise = in_mask(raw, where, volumes), sigma[where].astype(np.float32)
+    for column, v in zip(
+        scaled.T, range(raw.shape[3]) if volumes is None else volumes, strict=True
+    ):
         column -= denoised[..., v][where]
         column /= noise
-    return found
+    return scaled
 
 
 def noise_floor(
     denoised: Float[np.ndarray, "x y z v"],
     sigma: Float[np.ndarray, "x y z"],
-    found: Residual,
+    residuals: Residual,
     volumes: Int[np.ndarray, "m"],
 ) -> Float[np.ndarray, "n"]:
-    """Mean over some volumes of what noise adds to the denoised signal, in its sd; 0 or more.
+    """Mean over some volumes of the Rician bias of the denoised signal, in sd of the noise; ≥ 0.
 
-    At the residual's n voxels. Where it is large the expectation hangs on σ and on the channels.
+    At the residual's n voxels. Where it is large the expectation depends on σ and on the channels.
     """
-    noise = sigma[found.mask].astype(np.float32)
+    noise = sigma[residuals.mask].astype(np.float32)
     floor = np.zeros(len(noise))
-    for v in volumes if found.reading == "signal" else ():
-        snr = denoised[..., v][found.mask] / noise
-        value, sd = expected_raw(snr, found.reading, found.coils)
+    for v in volumes if residuals.reading == "signal" else ():
+        snr = denoised[..., v][residuals.mask] / noise
+        value, sd = expected_raw(snr, residuals.reading, residuals.coils)
         floor += (value - snr) / sd
     return floor / len(volumes)
 
@@ -254,7 +256,7 @@ def _likeliest(
         raise InputError(f"The denoised image holds {bad} NaN or infinite values in the mask.")
     if not count:
         return "gaussian"
-    every = max(1, count // TOLD_BY)
+    every = max(1, count // READING_SAMPLE)
     some, few = np.zeros(where.shape, bool), noise[::every]
     some.flat[np.flatnonzero(where)[::every]] = True
     noisy, clean = (in_mask(data, some) / few[:, None] for data in (raw, denoised))
@@ -291,7 +293,7 @@ def moments(scaled: Float[np.ndarray, "n v"], *, seed: int = 0) -> Moments:
 def whiteness(standard: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"]) -> Whiteness:
     """Lag-1 autocorrelation along each axis (both voxels in the mask) and across volumes.
 
-    The mean of every volume is taken out first, so that a shift of one volume does not count.
+    The mean of every volume is subtracted first, so that a shift of one volume does not count.
     """
     place = np.full(mask.shape, -1)
     place[mask] = np.arange(len(standard))

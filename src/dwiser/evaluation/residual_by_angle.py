@@ -1,10 +1,10 @@
-"""The residual by angle to the fibre: was the signal's shape in q-space taken away?
+"""The residual by angle to the fibre: was the signal's shape in q-space removed?
 
-White noise has the mean 0 whatever the direction that it is measured in. What a denoiser takes
-from the shape of a fibre's signal differs between directions across the fibre and along it, and
-shows as a row of means that are not 0; a loss of the fourth order is P4-shaped, + . - - +. Maps of
-the residual over space, and its correlation with FA, see nothing of it: over the directions of a
-voxel it sums to 0.
+White noise has mean 0 in every gradient direction. Signal that a denoiser removes from the shape
+of a fibre's signal differs between directions across the fibre and along it, and shows as a row
+of means that are not 0; a loss of the fourth order is P4-shaped, + . - - +. Maps of the residual
+over space, and its correlation with FA, do not show it: over the directions of a voxel it sums
+to 0.
 """
 
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ from dwiser.evaluation.tensor import B_MAX
 from dwiser.scan import Gradients
 
 BRIGHT, BRIGHTEST = 0.35, 98.0  # of this percentile of the raw b0: tissue with enough signal
-FEWEST_DIRECTIONS = 12  # in a shell: each half of it has to tell a tensor
-MOST_VOXELS = 200_000  # of tissue that are looked at: errors are then far below any limit
+FEWEST_DIRECTIONS = 12  # in a shell: each half must determine a tensor
+MOST_VOXELS = 200_000  # of tissue that are used: errors are then far below any limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def residual_by_angle(
     ``reading`` says what the denoised value stands for (`Residual`), ``coils`` are the channels
     behind the raw magnitude. Only tissue with enough signal counts: voxels of the mask whose
     mean raw b0 exceeds 0.35 times its 98th percentile over the image. Beyond 200 000 such
-    voxels every nth is looked at.
+    voxels every nth is used.
 
     Raises
     ------
@@ -82,23 +82,23 @@ def residual_by_angle(
         raise CannotMeasure(f"no shell has {FEWEST_DIRECTIONS} directions")
     tissue = _tissue(raw, gradients, mask & (sigma > 0))
     b_max = max(B_MAX, float(gradients.bvals[shells[0].volumes].max()))
-    seen = _axes(*main_direction(denoised, gradients, tissue, b_max=b_max))
-    if seen.voxels[1:].max() < FEWEST_VOXELS:
+    axes = _axes(*main_direction(denoised, gradients, tissue, b_max=b_max))
+    if axes.voxels[1:].max() < FEWEST_VOXELS:
         raise CannotMeasure(f"fewer than {FEWEST_VOXELS} voxels have an FA above {FA_EDGES[0]}")
-    other = _other_axes(raw, gradients, tissue, b_max)
+    other_axes = _other_axes(raw, gradients, tissue, b_max)
     noise = sigma[tissue].astype(np.float32)
-    found = []
+    cells = []
     for group in enough:
         sums = CellSums(len(group.volumes))
         for i, v in enumerate(group.volumes):  # a volume at a time, for memory
             snr = denoised[..., v][tissue] / noise
             expected = expected_raw(snr, reading, coils)[0]
             residual, bvec = raw[..., v][tissue] / noise - expected, gradients.bvecs[v]
-            sums.add(i, seen.cell(bvec), other[v].cell(bvec), residual, expected - snr)
-        crossed = np.minimum(*(other[v].voxels for v in group.volumes[:2]))
+            sums.add(i, axes.cell(bvec), other_axes[v].cell(bvec), residual, expected - snr)
+        crossed = np.minimum(*(other_axes[v].voxels for v in group.volumes[:2]))
         bval = float(gradients.bvals[group.volumes].mean())
-        found.append(angle_cells(group.name, bval, sums, seen.voxels, crossed, seed))
-    return tuple(found)
+        cells.append(angle_cells(group.name, bval, sums, axes.voxels, crossed, seed))
+    return tuple(cells)
 
 
 def _tissue(raw: np.ndarray, gradients: Gradients, mask: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Every test of the residual, in one go: what the verdict looks at, and its rows."""
+"""Every test of the residual: the findings that the verdict is based on, and their rows."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -25,88 +25,91 @@ from dwiser.evaluation.residual import (
     whiteness,
 )
 from dwiser.evaluation.residual_by_angle import residual_by_angle
-from dwiser.evaluation.sections import ALL, Given
+from dwiser.evaluation.sections import ALL, EvaluationInputs
 from dwiser.evaluation.verdict import Findings
 from dwiser.machine import give_memory_back
 from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.noise_correlation import noise_correlation
 
 
-def residual_of(given: Given) -> Residual:
+def residual_of(inputs: EvaluationInputs) -> Residual:
     """What was removed, in units of the noise."""
-    return residual(*_what_is_tested(given))
+    return residual(*_residual_arguments(inputs))
 
 
-def standardised_of(given: Given) -> Float[np.ndarray, "x y z v"]:
-    """The same as an image of the scan's shape, `standardised_series`."""
-    return standardised_series(*_what_is_tested(given))
+def standardised_of(inputs: EvaluationInputs) -> Float[np.ndarray, "x y z v"]:
+    """The same, as an image of the scan's shape: `standardised_series`."""
+    return standardised_series(*_residual_arguments(inputs))
 
 
-def _what_is_tested(given: Given) -> tuple[Any, ...]:
-    coils = given.coils or effective_coils(given.raw, given.mask)
-    images = given.raw.data, given.denoised, given.mask, given.sigma
-    return *images, coils, np.flatnonzero(~given.raw.gradients.is_b0)
+def _residual_arguments(inputs: EvaluationInputs) -> tuple[Any, ...]:
+    coils = inputs.coils or effective_coils(inputs.raw, inputs.mask)
+    images = inputs.raw.data, inputs.denoised, inputs.mask, inputs.sigma
+    return *images, coils, np.flatnonzero(~inputs.raw.gradients.is_b0)
 
 
-def _by_angle(given: Given, found: Residual) -> tuple[tuple[AngleCells, ...], str]:
-    """The residual by angle to the fibre, and why there is none."""
-    images = given.raw.data, given.denoised, given.raw.gradients, found.mask, given.sigma
+def _by_angle(inputs: EvaluationInputs, residual: Residual) -> tuple[tuple[AngleCells, ...], str]:
+    """The residual by angle to the fibre, or the reason why there is none."""
+    give_memory_back()  # of the search for spots
+    images = inputs.raw.data, inputs.denoised, inputs.raw.gradients, residual.mask, inputs.sigma
     try:
-        return residual_by_angle(*images, found.reading, found.coils, seed=given.seed), ""
+        return residual_by_angle(*images, residual.reading, residual.coils, seed=inputs.seed), ""
     except CannotMeasure as why:
         return (), str(why)
 
 
-def residual_findings(given: Given, found: Residual) -> Findings:
-    """Every test of the residual that the verdict looks at."""
-    gradients = given.raw.gradients
+def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
+    """Every test of the residual that the verdict is based on."""
+    gradients = inputs.raw.gradients
     groups = volume_groups(gradients, pooled=False)
-    pair = given.raw.data, given.denoised
-    floors = {g.name: noise_floor(pair[1], given.sigma, found, g.volumes) for g in groups}
+    pair = inputs.raw.data, inputs.denoised
+    floors = {g.name: noise_floor(pair[1], inputs.sigma, residual, g.volumes) for g in groups}
     try:
-        first, second = halves(gradients)
-        seen = reference(given.raw.data, gradients, first, found.mask)
+        first_half, second_half = halves(gradients)
+        tissue_reference = reference(inputs.raw.data, gradients, first_half, residual.mask)
         give_memory_back()  # of the fit; what follows makes arrays of the residual's size
         dwis = [g for g in groups if not g.is_b0]
         counts = [len(g.volumes) for g in dwis]
         floor = np.average([floors[g.name] for g in dwis], axis=0, weights=counts)
-        structure = anatomy(found, seen, second, floor)
+        structure = anatomy(residual, tissue_reference, second_half, floor)
     except CannotMeasure:
         structure = None
-    plain = partial(removed, given.raw.data, given.denoised, given.sigma, found.mask)
-    of_group = {g.name: moments(plain(g.volumes), seed=given.seed) for g in groups}
+    plain = partial(removed, inputs.raw.data, inputs.denoised, inputs.sigma, residual.mask)
+    of_group = {g.name: moments(plain(g.volumes), seed=inputs.seed) for g in groups}
     give_memory_back()
     return Findings(
         of_group,
         {
-            g.name: float(np.mean([found.standard[:, v].mean(dtype=float) for v in g.volumes]))
+            g.name: float(np.mean([residual.standard[:, v].mean(dtype=float) for v in g.volumes]))
             for g in groups
         },
-        {g.name: energy(found.standard, g.volumes) for g in groups},
-        whiteness(found.standard, found.mask),
+        {g.name: energy(residual.standard, g.volumes) for g in groups},
+        whiteness(residual.standard, residual.mask),
         structure,
-        tuple(with_signals(s, *pair, found.mask) for s in spots(found, gradients, floors)),
-        *_by_angle(given, found),
-        _raw_noise(given, found),
-        {g.name: _levels(pair, found.mask, g.volumes) for g in groups},
-        found.suppressed / (found.suppressed + len(found.standard)),
+        tuple(with_signals(s, *pair, residual.mask) for s in spots(residual, gradients, floors)),
+        *_by_angle(inputs, residual),
+        _raw_noise(inputs, residual),
+        {g.name: _levels(pair, residual.mask, g.volumes) for g in groups},
+        residual.suppressed / (residual.suppressed + len(residual.standard)),
     )
 
 
-def _raw_noise(given: Given, found: Residual) -> Whiteness:
+def _raw_noise(inputs: EvaluationInputs, residual: Residual) -> Whiteness:
     """The raw noise's correlation between neighbours: the lower of two estimates by axis.
 
-    One takes the volumes' signal off voxel by voxel, the other a window's own components. Signal
-    that either leaves is alike in neighbours and makes it too high.
+    One subtracts a fit of the volumes' signal voxel by voxel, the other the components of a
+    window. Signal that remains is alike in neighbours and makes an estimate too high.
     """
-    raw = given.raw
-    by_window = noise_correlation(raw.data, found.mask).neighbours
+    give_memory_back()  # of the residual by angle
+    raw = inputs.raw
+    correlation = inputs.noise_correlation or noise_correlation(raw.data, residual.mask)
+    by_window = correlation.neighbours
     try:
-        by_voxel = raw_noise(raw.data, raw.gradients, found.mask, given.sigma)
+        by_voxel = raw_noise(raw.data, raw.gradients, residual.mask, inputs.sigma)
     except CannotMeasure:
         return Whiteness(*by_window, None)
-    own = by_voxel.x, by_voxel.y, by_voxel.z
-    x, y, z = (w if v is None else min(v, w) for v, w in zip(own, by_window, strict=True))
+    of_voxels = by_voxel.x, by_voxel.y, by_voxel.z
+    x, y, z = (w if v is None else min(v, w) for v, w in zip(of_voxels, by_window, strict=True))
     return Whiteness(x, y, z, None)
 
 
@@ -120,30 +123,30 @@ def _levels(
     return raw, denoised
 
 
-def residual_rows(found: Findings) -> Iterator[Row]:
+def residual_rows(findings: Findings) -> Iterator[Row]:
     """The findings as rows."""
-    for group, values in found.raw_moments.items():
+    for group, values in findings.raw_moments.items():
         yield from rows_of(values, group, "residual.")
-    for group, mean in found.standard_mean.items():
+    for group, mean in findings.standard_mean.items():
         yield Metric("residual.shift", group, mean, "σ")
-    for group, local in found.energies.items():
+    for group, local in findings.energies.items():
         yield from rows_of(local, group, "residual.energy.")
-    yield from rows_of(found.whiteness, ALL, "residual.lag1.")
-    if found.noise is not None:
-        for row in rows_of(found.noise, ALL, "noise.lag1."):
+    yield from rows_of(findings.whiteness, ALL, "residual.lag1.")
+    if findings.noise is not None:
+        for row in rows_of(findings.noise, ALL, "noise.lag1."):
             if not row.metric.startswith("noise.lag1.volume"):
                 yield row
-    for group, (raw, denoised) in found.levels.items():
+    for group, (raw, denoised) in findings.levels.items():
         yield Metric("residual.raw", group, raw, "signal")
         yield Metric("residual.denoised", group, denoised, "signal")
-    yield Metric("residual.suppressed", ALL, found.suppressed, "")
-    if found.anatomy is None:
+    yield Metric("residual.suppressed", ALL, findings.suppressed, "")
+    if findings.anatomy is None:
         yield Absent("residual.anatomy", ALL, "fewer than 4 DWIs cannot be split into two halves")
     else:
-        yield from rows_of(found.anatomy, "DWI", "residual.anatomy.")
-    for spot in found.spots:
+        yield from rows_of(findings.anatomy, "DWI", "residual.anatomy.")
+    for spot in findings.spots:
         yield from rows_of(spot, spot.group, "residual.spot.")
-    if not found.angle:
-        yield Absent("residual.angle", ALL, found.angle_absent)
-    for cells in found.angle:
+    if not findings.angle:
+        yield Absent("residual.angle", ALL, findings.angle_absent)
+    for cells in findings.angle:
         yield from cells.rows()

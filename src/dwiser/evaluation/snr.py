@@ -1,5 +1,5 @@
-"""SNR and CNR in the corpus callosum, and repeatability. A blur wins both: never judge by them
-alone."""
+"""SNR and CNR in the corpus callosum, and repeatability. A blur improves both: never judge by
+them alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Snr:
 
 @dataclass(frozen=True)
 class Repeatability:
-    """How much a result changes when it is made again.
+    """How much a result changes when it is repeated.
 
     sd: within-voxel standard deviation over the repeats, sqrt(mean_x var_x), in the data's
     units; cv: sd over the mean; correlation: mean Pearson correlation over the voxels
@@ -53,7 +53,7 @@ def corpus_callosum(
     """The largest left-right (red) bundle in the middle of the mask, by colour FA.
 
     Red is the voxel axis nearest to the world's left-right axis, so a scan stored in
-    another orientation is read right.
+    another orientation is handled correctly.
 
     Raises
     ------
@@ -68,8 +68,8 @@ def corpus_callosum(
         red &= colour[..., axis] < OTHERS
     box = np.zeros(mask.shape, bool)
     window = []
-    for axis, held in enumerate(np.nonzero(mask)):
-        low, high = held.min(), held.max() + 1
+    for axis, at in enumerate(np.nonzero(mask)):
+        low, high = at.min(), at.max() + 1
         half = (high - low) * MIDDLE / 2 * (AROUND if axis == front_back else 1.0)
         centre = (low + high) / 2
         window.append(slice(int(centre - half), int(np.ceil(centre + half))))
@@ -98,8 +98,8 @@ def background_noise(
     air = ~binary_dilation(mask, iterations=AWAY) & (raw != 0).all(-1)
     if air.sum() < ENOUGH:
         raise CannotMeasure("there is no background outside the mask (cut off or set to zero)")
-    kept = np.array_equal(denoised[air], raw[air])
-    if kept and not np.array_equal(denoised[mask], raw[mask]):
+    unchanged = np.array_equal(denoised[air], raw[air])
+    if unchanged and not np.array_equal(denoised[mask], raw[mask]):
         raise CannotMeasure("the background was passed through undenoised, so it shows no noise")
     sd = float(denoised[air].std(0, dtype=float).mean())
     if sd == 0:
@@ -108,11 +108,11 @@ def background_noise(
 
 
 def local_noise(denoised: Float[np.ndarray, "x y z n"], region: Bool[np.ndarray, "x y z"]) -> float:
-    """Noise left between neighbours: MAD of voxel − mean of its six, scaled to white noise's σ.
+    """Noise between neighbours: MAD of voxel − mean of its six, scaled to white noise's σ.
 
     The kernel is that of DIPY's `estimate_sigma` (Coupé et al. 2010), here in a region. Where
-    the background was not denoised this is all that shows; structure finer than a voxel or two
-    counts as noise, and a smoothed image has none.
+    the background was not denoised nothing else shows the noise. Structure finer than a voxel or
+    two counts as noise, and a smoothed image has none.
 
     Raises
     ------
@@ -122,11 +122,11 @@ def local_noise(denoised: Float[np.ndarray, "x y z n"], region: Bool[np.ndarray,
     kernel = -generate_binary_structure(3, 1).astype(float)
     kernel[1, 1, 1] = 6.0
     kernel /= np.sqrt((kernel**2).sum())
-    found = [
+    sds = [
         median_abs_deviation(convolve(volume, kernel)[region], scale="normal")
         for volume in np.moveaxis(denoised.astype(float), -1, 0)
     ]
-    noise = float(np.mean(found))
+    noise = float(np.mean(sds))
     if noise == 0:
         raise CannotMeasure("the denoised image is flat in the region, so it shows no noise")
     return noise

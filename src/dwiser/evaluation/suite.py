@@ -1,4 +1,4 @@
-"""Everything that the given inputs allow, in one go; what they do not allow, with its reason."""
+"""All metrics that the inputs allow, in one call; the others are absent, with the reason."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -11,7 +11,7 @@ from dwiser.errors import InputError
 from dwiser.evaluation import sections
 from dwiser.evaluation.records import Absent, CannotMeasure, Metric, Row
 from dwiser.evaluation.residual_findings import residual_findings, residual_of, residual_rows
-from dwiser.evaluation.sections import ALL, Given, collect
+from dwiser.evaluation.sections import ALL, EvaluationInputs, collect
 from dwiser.evaluation.tensor import TensorMaps, fit_tensor
 from dwiser.evaluation.verdict import Verdict, judge
 from dwiser.prepare.mask import object_mask
@@ -44,7 +44,7 @@ class Evaluation:
         raise KeyError(f"{metric} of {group}: {why[0] if why else 'no such metric'}")
 
     def extended(self, rows: Iterable[Row]) -> "Evaluation":
-        """The same with more measured, or found absent."""
+        """The same with further metrics, measured or absent."""
         more = list(rows)
         return replace(
             self,
@@ -82,14 +82,15 @@ def evaluate(
     Parameters
     ----------
     denoised : (X, Y, Z, V), the raw scan's units and volume order.
-    raw : the scan that was denoised; its mask and σ map are used if none are given.
+    raw : the scan that was denoised; its mask and σ map are used by default.
     truth : the series without noise.
     mask, sigma : (X, Y, Z), estimated from the raw scan by default (Otsu; Marchenko-Pastur).
     tissues : name to (X, Y, Z) volume fraction.
     lesions : (X, Y, Z) labels; ``lesion_volumes`` says in which volumes each shows (where
         its contrast is clear, by default), ``lesion_changes`` by how much it changed them
         (its contrast to its surround, by default).
-    crossing : also the crossing angles, and CSD by bins of the true FA, some seconds more.
+    crossing : also the crossing angles, and CSD by bins of the true FA and of the raw FA, some
+        seconds more.
     bundle : "start" and, if wanted, "through": masks between which a bundle is tracked for its
         coherency, some minutes more; without them nothing is said of bundles.
     seed : of the subsamples.
@@ -113,7 +114,7 @@ def evaluate(
     if not np.isfinite(denoised[where]).all():
         raise InputError("The denoised image holds NaN or infinite values in the mask.")
     noise = sigma_map(raw, where) if sigma is None else sigma
-    given = Given(
+    inputs = EvaluationInputs(
         denoised,
         raw,
         where,
@@ -126,7 +127,7 @@ def evaluate(
         bundle,
         seed,
     )
-    rows, verdict = _measure(given, crossing)
+    rows, verdict = _measure(inputs, crossing)
     return Evaluation(
         tuple(r for r in rows if isinstance(r, Metric)),
         tuple(dict.fromkeys(r for r in rows if isinstance(r, Absent))),
@@ -135,28 +136,29 @@ def evaluate(
     )
 
 
-def _measure(given: Given, crossing: bool) -> tuple[list[Row], Verdict | None]:
-    tensor = _true_tensor(given)
-    rows = collect("fidelity", sections.fidelity_rows(given))
-    rows += collect("tensor", sections.tensor_rows(given, tensor))
+def _measure(inputs: EvaluationInputs, crossing: bool) -> tuple[list[Row], Verdict | None]:
+    tensor = _true_tensor(inputs)
+    rows = collect("fidelity", sections.fidelity_rows(inputs))
+    rows += collect("tensor", sections.tensor_rows(inputs, tensor))
     if crossing:
-        rows += collect("crossing", sections.crossing_rows(given))
-        rows += collect("csd", sections.fibre_rows(given, tensor))
-    rows += collect("edge", sections.edge_rows(given))
-    rows += collect("lesion", sections.lesion_rows(given))
-    rows += collect("corpus_callosum", sections.snr_rows(given, tensor))
-    if given.bundle is not None:
-        rows += collect("bundle", sections.bundle_rows(given))
+        rows += collect("crossing", sections.crossing_rows(inputs))
+        rows += collect("csd", sections.fibre_rows(inputs, tensor))
+        rows += collect("fibres", sections.fibre_value_rows(inputs))
+    rows += collect("edge", sections.edge_rows(inputs))
+    rows += collect("lesion", sections.lesion_rows(inputs))
+    rows += collect("corpus_callosum", sections.snr_rows(inputs, tensor))
+    if inputs.bundle is not None:
+        rows += collect("bundle", sections.bundle_rows(inputs))
     try:
-        found = residual_findings(given, residual_of(given))
+        findings = residual_findings(inputs, residual_of(inputs))
     except CannotMeasure as why:
         return [*rows, Absent("residual", ALL, str(why))], None
-    return rows + list(residual_rows(found)), judge(found)
+    return rows + list(residual_rows(findings)), judge(findings)
 
 
-def _true_tensor(given: Given) -> TensorMaps | None:
+def _true_tensor(inputs: EvaluationInputs) -> TensorMaps | None:
     try:
-        return fit_tensor(given.true(), given.raw.gradients, given.mask)
+        return fit_tensor(inputs.true(), inputs.raw.gradients, inputs.mask)
     except CannotMeasure:
         return None
 

@@ -19,10 +19,10 @@ from skimage.metrics import peak_signal_noise_ratio
 from dwiser.evaluation.fidelity import masked_ssim
 from dwiser.evaluation.groups import in_mask
 from dwiser.evaluation.records import CannotMeasure, measured
+from dwiser.prepare.shells import b_tolerance
 from dwiser.scan import Gradients
 
 B_MAX = 1500.0  # s/mm²; above it the Gaussian tensor no longer holds
-SHELL_WIDTH, SHELL_SPREAD = 50.0, 0.05  # s/mm² and share of b: closer b-values are one shell
 AT_ONCE = 20_000  # voxels fitted
 UNKNOWNS = 7  # six of the tensor and the b0
 FA_RANGE = 1.0
@@ -99,7 +99,7 @@ def tensor_volumes(gradients: Gradients, b_max: float = B_MAX) -> np.ndarray:
     if dwis < UNKNOWNS - 1:
         raise CannotMeasure(f"a tensor needs 6 DWIs with b up to {b_max:g} s/mm², there are {dwis}")
     b = gradients.bvals[chosen]
-    one_shell = np.ptp(b) <= max(SHELL_WIDTH, SHELL_SPREAD * b.max())
+    one_shell = np.ptp(b) <= b_tolerance(b.max())
     design = design_matrix(dipy_table(pick(gradients, chosen)))
     if np.linalg.matrix_rank(design / np.abs(design).max(0).clip(1e-12)) < UNKNOWNS or one_shell:
         raise CannotMeasure("the gradient table does not determine a tensor and a b0 signal")
@@ -116,8 +116,8 @@ def fit_tensor(
 ) -> TensorMaps:
     """DIPY's tensor fit (WLS, Chung et al. 2006) of the volumes with b ≤ 1500 s/mm²."""
     parts = [_maps(fit) for fit in _fits(data, gradients, mask, method, b_max)]
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return TensorMaps(**{name: _fill(values, mask) for name, values in whole.items()})
+    maps = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return TensorMaps(**{name: _fill(values, mask) for name, values in maps.items()})
 
 
 def anisotropy(
@@ -125,9 +125,11 @@ def anisotropy(
     gradients: Gradients,
     mask: Bool[np.ndarray, "x y z"],
     volumes: Int[np.ndarray, "m"],
+    *,
+    b_max: float = B_MAX,
 ) -> Float[np.ndarray, "n"]:
-    """FA in the mask from some volumes by ordinary least squares, and nothing else kept."""
-    fits = _fits(data, gradients, mask, "OLS", B_MAX, volumes)
+    """FA in the mask from some volumes by ordinary least squares, and no other map."""
+    fits = _fits(data, gradients, mask, "OLS", b_max, volumes)
     return np.concatenate([np.nan_to_num(fit.fa) for fit in fits])
 
 
@@ -199,5 +201,5 @@ def angular_error(
     where = mask & (true_fa > ANISOTROPIC)
     if not where.any():
         raise CannotMeasure(f"no voxel of the mask has a true FA above {ANISOTROPIC}")
-    found = angles(v1[where], true_v1[where])
-    return AngularError(float(np.median(found)), float(np.percentile(found, 95)), int(where.sum()))
+    angle = angles(v1[where], true_v1[where])
+    return AngularError(float(np.median(angle)), float(np.percentile(angle, 95)), int(where.sum()))

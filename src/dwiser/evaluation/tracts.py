@@ -1,4 +1,4 @@
-"""Fibre-to-bundle coherency: how many streamlines of a bundle stray. Takes its own minutes."""
+"""Fibre-to-bundle coherency: how many streamlines of a bundle stray. Takes some minutes."""
 
 import warnings
 from dataclasses import dataclass
@@ -89,8 +89,8 @@ def is_valid(
     """One answer a streamline, by the rule of `validity`."""
     wide = binary_dilation(inside)
     lines = list(transform_streamlines(streamlines, np.linalg.inv(affine)))
-    held = np.array([_share_inside(line, wide) >= STAYS for line in lines])
-    return held & reaches(streamlines, affine, ends[0]) & reaches(streamlines, affine, ends[1])
+    stays = np.array([_share_inside(line, wide) >= STAYS for line in lines])
+    return stays & reaches(streamlines, affine, ends[0]) & reaches(streamlines, affine, ends[1])
 
 
 def reaches(
@@ -125,7 +125,7 @@ def bundle(
     Raises
     ------
     CannotMeasure
-        When CSD cannot be fitted or no streamline is left.
+        When CSD cannot be fitted or no streamline remains.
     """
     chosen, order = csd_volumes(gradients)
     table = pick(gradients, chosen)
@@ -147,12 +147,12 @@ def bundle(
         random_seed=1 + seed,
         return_all=False,
     )
-    found = [line for line in lines if len(line) >= SHORTEST]
-    if through is not None and found:
-        found = list(target(found, affine, through))
-    if not found:
+    selected = [line for line in lines if len(line) >= SHORTEST]
+    if through is not None and selected:
+        selected = list(target(selected, affine, through))
+    if not selected:
         raise CannotMeasure("no streamline of the bundle was found")
-    return found
+    return selected
 
 
 def coherency(

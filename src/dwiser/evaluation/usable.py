@@ -12,7 +12,7 @@ from dwiser.evaluation.records import CannotMeasure
 from dwiser.prepare.moments import magnitude_moments
 
 FLOOR_SHARE = 0.9  # of the magnitude's floor: σ may be a tenth too high
-FLOOR_SELECTION = 4.0  # sd of a mean at the floor: chance leaves 3 of 100 000 voxels out
+FLOOR_SELECTION = 4.0  # sd of a mean at the floor: chance excludes 3 of 100 000 voxels
 AROUND, INDEPENDENT = 3, 9  # voxels on an edge; how many of the 27 count, if noise is correlated
 BESIDE = 2  # voxels around what was suppressed
 SIGNED = 0.01  # share of negative voxels beyond which an image is no magnitude
@@ -33,7 +33,7 @@ def usable_voxels(
     Raises
     ------
     CannotMeasure
-        Where no voxel of the mask is left.
+        Where no voxel of the mask remains.
     """
     volumes = np.arange(raw.shape[3]) if dwis is None or not len(dwis) else dwis
     alive, negative, mean = np.zeros(mask.shape, bool), 0, np.zeros(mask.shape)
@@ -58,8 +58,8 @@ def _suppressed(
 ) -> np.ndarray:
     """Where the scanner suppressed the background: darker over the volumes than noise can be.
 
-    Few volumes tell it together with the voxels around. Beside such voxels, half suppressed,
-    those below the noise's own mean belong to them.
+    With few volumes the surrounding voxels help to decide. Next to such voxels, those below the
+    mean of noise alone are partly suppressed and belong to them.
     """
     floor, variance = (float(m[0]) for m in magnitude_moments(np.zeros(1), coils))
     snr = np.divide(mean, sigma, out=np.zeros_like(mean), where=sigma > 0)
@@ -71,5 +71,5 @@ def _suppressed(
 
 
 def _least(floor: float, variance: float) -> float:
-    """The mean in σ below which none of this variance is found at the floor."""
+    """The mean in σ that noise alone of this variance stays above."""
     return FLOOR_SHARE * floor - FLOOR_SELECTION * variance**0.5

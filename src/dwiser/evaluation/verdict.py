@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dwiser.evaluation.anatomy import Anatomy
+from dwiser.evaluation.anatomy import AnatomyCorrelation
 from dwiser.evaluation.angle_cells import COS_EDGES, FA_EDGES, AngleCells
-from dwiser.evaluation.local import Spot
+from dwiser.evaluation.local import ResidualSpot
 from dwiser.evaluation.residual import UNCHANGED, Energy, Moments, Whiteness
 
 # (WARN, FAIL) each
@@ -30,8 +30,8 @@ HIGH_FA_ANGLE = (0.12, 0.3)  # the same above FA 0.8, where the signal is most c
 HIGH_FA = 0.8
 NEIGHBOURS = 0.1  # beyond the raw noise's own; WARN only
 SELECTION = 3.0  # standard errors of it
-SAID = 0.01  # share of the mask left out that is worth a note
-LITTLE = 0.3  # sd of r/σ below which little noise was removed; said, not held against it
+NOTED = 0.01  # excluded share of the mask from which a note says so
+LITTLE = 0.3  # sd of r/σ below which little noise was removed; a note, no reason
 
 LEVELS = ("PASS", "WARN", "FAIL")
 
@@ -47,7 +47,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The worst level of its reasons; ``notes`` say what is good to know and no fault."""
+    """The worst level of its reasons; ``notes`` are useful to know and no fault."""
 
     level: str
     reasons: tuple[Reason, ...]
@@ -56,19 +56,19 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Findings:
-    """What the residual tests found, by group of volumes where they are by group.
+    """Results of the residual's tests, by group of volumes where they are by group.
 
     ``noise`` is the raw noise's own correlation between neighbours, ``levels`` the mean signal
-    of the raw scan and of the denoised one, ``suppressed`` the share of the mask that was left
-    out because the scanner suppressed the background there.
+    of the raw scan and of the denoised one, ``suppressed`` the share of the mask that was
+    excluded because the scanner suppressed the background there.
     """
 
     raw_moments: Mapping[str, Moments]
     standard_mean: Mapping[str, float]
     energies: Mapping[str, Energy]
     whiteness: Whiteness
-    anatomy: Anatomy | None
-    spots: tuple[Spot, ...]
+    anatomy: AnatomyCorrelation | None
+    spots: tuple[ResidualSpot, ...]
     angle: tuple[AngleCells, ...] = ()
     angle_absent: str = ""
     noise: Whiteness | None = None
@@ -76,28 +76,28 @@ class Findings:
     suppressed: float = 0.0
 
 
-def judge(found: Findings) -> Verdict:
-    """The verdict over all findings; a scan returned unchanged is told so and nothing else."""
+def judge(findings: Findings) -> Verdict:
+    """The verdict over all findings; for a scan returned unchanged that is the only reason."""
     unchanged = [
-        g for g, m in found.raw_moments.items() if m.sd < UNCHANGED and abs(m.mean) < UNCHANGED
+        g for g, m in findings.raw_moments.items() if m.sd < UNCHANGED and abs(m.mean) < UNCHANGED
     ]
-    if len(unchanged) == len(found.raw_moments):
+    if len(unchanged) == len(findings.raw_moments):
         words = "unchanged: the denoised scan equals the raw one, nothing was removed"
         return Verdict("WARN", (Reason("unchanged", "WARN", words),))
     tests = (_shift, _anatomy, _angle, _energy, _direction, _spot, _white)
-    reasons = tuple(reason for test in tests for reason in test(found))
+    reasons = tuple(reason for test in tests for reason in test(findings))
     level = max((r.level for r in reasons), key=LEVELS.index, default="PASS")
     notes = [f"the volumes of {g} are unchanged" for g in unchanged]
     notes += [
         f"little was removed from {g}: the residual's sd is {m.sd:.2f} σ"
-        for g, m in found.raw_moments.items()
+        for g, m in findings.raw_moments.items()
         if g not in unchanged and m.sd < LITTLE
     ]
-    notes += _averaged(found)
-    if found.suppressed >= SAID:
+    notes += _averaged(findings)
+    if findings.suppressed >= NOTED:
         notes.append(
-            f"{found.suppressed:.0%} of the mask is darker than noise can be, because the scanner "
-            "suppressed the background: it was left out"
+            f"{findings.suppressed:.0%} of the mask is darker than noise can be, because the "
+            "scanner suppressed the background: these voxels were excluded"
         )
     return Verdict(level, reasons, tuple(notes))
 
@@ -110,11 +110,11 @@ def _both(a: str, b: str) -> str:
     return min(a, b, key=LEVELS.index)
 
 
-def _shift(found: Findings) -> Iterator[Reason]:
-    for group, mean in found.standard_mean.items():
+def _shift(findings: Findings) -> Iterator[Reason]:
+    for group, mean in findings.standard_mean.items():
         level = _level(abs(mean), SHIFT)
         if level != "PASS":
-            raw, denoised = found.levels[group]
+            raw, denoised = findings.levels[group]
             words = (
                 f"intensities of {group} shifted: their mean is {raw:.4g} in the raw scan and "
                 f"{denoised:.4g} in the denoised one, {_off(mean)} on average"
@@ -123,12 +123,12 @@ def _shift(found: Findings) -> Iterator[Reason]:
 
 
 def _off(effect: float) -> str:
-    """How far the denoised signal is from what the raw one, with its noise's floor, allows."""
+    """How far the denoised signal is from what the raw one, with its Rician bias, allows."""
     return f"{abs(effect):.2g} σ {'lower' if effect > 0 else 'higher'} than noise explains"
 
 
-def _anatomy(found: Findings) -> Iterator[Reason]:
-    a = found.anatomy
+def _anatomy(findings: Findings) -> Iterator[Reason]:
+    a = findings.anatomy
     if a is None:
         return
     named = {
@@ -152,8 +152,8 @@ def _anatomy(found: Findings) -> Iterator[Reason]:
         yield Reason("anatomy", level, words)
 
 
-def _energy(found: Findings) -> Iterator[Reason]:
-    for group, e in found.energies.items():
+def _energy(findings: Findings) -> Iterator[Reason]:
+    for group, e in findings.energies.items():
         level = _level(e.excess, EXCESS)
         if level != "PASS":
             words = (
@@ -163,9 +163,9 @@ def _energy(found: Findings) -> Iterator[Reason]:
             yield Reason("variance", level, words)
 
 
-def _direction(found: Findings) -> Iterator[Reason]:
-    a = found.anatomy
-    shells = [e.excess for group, e in found.energies.items() if group != "b0"]
+def _direction(findings: Findings) -> Iterator[Reason]:
+    a = findings.anatomy
+    shells = [e.excess for group, e in findings.energies.items() if group != "b0"]
     if a is None or a.energy_fa is None or not shells:
         return
     level = _both(_level(a.energy_fa, DIRECTION), _level(max(shells), LOST))
@@ -177,10 +177,10 @@ def _direction(found: Findings) -> Iterator[Reason]:
         yield Reason("direction", level, words)
 
 
-def _angle(found: Findings) -> Iterator[Reason]:
+def _angle(findings: Findings) -> Iterator[Reason]:
     """The worst row of FA of all shells: one reason is enough."""
     worst: tuple[float, AngleCells, int] | None = None
-    for cells in found.angle:
+    for cells in findings.angle:
         for row, sure in enumerate(cells.sure.max(1)):
             size = sure / _angle_limits(row)[0]
             if worst is None or size > worst[0]:
@@ -189,12 +189,14 @@ def _angle(found: Findings) -> Iterator[Reason]:
         return
     _, cells, row = worst
     levels = [
-        _level(sure, _angle_limits(r)) for c in found.angle for r, sure in enumerate(c.sure.max(1))
+        _level(sure, _angle_limits(r))
+        for c in findings.angle
+        for r, sure in enumerate(c.sure.max(1))
     ]
     mean, between = cells.mean[row], 1 + int(np.abs(cells.mean[row, 1:-1]).argmax())
     low, high = COS_EDGES[between], COS_EDGES[between + 1]
     words = (
-        f"the signal's shape about its fibre was taken away: in {cells.voxels[row]} voxels of FA "
+        f"the signal's shape about its fibre was removed: in {cells.voxels[row]} voxels of FA "
         f"{FA_EDGES[row]:.2f}–{FA_EDGES[row + 1]:.2f} raw less denoised is on average "
         f"{mean[0]:+.2f} σ across the fibre, {mean[between]:+.2f} σ at |cos| {low:.1f}–{high:.1f} "
         f"and {mean[-1]:+.2f} σ along it (b = {cells.bval:.0f} s/mm²; noise alone: 0)"
@@ -206,10 +208,10 @@ def _angle_limits(row: int) -> tuple[float, float]:
     return HIGH_FA_ANGLE if FA_EDGES[row] >= HIGH_FA else ANGLE
 
 
-def _spot(found: Findings) -> Iterator[Reason]:
+def _spot(findings: Findings) -> Iterator[Reason]:
     """The worst spot of each shell; its windows overlap, so one reason is enough."""
-    worst: dict[str, tuple[str, Spot]] = {}
-    for s in found.spots:
+    worst: dict[str, tuple[str, ResidualSpot]] = {}
+    for s in findings.spots:
         limits = SPOT if len(s.volumes) > 1 else LONE_SPOT
         level = _level(s.sure, limits) if s.score > s.limit else "PASS"
         shell = s.group.split()[0]
@@ -229,17 +231,17 @@ def _spot(found: Findings) -> Iterator[Reason]:
         yield Reason("local", level, words)
 
 
-def _white(found: Findings) -> Iterator[Reason]:
-    w, lags = found.whiteness, _neighbours(found)
+def _white(findings: Findings) -> Iterator[Reason]:
+    w, lags = findings.whiteness, _neighbours(findings)
     axis = max(lags, key=lambda axis: lags[axis][0] - max(lags[axis][1], 0.0))
-    own, of_noise = lags[axis]
-    if own - max(of_noise, 0.0) >= NEIGHBOURS:
+    of_residual, of_noise = lags[axis]
+    if of_residual - max(of_noise, 0.0) >= NEIGHBOURS:
         known = (
             f"the raw noise's own is {of_noise:.2f}: the denoiser smoothed in space"
-            if found.noise
+            if findings.noise
             else "the denoiser smoothed in space, or the raw noise is correlated"
         )
-        words = f"neighbouring residuals are correlated ({own:.2f} along {axis}); {known}"
+        words = f"neighbouring residuals are correlated ({of_residual:.2f} along {axis}); {known}"
         yield Reason("space", "WARN", words)
     if w.volume is not None and w.volume_error is not None and w.volume_fit is not None:
         beyond = _beyond(w.volume, w.volume_fit) - SELECTION * w.volume_error
@@ -252,30 +254,34 @@ def _white(found: Findings) -> Iterator[Reason]:
             yield Reason("volumes", "WARN", words)
 
 
-def _neighbours(found: Findings) -> dict[str, tuple[float, float]]:
+def _neighbours(findings: Findings) -> dict[str, tuple[float, float]]:
     """By axis the correlation of neighbouring residuals, and the raw noise's own.
 
-    Noise that is correlated looks like signal to a denoiser, which leaves some of it: the
-    residual is then whiter than the noise, and nothing was smoothed.
+    A denoiser takes correlated noise for signal and does not remove all of it: the residual is
+    then whiter than the noise, and nothing was smoothed.
     """
-    w, noise = found.whiteness, found.noise or Whiteness(None, None, None, None)
+    w, noise = findings.whiteness, findings.noise or Whiteness(None, None, None, None)
     axes = {"x": (w.x, noise.x), "y": (w.y, noise.y), "z": (w.z, noise.z)}
-    return {axis: (own or 0.0, of_noise or 0.0) for axis, (own, of_noise) in axes.items()}
+    return {
+        axis: (of_residual or 0.0, of_noise or 0.0)
+        for axis, (of_residual, of_noise) in axes.items()
+    }
 
 
-def _averaged(found: Findings) -> Iterator[str]:
-    """Neighbours alike in the opposite sense: noise, and no signal, was averaged over them.
+def _averaged(findings: Findings) -> Iterator[str]:
+    """Negative correlation of neighbours: noise, and no signal, was averaged over them.
 
-    Signal that was smoothed away is alike in neighbouring residuals; noise that was averaged
-    leaves what each voxel lacks of the average, which is opposite.
+    Signal that was smoothed away is similar in neighbouring residuals. Where noise was averaged,
+    a residual is a voxel's difference from the average: negatively correlated.
     """
-    lags = _neighbours(found)
+    lags = _neighbours(findings)
     axis = min(lags, key=lambda axis: lags[axis][0] - min(lags[axis][1], 0.0))
-    own, of_noise = lags[axis]
-    if min(of_noise, 0.0) - own >= NEIGHBOURS:
-        yield f"noise was averaged over neighbours ({own:.2f} between residuals along {axis})"
+    of_residual, of_noise = lags[axis]
+    if min(of_noise, 0.0) - of_residual >= NEIGHBOURS:
+        along = f"{of_residual:.2f} between residuals along {axis}"
+        yield f"noise was averaged over neighbours ({along})"
 
 
 def _beyond(correlation: float, expected: float) -> float:
-    """How far a correlation lies outside of what is between none and what is expected."""
+    """How far a correlation lies outside the range between 0 and the expected one."""
     return max(correlation - max(expected, 0.0), min(expected, 0.0) - correlation)

@@ -19,11 +19,10 @@ from dwiser.io.gradients import read_gradients
 from dwiser.io.gz import zipped
 from dwiser.io.names import ending, find_inputs
 from dwiser.io.voxels import read_voxels
-from dwiser.memmap import FLOAT32, mapped_room
-from dwiser.scan import B0_THRESHOLD, Scan
+from dwiser.memmap import FLOAT32, allocate_mapped
+from dwiser.scan import AFFINE_TOLERANCE, B0_THRESHOLD, Scan
 
 GZIP_MAGIC = b"\x1f\x8b"
-AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
 SERIES_NDIM, MAP_NDIM = 4, 3
 MAPPED_SHARE = 0.25  # of the memory; a larger series is read from a file as it is needed
 
@@ -278,7 +277,7 @@ def _series(
     voxels = read_voxels(image, shape, np.dtype(np.complex64), mapped=mapped)
     if not mapped:
         return np.abs(voxels), np.angle(voxels)
-    magnitude, phase = mapped_room(shape), mapped_room(shape)
+    magnitude, phase = allocate_mapped(shape), allocate_mapped(shape)
     for v in range(shape[-1]):
         magnitude[..., v], phase[..., v] = np.abs(voxels[..., v]), np.angle(voxels[..., v])
     return magnitude, phase

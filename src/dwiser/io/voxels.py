@@ -14,7 +14,7 @@ from jaxtyping import Shaped
 from dwiser.errors import InputError
 from dwiser.io.gz import unzipped
 from dwiser.io.names import ending
-from dwiser.memmap import FLOAT32, mapped_room
+from dwiser.memmap import FLOAT32, allocate_mapped
 
 GZIP_MOST = 1032  # the greatest compression of deflate
 REST = 2**20  # bytes at once of what follows the voxels
@@ -101,7 +101,7 @@ def _empty(shape: tuple[int, ...], kind: np.dtype[Any], mapped: bool) -> np.ndar
                 f"Its {shape} voxels do not fit into this machine's memory: give a smaller image."
             ) from error
     try:
-        return mapped_room(shape, kind)
+        return allocate_mapped(shape, kind)
     except OSError as error:
         raise _no_room(error) from error
 

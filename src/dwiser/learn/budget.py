@@ -11,8 +11,8 @@ from torch import nn
 from dwiser.learn.loop import Batch, train
 
 WARM, TIMED = 3, 8  # iterations before the clock, and on it
-SAMPLING_SHARE = 0.3  # of the time that is left, at most, for the walks
-SLACK = 0.93  # of the time that is left is planned; the rest covers what was not measured
+SAMPLING_SHARE = 0.3  # of the remaining time, at most, for the walks
+SLACK = 0.93  # of the remaining time is planned; the rest covers what was not measured
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _settle() -> None:
 
 
 def plan_work(seconds: float, pace: Pace, most_evaluations: int) -> Work:
-    """Split what is left of a budget: the walks' worst case first, training gets the rest."""
+    """Split the remaining time of a budget: the walks' worst case first, training gets the rest."""
     planned = max(0.0, seconds) * SLACK
     fitting = int(planned * SAMPLING_SHARE / max(pace.evaluation, 1e-9))
     evaluations = max(1, min(most_evaluations, fitting))

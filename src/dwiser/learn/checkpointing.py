@@ -1,7 +1,7 @@
-"""The course of a training: what it begins with, where it stands, what is kept to go on from.
+"""Checkpoints of a training: its first parameters, its state, and snapshots to resume from.
 
 Every random number of a training is keyed by its iteration, so that the iteration, the weights
-and Adam's moments are all of its state: one that goes on from there ends in the same bits.
+and Adam's moments are all of its state: a resumed training ends in the same bits.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dwiser.errors import InputError
 
-Fit: TypeAlias = Callable[[], tuple[int, int]]  # to the iteration at its end, and the one kept
+Fit: TypeAlias = Callable[[], tuple[int, int]]  # to the last iteration, and the best one
 NET, MOMENTS = "net.", ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -32,22 +32,22 @@ class TrainingState:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """One task at one moment: its tensors by name, and plain values."""
+    """One task at one moment: its tensors by name, and its metadata as plain values."""
 
     tensors: dict[str, Tensor]
-    told: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 @dataclass(eq=False)
 class Course:
-    """Keeps snapshots of the tasks of a run, and hands them back to one that goes on.
+    """Keeps snapshots of the tasks of a run, and returns them to a run that resumes.
 
     Parameters
     ----------
     start : parameters to begin with instead of fresh ones; empty for none.
-    snapshots : by task; those of the broken run, in one that goes on.
-    counted : the fields that a budget of minutes was turned into, once.
-    write : called with the course when it is time; None: nothing is kept.
+    snapshots : by task; those of the interrupted run, in one that resumes.
+    counted : the fields that a budget of minutes was converted to, once.
+    write : called with the course when it is time; None: no snapshot is written.
     every : seconds between two calls of ``write``, about.
     """
 
@@ -61,27 +61,29 @@ class Course:
     def begin(self, net: nn.Module, prefix: str = "") -> None:
         """Give a fresh network the parameters to start with, if there are any."""
         if self.start:
-            own = {k.removeprefix(prefix): v for k, v in self.start.items() if k.startswith(prefix)}
-            learned_into(net, own)
+            parameters = {
+                k.removeprefix(prefix): v for k, v in self.start.items() if k.startswith(prefix)
+            }
+            load_learned(net, parameters)
 
     def resumed(self, task: str, net: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
-        """Where the task stands; its network and optimizer are put back there."""
-        kept = self.snapshots.get(task)
-        if kept is None:
+        """The task's state; its network and optimizer are restored to it."""
+        snapshot = self.snapshots.get(task)
+        if snapshot is None:
             return TrainingState()
-        net.load_state_dict(_under(kept.tensors, NET))
-        standing = TrainingState(**kept.told)
-        if not standing.finished:
+        net.load_state_dict(_under(snapshot.tensors, NET))
+        state = TrainingState(**snapshot.metadata)
+        if not state.finished:
             for i, parameter in enumerate(optimizer.param_groups[0]["params"]):
                 optimizer.state[parameter] = {
-                    name: _like(kept.tensors[f"{name}.{i}"], parameter) for name in MOMENTS
+                    name: _like(snapshot.tensors[f"{name}.{i}"], parameter) for name in MOMENTS
                 }
-        return standing
+        return state
 
     def keep(
         self, task: str, net: nn.Module, optimizer: torch.optim.Optimizer, at: TrainingState
     ) -> None:
-        """Note where the task stands: once it is finished, and when it is time to write."""
+        """Take a snapshot of the task: once it is finished, and when it is time to write."""
         if self.write is None or not (at.finished or self._due):
             return
         tensors = {NET + k: v.detach().cpu().clone() for k, v in net.state_dict().items()}
@@ -94,17 +96,17 @@ class Course:
     def once(
         self, task: str, net: nn.Module, fit: Callable[[], tuple[int, int]]
     ) -> tuple[int, int]:
-        """A short fit that is done whole or not at all: its numbers, and the network fitted."""
-        kept = self.snapshots.get(task)
-        if kept is not None:
-            net.load_state_dict(_under(kept.tensors, NET))
-            ended, best = kept.told["fit"]
+        """A short fit without intermediate snapshots: its iterations, with the network fitted."""
+        snapshot = self.snapshots.get(task)
+        if snapshot is not None:
+            net.load_state_dict(_under(snapshot.tensors, NET))
+            ended, best = snapshot.metadata["fit"]
             return int(ended), int(best)
-        found = fit()
+        result = fit()
         if self.write is not None:
             tensors = {NET + k: v.detach().cpu().clone() for k, v in net.state_dict().items()}
-            self._note(task, Snapshot(tensors, {"fit": list(found)}))
-        return found
+            self._note(task, Snapshot(tensors, {"fit": list(result)}))
+        return result
 
     @property
     def _due(self) -> bool:
@@ -117,25 +119,23 @@ class Course:
             self.written = perf_counter()
 
 
-def learned_into(net: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Put learned parameters into a network whose scaling stays the scan's own.
-
-    What a network measured of its scan (its buffers) is no part of what it learned.
+def load_learned(net: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load learned parameters into a network; its buffers, measured on its own scan, stay.
 
     Raises
     ------
     InputError
         For parameters of another network.
     """
-    own = dict(net.named_parameters())
-    for name, parameter in own.items():
+    parameters = dict(net.named_parameters())
+    for name, parameter in parameters.items():
         if name not in state or state[name].shape != parameter.shape:
             raise InputError(
                 "The weights are of a network of another kind or size: give those of the same "
                 "method, network and width."
             )
     with torch.no_grad():
-        for name, parameter in own.items():
+        for name, parameter in parameters.items():
             parameter.copy_(state[name])
 
 
@@ -143,8 +143,8 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _like(kept: Tensor, parameter: Tensor) -> Tensor:
+def _like(moment: Tensor, parameter: Tensor) -> Tensor:
     """A moment on its parameter's device, laid out in memory as the parameter is."""
-    if kept.ndim == 0:
-        return kept.clone()
-    return torch.empty_like(parameter).copy_(kept)
+    if moment.ndim == 0:
+        return moment.clone()
+    return torch.empty_like(parameter).copy_(moment)

@@ -1,4 +1,4 @@
-"""When to stop a fit that would end by learning the noise: two criteria for ``loop.train``."""
+"""Early stopping, before a fit learns the noise: two criteria for ``loop.train``."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -9,18 +9,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-EVERY = 10  # iterations between two looks
+EVERY = 10  # iterations between two checks
 
 
 @dataclass(eq=False)
-class HeldOut:
-    """Stop once the error on what was held out has not fallen for some looks; keep the best.
+class HeldOutStopping:
+    """Stop once the error on held-out voxels has not fallen for some checks; keep the best weights.
 
     Parameters
     ----------
-    net, output : the network that is fitted, and what it gives now, (K, H, W).
-    target, held : (K, H, W), the data, and what a voxel's error counts: 0 if not held out.
-    patience : looks without a new best before the stop.
+    net, output : the network that is fitted, and its current output, (K, H, W).
+    target, held : (K, H, W), the data, and the weight of a voxel's error: 0 if not held out.
+    patience : checks without a new best before the stop.
 
     Notes
     -----
@@ -47,7 +47,7 @@ class HeldOut:
         return done - self.at >= self.patience * EVERY
 
     def settle(self, done: int) -> int:
-        """Put the best weights back; the iteration that they are of."""
+        """Restore the best weights; returns their iteration."""
         if not self.state:
             return done
         self.net.load_state_dict(self.state)
@@ -55,10 +55,10 @@ class HeldOut:
 
 
 @dataclass(eq=False)
-class NoiseReached:
+class DiscrepancyStopping:
     """Stop once the RMS of (x − output)/σ over the voxels with σ > 0 is at the threshold.
 
-    ``target`` and ``sigma`` are (K, H, W) in one unit; where σ is 0 nothing is asked.
+    The discrepancy principle (Morozov). ``target`` and ``sigma`` are (K, H, W) in one unit.
     """
 
     output: Callable[[], Tensor]
@@ -74,5 +74,5 @@ class NoiseReached:
         return float(ratio.square().mean().sqrt()) <= self.threshold
 
     def settle(self, done: int) -> int:
-        """Nothing to put back: the last weights are those that met the bound."""
+        """Keeps the last weights: those that met the threshold."""
         return done

@@ -1,4 +1,4 @@
-"""The learning loop: draw a batch, take a step, tell the watcher."""
+"""The learning loop: draw a batch, take a step, report progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ from dwiser.watch import Progress, Watch, silent
 
 Decay = Literal["constant", "cosine"]
 WARM_UP = 50  # iterations of rising learning rate before a cosine
-SMOOTH = 0.98  # of the running loss that is shown
-CURVE = 50  # points of the training curve that are kept
+SMOOTH = 0.98  # of the running loss in progress reports
+CURVE = 50  # points of the training curve that are recorded
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +74,8 @@ def train(
 
     ``draw(i)`` gives the batch of iteration i. On out-of-memory the batch is split and its
     gradients accumulated: the same step, in parts. ``finished(done)``, asked after each
-    iteration, may end the training early. A ``course`` keeps where it stands, and may have it
-    go on from there.
+    iteration, may end the training early. A ``course`` takes snapshots, and may hold one to
+    resume from.
     """
     net.train()
     optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)

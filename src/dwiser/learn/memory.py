@@ -1,4 +1,4 @@
-"""Running a network over batches that fit: on out-of-memory the batch halves and goes on."""
+"""Running a network over batches that fit: on out-of-memory the batch is halved and tried again."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ def batched(net: nn.Module, batch: int, *, bf16: bool = False) -> Callable[..., 
 
     Without a level, and with several channels in (B, C, H, W), for the networks that are
     no part of a chain. At most ``batch`` slices are in the network at once; channels-last;
-    bf16 where told.
+    in bfloat16 if ``bf16``.
     """
     size = batch
 

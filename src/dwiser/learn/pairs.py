@@ -42,11 +42,11 @@ class PairDraw:
         t = rng.integers(1, self.latter + 1, self.batch)
         low, high = self.schedule.level(t + 1), self.schedule.level(t)
         level = _column(rng.uniform(low, high))
-        own, other = (_column(w) for w in fusion_weights(self.schedule, t))
+        lambda1, lambda2 = (_column(w) for w in fusion_weights(self.schedule, t))
         chosen = self.stack.items[rng.integers(0, len(self.stack.items), self.batch)]
         drawn = [self._item(int(k), int(z), rng) for k, z in chosen]
         x, partner, xi = (np.stack(part) for part in zip(*drawn, strict=True))
-        inputs = forward(fuse(x, partner, own, other, self.fusion), xi, level)
+        inputs = forward(fuse(x, partner, lambda1, lambda2, self.fusion), xi, level)
         return Batch(
             as_tensor(inputs[:, None], self.device),
             as_tensor(level.ravel(), self.device),

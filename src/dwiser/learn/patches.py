@@ -31,7 +31,7 @@ class Cut:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One input (C, h, w), its target (1, h, w), and its level where the network is told one."""
+    """One input (C, h, w), its target (1, h, w), and its level for a network that takes one."""
 
     inputs: Float[np.ndarray, "c h w"]
     target: Float[np.ndarray, "1 h w"]
@@ -45,8 +45,8 @@ def window(inside: Bool[np.ndarray, "h w"], patch: int | None, rng: np.random.Ge
     """
     if patch is None:
         return slice(None), slice(None)
-    here = np.flatnonzero(inside) if inside.any() else np.arange(inside.size)
-    centre = np.unravel_index(here[rng.integers(len(here))], inside.shape)
+    pixels = np.flatnonzero(inside) if inside.any() else np.arange(inside.size)
+    centre = np.unravel_index(pixels[rng.integers(len(pixels))], inside.shape)
     starts = (
         int(np.clip(c - patch // 2, 0, max(0, n - patch)))
         for c, n in zip(centre, inside.shape, strict=True)

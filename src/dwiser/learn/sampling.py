@@ -1,4 +1,4 @@
-"""Taking every slice of a stack down its walk, in groups that fit the device."""
+"""Sampling every slice of a stack, in groups that fit the device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Walks:
 
 @dataclass(frozen=True, eq=False)
 class Walker:
-    """How slices are taken down: Run-Walk's steps, the stop rule, flips, noise and seed."""
+    """How slices are sampled: Run-Walk's steps, the stop rule, flips, noise and seed."""
 
     schedule: Schedule
     steps: Steps
@@ -54,13 +54,13 @@ class Walker:
     ) -> Sampled:
         """Walk some items of a stack together."""
         first = self.steps[0]
-        own, other = (float(w) for w in fusion_weights(self.schedule, first))
+        lambda1, lambda2 = (float(w) for w in fusion_weights(self.schedule, first))
         level = float(self.schedule.level(first + 1))
         x = stack.target[items[:, 0], items[:, 1]]
         partner = stack.neighbour[items[:, 0], items[:, 1]]
         xi = np.stack([self._noise(stack, int(k), int(z)) for k, z in items])
         start = forward(
-            fuse(x, partner, np.float32(own), np.float32(other), self.fusion), xi, level
+            fuse(x, partner, np.float32(lambda1), np.float32(lambda2), self.fusion), xi, level
         )
         sigma = np.stack([stack.sigma_of(int(k), int(z)) for k, z in items])
         return sample(
@@ -125,17 +125,17 @@ def walk_stack(
     evaluations, distance = np.zeros(count, np.int64), np.zeros(count, np.float64)
     for lo in range(0, count, GROUP * batch):
         items = stack.items[lo : lo + GROUP * batch]
-        here = slice(lo, lo + len(items))
+        rows = slice(lo, lo + len(items))
         done = walker.group(f, stack, items)
         unit[items[:, 0], items[:, 1]] = done.image.cpu().numpy()
-        evaluations[here] = done.evaluations.cpu().numpy()
-        distance[here] = done.distance.cpu().numpy()
-        watch(Progress("sampling", lo + len(items), count, f"{evaluations[here].mean():.1f} steps"))
+        evaluations[rows] = done.evaluations.cpu().numpy()
+        distance[rows] = done.distance.cpu().numpy()
+        watch(Progress("sampling", lo + len(items), count, f"{evaluations[rows].mean():.1f} steps"))
     return Walks(unit, evaluations, distance)
 
 
 def stopping(walks: Walks, steps: Steps) -> dict[str, Any]:
-    """How far the slices went: evaluations and stopping steps, each with its slices."""
+    """Where the slices stopped: evaluations and stopping steps, each with its slices."""
     counts, many = np.unique(walks.evaluations, return_counts=True)
     slices = [(int(c), int(n)) for c, n in zip(counts, many, strict=True)]
     finite = walks.distance[np.isfinite(walks.distance)]

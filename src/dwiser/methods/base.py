@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import Machine
 from dwiser.methods.capabilities import Capabilities
+from dwiser.prepare.noise_correlation import NoiseCorrelation
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
@@ -49,6 +50,7 @@ class Denoised:
     not_shared : volumes that were no part of what the method learned across volumes; None where
         it does not learn across them.
     outlier_volumes : of these, the ones that dropped out, moved or repeat another.
+    noise_correlation : of the scan's noise between neighbours, where the method measured it.
     """
 
     data: Float[np.ndarray, "x y z v"]
@@ -57,11 +59,12 @@ class Denoised:
     weights: Weights | None = None
     record: dict[str, Any] = field(default_factory=dict)
     mask: Bool[np.ndarray, "x y z"] | None = None
-    coils: float | None = None
+    coils: float | int | None = None
     bias_removed: bool | None = None
     passed_through: VolumeReasons = field(default_factory=dict)
     not_shared: VolumeReasons | None = None
     outlier_volumes: VolumeReasons | None = None
+    noise_correlation: NoiseCorrelation | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "record", self.record | self._entries())

@@ -1,4 +1,4 @@
-"""What methods without training share: the mask and σ they work with, and the way back."""
+"""What methods without training share: mask and σ, and writing the result into the scan."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser.machine import Machine
-from dwiser.memmap import own_copy, own_room
+from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
 from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.options import Presets
@@ -29,16 +29,16 @@ class MaskAndSigma:
 
 @dataclass(frozen=True, eq=False)
 class Filtered:
-    """What a filter found; only what lies in the mask is used.
+    """The result of a filter; only voxels in the mask are used.
 
-    ``passed`` is {volume: why it passes through unchanged}, ``record`` what to tell of it;
+    ``passed`` is {volume: why it passes through unchanged}, ``record`` its entries of the record;
     ``coils`` and ``bias_removed`` as in `Denoised`.
     """
 
     data: Float[np.ndarray, "x y z v"]
     passed: dict[int, str] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
-    coils: float | None = None
+    coils: float | int | None = None
     bias_removed: bool | None = None
 
 
@@ -70,10 +70,10 @@ class Classical:
         domain = MaskAndSigma(mask, sigma_map(scan, mask, threads=machine.threads))
         if self.divides_by_sigma and not domain.sigma[mask].any():
             warn_of_no_noise(self.name)
-            found = Filtered(scan.data, dict.fromkeys(range(scan.shape[3]), "no noise found"))
+            filtered = Filtered(scan.data, dict.fromkeys(range(scan.shape[3]), "no noise found"))
         else:
-            found = self._filter(scan, domain, machine, seed, watch)
-        return restored(scan, domain, found)
+            filtered = self._filter(scan, domain, machine, seed, watch)
+        return restored(scan, domain, filtered)
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
@@ -81,21 +81,23 @@ class Classical:
         raise NotImplementedError
 
 
-def restored(scan: Scan, domain: MaskAndSigma, found: Filtered) -> Denoised:
+def restored(scan: Scan, domain: MaskAndSigma, filtered: Filtered) -> Denoised:
     """The filtered voxels of the mask, never below 0, in a copy of the scan's.
 
     Voxels for which the filter has no finite value keep the scan's; they are counted.
     """
-    data, left = own_copy(scan.data), 0
-    volumes = [v for v in range(scan.shape[3]) if v not in found.passed]
+    data, unchanged = writable_copy(scan.data), 0
+    volumes = [v for v in range(scan.shape[3]) if v not in filtered.passed]
     for v in volumes:
-        usable = domain.mask & np.isfinite(found.data[..., v])
-        np.copyto(data[..., v], found.data[..., v].clip(min=0), where=usable, casting="same_kind")
-        left += int(domain.mask.sum() - usable.sum())
-    record = found.record | {"voxels_left_as_they_were": left}
+        usable = domain.mask & np.isfinite(filtered.data[..., v])
+        np.copyto(
+            data[..., v], filtered.data[..., v].clip(min=0), where=usable, casting="same_kind"
+        )
+        unchanged += int(domain.mask.sum() - usable.sum())
+    record = filtered.record | {"voxels_left_as_they_were": unchanged}
     return Denoised(
         data, domain.sigma, None, None, record, domain.mask,
-        coils=found.coils, bias_removed=found.bias_removed, passed_through=found.passed,
+        coils=filtered.coils, bias_removed=filtered.bias_removed, passed_through=filtered.passed,
     )  # fmt: skip
 
 
@@ -111,7 +113,7 @@ class VolumeByVolume(Classical):
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
-        data = own_room(scan.data)
+        data = allocate_like(scan.data)
         for v in range(scan.shape[3]):
             data[..., v] = self._volume(scan.data[..., v].astype(float), scan, domain, machine)
             watch(Progress(TASK, v + 1, scan.shape[3]))

@@ -34,8 +34,8 @@ class Ready:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """The denoised stack (K, Z, H, W) in [−1, 1] units, and what to record of it."""
+class DenoisedStack:
+    """The denoised stack (K, Z, H, W) in [−1, 1] units, and its entries of the record."""
 
     unit: Float[np.ndarray, "k z h w"]
     record: dict[str, Any]
@@ -45,8 +45,8 @@ class Found:
 class Learned:
     """A method that learns from the scan it denoises.
 
-    A subclass says what x' is (``_partner``), how it learns (``_learn``) and what it makes of
-    a stack (``_find``); the rest is the same for all.
+    A subclass says what x' is (``_partner``), how it learns (``_learn``) and how it denoises a
+    stack (``_denoise_stack``); the rest is the same for all.
     """
 
     name: ClassVar[str]
@@ -149,9 +149,9 @@ class Learned:
     ) -> Weights:
         raise NotImplementedError
 
-    def _find(
+    def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
-    ) -> Found:
+    ) -> DenoisedStack:
         raise NotImplementedError
 
     def _pace(self, ready: Ready, machine: Machine, seed: int) -> Pace:
@@ -170,14 +170,14 @@ class Learned:
         watch: Watch,
     ) -> Denoised:
         begun = perf_counter()
-        found = self._find(weights, ready.stack, machine, seed, watch)
-        data = ready.stack.restore(scan.data, found.unit)
+        estimate = self._denoise_stack(weights, ready.stack, machine, seed, watch)
+        data = ready.stack.restore(scan.data, estimate.unit)
         for v in range(scan.shape[3]):  # never below 0, where the scan is not
             data[..., v] = np.maximum(data[..., v], np.minimum(scan.data[..., v], 0))
         plan = ready.stack.plan
         record = {
             "training": weights.record,
-            "sampling": found.record | {"seconds": round(perf_counter() - begun, 2)},
+            "sampling": estimate.record | {"seconds": round(perf_counter() - begun, 2)},
         }
         return Denoised(
             data, ready.sigma, None, weights, record, ready.mask, passed_through=plan.passed
@@ -191,8 +191,8 @@ class Learned:
             return self
         if not course.counted:
             pace = self._pace(ready, machine, seed)
-            left = self.minutes * 60 - (perf_counter() - begun)
-            method = self._counted(plan_work(left, pace, self._most_evaluations))
+            seconds_left = self.minutes * 60 - (perf_counter() - begun)
+            method = self._counted(plan_work(seconds_left, pace, self._most_evaluations))
             before = asdict(self)
             course.counted = {k: v for k, v in asdict(method).items() if v != before[k]}
         return replace(self, **course.counted)

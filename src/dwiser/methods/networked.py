@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from dwiser.learn.budget import Pace, measure
-from dwiser.learn.checkpointing import Course, learned_into
+from dwiser.learn.checkpointing import Course, load_learned
 from dwiser.learn.loop import Batch, train
 from dwiser.learn.memory import batched
 from dwiser.machine import Machine
@@ -92,7 +92,7 @@ class Networked(Learned):
         return Weights({k: v.cpu() for k, v in net.state_dict().items()}, record)
 
     def _loaded(self, net: nn.Module, state: dict[str, Any], machine: Machine) -> Evaluate:
-        learned_into(net, state)
+        load_learned(net, state)
         return self._batched(net.to(machine.device), machine)
 
     def _batched(self, net: nn.Module, machine: Machine) -> Evaluate:

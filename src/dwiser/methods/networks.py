@@ -19,7 +19,7 @@ SPREAD_SAMPLE = 200_000  # voxels from which the compact network's scaling is me
 
 @dataclass(frozen=True)
 class Scaling:
-    """What the compact network is told of its images; see ``nets.compact.Compact``."""
+    """What the compact network knows about its images; see ``nets.compact.Compact``."""
 
     centre: float
     spread: float
@@ -49,7 +49,7 @@ def build_network(
     conditioned: bool = True,
     purpose: str = "weights",
 ) -> nn.Module:
-    """A network with fresh weights; ``conditioned`` ones are told the level of their input."""
+    """A network with fresh weights; ``conditioned`` ones get the level of their input."""
     torch.manual_seed(int(stream(seed, purpose).integers(2**31)))
     net: nn.Module
     if kind == "unet":

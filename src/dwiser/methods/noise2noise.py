@@ -12,7 +12,7 @@ from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import PAPER, budget
 from dwiser.methods.capabilities import Capabilities
-from dwiser.methods.learned import Found
+from dwiser.methods.learned import DenoisedStack
 from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
 from dwiser.methods.options import Presets, Sourced, option
@@ -98,13 +98,13 @@ class Noise2Noise(Networked):
     ) -> None:
         f(as_tensor(stack.neighbour[items[:, 0], items[:, 1]], machine.device))
 
-    def _find(
+    def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
-    ) -> Found:
+    ) -> DenoisedStack:
         unit = single_pass(
             self._loaded(self._network(stack, seed), weights.state, machine),
             stack,
             lambda items: stack.neighbour[items[:, 0], items[:, 1]],
             batch=self.sampling_batch, device=machine.device, watch=watch,
         )  # fmt: skip
-        return Found(unit, {"evaluations": 1})
+        return DenoisedStack(unit, {"evaluations": 1})

@@ -15,7 +15,7 @@ from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import budget
 from dwiser.methods.capabilities import Capabilities
-from dwiser.methods.learned import Found
+from dwiser.methods.learned import DenoisedStack
 from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network, inside
 from dwiser.methods.options import Presets, Sourced, option
@@ -109,9 +109,9 @@ class Noisier2Noise(Networked):
     ) -> None:
         f(as_tensor(stack.target[items[:, 0], items[:, 1]], machine.device))
 
-    def _find(
+    def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
-    ) -> Found:
+    ) -> DenoisedStack:
         f = self._loaded(self._network(stack, seed), weights.state, machine)
 
         def passed(noisier: "Noisier") -> np.ndarray:
@@ -120,14 +120,14 @@ class Noisier2Noise(Networked):
             )
 
         if self.output == "direct":
-            return Found(passed(Noisier(stack, seed, 0, 0.0)), {"evaluations": 1})
+            return DenoisedStack(passed(Noisier(stack, seed, 0, 0.0)), {"evaluations": 1})
         unit = np.zeros_like(stack.target)
         for draw in range(self.draws):
             noisier = Noisier(stack, seed, draw, self.ratio)
             z = stack.target.copy()
             z[stack.items[:, 0], stack.items[:, 1]] = noisier(stack.items)
             unit += corrected(passed(noisier), z, self.ratio) / np.float32(self.draws)
-        return Found(unit.clip(-1, 1), {"evaluations": self.draws})
+        return DenoisedStack(unit.clip(-1, 1), {"evaluations": self.draws})
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,8 +62,8 @@ def _convert(cls: type, name: str, text: str) -> Any:
 def _wanted(hint: Any) -> str:
     words = {int: "give a whole number", float: "give a number", bool: "give true or false"}
     kinds = get_args(hint) or (hint,)
-    told = " or ".join(words[k] for k in kinds if k in words)
-    return told + (" or none" if type(None) in kinds else "")
+    words_of_kinds = " or ".join(words[k] for k in kinds if k in words)
+    return words_of_kinds + (" or none" if type(None) in kinds else "")
 
 
 def _checked(cls: type, spec: Field[Any], value: Any) -> Any:
@@ -91,13 +91,13 @@ def describe(cls: type, presets: Presets) -> list[dict[str, Any]]:
     rows = []
     for spec in fields(cls):
         default = None if spec.default is MISSING else spec.default
-        given = {p: values[spec.name] for p, values in presets.items() if spec.name in values}
+        by_preset = {p: values[spec.name] for p, values in presets.items() if spec.name in values}
         rows.append(
             {
                 "field": spec.name,
                 "default": default,
-                "presets": {p: s.value for p, s in given.items()},
-                "sources": {p: s.source for p, s in given.items()},
+                "presets": {p: s.value for p, s in by_preset.items()},
+                "sources": {p: s.source for p, s in by_preset.items()},
                 "help": spec.metadata.get("help", ""),
             }
         )

@@ -216,8 +216,8 @@ def build(
     if preset not in presets and not (preset == DEFAULT_PRESET and not presets):
         raise unknown(f"preset of {name}", preset, presets or [DEFAULT_PRESET])
     values = {field: s.value for field, s in presets.get(preset, {}).items()}
-    given = {field: parse(cls, field, str(v)) for field, v in (settings or {}).items()}
-    method: Denoiser = cls(**(values | given))
+    chosen = {field: parse(cls, field, str(v)) for field, v in (settings or {}).items()}
+    method: Denoiser = cls(**(values | chosen))
     return method
 
 

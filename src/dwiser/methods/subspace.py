@@ -22,29 +22,29 @@ OUR_PHANTOMS = "our phantoms, b0 SNR 5, 10, 20: fewer components only cost, more
 
 @dataclass(frozen=True, eq=False)
 class Shrinkage:
-    """What is kept of each component.
+    """How each component is weighted.
 
     Parameters
     ----------
     mean : (V,) of the volumes, in the data's units.
     matrix : (V, V), takes (x − mean)/σ to its posterior mean.
-    kept : (V,) weights of the components, strongest first; 0 for those left out.
+    weights : (V,) of the components, strongest first; 0 for excluded ones.
     noise : the noise's variance in units of σ².
     """
 
     mean: Float[np.ndarray, "v"]
     matrix: Float[np.ndarray, "v v"]
-    kept: Float[np.ndarray, "v"]
+    weights: Float[np.ndarray, "v"]
     noise: float
 
     @property
     def components(self) -> int:
-        return int((self.kept > 0).sum())
+        return int((self.weights > 0).sum())
 
     @property
     def expected_error(self) -> float:
         """RMS error over σ of the result, if signal and noise are as modelled."""
-        return float(np.sqrt(self.noise * self.kept.sum() / len(self.kept)))
+        return float(np.sqrt(self.noise * self.weights.sum() / len(self.weights)))
 
 
 @dataclass(frozen=True)
@@ -88,17 +88,17 @@ class Subspace(Classical):
     ) -> Filtered:
         voxels, sigma = voxels_in(scan.data, domain.mask), domain.sigma[domain.mask]
         sigma = np.maximum(sigma, SIGMA_FLOOR * np.median(sigma))[:, None].astype(np.float32)
-        found = shrinkage(voxels, sigma, self.rank)
-        mean = found.mean.astype(np.float32)
+        wiener = shrinkage(voxels, sigma, self.rank)
+        mean = wiener.mean.astype(np.float32)
         data = np.zeros_like(scan.data)
         data[domain.mask] = mean + sigma * (
-            ((voxels - mean) / sigma) @ found.matrix.astype(np.float32)
+            ((voxels - mean) / sigma) @ wiener.matrix.astype(np.float32)
         )
         record = {
-            "components": found.components,
-            "component_weights": [round(float(w), 4) for w in found.kept[: found.components]],
-            "noise_over_sigma": round(found.noise**0.5, 4),
-            "expected_error_over_sigma": round(found.expected_error, 4),
+            "components": wiener.components,
+            "component_weights": [round(float(w), 4) for w in wiener.weights[: wiener.components]],
+            "noise_over_sigma": round(wiener.noise**0.5, 4),
+            "expected_error_over_sigma": round(wiener.expected_error, 4),
             "volumes_alone_in_their_group": [
                 int(s.volumes[0]) for s in shells(scan.gradients) if len(s.volumes) == 1
             ],
@@ -117,8 +117,9 @@ def shrinkage(
     eigenvalues, vectors = eigenvalues[::-1].clip(0), vectors[:, ::-1]
     quartile = 1 - 2 * QUARTILE * np.sqrt(min(1.0, v / n))
     noise = min(1.0, float(np.median(eigenvalues[v // 2 :]) / quartile))
-    ratio = eigenvalues / max(noise, np.finfo(float).tiny)
+    least = np.finfo(float).eps * float(eigenvalues[0])  # of a scan without noise
+    ratio = eigenvalues / max(noise, least, np.finfo(float).tiny)
     signal = ratio > (1 + np.sqrt(v / n)) ** 2
     signal &= np.arange(v) < (v if rank is None else rank)
-    kept = np.where(signal, 1 - 1 / np.maximum(ratio, 1), 0.0)
-    return Shrinkage(mean, (vectors * kept) @ vectors.T, kept, noise)
+    weights = np.where(signal, 1 - 1 / np.maximum(ratio, 1), 0.0)
+    return Shrinkage(mean, (vectors * weights) @ vectors.T, weights, noise)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-UNTOLD = 0.999  # the level of a network that is told none: any constant will do
+UNCONDITIONED_LEVEL = 0.999  # the level of a network that takes none: any constant will do
 FREQUENCIES = 8  # of the level embedding; the latter steps span a narrow range of levels
 
 
@@ -99,12 +99,12 @@ class Compact(nn.Module):
     ) -> Float[Tensor, "b 1 h w"]:
         h, w = x.shape[-2:]
         if level is None:
-            level, images = x.new_full((len(x),), UNTOLD), x
+            level, images = x.new_full((len(x),), UNCONDITIONED_LEVEL), x
         else:
             images = x / level[:, None, None, None]
-        seen, share, left = self._scales(level)
+        input_scale, share, output_scale = self._scales(level)
         padded = functional.pad(images, (0, -w % 4, 0, -h % 4), mode="replicate")
-        half = functional.pixel_unshuffle((padded - self.centre) / seen, 2)
+        half = functional.pixel_unshuffle((padded - self.centre) / input_scale, 2)
         embedded = self.embedding(level)
         shallow = self.enter(self.stem(half), embedded)
         deep = self.deep(self.down(shallow), embedded)
@@ -112,9 +112,9 @@ class Compact(nn.Module):
         change = functional.pixel_shuffle(self.head(self.leave(shallow + up, embedded)), 2)
         image = images.mean(1, keepdim=True)
         if share is None:
-            return image + left * change[..., :h, :w]
+            return image + output_scale * change[..., :h, :w]
         guess = self.centre + share * (image - self.centre)
-        return guess + left * change[..., :h, :w]
+        return guess + output_scale * change[..., :h, :w]
 
     def _scales(self, level: Float[Tensor, "b"]) -> tuple[Tensor, Tensor | None, Tensor]:
         """What the input is divided by, the images' share g (None: all), the output's scale."""
@@ -122,8 +122,8 @@ class Compact(nn.Module):
             return self.spread, None, self.spread
         square = self.noise**2 * ((1 - level**2).clamp(min=0) / level**2)[:, None, None, None]
         share = self.images**2 / (square + self.images**2)
-        left = (self.spread**2 + share * square).sqrt()
-        return (self.spread**2 + square).sqrt(), share, left
+        output_scale = (self.spread**2 + share * square).sqrt()
+        return (self.spread**2 + square).sqrt(), share, output_scale
 
 
 def flops_per_pixel(width: int = 32) -> float:

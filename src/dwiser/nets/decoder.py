@@ -52,7 +52,7 @@ class Decoder(nn.Module):
     def forward(
         self, jitter: Float[Tensor, "1 c h w"], level: Float[Tensor, "b"] | None = None
     ) -> Float[Tensor, "1 k y x"]:
-        """The images, from the code plus ``jitter``; there is no level to tell."""
+        """The images, from the code plus ``jitter``; it takes no level."""
         h = self.code + jitter
         for size, layer, norm in zip(self.sizes, self.layers, self.norms, strict=True):
             if h.shape[2:] != size:

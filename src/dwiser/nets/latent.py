@@ -1,4 +1,4 @@
-"""A plain stack of convolutions on K latent channels, told how noisy each of them is."""
+"""A plain stack of convolutions on K latent channels, conditioned on the noise level of each."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""The paper's network: a U-Net told how noisy its input is (Di-Fusion, ICLR 2025)."""
+"""The paper's network: a U-Net conditioned on the noise level (Di-Fusion, ICLR 2025)."""
 
 import torch
 from jaxtyping import Float
@@ -53,7 +53,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block, told the noise level between its two convolutions."""
+    """Residual block; the noise level is added between its two convolutions."""
 
     def __init__(
         self, width_in: int, width: int, embedding: int | None, groups: int, attention: bool = False
@@ -98,7 +98,7 @@ class UNet(nn.Module):
     blocks : residual blocks a level on the way down; ``blocks + 1`` on the way up.
     groups : of every GroupNorm; must divide every width.
     attention_level : the level (0 is full resolution) whose blocks attend.
-    conditioned : whether the network is told the noise level. Without it (Noise2Noise)
+    conditioned : whether the network takes the noise level. Without it (Noise2Noise)
         there is no embedding, and ``forward(x)`` takes the image alone.
     seed : of the orthogonal initialisation; biases start at 0.
 
@@ -164,7 +164,7 @@ class UNet(nn.Module):
         network and refused by the other (ValueError).
         """
         if (level is None) is not (self.embed is None):
-            raise ValueError("level must be given to a conditioned network, and to no other")
+            raise ValueError("a conditioned network needs a level, and no other takes one")
         embedded = None if self.embed is None or level is None else self.embed(level)
         h = self.stem(x)
         skips = [h]

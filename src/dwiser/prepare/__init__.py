@@ -1,1 +1,1 @@
-"""From a scan to what the chain works on, each step with its inverse."""
+"""From a scan to the arrays that methods work on: mask, noise, shells, scaling, pairs."""

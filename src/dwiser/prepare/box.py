@@ -20,13 +20,13 @@ class Box:
         parts = []
         for axis, wider in zip(range(3), (margin, margin, 0), strict=True):
             other = tuple(a for a in range(3) if a != axis)
-            held = np.flatnonzero(mask.any(axis=other))
-            low, high = int(held[0]) - wider, int(held[-1]) + 1 + wider
+            occupied = np.flatnonzero(mask.any(axis=other))
+            low, high = int(occupied[0]) - wider, int(occupied[-1]) + 1 + wider
             parts.append(slice(max(0, low), min(mask.shape[axis], high)))
         return cls(*parts)
 
     @classmethod
-    def whole(cls, shape: tuple[int, ...]) -> "Box":
+    def full(cls, shape: tuple[int, ...]) -> "Box":
         return cls(*(slice(0, n) for n in shape[:3]))
 
     @property

@@ -1,6 +1,6 @@
-"""How many channels a magnitude was combined from, read off where there is no signal.
+"""How many channels a magnitude was combined from, estimated where there is no signal.
 
-There (sd/mean)² over the volumes is 0.273 for one channel and falls as the channels add up,
+There (sd/mean)² over the volumes is 0.273 for one channel and falls with more channels,
 whatever σ is (Aja-Fernández & Tristán-Vega 2012, 10.1016/j.mri.2012.02.014).
 """
 
@@ -17,7 +17,7 @@ ASIDE = 2  # voxels between the mask and what counts as background
 FEWEST = 500  # voxels of background
 UNTOUCHED = 0.5  # share of it that is above 0 in all volumes
 FEWEST_VOLUMES = 6
-MOST = 20_000  # voxels looked at
+MOST = 20_000  # voxels used
 QUARTILES = 1.93  # interquartile range over the median of (sd/mean)² from V volumes, times √V
 TOLERANCE = 1.5  # of that range: ghosts and smoothed backgrounds spread wider
 ONE = 1.2  # an estimate below this is one channel
@@ -31,32 +31,32 @@ _COILS = np.geomspace(0.5, HIGHEST, 300)
 
 
 def effective_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"], *, threads: int = 1) -> float:
-    """The number of channels that the noise behaves like; 1 where nothing tells.
+    """The number of channels that the noise behaves like; 1 where it cannot be estimated.
 
-    The background tells, unless the scanner zeroed most of it (what it left is what was bright,
-    noise or not) or ghosts or filters are in it. Else what is darkest in the object at a high
-    b-value does, if its variance is that of noise alone.
+    Estimated from the background, unless the scanner zeroed most of it (what remains was chosen
+    by its brightness) or it contains ghosts or was filtered. Else from the darkest voxels of the
+    object at a high b-value, if their variance is that of noise alone.
     """
     outside = ~ndimage.binary_dilation(mask, iterations=ASIDE)
-    whole = int(outside.sum())
+    background_voxels = int(outside.sum())
     outside &= _alive(scan)
-    if outside.sum() >= max(FEWEST, UNTOUCHED * whole):
+    if outside.sum() >= max(FEWEST, UNTOUCHED * background_voxels):
         return noise_channels(some_voxels(scan, outside)) or 1.0
     return _fluid_coils(scan, mask, threads) or 1.0
 
 
 def _fluid_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"], threads: int) -> float | None:
-    """From the moments of the object's darkest voxels; other volumes chose them."""
+    """From the moments of the object's darkest voxels, which are chosen on other volumes."""
     top = shells(scan.gradients)[-1]
     chosen_by, used = top.volumes[::2], top.volumes[1::2]
     alive = mask & _alive(scan)
     dark = round(DARKEST * int(alive.sum()))
     if top.bval < HIGH_B or len(used) < FEWEST_VOLUMES or dark < FEWEST_DARK:
         return None
-    places, found = np.argwhere(alive), 1.0
+    places, channels = np.argwhere(alive), 1.0
     mean = sum(scan.data[..., v][alive] for v in chosen_by) / len(chosen_by)
     for _ in range(ROUNDS):
-        sigma = sigma_map(scan, mask, coils=found, threads=threads)[alive]
+        sigma = sigma_map(scan, mask, coils=channels, threads=threads)[alive]
         if not (sigma > 0).all():
             return None
         darkest = np.argpartition(mean / sigma, dark)[:dark]
@@ -65,8 +65,8 @@ def _fluid_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"], threads: int) -> f
         variance = float(values.var(1, ddof=1).mean())
         if variance > NEAR_FLOOR:
             return None
-        found = max(1.0, moment_channels(variance, float(np.square(values).mean())))
-    return 1.0 if found < ONE else round(found, 2)
+        channels = max(1.0, moment_channels(variance, float(np.square(values).mean())))
+    return 1.0 if channels < ONE else round(channels, 2)
 
 
 def moment_channels(variance: float, square: float) -> float:
@@ -107,8 +107,8 @@ def noise_channels(values: Float[np.ndarray, "n v"]) -> float | None:
     low, middle, high = np.percentile(ratio, [25, 50, 75])
     if (high - low) / middle > TOLERANCE * QUARTILES / np.sqrt(volumes):
         return None
-    found = float(np.interp(-middle, -floor_ratio(_COILS), _COILS))
-    return 1.0 if found < ONE else round(found, 2)
+    channels = float(np.interp(-middle, -floor_ratio(_COILS), _COILS))
+    return 1.0 if channels < ONE else round(channels, 2)
 
 
 def floor_ratio(coils: np.ndarray) -> np.ndarray:

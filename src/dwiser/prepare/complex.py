@@ -1,4 +1,4 @@
-"""splitq on a complex scan: the real part in place of the magnitude, and the law of its noise."""
+"""A complex scan: its real part in place of the magnitude, and the distribution of its noise."""
 
 import warnings
 from dataclasses import replace
@@ -20,9 +20,9 @@ IMAGINARY = 1.15  # sd of the imaginary part over the noise's, above which the p
 def real_scan(
     scan: Scan, phase: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
 ) -> tuple[Scan, dict[str, Any]]:
-    """The scan's real part once its smooth phase is off, and what its imaginary part says.
+    """The scan's real part without its smooth phase, and a record of its imaginary part.
 
-    Warns where more than noise is left in the imaginary part: a phase that is not smooth.
+    Warns where the imaginary part contains more than noise: the phase is then not smooth.
     """
     real = real_part(scan.data, phase, mask)
     scan = replace(scan, data=real.data, phase=None, signed=True)
@@ -38,14 +38,16 @@ def real_scan(
             DwiserWarning,
             stacklevel=5,
         )
-    told = {"imaginary_over_sigma": [round(float(v), 3) for v in np.percentile(over, (0, 50, 100))]}
-    return replace(scan, sigma=sigma), told
+    record = {
+        "imaginary_over_sigma": [round(float(v), 3) for v in np.percentile(over, (0, 50, 100))]
+    }
+    return replace(scan, sigma=sigma), record
 
 
 def channels_of(
-    scan: Scan, mask: Bool[np.ndarray, "x y z"], given: float | None, *, threads: int = 1
+    scan: Scan, mask: Bool[np.ndarray, "x y z"], coils: float | None, *, threads: int = 1
 ) -> float:
-    """Channels behind the magnitude: none for a real part, those given, or the background's."""
+    """Channels of the magnitude: none for a real part, else ``coils``, estimated if None."""
     if scan.signed:
         return NONE
-    return effective_coils(scan, mask, threads=threads) if given is None else given
+    return effective_coils(scan, mask, threads=threads) if coils is None else coils

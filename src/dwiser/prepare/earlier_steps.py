@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.lib.stride_tricks import sliding_window_view
+from threadpoolctl import threadpool_limits
 
 from dwiser.errors import DwiserWarning
 from dwiser.prepare.mask import object_mask
@@ -84,10 +85,11 @@ def noise_traces(scan: Scan) -> NoiseTraces | None:
     corners = window_corners(mask, (WINDOW,) * 3, WINDOWS)
     if not len(corners):
         return None
-    directions = noise_directions(data, mask)
-    neighbours = noise_correlation(data, mask, directions, windows=WINDOWS).neighbours
-    components = _weak_components(data, corners)
-    edges = _edges(data, mask, directions)
+    with threadpool_limits(1, "blas"):  # many small products: more threads only wait for each other
+        directions = noise_directions(data, mask)
+        neighbours = noise_correlation(data, mask, directions, windows=WINDOWS).neighbours
+        components = _weak_components(data, corners)
+        edges = _edges(data, mask, directions)
     if components is None or edges is None:
         return None
     return NoiseTraces(neighbours, edges, components, data.shape[3])
@@ -123,8 +125,8 @@ def _edges(
     for z in range(mask.shape[2]):
         noise = np.zeros((*plane, min(DIRECTIONS, known.count)))
         for side in (0, 1):
-            here = mask[:, :, z] & (known.half[:, :, z] == side)
-            noise[here] = data[:, :, z][here] @ known.basis[side][:, :DIRECTIONS]
+            inside = mask[:, :, z] & (known.half[:, :, z] == side)
+            noise[inside] = data[:, :, z][inside] @ known.basis[side][:, :DIRECTIONS]
         power += np.square(np.abs(np.fft.fft2(noise, axes=(0, 1)))).sum(-1)
     flat = (_bins(mask.shape[0])[:, None] * BINS + _bins(mask.shape[1])).ravel()
     counts = np.bincount(flat, minlength=BINS**2).clip(1)

@@ -1,4 +1,4 @@
-"""Functions on an even grid, looked up between its points: a search, as by interp, is slow."""
+"""Functions on a regular grid with linear interpolation, faster than ``np.interp``'s search."""
 
 from dataclasses import dataclass
 
@@ -15,15 +15,15 @@ class Lookup:
     step: float
 
     def at(self, x: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "k *s"]:
-        """Between the points in straight lines; beyond the grid its ends."""
+        """Linear between the points; constant beyond the grid's ends."""
         last = self.values.shape[1] - 1
         place = (np.asarray(x, np.float32) - np.float32(self.low)) * np.float32(1 / self.step)
         place = place.clip(0, np.float32(last * (1 - 1e-6)))
         below = place.astype(np.intp)
         place -= below
-        found = np.empty((len(self.values), *place.shape), np.float32)
-        for row, values in zip(found, self.values, strict=True):
+        interpolated = np.empty((len(self.values), *place.shape), np.float32)
+        for row, values in zip(interpolated, self.values, strict=True):
             np.take(np.diff(values), below, out=row)
             row *= place
             row += np.take(values, below)
-        return found
+        return interpolated

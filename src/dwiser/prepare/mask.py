@@ -5,11 +5,11 @@ from dipy.segment.threshold import otsu
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from dwiser.memmap import own_room
+from dwiser.memmap import allocate_like
 from dwiser.prepare.coils import FEWEST, noise_channels, some_voxels
 from dwiser.scan import Scan
 
-MARGIN = 2  # voxels of dilation: a mask for denoising errs on the wide side
+MARGIN = 2  # voxels of dilation: a mask for denoising should rather be too wide
 FLAT = 1e-5  # of the brightest: values this close to each other have no histogram
 BACKGROUND_SHARE = 0.4  # a "background" brighter than this share of the object is no background
 MOST_CHANNELS = 32.0  # behind a background: beyond, (sd/mean)² is that of tissue at an SNR of 8
@@ -23,7 +23,7 @@ def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
     background. A mean is thresholded on the square-root scale, holes are filled and specks
     dropped. Where Otsu finds no background in the DWIs (a crop from inside the object) the
     whole field is taken; a bright one counts if there is noise in it and nothing else. Voxels
-    that the scanner has set to zero in every volume are left out.
+    that the scanner has set to zero in every volume are excluded.
     """
     if scan.mask is not None:
         return scan.mask
@@ -32,15 +32,15 @@ def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
     if not mean.any():  # no DWIs, or empty ones
         dwis, b0s = np.arange(scan.shape[3]), b0s[:0]
         mean = _mean(scan, dwis)
-    found = _bright(scan, mean)
-    if found is None:
+    bright = _bright(scan, mean)
+    if bright is None:
         return mean > 0
     fluid = _bright(scan, _mean(scan, b0s)) if len(b0s) else None
-    return found if fluid is None else found | fluid
+    return bright if fluid is None else bright | fluid
 
 
 def _bright(scan: Scan, mean: Float[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"] | None:
-    """The object in a mean image; None if there is no background to tell it from."""
+    """The object in a mean image; None if there is no background to separate it from."""
     alive, bright = mean > 0, np.sqrt(mean)
     if np.ptp(bright) <= FLAT * bright.max():
         return None
@@ -61,7 +61,7 @@ def voxels_in(
     data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
 ) -> Float[np.ndarray, "n v"]:
     """The mask's voxels, read volume by volume: in memory, or mapped where ``data`` is."""
-    voxels = own_room(data, (int(mask.sum()), data.shape[3]))
+    voxels = allocate_like(data, (int(mask.sum()), data.shape[3]))
     for v in range(data.shape[3]):
         voxels[:, v] = data[..., v][mask]
     return voxels
@@ -94,7 +94,7 @@ def _only_noise(scan: Scan, where: Bool[np.ndarray, "x y z"], mean: np.ndarray) 
 
 
 def _main_parts(above: np.ndarray) -> np.ndarray:
-    """Components at least a tenth of the largest; the specks of noise go."""
+    """Components at least a tenth of the largest, without the specks of noise."""
     labels, count = ndimage.label(above)
     sizes = ndimage.sum_labels(above, labels, np.arange(1, count + 1))
     return np.isin(labels, 1 + np.flatnonzero(sizes >= 0.1 * sizes.max()))

@@ -1,4 +1,4 @@
-"""What a magnitude image shows of a signal: mean and spread of noncentral χ noise, and back.
+"""Mean and variance of a magnitude image with noncentral χ noise, by signal, and the inverse.
 
 A magnitude from n channels (root sum of squares) with Gaussian noise of sd σ in each real and
 imaginary part is σ times a noncentral χ with 2n degrees of freedom; n = 1 is Rician. Sources:
@@ -6,7 +6,7 @@ Koay & Basser 2006 (10.1016/j.jmr.2006.01.016); Constantinides et al. 1997
 (10.1002/mrm.1910380524); Aja-Fernández et al. 2011 (10.1016/j.mri.2010.11.002) for the
 effective number of channels, which need not be whole.
 
-0 channels (``NONE``) stand for no magnitude at all: a real part, Gaussian of mean θ and sd 1.
+0 channels (``NONE``) mean no magnitude at all: a real part, Gaussian of mean θ and sd 1.
 """
 
 from dataclasses import dataclass
@@ -91,10 +91,12 @@ def koay(
     per = (len(variance),) + (1,) * (means.ndim - 1)
     for _ in range(KOAY_ROUNDS):
         before = sigma
-        told = law.at(means / before.reshape(per).clip(1e-12))[0].astype(float)
-        told = np.average(told, axis=-1, weights=volume_weights)
-        told = told if weights is None else np.average(told, axis=1, weights=weights)
-        sigma = np.sqrt(variance / told)
+        unit_variance = law.at(means / before.reshape(per).clip(1e-12))[0].astype(float)
+        unit_variance = np.average(unit_variance, axis=-1, weights=volume_weights)
+        unit_variance = (
+            unit_variance if weights is None else np.average(unit_variance, axis=1, weights=weights)
+        )
+        sigma = np.sqrt(variance / unit_variance)
         if np.allclose(sigma, before, rtol=SETTLED, atol=0):
             break
     return sigma
@@ -103,9 +105,9 @@ def koay(
 def magnitude_sd(
     sigma: Float[np.ndarray, "*s"], mean: Float[np.ndarray, "*s"], coils: float | int = 1
 ) -> Float[np.ndarray, "*s"]:
-    """sd of a magnitude of this mean: σ where the signal is strong, 0.655 σ at Rice's floor."""
-    found = variance_by_mean(coils).at(mean / np.maximum(sigma, 1e-12))[0]
-    return (sigma * np.sqrt(found)).astype(np.float32)
+    """sd of a magnitude of this mean: σ at high signal, 0.655 σ at the Rician noise floor."""
+    unit_variance = variance_by_mean(coils).at(mean / np.maximum(sigma, 1e-12))[0]
+    return (sigma * np.sqrt(unit_variance)).astype(np.float32)
 
 
 def expected_magnitude(

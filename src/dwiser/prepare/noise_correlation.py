@@ -2,7 +2,7 @@
 
 Interpolation, zero-filled or partially sampled k-space and parallel imaging all correlate noise in
 space. In directions across volumes that show no signal (``noise_directions``) what remains of it
-in a window is taken off by the window's own principal components, and the autocorrelation of the
+in a window is removed by the window's own principal components, and the autocorrelation of the
 rest along each axis is that of the noise.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.lib.stride_tricks import sliding_window_view
+from threadpoolctl import threadpool_limits
 
 from dwiser.prepare.noise_directions import NoiseDirections, noise_directions
 
@@ -21,7 +22,8 @@ MOST_WINDOWS = 400
 FEWEST_WINDOWS = 20  # wholly in the mask; otherwise half of one must be
 DIRECTIONS = 12  # at once in a window: few beside its voxels, so that its components fit no noise
 LOCAL_SIGNAL = 6  # components of a window's own signal: a tensor's
-LEFT_OVER = 3  # of them where six or more common ones were taken off
+MOST_VOLUMES = 128  # more are thinned: the estimate gains nothing, the time is cubic
+LEFT_OVER = 3  # of them where six or more common ones were removed
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,36 @@ class NoiseCorrelation:
         """ρ of voxels so far apart along an axis."""
         far = np.minimum(np.abs(distance), LAGS + 1)
         return np.concatenate([[1.0], self.lags[axis], [0.0]])[far]
+
+
+@dataclass(frozen=True, eq=False)
+class SpatialNoise:
+    """A scan's noise in space, measured once for all that work on the scan.
+
+    ``every``: every so many volumes were looked at. voxels : (X, Y, Z), of the mask and not all
+    zero. directions, correlation : measured there.
+    """
+
+    every: int
+    voxels: Bool[np.ndarray, "x y z"]
+    directions: NoiseDirections
+    correlation: NoiseCorrelation
+
+
+def spatial_noise(
+    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
+) -> SpatialNoise:
+    """Noise directions and the noise's correlation at the mask's voxels that are not all zero."""
+    every = max(1, data.shape[3] // MOST_VOLUMES)
+    data = data[..., ::every]
+    alive = np.zeros_like(mask)
+    for v in range(data.shape[3]):
+        alive |= data[..., v] > 0
+    alive &= mask
+    with threadpool_limits(1, "blas"):  # the same bits on any number of threads
+        directions = noise_directions(data, alive)
+        correlation = noise_correlation(data, alive, directions)
+    return SpatialNoise(every, alive, directions, correlation)
 
 
 def noise_correlation(

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from dwiser.seeds import stream
 
 SIGNAL_SHARE = 2  # at most half of the volumes are taken for signal
-FEWEST_NOISE = 12  # directions that remain at least: fewer cannot be told from local signal
+FEWEST_NOISE = 12  # directions that remain at least: fewer cannot be separated from local signal
 VOXELS_PER_VOLUME = 10  # that a half's covariance needs; smaller masks get no common components
 MOST_VOXELS = 30_000  # of a half, for its covariance
 BLOCK = 8  # voxels along the longest axis that go to one half
@@ -40,7 +40,7 @@ class NoiseDirections:
 
     @property
     def rank(self) -> int:
-        """How many common components were taken off."""
+        """How many common components were removed."""
         return self.basis.shape[1] - self.count
 
     def volume_share(self, half: int) -> Float[np.ndarray, "v"]:
@@ -55,7 +55,7 @@ def noise_directions(
 
     Notes
     -----
-    With V volumes min(V/2, V − 12) components are taken off, none where the mask has fewer than
+    With V volumes min(V/2, V − 12) components are removed, none where the mask has fewer than
     20 voxels a volume. Mixing makes any subset of the directions as good as another.
     """
     volumes = data.shape[3]

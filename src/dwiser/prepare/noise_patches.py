@@ -15,15 +15,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import threadpool_limits
 
 from dwiser.prepare.moments import koay
-from dwiser.prepare.noise_correlation import NoiseCorrelation, noise_correlation
-from dwiser.prepare.noise_directions import noise_directions
+from dwiser.prepare.noise_correlation import NoiseCorrelation, SpatialNoise, spatial_noise
 
 RADIUS = 2  # patches of 5³ voxels,
 FEWEST_SAMPLES = 40.0  # independent ones in a patch: where noise is correlated it grows,
 WIDEST = 4  # up to 9³ voxels
 SPACING = 3  # voxels between patch centres: patches overlap by two
 FILLED = 0.5  # share of a patch that must lie in the object
-MOST_VOLUMES = 128  # more volumes are thinned: the estimate gains nothing, the time is cubic
 GROUP = 10  # directions at once, where there are twice as many
 LEAST_EVEN = 0.3  # of a patch's samples count, however unlike its voxels' noise is
 PIECE = 3  # voxels on an edge of a patch's pieces, whose means tell the signal
@@ -63,11 +61,15 @@ def marchenko_pastur(
     γ = (m−p)/(rows−p); the variance is the mean of the rest.
     """
     m = eigenvalues.shape[1]
-    kept = np.arange(m, 0, -1)  # m − p for p = 0 … m−1
-    p = m - kept
+    remaining = np.arange(m, 0, -1)  # m − p for p = 0 … m−1
+    p = m - remaining
     long = rows[:, None] - p[None, :]
-    mean = np.cumsum(eigenvalues, 1)[:, kept - 1] / kept / long
-    spread = (eigenvalues[:, kept - 1] - eigenvalues[:, :1]) / long / (4 * np.sqrt(kept / long))
+    mean = np.cumsum(eigenvalues, 1)[:, remaining - 1] / remaining / long
+    spread = (
+        (eigenvalues[:, remaining - 1] - eigenvalues[:, :1])
+        / long
+        / (4 * np.sqrt(remaining / long))
+    )
     fits = mean >= spread
     fits[:, -1] = True
     return np.take_along_axis(mean, fits.argmax(1)[:, None], 1)[:, 0]
@@ -79,8 +81,11 @@ def noise_patches(
     coils: float | int = 1,
     *,
     threads: int = 1,
+    spatial: SpatialNoise | None = None,
 ) -> NoisePatches:
     """σ on a coarse grid of patches inside the mask; patches mostly outside are left out.
+
+    ``spatial`` is the noise of these data in this mask, if it was measured before.
 
     Notes
     -----
@@ -88,15 +93,9 @@ def noise_patches(
     is there goes with the components above the noise's law. That law is one of independent
     samples, so a patch of correlated noise counts as fewer of them than its voxels.
     """
-    step = max(1, data.shape[3] // MOST_VOLUMES)
-    data = data[..., ::step]
-    alive = np.zeros_like(mask)
-    for v in range(data.shape[3]):
-        alive |= data[..., v] > 0
-    alive &= mask
-    with threadpool_limits(1, "blas"):  # the same bits on any number of threads
-        directions = noise_directions(data, alive)
-        correlation = noise_correlation(data, alive, directions)
+    spatial = spatial or spatial_noise(data, mask)
+    data, alive = data[..., :: spatial.every], spatial.voxels
+    directions, correlation = spatial.directions, spatial.correlation
     size = _patch_size(mask.shape, correlation)
     share = correlation.effective_share(size)
     windows = sliding_window_view(data, size, axis=(0, 1, 2))
@@ -138,7 +137,7 @@ def noise_patches(
 
 
 def _patch_size(shape: tuple[int, ...], correlation: NoiseCorrelation) -> tuple[int, ...]:
-    """5³ voxels, or as many more as correlated noise needs to be told from signal."""
+    """5³ voxels, or as many more as it takes to separate correlated noise from signal."""
     for radius in range(RADIUS, WIDEST + 1):
         size = tuple(min(2 * radius + 1, n) for n in shape)
         if correlation.effective_share(size) * np.prod(size) >= FEWEST_SAMPLES:
@@ -149,9 +148,9 @@ def _patch_size(shape: tuple[int, ...], correlation: NoiseCorrelation) -> tuple[
 def _batches(half: np.ndarray) -> Iterator[np.ndarray]:
     """Indices of patches of one half, ``BATCH`` at most."""
     for side in (0, 1):
-        here = np.flatnonzero(half == side)
-        for low in range(0, len(here), BATCH):
-            yield here[low : low + BATCH]
+        patches = np.flatnonzero(half == side)
+        for low in range(0, len(patches), BATCH):
+            yield patches[low : low + BATCH]
 
 
 def _on_grid(starts: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -211,17 +210,17 @@ def _piece_means(
     size: tuple[int, ...],
     variance: Float[np.ndarray, "g"],
 ) -> tuple[Float[np.ndarray, "g p v"], Float[np.ndarray, "g p"]]:
-    """Mean signals of a patch's pieces, of whose spread the noise's share is taken off."""
+    """Mean signals of a patch's pieces, their spread reduced by the noise's share of it."""
     x = np.where(voxels[..., None], patch, 0).astype(np.float64)
     n = voxels.sum(1)
-    whole = x.sum(1)[:, None] / n[:, None, None]
+    patch_mean = x.sum(1)[:, None] / n[:, None, None]
     pieces = _pieces(size)
     sums, counts = pieces @ x, (voxels @ pieces.T)[..., None]
-    apart = np.where(counts > 0, sums / counts.clip(1) - whole, 0)
+    deviation = np.where(counts > 0, sums / counts.clip(1) - patch_mean, 0)
     fewer = np.where(counts > 0, 1 / counts.clip(1) - 1 / n[:, None, None], 0)
     by_noise = variance * fewer.mean((1, 2))
-    kept = np.sqrt((1 - by_noise / np.square(apart).mean((1, 2)).clip(1e-30)).clip(0))
-    return whole + kept[:, None, None] * apart, counts[..., 0]
+    signal_share = np.sqrt((1 - by_noise / np.square(deviation).mean((1, 2)).clip(1e-30)).clip(0))
+    return patch_mean + signal_share[:, None, None] * deviation, counts[..., 0]
 
 
 def _pieces(size: tuple[int, ...]) -> Float[np.ndarray, "p n"]:
@@ -229,7 +228,7 @@ def _pieces(size: tuple[int, ...]) -> Float[np.ndarray, "p n"]:
 
     A patch's own mean will not do: half fluid and half brain, no voxel has that signal, and the
     variance of its noise is not the voxels' mean variance. (Nor will noisy means: at the floor
-    any spread looks like signal, so that of the noise is taken off the pieces'.)
+    any spread looks like signal, so that of the noise is subtracted from the pieces'.)
     """
     starts = list(product(*(sorted({0, max(0, n - PIECE)}) for n in size)))
     rows = np.zeros((len(starts), *size))

@@ -36,14 +36,14 @@ def smoothing_width(patches: NoisePatches, voxel_size: tuple[float, ...]) -> flo
     places = (patches.centres[good] - patches.centres[good].min(0)) // SPACING
     grid = tuple(int(n) + 1 for n in places.max(0))
     spaced = tuple(SPACING * edge for edge in voxel_size)
-    own = np.average(np.square(logs[0] - logs[1]), weights=trust) / 2
+    half_variance = np.average(np.square(logs[0] - logs[1]), weights=trust) / 2
     errors = []
     for width in widths:
         sd = sd_in_voxels(width, spaced, grid)
         weight, *sums = (_gridded(v, places, grid, sd) for v in (trust, *(trust * logs)))
         one, two = (s[tuple(places.T)] / weight[tuple(places.T)].clip(1e-30) for s in sums)
         across = (np.square(one - logs[1]) + np.square(two - logs[0])) / 2
-        risk = np.average(across - np.square(one - two) / 4, weights=trust) - own
+        risk = np.average(across - np.square(one - two) / 4, weights=trust) - half_variance
         errors.append(np.sqrt(max(0.0, risk)))
     enough = max(ACCURATE, BEST * min(errors))
     return next(w for w, error in zip(widths, errors, strict=True) if error <= enough)
@@ -62,14 +62,14 @@ def smooth_map(
     logs = np.log(patches.sigma[good])
     middle = np.median(logs)
     logs = _tamed(logs)
-    whole = np.full(mask.shape, middle)
+    log_sigma = np.full(mask.shape, middle)
     for width in dict.fromkeys((WIDEST_MM, smoothing_width(patches, voxel_size))):
         sd = sd_in_voxels(width, voxel_size, mask.shape)
         weight = _gridded(trust, centres, mask.shape, sd)
         total = _gridded(trust * (logs - middle), centres, mask.shape, sd)
         floor = FALLBACK * weight.max()
-        whole = middle + (total + floor * (whole - middle)) / (weight + floor)
-    return np.exp(whole).astype(np.float32)
+        log_sigma = middle + (total + floor * (log_sigma - middle)) / (weight + floor)
+    return np.exp(log_sigma).astype(np.float32)
 
 
 def _widths(voxel_size: tuple[float, ...]) -> list[float]:

@@ -1,4 +1,4 @@
-"""Volumes that stand apart from their shell: dropped out, moved, or the same as another."""
+"""Outlier volumes: signal dropout, motion, or a copy of another volume."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -7,16 +7,16 @@ from dwiser.prepare.splits import Groups
 
 RIDGE = 1e-3  # of the median noise floor: keeps a duplicated volume's covariance invertible
 FLOOR_QUANTILE = 0.25
-UNTOLD = 3.0  # times its group's median variance given the others
+UNEXPLAINED = 3.0  # times the group's median variance that the other volumes do not explain
 COPIED = "shares its noise with volume"
-STRANGE = "the other volumes do not tell it: dropped out or moved?"
-SAME = 0.7  # partial correlation of two volumes, the rest given; 1 for copies, small otherwise
+STRANGE = "the other volumes do not explain it: dropped out or moved?"
+SAME = 0.7  # partial correlation of two volumes; 1 for copies, small otherwise
 
 
-def standing_apart(
+def find_outlier_volumes(
     covariance: Float[np.ndarray, "m m"], volumes: Int[np.ndarray, "m"], groups: Groups
 ) -> dict[int, str]:
-    """Volumes that should not be learned from, each with the reason.
+    """Volumes that are excluded from learning, each with the reason.
 
     Parameters
     ----------
@@ -25,25 +25,26 @@ def standing_apart(
     Notes
     -----
     With P the inverse covariance of the volumes, 1/P_jj is the variance of volume j that the
-    others do not tell: about the noise's, and more where it dropped out or moved.
-    −P_ij/√(P_ii P_jj) is the correlation of i and j once the others are taken off: that of
-    their noise. Of two volumes that share it (copies, averages) the later one is named.
+    others do not explain: about the noise's, and more after signal dropout or motion.
+    −P_ij/√(P_ii P_jj) is the partial correlation of i and j, given the others: that of their
+    noise. Of two volumes that share their noise (copies, averages) the later one is named.
     """
     if not covariance.any():
         return {}
     ridge = RIDGE * np.quantile(np.linalg.eigvalsh(covariance), FLOOR_QUANTILE)
     ridge = max(ridge, 1e-9 * float(np.trace(covariance)))
     precision = np.linalg.inv(covariance + ridge * np.eye(len(volumes)))
-    untold = 1 / np.diag(precision)
-    shared = -precision * np.sqrt(np.outer(untold, untold))
+    unexplained = 1 / np.diag(precision)
+    # below 0 by rounding alone, where a few voxels outshine all others: nothing is known there
+    shared = -precision * np.sqrt(np.outer(unexplained, unexplained).clip(min=0))
     np.fill_diagonal(shared, 0)
-    found: dict[int, str] = {}
+    outliers: dict[int, str] = {}
     for i, j in np.argwhere(np.triu(shared) > SAME):
-        found[int(volumes[j])] = f"{COPIED} {volumes[i]}: a copy or an average"
+        outliers[int(volumes[j])] = f"{COPIED} {volumes[i]}: a copy or an average"
     for group in groups:
-        here = np.isin(volumes, group)
-        usual = float(np.median(untold[here]))
-        for v, own in zip(volumes[here], untold[here], strict=True):
-            if own > UNTOLD * usual:
-                found.setdefault(int(v), STRANGE)
-    return found
+        in_group = np.isin(volumes, group)
+        usual = float(np.median(unexplained[in_group]))
+        for v, variance in zip(volumes[in_group], unexplained[in_group], strict=True):
+            if variance > UNEXPLAINED * usual:
+                outliers.setdefault(int(v), STRANGE)
+    return outliers

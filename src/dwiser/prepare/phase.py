@@ -1,8 +1,8 @@
-"""A complex series turned to real: the smooth phase of each volume taken off.
+"""From a complex series to a real one: the smooth phase of each volume is removed.
 
-The real part that is left carries the signal with Gaussian noise of mean zero: no floor.
-Source: Eichner et al. 2015 (10.1016/j.neuroimage.2015.07.074), here with a voxel's own value
-kept out of its phase.
+The real part then has the signal with Gaussian noise of mean zero: no Rician bias.
+Source: Eichner et al. 2015 (10.1016/j.neuroimage.2015.07.074), here without a voxel's own value
+in the estimate of its phase.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def as_radians(
 
 
 @dataclass(frozen=True, eq=False)
-class Real:
+class RealPart:
     """The real part (X, Y, Z, V), and the sd (V,) of the imaginary part in the mask over σ's."""
 
     data: Float32[np.ndarray, "x y z v"]
@@ -66,7 +66,7 @@ def real_part(
     phase: Float[np.ndarray, "x y z v"],
     mask: Bool[np.ndarray, "x y z"],
     width: float = WIDTH,
-) -> Real:
+) -> RealPart:
     """Re(M e^{iφ} e^{−iφ₀}), φ₀ the phase of the in-plane mean of a voxel's neighbours.
 
     Parameters
@@ -76,9 +76,9 @@ def real_part(
     Notes
     -----
     A voxel has no part in its own φ₀, so that φ₀ does not follow its noise: where there is no
-    signal the real part has mean zero, and no floor grows back. An error δ of φ₀ costs the
-    share 1 − cos δ of the signal, which goes to the imaginary part; there only noise should be
-    left, and its mean square is returned to be looked at.
+    signal the real part has mean zero, and no noise floor returns. An error δ of φ₀ costs the
+    share 1 − cos δ of the signal, which goes to the imaginary part. That should contain noise
+    only; its mean square is returned as a check.
     """
     data = np.empty(magnitude.shape, np.float32)
     imaginary = np.zeros(magnitude.shape[3])
@@ -89,7 +89,7 @@ def real_part(
         turned = z * np.divide(around.conj(), size, out=np.ones_like(around), where=size > 0)
         data[..., v] = turned.real
         imaginary[v] = float(np.sqrt(np.square(turned.imag[mask], dtype=float).mean()))
-    return Real(data, imaginary)
+    return RealPart(data, imaginary)
 
 
 def _neighbours(z: np.ndarray, width: float) -> np.ndarray:
@@ -97,6 +97,6 @@ def _neighbours(z: np.ndarray, width: float) -> np.ndarray:
     widths = (width, width, 0)
     tap = np.zeros(2 * int(4 * width + 0.5) + 1)
     tap[len(tap) // 2] = 1
-    own = float(ndimage.gaussian_filter1d(tap, width)[len(tap) // 2]) ** 2
+    own_weight = float(ndimage.gaussian_filter1d(tap, width)[len(tap) // 2]) ** 2
     mean: np.ndarray = ndimage.gaussian_filter(z, widths, mode="constant")
-    return mean - np.complex64(own) * z
+    return mean - np.complex64(own_weight) * z

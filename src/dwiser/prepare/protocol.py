@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from dwiser.scan import Scan
+from dwiser.prepare.shells import b_tolerance
+from dwiser.scan import Gradients, Scan
 
-B_ABSOLUTE, B_RELATIVE = 50.0, 0.05  # s/mm², as shells are told apart
-DIRECTION = 5.0  # degrees, after the best common turn
-TURN = 45.0  # degrees: a tilted field of view turns the table, another table is no turn
+DIRECTION = 5.0  # degrees, after the best common rotation; repositioning a head is about this
+ROTATION = 45.0  # degrees: a tilted field of view rotates the table, another table is no rotation
 VOXEL = 0.1  # of an edge
-ROUNDS = 5  # of matching signs and turning
+ROUNDS = 5  # of matching signs and rotating
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +27,10 @@ class Protocol:
 
     @classmethod
     def of(cls, scan: Scan) -> "Protocol":
-        table = scan.gradients
-        bvals = np.where(table.is_b0, 0.0, table.bvals)
-        return cls(
-            bvals, np.where(table.is_b0[:, None], 0.0, table.bvecs), np.array(scan.voxel_size)
-        )
+        return cls(*_without_b0_values(scan.gradients), np.array(scan.voxel_size))
 
     @classmethod
-    def told(cls, values: dict[str, Any]) -> "Protocol":
+    def from_plain(cls, values: dict[str, Any]) -> "Protocol":
         """From the plain values of ``plain``."""
         return cls(*(np.array(values[name], float) for name in ("bvals", "bvecs", "voxel")))
 
@@ -47,37 +43,71 @@ class Protocol:
 
         Notes
         -----
-        As many volumes in the same order; b-values within 5 % or 50 s/mm²; directions within 5°,
-        up to sign and one common rotation of at most 45° (a tilted field of view); voxels within
-        10 %.
+        The gradient tables by `_table_difference`, up to one common rotation of at most 45°
+        (a tilted field of view); voxels within 10 %.
         """
-        if len(self.bvals) != len(other.bvals):
-            return f"it has {len(other.bvals)} volumes and not {len(self.bvals)}"
-        gap = np.abs(self.bvals - other.bvals)
-        wrong = gap > np.maximum(B_ABSOLUTE, B_RELATIVE * self.bvals)
-        wrong |= (self.bvals == 0) != (other.bvals == 0)
-        if wrong.any():
-            v = int(np.flatnonzero(wrong)[0])
-            return f"its volume {v} has b = {other.bvals[v]:g} and not {self.bvals[v]:g} s/mm²"
-        dwis = self.bvals > 0
-        if dwis.any():
-            turn, angle = _turned(self.bvecs[dwis], other.bvecs[dwis])
-            if turn > TURN or angle.max() > DIRECTION:
-                v = int(np.flatnonzero(dwis)[angle.argmax()])
-                return f"its directions are others (volume {v} by {angle.max():.0f}°)"
+        tables = (self.bvals, self.bvecs), (other.bvals, other.bvecs)
+        difference = _table_difference(*tables, most_rotation=ROTATION)
+        if difference is not None:
+            return difference
         if (np.abs(other.voxel / self.voxel - 1) > VOXEL).any():
             sizes = (" × ".join(f"{edge:.3g}" for edge in p.voxel) for p in (other, self))
             return "its voxels are {} and not {} mm".format(*sizes)
         return None
 
 
-def _turned(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray]:
-    """The rotation from ``b`` to ``a`` that fits best, in degrees, and what angles are left."""
-    turn = Rotation.identity()
-    for _ in range(ROUNDS):
-        signs = np.sign((turn.apply(b) * a).sum(1))
-        with warnings.catch_warnings():  # one direction, or all in a plane, leave a turn open
+def same_table(first: Gradients, second: Gradients) -> bool:
+    """Whether two gradient tables in the same voxel axes are equal, volume by volume.
+
+    The same rule as `Protocol.differs` has, without a common rotation: for scans on one grid.
+    """
+    tables = _without_b0_values(first), _without_b0_values(second)
+    return _table_difference(*tables, most_rotation=0.0) is None
+
+
+def _without_b0_values(table: Gradients) -> tuple[np.ndarray, np.ndarray]:
+    """b-values and directions, both 0 for b0s."""
+    b0 = table.is_b0
+    return np.where(b0, 0.0, table.bvals), np.where(b0[:, None], 0.0, table.bvecs)
+
+
+def _table_difference(
+    first: tuple[np.ndarray, np.ndarray],
+    second: tuple[np.ndarray, np.ndarray],
+    *,
+    most_rotation: float,
+) -> str | None:
+    """In words, what of the second gradient table is not the first; None if they are the same.
+
+    Notes
+    -----
+    As many volumes in the same order; the same b0s; b-values within `b_tolerance`; directions
+    within 5°, up to sign and one common rotation of at most ``most_rotation`` degrees.
+    """
+    (bvals, bvecs), (other_bvals, other_bvecs) = first, second
+    if len(bvals) != len(other_bvals):
+        return f"it has {len(other_bvals)} volumes and not {len(bvals)}"
+    wrong = np.abs(bvals - other_bvals) > b_tolerance(bvals)
+    wrong |= (bvals == 0) != (other_bvals == 0)
+    if wrong.any():
+        v = int(np.flatnonzero(wrong)[0])
+        return f"its volume {v} has b = {other_bvals[v]:g} and not {bvals[v]:g} s/mm²"
+    dwis = bvals > 0
+    if dwis.any():
+        rotation, angle = _rotated(bvecs[dwis], other_bvecs[dwis], most_rotation)
+        if rotation > most_rotation or angle.max() > DIRECTION:
+            v = int(np.flatnonzero(dwis)[angle.argmax()])
+            return f"its directions differ (volume {v} by {angle.max():.0f}°)"
+    return None
+
+
+def _rotated(a: np.ndarray, b: np.ndarray, most_rotation: float) -> tuple[float, np.ndarray]:
+    """The rotation from ``b`` to ``a`` that fits best, and the angles after it, in degrees."""
+    rotation = Rotation.identity()
+    for _ in range(ROUNDS if most_rotation > 0 else 0):
+        signs = np.sign((rotation.apply(b) * a).sum(1))
+        with warnings.catch_warnings():  # one direction, or all in a plane, leave a rotation open
             warnings.simplefilter("ignore", UserWarning)
-            turn, _ = Rotation.align_vectors(a * np.where(signs == 0, 1, signs)[:, None], b)
-    cosine = np.abs((turn.apply(b) * a).sum(1)).clip(max=1)
-    return float(np.degrees(turn.magnitude())), np.degrees(np.arccos(cosine))
+            rotation, _ = Rotation.align_vectors(a * np.where(signs == 0, 1, signs)[:, None], b)
+    cosine = np.abs((rotation.apply(b) * a).sum(1)).clip(max=1)
+    return float(np.degrees(rotation.magnitude())), np.degrees(np.arccos(cosine))

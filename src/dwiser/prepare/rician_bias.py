@@ -1,9 +1,9 @@
-"""The signal behind a magnitude's mean: the floor taken off, and how sure that leaves one.
+"""The signal from a magnitude's mean: the Rician bias removed, and the uncertainty of that.
 
-Koay & Basser 2006 (10.1016/j.jmr.2006.01.016) invert the mean itself. At the floor a small error
-of the mean is a large one of the signal, so that the answer here is a posterior mean: over all
-signals ≥ 0, which are half normal about 0 with the power that a voxel's shell shows. In fluid,
-where a whole shell lies at the floor, that is next to nothing; in tissue it is nearly flat.
+Koay & Basser 2006 (10.1016/j.jmr.2006.01.016) invert the mean itself. At the noise floor a small
+error of the mean is a large one of the signal, so here the result is a posterior mean. The prior
+of the signal is half normal (≥ 0), with the power that the voxel has in its shell. In fluid, where
+a whole shell lies at the noise floor, that power is almost 0; in tissue the prior is nearly flat.
 """
 
 from functools import lru_cache
@@ -16,7 +16,7 @@ from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import NONE, magnitude_moments
 
 LOWEST, HIGHEST, STEP = -2.0, 14.0, 0.01  # of the means in the tables, in σ
-FAR = HIGHEST - 1  # σ: beyond, the floor is a small correction
+FAR = HIGHEST - 1  # σ: beyond, the Rician bias is a small correction
 FINENESS = 0.02  # of the signals summed over, in σ
 SPREADS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of the mean that is inverted, in σ
 POWERS = np.geomspace(0.05, 500.0, 25)  # of the signal, in σ²; the last is as good as flat
@@ -34,15 +34,15 @@ def _tables(coils: float | int) -> Float[np.ndarray, "2 k p m"]:
     mean = magnitude_moments(theta, coils)[0]
     prior = np.exp(-0.5 * theta[:, None] ** 2 / POWERS) + ODD
     exact = np.interp(measured, mean, theta)
-    found = np.zeros((2, len(SPREADS), len(POWERS), len(measured)), np.float32)
-    found[0, 0] = exact
+    posterior = np.zeros((2, len(SPREADS), len(POWERS), len(measured)), np.float32)
+    posterior[0, 0] = exact
     for row, spread in enumerate(SPREADS[1:], 1):
         far = -0.5 * ((measured[:, None] - mean) / spread) ** 2
         likely = np.exp(far - far.max(1, keepdims=True))
         total, first, second = (likely @ (prior * theta[:, None] ** k) for k in range(3))
-        found[0, row] = (first / total).T
-        found[1, row] = np.sqrt(np.maximum(second / total - (first / total) ** 2, 0)).T
-    return found
+        posterior[0, row] = (first / total).T
+        posterior[1, row] = np.sqrt(np.maximum(second / total - (first / total) ** 2, 0)).T
+    return posterior
 
 
 def _rows(power: Values) -> Values:
@@ -58,18 +58,18 @@ def true_signal(
     coils: float | int = 1,
     power: Values | None = None,
 ) -> Values:
-    """The signal behind a magnitude's mean: the floor taken off.
+    """The signal from a magnitude's mean: the Rician bias removed.
 
     Parameters
     ----------
-    mean : what a denoiser found, in the data's units. sigma : of one channel, same shape.
+    mean : a denoised magnitude, in the data's units. sigma : of one channel, same shape.
     spread : sd of ``mean``'s own error, in σ: where it is 0 the mean itself is inverted.
     power : the mean square of such signals in σ², of the same shape; None: any is as likely.
 
     Notes
     -----
-    Where σ is 0 the mean stands. A real part (``NONE`` coils) has no floor, but a signal is no
-    less than 0 there either: with a ``power`` it has such a posterior mean too.
+    Where σ is 0 the mean is returned. A real part (``NONE`` coils) has no Rician bias, but its
+    signal is not below 0 either: with a ``power`` it has such a posterior mean too.
     """
     if coils == NONE and power is None:
         return mean.astype(np.float32)
@@ -80,15 +80,15 @@ def true_signal(
     ratio = mean / np.where(sigma > 0, sigma, 1)
     # far above the floor mean² − (2n−1)σ² is the squared signal: the table ends where that holds
     gap = np.float32(FAR**2 - table[-1, round((FAR - LOWEST) / STEP)] ** 2)
-    found = np.sqrt(np.maximum(np.square(ratio) - gap, 0))
+    signal = np.sqrt(np.maximum(np.square(ratio) - gap, 0))
     near = ratio <= FAR
     column = (ratio[near] - LOWEST) / STEP
     if power is None:
-        found[near] = np.interp(column, np.arange(table.shape[1]), table[-1])
+        signal[near] = np.interp(column, np.arange(table.shape[1]), table[-1])
     else:
         place = np.stack([_rows(power[near]), column])
-        found[near] = map_coordinates(table, place, order=1, mode="nearest")
-    return np.where(sigma > 0, found * sigma, mean).astype(np.float32)
+        signal[near] = map_coordinates(table, place, order=1, mode="nearest")
+    return np.where(sigma > 0, signal * sigma, mean).astype(np.float32)
 
 
 def signal_posterior(
@@ -101,7 +101,7 @@ def signal_posterior(
     """Mean and sd of the signals ≥ 0 that a magnitude's mean allows, in the data's units.
 
     ``spread`` (n,) is the sd of each mean's own error in σ, ``power`` as in `true_signal`. Far
-    from the floor the signal is as unsure as the mean; at it, less sure.
+    above the noise floor the signal is as uncertain as the mean; at it, more uncertain.
     """
     if coils == NONE and power is None:
         return mean.astype(np.float32), (sigma * spread).astype(np.float32)
@@ -117,21 +117,21 @@ def signal_posterior(
 
 @lru_cache(maxsize=4)
 def _power_by_mean(coils: float | int) -> Lookup:
-    """θ² by a magnitude's mean; below the floor in proportion to what is missing."""
+    """θ² by a magnitude's mean; below the noise floor in proportion to the distance from it."""
     mean = np.arange(LOWEST, FAR + STEP / 2, STEP)
     theta = np.arange(0, HIGHEST + FINENESS / 2, FINENESS)
-    shown = magnitude_moments(theta, coils)[0]
-    slope = NEAR**2 / (np.interp(NEAR, theta, shown) - shown[0])
-    above = np.square(np.interp(mean, shown, theta))
-    power = np.where(mean > shown[0], above, (mean - shown[0]) * slope)
+    magnitude = magnitude_moments(theta, coils)[0]
+    slope = NEAR**2 / (np.interp(NEAR, theta, magnitude) - magnitude[0])
+    above = np.square(np.interp(mean, magnitude, theta))
+    power = np.where(mean > magnitude[0], above, (mean - magnitude[0]) * slope)
     return Lookup(power.astype(np.float32)[None], LOWEST, STEP)
 
 
 def signal_power(mean: Values, sigma: Values, coils: float | int = 1) -> Values:
-    """θ² in σ² behind a magnitude's mean: below the floor it is less than 0.
+    """θ² in σ² from a magnitude's mean: below the noise floor it is less than 0.
 
-    So that its average over means with errors is the signal's power, and not more: clipped at 0
-    it would find signal wherever there is noise.
+    Its average over means with errors is then the signal's power, and not more: clipped at 0
+    it would show signal wherever there is noise.
     """
     ratio, near = mean / np.maximum(sigma, 1e-12), _power_by_mean(coils)
     gap = np.float32(FAR**2) - near.values[0, -1]

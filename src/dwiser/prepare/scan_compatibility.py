@@ -1,4 +1,4 @@
-"""Whether several scans are one measurement: what each shows of itself, and how they differ."""
+"""Whether several scans can be denoised as one measurement: their summaries, compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,12 @@ from jaxtyping import Bool, Float
 from dwiser.errors import InputError
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
-from dwiser.prepare.shells import GAP, GAP_SHARE, shells
-from dwiser.scan import Gradients, Scan
+from dwiser.prepare.shells import b_tolerance, shells
+from dwiser.scan import AFFINE_TOLERANCE, Gradients, Scan
 
-AFFINE_TOLERANCE = 1e-3  # mm, as for masks
 SAME_SCALE = 1.05  # brightness of a shell over that of the other's
 SAME_NOISE = 1.15  # σ over σ; two halves of one scan differ by about 1 %
-SAME_PLACE = 0.97  # correlation of mean images, noise taken off; a voxel's shift is below it
+SAME_PLACE = 0.97  # correlation of mean images, corrected for noise; a voxel's shift is below it
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,33 +33,33 @@ class ScanSummary:
     name: str
     shape: tuple[int, ...]
     affine: Float[np.ndarray, "4 4"]
-    shown: tuple[ShellMean, ...]
+    shell_means: tuple[ShellMean, ...]
     mask: Bool[np.ndarray, "x y z"]
     sigma: float
 
 
-def look_at(scan: Scan, name: str) -> ScanSummary:
-    """Look at a scan; ``name`` is what sentences call it."""
+def summarize(scan: Scan, name: str) -> ScanSummary:
+    """Summarize a scan; ``name`` is what messages call it."""
     mask = object_mask(scan)
     sigma = float(np.median(sigma_map(scan, mask)[mask]))
-    shown = tuple(
+    shell_means = tuple(
         ShellMean(s.bval, len(s.volumes), scan.data[..., s.volumes].mean(-1, dtype=np.float64))
         for s in shells(scan.gradients)
     )
-    return ScanSummary(name, scan.shape[:3], scan.affine, shown, mask, sigma)
+    return ScanSummary(name, scan.shape[:3], scan.affine, shell_means, mask, sigma)
 
 
-def decide(looks: Sequence[ScanSummary], forced: bool | None = None) -> tuple[bool, str]:
-    """Together or not, and why in words.
+def decide(summaries: Sequence[ScanSummary], forced: bool | None = None) -> tuple[bool, str]:
+    """Whether the scans are denoised together, and why in words.
 
-    ``forced`` is the user's own word: then only what makes it impossible counts.
+    ``forced`` is the user's choice: then only what makes it impossible counts.
 
     Raises
     ------
     InputError
         If scans that are to be denoised together lie on different grids.
     """
-    first, others = looks[0], looks[1:]
+    first, others = summaries[0], summaries[1:]
     if not others:
         return False, "there is one scan only"
     if forced is False:
@@ -88,7 +87,7 @@ def off_grid(first: ScanSummary, other: ScanSummary) -> str | None:
 
 def unlike(first: ScanSummary, other: ScanSummary) -> str | None:
     """Why two scans on one grid are not one measurement; None if they are."""
-    pair = _common(first, other)
+    pair = _common_shell(first, other)
     if pair is None:
         return f"{first.name} and {other.name} have no b-value in common to compare them by"
     a, b = pair
@@ -102,40 +101,40 @@ def unlike(first: ScanSummary, other: ScanSummary) -> str | None:
     noise = other.sigma / first.sigma if first.sigma > 0 else float(other.sigma == 0)
     if not 1 / SAME_NOISE <= noise <= SAME_NOISE:
         return f"the noise of {other.name} is {noise:.3g} times that of {first.name}"
-    alike = _alike(a, b, inside, first.sigma, other.sigma)
-    if alike < SAME_PLACE:
+    correlation = _mean_correlation(a, b, inside, first.sigma, other.sigma)
+    if correlation < SAME_PLACE:
         return (
             f"{other.name} does not show the object where {first.name} does "
-            f"(their {kind} correlate by {alike:.3f}): moved, or distorted another way"
+            f"(their {kind} correlate by {correlation:.3f}): moved, or distorted another way"
         )
     return None
 
 
-def _common(first: ScanSummary, other: ScanSummary) -> tuple[ShellMean, ShellMean] | None:
+def _common_shell(first: ScanSummary, other: ScanSummary) -> tuple[ShellMean, ShellMean] | None:
     """The lowest shell that both have."""
-    for a in first.shown:
-        for b in other.shown:
+    for a in first.shell_means:
+        for b in other.shell_means:
             both_b0 = a.bval == b.bval == 0
-            near = abs(a.bval - b.bval) < max(GAP, GAP_SHARE * a.bval)
+            near = abs(a.bval - b.bval) < b_tolerance(a.bval)
             if both_b0 or (near and min(a.bval, b.bval) > 0):
                 return a, b
     return None
 
 
-def _alike(
+def _mean_correlation(
     a: ShellMean, b: ShellMean, inside: Bool[np.ndarray, "x y z"], sigma_a: float, sigma_b: float
 ) -> float:
     """Correlation of the two mean images, had they no noise."""
     x, y = a.mean[inside], b.mean[inside]
     x, y = x - x.mean(), y - y.mean()
-    own = (x @ x / len(x) - sigma_a**2 / a.volumes, y @ y / len(y) - sigma_b**2 / b.volumes)
-    if min(own) <= 0:
-        return 1.0  # nothing but noise, or a flat object: no place to tell
-    return float(x @ y / len(x) / np.sqrt(own[0] * own[1]))
+    variances = (x @ x / len(x) - sigma_a**2 / a.volumes, y @ y / len(y) - sigma_b**2 / b.volumes)
+    if min(variances) <= 0:
+        return 1.0  # nothing but noise, or a flat object: no place to compare
+    return float(x @ y / len(x) / np.sqrt(variances[0] * variances[1]))
 
 
 def joined(scans: Sequence[Scan]) -> Scan:
-    """One scan of all volumes, in the order given; geometry and mask are the first's."""
+    """One scan of all volumes, in this order; geometry and mask are the first's."""
     first = scans[0]
     table = Gradients(
         np.concatenate([s.gradients.bvals for s in scans]),

@@ -1,4 +1,4 @@
-"""Disjoint sets of volumes: what the network sees, and what it must predict."""
+"""Disjoint sets of volumes: what the network sees (visible), and what it must predict."""
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -11,7 +11,7 @@ Groups = tuple[Int[np.ndarray, "_"], ...]
 def split(
     groups: Groups, volumes: Int[np.ndarray, "m"], rng: np.random.Generator
 ) -> Bool[np.ndarray, "m"]:
-    """Which of ``volumes`` are seen; the rest are held out, in the same share of each group.
+    """Which of ``volumes`` are visible; the rest are held out, in the same share of each group.
 
     The share is drawn between 0.1 and 0.4; every group keeps a volume and gives one.
     """
@@ -26,21 +26,21 @@ def split(
 def in_three(
     groups: Groups, volumes: Int[np.ndarray, "m"], rng: np.random.Generator
 ) -> tuple[Bool[np.ndarray, "m"], Bool[np.ndarray, "m"]]:
-    """Two disjoint sets of ``volumes`` that are seen; the third, held out, is neither.
+    """Two disjoint sets of ``volumes`` that are visible; the third, held out, is neither.
 
     What ``split`` holds out is the third; what it shows is split once more by the same rule,
     the larger part first.
     """
-    seen = split(groups, volumes, rng)
-    left = tuple(np.intersect1d(group, volumes[seen]) for group in groups)
-    first = split(left, volumes, rng) & seen
-    return first, seen & ~first
+    visible = split(groups, volumes, rng)
+    visible_groups = tuple(np.intersect1d(group, volumes[visible]) for group in groups)
+    first = split(visible_groups, volumes, rng) & visible
+    return first, visible & ~first
 
 
 def folds(
     groups: Groups, volumes: Int[np.ndarray, "m"], count: int, rng: np.random.Generator
 ) -> list[Bool[np.ndarray, "m"]]:
-    """``count`` splits in which every volume is held out once; which of ``volumes`` are seen.
+    """``count`` splits in which every volume is held out once; which of ``volumes`` are visible.
 
     Each group is dealt evenly, so that every split holds out the same share of it; a group of
     fewer volumes than splits gives to some of them only.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dwiser.memmap import own_copy
+from dwiser.memmap import writable_copy
 from dwiser.prepare.box import Box
 from dwiser.prepare.mask import voxels_in
 from dwiser.prepare.moments import magnitude_sd
@@ -23,7 +23,7 @@ from dwiser.scan import Scan
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """What Di-Fusion works on: (x, x') of every kept slice of every denoised volume.
+    """What Di-Fusion works on: (x, x') of every slice used of every denoised volume.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Stack:
     def sigma_of(self, k: int, z: int) -> Float[np.ndarray, "h w"]:
         """sd of the magnitude's noise in one slice, in [−1, 1] units; 0 outside the mask.
 
-        At the Rician floor it is below σ; x' stands for the mean it depends on.
+        At the Rician noise floor it is below σ; x' is used for the mean it depends on.
         """
         volume = int(self.plan.volumes[k])
         mean = self.scale.from_unit(self.neighbour[k, z], volume)
@@ -57,7 +57,7 @@ class Stack:
         self, original: Float[np.ndarray, "x y z v"], unit: Float[np.ndarray, "k slices h w"]
     ) -> Float[np.ndarray, "x y z v"]:
         """A copy of ``original`` with the stack's voxels, in the scan's units, put back."""
-        out = own_copy(original)
+        out = writable_copy(original)
         inside = self.inside.transpose(1, 2, 0)
         for k, volume in enumerate(self.plan.volumes.tolist()):
             values = self.scale.from_unit(unit[k].transpose(1, 2, 0), volume)
@@ -81,7 +81,7 @@ def build_stack(
     plan = plan_pairs(
         scan.gradients, pairing, neighbour=neighbour, fewest_b0s=fewest_b0s, dead=dead
     )
-    box = Box.around(mask) if crop else Box.whole(scan.shape)
+    box = Box.around(mask) if crop else Box.full(scan.shape)
     data, scale = scan.data[box.index], Scale.of(scan.data)
     predicts = pairing == "predicted" and len(plan.volumes) > 0
     prediction = fit_prediction(voxels, dead) if predicts else None

@@ -1,4 +1,4 @@
-"""The scan's q-space subspace: a few components stand for all volumes.
+"""The scan's q-space subspace: a few components that describe the signal of all volumes.
 
 In the mask y = (x − μ)/σ. Its covariance is W Λ Wᵀ plus noise; W (M, K) spans what volumes
 share. For any subset A of the volumes ``latent`` gives the posterior of the K components.
@@ -18,13 +18,13 @@ FEWEST_SHARED = 4  # effective volumes a component must rest on, and a group mus
 RANK_SHARE = 2  # at most half of the volumes: a split must see more volumes than components
 SPLITS = 24  # held-out splits that choose K
 CHANCE = 3.0  # what a component of noise seems to gain, over the noise's variance, times voxels
-LEAST_STRENGTH = 1e-3  # of a coordinate, of 1 where all volumes are seen
+LEAST_STRENGTH = 1e-3  # of a coordinate, of 1 where all volumes are visible
 LEAST_NOISE = 1e-4  # of σ²: fewer voxels than volumes leave none, and σ is known all the same
 SIGNAL_FLOOR = 1e-3  # of the noise's variance: weaker components carry no prior
 
 
 @dataclass(frozen=True, eq=False)
-class Subspace:
+class SignalSubspace:
     """Components and their strength, of the M volumes that share their signal.
 
     Parameters
@@ -84,7 +84,7 @@ class Subspace:
     def coordinates(
         self, chosen: Bool[np.ndarray, "m"]
     ) -> tuple[Float[np.ndarray, "m k"], Float[np.ndarray, "k k"]]:
-        """Least-squares coordinates of y seen by the chosen volumes, with white noise, and back.
+        """Least-squares coordinates of y from the chosen volumes, with white noise, and back.
 
         y @ matrix has independent noise of variance ν in each of its K channels;
         (y @ matrix) @ root are the coordinates u along the components, y ≈ u Wᵀ. With
@@ -102,28 +102,28 @@ def grouped(
 ) -> tuple[Groups, dict[int, str]]:
     """Shells that can be split, and the volumes that stay out of the subspace with the reason.
 
-    Volumes that stand ``apart`` are in neither.
+    Outlier volumes (``apart``) are in neither.
     """
     groups: list[np.ndarray] = []
-    left: dict[int, str] = {}
+    excluded: dict[int, str] = {}
     for shell in shells(gradients):
         volumes = np.setdiff1d(shell.volumes, apart)
         if len(volumes) >= fewest:
             groups.append(volumes)
         else:
             kind = "b0s" if shell.is_b0 else f"volumes at b={shell.bval:.0f}"
-            left |= {int(v): f"fewer than {fewest} {kind}" for v in volumes}
-    return tuple(groups), left
+            excluded |= {int(v): f"fewer than {fewest} {kind}" for v in volumes}
+    return tuple(groups), excluded
 
 
 def second_moment(y: Float[np.ndarray, "n v"]) -> Float[np.ndarray, "v v"]:
-    """The covariance of volumes (x − μ)/σ over n voxels: all that a subspace is made from."""
+    """The covariance of volumes (x − μ)/σ over n voxels: all that a subspace needs."""
     return (y.T @ y).astype(np.float64) / len(y)
 
 
 def fit_subspace(
     covariance: Float[np.ndarray, "v v"], voxels: int, groups: Groups, seed: int
-) -> Subspace | None:
+) -> SignalSubspace | None:
     """The subspace of the grouped volumes; K by the held-out Wiener loss.
 
     ``covariance`` is all volumes' ``second_moment`` over so many ``voxels``. None where no
@@ -142,24 +142,24 @@ def fit_subspace(
     if not len(usable):
         return None
     signal = np.maximum(eigenvalues - noise, SIGNAL_FLOOR * noise)
-    whole = Subspace(volumes, vectors[:, usable], signal[usable], noise)
-    rank = held_out_rank(whole, covariance, voxels, groups, seed)
-    return Subspace(volumes, vectors[:, usable[:rank]], signal[usable[:rank]], noise)
+    candidates = SignalSubspace(volumes, vectors[:, usable], signal[usable], noise)
+    rank = held_out_rank(candidates, covariance, voxels, groups, seed)
+    return SignalSubspace(volumes, vectors[:, usable[:rank]], signal[usable[:rank]], noise)
 
 
-def left_out(subspace: Subspace, covariance: Float[np.ndarray, "v v"]) -> float:
+def truncation_loss(subspace: SignalSubspace, covariance: Float[np.ndarray, "v v"]) -> float:
     """Mean variance outside the components, over the noise's: 1 if they hold all of the signal.
 
     ``covariance`` is all volumes'. Above 2 truncation loses more signal than it removes noise.
     """
-    own = covariance[np.ix_(subspace.volumes, subspace.volumes)]
-    held = np.einsum("mk,mn,nk->", subspace.components, own, subspace.components)
-    rest = len(own) - subspace.rank
-    return float((np.trace(own) - held) / rest / subspace.noise) if rest else 1.0
+    shared = covariance[np.ix_(subspace.volumes, subspace.volumes)]
+    held = np.einsum("mk,mn,nk->", subspace.components, shared, subspace.components)
+    rest = len(shared) - subspace.rank
+    return float((np.trace(shared) - held) / rest / subspace.noise) if rest else 1.0
 
 
 def held_out_rank(
-    subspace: Subspace,
+    subspace: SignalSubspace,
     covariance: Float[np.ndarray, "m m"],
     voxels: int,
     groups: Groups,
@@ -176,7 +176,7 @@ def held_out_rank(
     halves = [split(groups, subspace.volumes, rng) for _ in range(SPLITS)]
     losses = []
     for k in range(1, subspace.rank + 1):
-        part = Subspace(
+        part = SignalSubspace(
             subspace.volumes, subspace.components[:, :k], subspace.signal[:k], subspace.noise
         )  # fmt: skip
         losses.append(np.mean([_held_out_loss(part, covariance, a) for a in halves]))
@@ -184,10 +184,10 @@ def held_out_rank(
     return int((np.array(losses) + chance).argmin()) + 1
 
 
-def _held_out_loss(part: Subspace, covariance: np.ndarray, chosen: np.ndarray) -> float:
+def _held_out_loss(part: SignalSubspace, covariance: np.ndarray, chosen: np.ndarray) -> float:
     """E‖y_B − W_B z_A‖² a volume of B, from the covariance alone."""
     matrix, _ = part.latent(chosen)
     predict = part.components[~chosen] @ matrix[:, chosen]
-    told = predict @ covariance[chosen]
-    own = np.diag(covariance)[~chosen].sum() - 2 * np.trace(told[:, ~chosen])
-    return float((own + np.sum(told[:, chosen] * predict)) / (~chosen).sum())
+    predicted = predict @ covariance[chosen]
+    loss = np.diag(covariance)[~chosen].sum() - 2 * np.trace(predicted[:, ~chosen])
+    return float((loss + np.sum(predicted[:, chosen] * predict)) / (~chosen).sum())

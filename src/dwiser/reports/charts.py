@@ -42,8 +42,8 @@ def render_chart(draw: Callable[[Axes], None], caption: str, alt: str) -> Chart:
     return Chart(f"data:image/svg+xml;base64,{source}", caption, alt)
 
 
-def histogram(group: str, distribution: Distribution, sd: float) -> Chart:
-    """The residual's density beside the normal law's."""
+def histogram(group: str, distribution: Distribution, rms: float) -> Chart:
+    """The standardised residual's density beside the normal law's; ``rms`` is its own."""
 
     def draw(ax: Axes) -> None:
         ax.stairs(distribution.density, distribution.edges, fill=True, color=PALE, label="residual")
@@ -54,8 +54,8 @@ def histogram(group: str, distribution: Distribution, sd: float) -> Chart:
         ax.legend(frameon=False, fontsize=8)
 
     alt = (
-        f"Histogram of the residual of {group}: sd {sd:.2f}, {distribution.beyond:.2%} beyond 3; "
-        "noise alone has sd 1 and 0.27% beyond 3."
+        f"Histogram of the standardised residual of {group}: rms {rms:.2f}, "
+        f"{distribution.beyond:.2%} beyond 3; noise alone has rms 1 and 0.27% beyond 3."
     )
     return render_chart(draw, f"{group}: histogram", alt)
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from dwiser.evaluation.groups import volume_groups
 from dwiser.io import sidecar
 from dwiser.methods.registry import METHODS
+from dwiser.prepare.snr import snr_by_shell
 from dwiser.reports import charts, words
 from dwiser.reports.angle import angle_maps
 from dwiser.reports.colours import GREY, VIRIDIS
@@ -108,15 +109,14 @@ def facts(material: Material) -> dict[str, str]:
 def shell_rows(material: Material) -> list[dict[str, Any]]:
     """One row for each shell: b, volumes, SNR, mean and sd of the residual."""
     scan, result, rows = material.scan, material.result, []
+    snr: dict[int, float] = {}
+    if result.mask is not None and result.sigma is not None:
+        by_shell = snr_by_shell(scan, result.mask, result.sigma)
+        snr = {int(shell.volumes[0]): ratio for shell, ratio in by_shell}
     for group in volume_groups(scan.gradients, pooled=False):
         row: dict[str, Any] = {"b": round(float(scan.gradients.bvals[group.volumes].mean()))}
         row |= {"volumes": len(group.volumes), "which": words.listed(group.volumes.tolist())}
-        row |= {"snr": None, "mean": None, "sd": None}
-        if result.mask is not None and result.sigma is not None:
-            inside = result.mask & (result.sigma > 0)
-            if inside.any():
-                mean = scan.data[..., group.volumes].mean(-1)[inside]
-                row["snr"] = float((mean / result.sigma[inside]).mean())
+        row |= {"snr": snr.get(int(group.volumes[0])), "mean": None, "sd": None}
         if material.judged is not None:
             moments = material.judged.findings.raw_moments[group.name]
             row |= {"mean": moments.mean, "sd": moments.sd}
@@ -156,9 +156,9 @@ def residual_charts(material: Material) -> list[charts.Chart]:
         distribution = material.distributions.get(group.name)
         if distribution is not None and material.judged is not None:
             name = "b0" if group.is_b0 else f"b = {gradients.bvals[group.volumes].mean():.0f} s/mm²"
-            sd = material.judged.findings.energies[group.name].mean ** 0.5
+            rms = material.judged.findings.energies[group.name].mean ** 0.5
             drawn_charts += [
-                charts.histogram(name, distribution, sd),
+                charts.histogram(name, distribution, rms),
                 charts.quantiles(name, distribution),
             ]
     return drawn_charts

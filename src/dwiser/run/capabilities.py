@@ -1,4 +1,4 @@
-"""What a user gives beside the scan: a σ map, a phase; and what a method can make of it."""
+"""Further inputs besides the scan (a σ map, a phase), and whether a method can use them."""
 
 import warnings
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from dwiser.io import about, read_on_grid
 from dwiser.methods.base import Denoiser
 from dwiser.methods.registry import METHODS
 from dwiser.prepare.earlier_steps import noise_traces
-from dwiser.prepare.given_sigma import whole_map
 from dwiser.prepare.phase import as_radians
+from dwiser.prepare.user_sigma import fill_holes
 from dwiser.scan import Scan
 
 BRIGHTEST = 1e15  # of values whose squares, summed over a brain, float32 holds
@@ -22,13 +22,13 @@ BRIGHTEST = 1e15  # of values whose squares, summed over a brain, float32 holds
 def with_maps(
     scan: Scan, *, noise_map: Path | None = None, phase: Path | None = None
 ) -> tuple[Scan, dict[str, Any]]:
-    """The scan with the σ map and the phase that were given, and what the record says of them."""
-    told: dict[str, Any] = {}
+    """The scan with the σ map and the phase that were given, and their entries of the record."""
+    record: dict[str, Any] = {}
     if noise_map is not None:
         sigma = read_on_grid(noise_map, scan, "σ map")
         with about(noise_map):
-            scan = replace(scan, sigma=whole_map(sigma, scan.data))
-        told["NoiseMap"] = str(noise_map)
+            scan = replace(scan, sigma=fill_holes(sigma, scan.data))
+        record["NoiseMap"] = str(noise_map)
     if phase is not None:
         if scan.phase is not None:
             raise InputError(f"{phase}: the image is complex and has its phase: drop --phase.")
@@ -36,8 +36,8 @@ def with_maps(
         with about(phase):
             turned, unit = as_radians(values)
         scan = replace(scan, phase=turned)
-        told |= {"Phase": str(phase), "PhaseUnit": unit}
-    return scan, told
+        record |= {"Phase": str(phase), "PhaseUnit": unit}
+    return scan, record
 
 
 def check_phase(method: Denoiser) -> None:
@@ -51,7 +51,7 @@ def check_phase(method: Denoiser) -> None:
 
 @contextmanager
 def in_range(scan: Scan) -> Iterator[None]:
-    """Say of what broke inside on values whose squares float32 cannot hold that they are why."""
+    """Explain errors that come from values whose squares float32 cannot hold."""
     try:
         yield
     except DwiserError:
@@ -86,7 +86,7 @@ def check_noise_map(method: Denoiser) -> None:
 
 
 def with_uncertainty(method: Denoiser) -> Denoiser:
-    """The method told to map its error's sd too; one that cannot is refused."""
+    """The method set to map its error's sd too; one that cannot is refused."""
     if not method.capabilities.gives_uncertainty:
         raise InputError(
             f"{method.name} gives no uncertainty: leave out --save-uncertainty, or take "

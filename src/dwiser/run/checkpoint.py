@@ -1,4 +1,4 @@
-"""The checkpoint beside OUT while a method trains, and going on from it after a kill."""
+"""The checkpoint beside OUT while a method trains, and resuming from it after a kill."""
 
 import warnings
 from dataclasses import asdict, dataclass
@@ -28,7 +28,7 @@ def checkpoint_path(out: Path) -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run is: one that goes on must be the same in all of it."""
+    """What identifies a run: a resumed one must have the same values."""
 
     out: Path
     method: Denoiser
@@ -42,7 +42,7 @@ class Run:
         """Where its checkpoint is."""
         return checkpoint_path(self.out)
 
-    def told(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """As plain values."""
         return {
             "input": [sha256(file) for file in self.inputs],
@@ -55,26 +55,26 @@ class Run:
 
 
 def course_of(run: Run, *, resume: bool, every: float = EVERY) -> Course:
-    """A course that is written beside OUT as it trains; ``run.path`` goes once all went well.
+    """A course that is written beside OUT during training; ``run.path`` is removed at the end.
 
-    With ``resume`` it is read first, if it is there and of the same run.
+    With ``resume`` it is read first, if it exists and is of the same run.
 
     Raises
     ------
     InputError
         For a checkpoint of another run, or one that cannot be read.
     """
-    told = run.told()
-    snapshots, counted = _found(run, told) if resume else ({}, {})
+    metadata = run.metadata()
+    snapshots, counted = _resumed(run, metadata) if resume else ({}, {})
     start = {} if run.start is None else begin_with(run.start, run.method)
-    return Course(start, snapshots, counted, _Writer(run.path, told), every)
+    return Course(start, snapshots, counted, _Writer(run.path, metadata), every)
 
 
 class _Writer:
     """Writes a course; a full disk costs the checkpoint, not the run."""
 
-    def __init__(self, path: Path, told: dict[str, Any]) -> None:
-        self.path, self.told, self.warned = path, told, False
+    def __init__(self, path: Path, run: dict[str, Any]) -> None:
+        self.path, self.run, self.warned = path, run, False
 
     def __call__(self, course: Course) -> None:
         tensors = {
@@ -82,16 +82,16 @@ class _Writer:
             for task, snapshot in course.snapshots.items()
             for name, array in arrays_of(snapshot.tensors).items()
         }
-        tasks = {task: snapshot.told for task, snapshot in course.snapshots.items()}
-        told = {
+        tasks = {task: snapshot.metadata for task, snapshot in course.snapshots.items()}
+        metadata = {
             "kind": KIND,
             "version": __version__,
-            "run": self.told,
+            "run": self.run,
             "counted": course.counted,
             "tasks": tasks,
         }
         try:
-            write_tensors(self.path, tensors, told)
+            write_tensors(self.path, tensors, metadata)
         except OSError as error:
             if not self.warned:
                 warnings.warn(
@@ -103,7 +103,7 @@ class _Writer:
             self.warned = True
 
 
-def _found(run: Run, told: dict[str, Any]) -> tuple[dict[str, Snapshot], dict[str, Any]]:
+def _resumed(run: Run, expected: dict[str, Any]) -> tuple[dict[str, Snapshot], dict[str, Any]]:
     if not run.path.exists():
         warnings.warn(
             f"{run.out}: there is no checkpoint beside it: the training begins anew.",
@@ -111,20 +111,20 @@ def _found(run: Run, told: dict[str, Any]) -> tuple[dict[str, Snapshot], dict[st
             stacklevel=4,
         )
         return {}, {}
-    arrays, kept = read_tensors(run.path)
-    before = kept.get("run", {}) if kept.get("kind") == KIND else {}
-    other = [words for name, words in WORDS.items() if before.get(name) != told[name]]
+    arrays, metadata = read_tensors(run.path)
+    of_run = metadata.get("run", {}) if metadata.get("kind") == KIND else {}
+    other = [words for name, words in WORDS.items() if of_run.get(name) != expected[name]]
     if other:
         raise InputError(
             f"{run.path}: this checkpoint is of another run, {' and '.join(other)} changed: call "
             "as before, or leave out --resume to begin anew."
         )
-    tensors: dict[str, dict[str, Any]] = {task: {} for task in kept["tasks"]}
+    tensors: dict[str, dict[str, Any]] = {task: {} for task in metadata["tasks"]}
     for key, tensor in tensors_of(arrays).items():
         task, _, name = key.partition(APART)
         tensors[task][name] = tensor
-    snapshots = {t: Snapshot(tensors[t], values) for t, values in kept["tasks"].items()}
-    return snapshots, dict(kept["counted"])
+    snapshots = {t: Snapshot(tensors[t], values) for t, values in metadata["tasks"].items()}
+    return snapshots, dict(metadata["counted"])
 
 
 def check_training(method: Denoiser, *, resume: bool, start: Path | None) -> bool:

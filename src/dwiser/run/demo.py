@@ -34,11 +34,11 @@ def demonstrate(
 
     What was there from an earlier demo is replaced. ``settings`` are Di-Fusion's.
     """
-    build("difusion", preset, settings)  # a wrong field is told before the first method's work
+    build("difusion", preset, settings)  # a wrong field is refused before the first method runs
     sample = sample_paths()
     scan = load(sample.dwi, sample.bval, sample.bvec)
     written: list[Path] = []
-    found: dict[str, Denoised] = {}
+    results: dict[str, Denoised] = {}
     for method in METHODS:
         place = folder / method
         try:
@@ -53,20 +53,20 @@ def demonstrate(
             save_noise=maps[0], save_residual=maps[1], save_mask=maps[2],
             device=device, threads=threads, seed=seed, force=True, report=place / "report.html",
         )  # fmt: skip
-        found[method] = denoise_file(request, watch)
-        draw_denoising(scan, found[method], place / "montage.png", f"packaged scan, {method}")
+        results[method] = denoise_file(request, watch)
+        draw_denoising(scan, results[method], place / "montage.png", f"packaged scan, {method}")
         written += [place / "report.html", out, out.with_name("denoised.json"), *maps]
         written.append(place / "montage.png")
-    save_montage(folder / "side_by_side.png", compared(scan, found))
+    save_montage(folder / "side_by_side.png", compared(scan, results))
     return [*written, folder / "side_by_side.png"]
 
 
-def compared(scan: Scan, found: dict[str, Denoised]) -> Figure:
+def compared(scan: Scan, results: dict[str, Denoised]) -> Figure:
     """Each result beside the noisy scan, with what it removed."""
-    first = found[METHODS[0]]
+    first = results[METHODS[0]]
     assert first.mask is not None
     assert first.sigma is not None
     return side_by_side(
-        scan, {name: result.data for name, result in found.items()},
+        scan, {name: result.data for name, result in results.items()},
         mask=first.mask, sigma=first.sigma, volume=middle_dwi(scan.gradients),
     )  # fmt: skip

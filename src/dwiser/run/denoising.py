@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -16,12 +16,13 @@ from dwiser import __version__
 from dwiser.errors import DwiserError, DwiserWarning, InputError
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual_findings import standardised_of
-from dwiser.evaluation.sections import Given
+from dwiser.evaluation.residual_sd import residual_sd_by_shell
+from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.learn.checkpointing import Course
 from dwiser.machine import Machine, find_machine, give_memory_back, limited
-from dwiser.memmap import own_copy, own_room
+from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import (
     Denoised,
     Denoiser,
@@ -30,7 +31,7 @@ from dwiser.methods.base import (
     Weights,
 )
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
-from dwiser.prepare.shells import shell_table, shells
+from dwiser.prepare.shells import shell_table
 from dwiser.run.capabilities import (
     check_earlier_steps,
     check_phase,
@@ -45,6 +46,7 @@ from dwiser.run.plan import maps_of, plan_of
 from dwiser.run.request import Request, named_inputs
 from dwiser.run.result import Result, RunCost
 from dwiser.scan import Scan
+from dwiser.seeds import check_seed
 from dwiser.watch import Watch, silent
 
 
@@ -63,7 +65,7 @@ def denoise(
 ) -> Result:
     """Denoise a scan; ``settings`` are the method's fields.
 
-    ``weights`` are applied instead of training anew; a ``course`` keeps checkpoints of a training.
+    ``weights`` are applied instead of training; a ``course`` writes checkpoints of a training.
 
     Returns
     -------
@@ -77,8 +79,7 @@ def denoise(
         For a scan the method cannot take, or an unknown method, preset, field or device.
     """
     chosen = build(method, preset, settings) if isinstance(method, str) else method
-    if seed < 0:
-        raise InputError(f"--seed must not be negative: {seed} is.")
+    check_seed(seed)
     if scan.phase is not None:
         check_phase(chosen)
     machine = find_machine(device, threads)
@@ -87,15 +88,15 @@ def denoise(
     sane = in_range(scan)
     with limited(machine), recorded() as heard, peak_memory() as peak, safe, sane:
         check_earlier_steps(scan)
-        what: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
+        options: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
         if weights is not None:
             if not isinstance(chosen, TrainableDenoiser):
                 raise InputError(f"{chosen.name} learns nothing: leave out its weights.")
-            result = chosen.apply(weights, scan, **what)
+            result = chosen.apply(weights, scan, **options)
         elif course is not None and isinstance(chosen, IterativeDenoiser):
-            result = chosen.denoise(scan, **what, course=course)
+            result = chosen.denoise(scan, **options, course=course)
         else:
-            result = chosen.denoise(scan, **what)
+            result = chosen.denoise(scan, **options)
     if not all(np.isfinite(result.data[..., v]).all() for v in range(scan.shape[3])):
         raise DwiserError("The result holds NaN: the training diverged; lower learning_rate.")
     anonymous = None if peak.anonymous is None else round(peak.anonymous, 1)
@@ -107,7 +108,22 @@ def denoise(
     )  # fmt: skip
 
 
-Seen: TypeAlias = Callable[[Scan, Result, Judgement], None]
+BeforeWriting: TypeAlias = Callable[[Scan, Result, Judgement], None]
+
+
+@dataclass(frozen=True, eq=False)
+class ReadScan:
+    """A scan from its file, and what was warned of while it was read."""
+
+    scan: Scan
+    warnings: list[str]
+
+
+def read_scan(request: Request, memory: int | None = None) -> ReadScan:
+    """Read the series that a request names; above a part of ``memory`` (bytes) it is mapped."""
+    with recorded() as heard:
+        scan = load(*named_inputs(request), b0_threshold=request.b0_threshold, memory=memory)
+    return ReadScan(scan, heard)
 
 
 def denoise_file(
@@ -115,24 +131,23 @@ def denoise_file(
     watch: Watch = silent,
     work: Callable[[Scan], Result] | None = None,
     *,
-    seen: Seen = lambda scan, result, judged: None,
+    read: ReadScan | None = None,
+    before_writing: BeforeWriting = lambda scan, result, judged: None,
 ) -> Result:
-    """Denoise a file into a set of files; everything that can be refused is, before the work.
+    """Denoise a file into a set of files; wrong input is refused before the work begins.
 
-    ``work`` takes the place of `denoise`: a scan of a series has its share of what was denoised
-    together. ``seen`` gets the scan, the result and what its residual shows before they are
-    written; what it puts into the result's record is written too.
+    ``work`` takes the place of `denoise`: a scan of a series gets its part of the series' joint
+    result. ``read`` is the scan, where it was read before. ``before_writing`` is called with the
+    scan, the result and its judgement; what it adds to the result's record is written too.
     """
     plan = plan_of(request)
     weights = (request.save_weights,)
     places: dict[str, Any] = {"weights": weights, "pages": [request.report], "force": request.force}
     planned(request.out, *request.extras, inputs=request.named, **places)
+    read = read_scan(request, plan.room) if read is None else read
     with recorded() as heard:
-        scan = load(
-            *named_inputs(request), b0_threshold=request.b0_threshold, memory=plan.room
-        )  # fmt: skip
-        scan, given = with_maps(scan, noise_map=request.noise_map, phase=request.phase)
-        given |= plan.checked(scan)
+        scan, inputs_record = with_maps(read.scan, noise_map=request.noise_map, phase=request.phase)
+        inputs_record |= plan.checked(scan)
         acquisition = carried_over(request.dwi)
     files = (*find_inputs(*named_inputs(request)).files, *maps_of(request))
     planned(request.out, *request.extras, inputs=[*request.named, *files], **places)
@@ -142,9 +157,9 @@ def denoise_file(
         device=request.device, threads=request.threads, seed=request.seed, watch=watch,
         weights=plan.weights, course=course,
     )  # fmt: skip
-    result.record["Warnings"][:0] = heard + plan.overrun(result.cost)
+    result.record["Warnings"][:0] = read.warnings + heard + plan.overrun(result.cost)
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
-    result.record.update(acquisition | source | given)
+    result.record.update(acquisition | source | inputs_record)
     with recorded() as heard:
         give_memory_back()
         judged = judgement(scan, result, seed=request.seed, room=plan.room)
@@ -156,7 +171,7 @@ def denoise_file(
     result = replace(result, verdict=judged.verdict, no_verdict=judged.why)
     result.record["Verdict"] = judged.record
     result.record["Warnings"] += heard
-    seen(scan, result, judged)
+    before_writing(scan, result, judged)
     drawn, failure = _reported(request, scan, result, judged)
     save_set(
         result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
@@ -173,7 +188,7 @@ def denoise_file(
 
 def _difference(scan: Scan, result: Denoised) -> np.ndarray:
     """Input − output, volume by volume: mapped if the scan is."""
-    residual = own_copy(scan.data)
+    residual = writable_copy(scan.data)
     for v in range(scan.shape[3]):
         residual[..., v] -= result.data[..., v]
     return residual
@@ -182,16 +197,18 @@ def _difference(scan: Scan, result: Denoised) -> np.ndarray:
 def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
     """(input − expected)/sd, 0 where σ is unknown: mapped if the scan is."""
     if result.sigma is not None and result.mask is not None:
-        known = Given(result.data, scan, result.mask, result.sigma, coils=result.coils or None)
+        inputs = EvaluationInputs(
+            result.data, scan, result.mask, result.sigma, coils=result.coils or None
+        )
         try:
-            return standardised_of(known)
+            return standardised_of(inputs)
         except CannotMeasure as why:
             reason = str(why)
     else:
         reason = "the method gave no σ map"
-    told = f"The standardised residual is 0 everywhere: {reason}."
-    warnings.warn(told, DwiserWarning, stacklevel=3)
-    image = own_room(scan.data)
+    sentence = f"The standardised residual is 0 everywhere: {reason}."
+    warnings.warn(sentence, DwiserWarning, stacklevel=3)
+    image = allocate_like(scan.data)
     image[...] = 0
     return image
 
@@ -228,8 +245,8 @@ def save(denoised: Denoised, out: str | Path, scan: Scan, *, force: bool = False
     Examples
     --------
     >>> import dwiser
-    >>> made = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2)
-    >>> dwiser.save(dwiser.denoise(made.scan, "gaussian"), "out.nii.gz", made.scan)
+    >>> phantom = dwiser.simulate((16, 16, 8), shells=[(1000, 12)], n_b0=2)
+    >>> dwiser.save(dwiser.denoise(phantom.scan, "gaussian"), "out.nii.gz", phantom.scan)
     >>> dwiser.load("out.nii.gz").shape
     (16, 16, 8, 14)
     """
@@ -287,20 +304,12 @@ def _measured(scan: Scan, result: Denoised, cost: RunCost) -> dict[str, Any]:
 
 
 def residual_over_sigma(scan: Scan, result: Denoised) -> list[dict[str, float]]:
-    """By shell, in the mask: sd of (input − output)/σ; 1 where all of the noise was removed.
+    """The sidecar's field: by shell the residual's sd in σ, as `residual_sd_by_shell` defines it.
 
     Empty where σ is 0 throughout.
     """
     assert result.mask is not None
     assert result.sigma is not None
-    known = result.mask & (result.sigma > 0)
-    if not known.any():
-        return []
-    sigma, rows = result.sigma[known], []
-    for shell in shells(scan.gradients):
-        squares = [
-            np.square((scan.data[..., v] - result.data[..., v])[known] / sigma).mean()
-            for v in shell.volumes
-        ]
-        rows.append({"bval": round(shell.bval, 1), "sd": float(np.sqrt(np.mean(squares)))})
-    return rows
+    known = result.record.get("coils") or None
+    by_shell = residual_sd_by_shell(result.data, scan, result.mask, result.sigma, known)
+    return [{"bval": round(shell.bval, 1), "sd": sd} for shell, sd in by_shell]

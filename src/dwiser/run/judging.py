@@ -4,11 +4,13 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import Residual
 from dwiser.evaluation.residual_findings import residual_findings, residual_of
-from dwiser.evaluation.sections import Given
+from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.evaluation.verdict import Verdict, judge
 from dwiser.machine import GIB, give_memory_back
 from dwiser.memmap import FLOAT32, is_mapped
@@ -22,7 +24,7 @@ HELD = 3  # arrays of the mask's voxels in all volumes, at most at once: the res
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """The residual and what its tests come to; both None where they cannot be had, for ``why``."""
+    """The residual and its tests' results; both None where there are none, ``why`` says why."""
 
     residual: Residual | None = None
     judged: Judged | None = None
@@ -52,21 +54,21 @@ class Judgement:
 def judgement(scan: Scan, result: Denoised, *, seed: int = 0, room: int | None = None) -> Judgement:
     """Test the residual in the mask; a denoising is never lost by it.
 
-    ``room`` are the bytes that the process may hold; without enough of them nothing is measured.
-    What else goes wrong here is a warning, since the result is whole.
+    ``room`` is how many bytes the process may hold; if that is too little, nothing is measured.
+    Any other failure here is a warning, since the result itself is complete.
     """
     try:
         return _judgement(scan, result, seed, room)
     except CannotMeasure as why:
         return Judgement(why=str(why))
     except Exception as error:
-        told = f"the residual's tests broke ({type(error).__name__}: {error})"
+        failure = f"the residual's tests broke ({type(error).__name__}: {error})"
         warnings.warn(
-            f"There is no verdict, {told}; the result is whole: report this.",
+            f"There is no verdict, {failure}; the result is whole: report this.",
             DwiserWarning,
             stacklevel=2,
         )
-        return Judgement(why=told)
+        return Judgement(why=failure)
 
 
 def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Judgement:
@@ -78,9 +80,13 @@ def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Jud
         raise CannotMeasure(
             f"its tests would hold about {(BASE + held) / GIB:.1f} GiB, {room / GIB:.1f} may be"
         )
-    coils = result.coils or None  # measured by the method: not to be measured again
-    given = Given(result.data, scan, result.mask, result.sigma, seed=seed, coils=coils)
-    left = residual_of(given)
-    give_memory_back()
-    findings = residual_findings(given, left)
-    return Judgement(left, Judged(findings, judge(findings)))
+    inputs = EvaluationInputs(
+        result.data, scan, result.mask, result.sigma, seed=seed,
+        coils=result.coils or None,  # measured by the method: not to be measured again
+        noise_correlation=result.noise_correlation,
+    )  # fmt: skip
+    with threadpool_limits(1, "blas"):  # many small products: more threads only wait for each other
+        residual = residual_of(inputs)
+        give_memory_back()
+        findings = residual_findings(inputs, residual)
+    return Judgement(residual, Judged(findings, judge(findings)))

@@ -57,7 +57,7 @@ def peak_memory() -> Iterator[Peak]:
     it is that mark and the largest ended child's; workers that still run are not seen.
 
     Linux's ``ru_maxrss`` is not that mark: it survives exec, and a process that a large one
-    started would begin with the large one's peak. ``VmHWM`` begins anew.
+    started would begin with the large one's peak. ``VmHWM`` starts at zero.
     """
     peak, over = Peak(), Event()
 
@@ -82,7 +82,7 @@ def peak_memory() -> Iterator[Peak]:
 
 @contextmanager
 def enough_memory(device: str, method: Denoiser) -> Iterator[None]:
-    """Memory that runs out is told in one sentence, with what to do about it.
+    """Report in one sentence that memory ran out, with the remedy.
 
     Raises
     ------
@@ -104,10 +104,12 @@ def enough_memory(device: str, method: Denoiser) -> Iterator[None]:
         smaller = [f for f in ("batch", "sampling_batch") if f in asdict(method)]
         less = f"lower {' or '.join(smaller)} (--set), " if smaller else ""
         if device == "cuda":
-            told = f"The GPU's memory ran out: {less}end what else runs on it, or use --device cpu."
+            sentence = (
+                f"The GPU's memory ran out: {less}end what else runs on it, or use --device cpu."
+            )
         else:
-            told = f"This machine's memory ran out: {less}end other programs, or give a --mask."
-        raise DwiserError(f"{told} Nothing was written.") from error
+            sentence = f"This machine's memory ran out: {less}end other programs, or give a --mask."
+        raise DwiserError(f"{sentence} Nothing was written.") from error
 
 
 def high_water_mib(who: int = resource.RUSAGE_SELF) -> float:

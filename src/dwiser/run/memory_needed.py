@@ -1,4 +1,4 @@
-"""Whether a method's work fits the memory it may have: told before it starts."""
+"""Whether a method fits the memory that it may have: checked before it starts."""
 
 import shutil
 import tempfile
@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.machine import GIB
-from dwiser.memmap import is_mapped, is_of_memory
+from dwiser.memmap import is_mapped, is_tmpfs
 from dwiser.methods.base import Denoiser
 from dwiser.prepare.box import Box
 from dwiser.prepare.mask import object_mask
@@ -23,7 +23,7 @@ VOLUMES = 12  # of float32, whatever their number: means, masks, σ, one volume 
 def bytes_needed(
     method: Denoiser, scan: Scan, mask: Bool[np.ndarray, "x y z"] | None = None
 ) -> int | None:
-    """About what the method will hold at most; None where nobody has measured it.
+    """The most memory that the method will hold, about; None where it was not measured.
 
     ``mask`` is where it will work, if that is known; otherwise everywhere.
 
@@ -60,29 +60,29 @@ def bytes_at_least(method: Denoiser, size: int, *, phase: bool) -> int | None:
     return int(BASE + (2 + 2 * phase + everywhere) * size)
 
 
-def check_memory(method: Denoiser, scan: Scan, asked: int | None, usable: int | None) -> None:
-    """Refuse work above ``asked``, --memory; warn of work above what is ``usable``.
+def check_memory(method: Denoiser, scan: Scan, limit: int | None, usable: int | None) -> None:
+    """Refuse work above ``limit``, --memory; warn of work above what is ``usable``.
 
     Raises
     ------
     InputError
         In one sentence, with what would fit.
     """
-    least = min((n for n in (asked, usable) if n is not None), default=None)
+    least = min((n for n in (limit, usable) if n is not None), default=None)
     needed = bytes_needed(method, scan)
     if needed is None or least is None or needed <= least:
         return
     needed = bytes_needed(method, scan, object_mask(scan))  # only now: it reads all of the scan
     assert needed is not None
-    told = f"{method.name} would hold about {needed / GIB:.1f} GiB for this scan"
-    if asked is not None and needed > asked:
+    need = f"{method.name} would hold about {needed / GIB:.1f} GiB for this scan"
+    if limit is not None and needed > limit:
         raise InputError(
-            f"{told}, --memory allows {asked / GIB:.1f}: raise it, crop the scan to the object, or "
+            f"{need}, --memory allows {limit / GIB:.1f}: raise it, crop the scan to the object, or "
             "take a method that holds less (dwiser methods)."
         )
     if usable is not None and needed > usable:
         warnings.warn(
-            f"{told}, {usable / GIB:.1f} are free: it may be stopped by the system.",
+            f"{need}, {usable / GIB:.1f} are free: it may be stopped by the system.",
             DwiserWarning,
             stacklevel=3,
         )
@@ -91,7 +91,7 @@ def check_memory(method: Denoiser, scan: Scan, asked: int | None, usable: int | 
 def check_room(scan: Scan) -> None:
     """Warn where the files of a mapped scan would take the memory that they are to spare."""
     folder = Path(tempfile.gettempdir())
-    if is_mapped(scan.data) and is_of_memory(folder):
+    if is_mapped(scan.data) and is_tmpfs(folder):
         warnings.warn(
             f"{folder} lies in memory (tmpfs), where a scan this large is to be spared of it: name "
             "a folder on a disk by TMPDIR.",

@@ -23,19 +23,19 @@ from dwiser.scan import Scan
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The method and preset; weights that were kept, to apply; whether it trains."""
+    """The method and preset; the file of weights to apply, if any; whether it trains."""
 
     request: Request
     method: Denoiser
     preset: str
-    kept: WeightsFile | None
+    weights_file: WeightsFile | None
     trains: bool
     memory: int | None  # bytes that --memory allows
 
     @property
     def weights(self) -> Weights | None:
         """To apply instead of training."""
-        return None if self.kept is None else self.kept.weights
+        return None if self.weights_file is None else self.weights_file.weights
 
     @property
     def room(self) -> int | None:
@@ -43,44 +43,49 @@ class Plan:
         return usable_memory() if self.memory is None else self.memory
 
     def checked(self, scan: Scan) -> dict[str, Any]:
-        """Refuse a scan that is too large or not for the kept weights; what the record says."""
+        """Refuse a scan that is too large or does not fit the weights; entries of the record."""
         if self.request.noise_map is not None:
             check_noise_map(self.method)
         check_memory(self.method, scan, self.memory, usable_memory())
         check_room(scan)
-        asked = self.request
-        check_disk(scan, asked.out, asked.save_residual, asked.save_standardised)
+        request = self.request
+        check_disk(scan, request.out, request.save_residual, request.save_standardised)
         limit = {} if self.memory is None else {"MemoryLimitMiB": round(self.memory / MIB, 1)}
-        if self.kept is None:
+        if self.weights_file is None:
             return limit
-        self.kept.check(scan, self.request.dwi)
-        return limit | self.kept.record
+        self.weights_file.check(scan, self.request.dwi)
+        return limit | self.weights_file.record
 
     def overrun(self, cost: RunCost) -> list[str]:
         """A warning, for the record too, where a run held more than --memory allowed.
 
         Pages of mapped files do not count, where they are known: the system may drop them.
         """
-        own = cost.peak_anonymous_mib
-        peak_mib = cost.peak_mib if own is None else own
+        anonymous_mib = cost.peak_anonymous_mib
+        peak_mib = cost.peak_mib if anonymous_mib is None else anonymous_mib
         if self.memory is None or peak_mib * MIB <= self.memory:
             return []
-        told = (
+        sentence = (
             f"The run held {peak_mib / 1024:.2f} GiB, --memory allowed {self.memory / GIB:.2f}: "
             "ask for more where a limit is enforced."
         )
-        warnings.warn(told, DwiserWarning, stacklevel=3)
-        return [told]
+        warnings.warn(sentence, DwiserWarning, stacklevel=3)
+        return [sentence]
 
     def course(self, files: Iterable[Path]) -> Course | None:
         """Of the training, if there is one; with --resume, from its checkpoint on."""
         if not self.trains:
             return None
-        asked = self.request
+        request = self.request
         run = Run(
-            asked.out, self.method, asked.seed, asked.b0_threshold, tuple(files), asked.warm_start
+            request.out,
+            self.method,
+            request.seed,
+            request.b0_threshold,
+            tuple(files),
+            request.warm_start,
         )
-        return course_of(run, resume=asked.resume, every=asked.checkpoint_every)
+        return course_of(run, resume=request.resume, every=request.checkpoint_every)
 
     def to_keep(self, result: Denoised, scan: Scan, course: Course | None) -> dict[Path, bytes]:
         """The file of --save-weights, if it was asked for."""
@@ -92,7 +97,7 @@ class Plan:
 
 
 def plan_of(request: Request) -> Plan:
-    """Read what was kept, build the method, refuse what it cannot do."""
+    """Read the weights, build the method, refuse what it cannot do."""
     find_machine(request.device, request.threads)
     if not request.checkpoint_every >= 0:  # NaN is wrong too
         raise InputError(
@@ -100,8 +105,8 @@ def plan_of(request: Request) -> Plan:
         )
     memory = None if request.memory is None else parse_memory(request.memory)
     if request.weights is not None:
-        kept = WeightsFile(request.weights)
-        plan = Plan(request, kept.method, kept.preset, kept, False, memory)
+        weights_file = WeightsFile(request.weights)
+        plan = Plan(request, weights_file.method, weights_file.preset, weights_file, False, memory)
     else:
         method = build(request.method, request.preset, request.settings)
         trains = check_training(method, resume=request.resume, start=request.warm_start)
@@ -116,5 +121,5 @@ def plan_of(request: Request) -> Plan:
 
 
 def maps_of(request: Request) -> tuple[Path, ...]:
-    """The images that were given beside the scan."""
+    """The images that were given besides the scan."""
     return tuple(path for path in (request.noise_map, request.phase) if path is not None)

@@ -10,7 +10,7 @@ from dwiser.evaluation.groups import volume_groups
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import Residual
 from dwiser.methods.base import Denoised
-from dwiser.prepare.outlier_volumes import standing_apart
+from dwiser.prepare.outlier_volumes import find_outlier_volumes
 from dwiser.prepare.subspace import grouped
 from dwiser.reports.material import Material
 from dwiser.reports.page import page
@@ -19,7 +19,7 @@ from dwiser.run.judging import Judgement
 from dwiser.run.result import Result
 from dwiser.scan import Scan
 
-FEWEST_TOLD = 12  # volumes in shells of four: fewer cannot tell which of them stands apart
+FEWEST_VOLUMES = 12  # volumes in shells of four: fewer cannot tell which of them stands apart
 MOST_VOXELS = 200_000  # that volumes are compared on
 
 
@@ -29,7 +29,7 @@ def report(scan: Scan, result: Result, judged: Judgement, *, name: str, command:
 
 
 def measured(scan: Scan, result: Result, judged: Judgement, *, name: str, command: str) -> Material:
-    """Everything that the report shows; what cannot be had is there with its reason."""
+    """Everything that the report shows; what cannot be measured has its reason."""
     shown: dict[str, Any] = {"absent": {}}
     if judged.residual is None or judged.judged is None:
         shown["absent"]["residual"] = judged.why
@@ -46,12 +46,12 @@ def measured(scan: Scan, result: Result, judged: Judgement, *, name: str, comman
     return Material(name, scan, result, command, outlier_volumes=apart(scan, result), **shown)
 
 
-def _by_group(scan: Scan, left: Residual, seed: int) -> dict[str, Any]:
+def _by_group(scan: Scan, residual: Residual, seed: int) -> dict[str, Any]:
     """``seed`` is that of the subsample that quantiles are taken of."""
     groups = volume_groups(scan.gradients, pooled=False)
-    standard = {group.name: left.standard[:, group.volumes] for group in groups}
+    standard = {group.name: residual.standard[:, group.volumes] for group in groups}
     return {
-        "repeating": {name: repeating(z, left.mask) for name, z in standard.items()},
+        "repeating": {name: repeating(z, residual.mask) for name, z in standard.items()},
         "distributions": {name: distribution(z, seed=seed) for name, z in standard.items()},
     }
 
@@ -62,7 +62,7 @@ def apart(scan: Scan, result: Denoised) -> dict[int, str]:
         return dict(result.outlier_volumes)
     groups, _ = grouped(scan.gradients)
     volumes = np.sort(np.concatenate([np.zeros(0, int), *groups]))
-    if len(volumes) < FEWEST_TOLD or result.sigma is None or result.mask is None:
+    if len(volumes) < FEWEST_VOLUMES or result.sigma is None or result.mask is None:
         return {}
     inside = result.mask & (result.sigma > 0)
     places = np.argwhere(inside)[:: max(1, int(inside.sum()) // MOST_VOXELS)]
@@ -70,7 +70,7 @@ def apart(scan: Scan, result: Denoised) -> dict[int, str]:
         return {}
     at = tuple(places.T)
     y = scan.data[at][:, volumes] / result.sigma[at][:, None]
-    return standing_apart(np.cov(y.T.astype(float)), volumes, groups)
+    return find_outlier_volumes(np.cov(y.T.astype(float)), volumes, groups)
 
 
 def repeat_command(words: list[str], result: Result) -> str:

@@ -58,19 +58,21 @@ class Request:
         return tuple(path for path in some if path is not None)
 
     def words(self) -> list[str]:
-        """The command line that asks for this; what is at its default is left out."""
-        kept, series = self.weights, [str(self.dwi), str(self.out)]
-        start = ["denoise"] if kept is None else ["apply", str(kept)]
-        told, left = ["dwiser", *start, *series], () if kept is None else NOT_APPLIED
-        plain = {f.name: f.default for f in fields(self) if f.name not in (*NOT_PLAIN, *left)}
+        """The command line of this request, without options at their defaults."""
+        weights, series = self.weights, [str(self.dwi), str(self.out)]
+        start = ["denoise"] if weights is None else ["apply", str(weights)]
+        command, not_applied = ["dwiser", *start, *series], () if weights is None else NOT_APPLIED
+        plain = {
+            f.name: f.default for f in fields(self) if f.name not in (*NOT_PLAIN, *not_applied)
+        }
         for name, default in plain.items():
             value = getattr(self, name)
             if value != default or name in ALWAYS_SAID:
-                told.append(f"--{name.replace('_', '-')}")
-                told += [] if value is True else [str(value)]
+                command.append(f"--{name.replace('_', '-')}")
+                command += [] if value is True else [str(value)]
         for setting, value in self.settings.items():
-            told += ["--set", f"{setting}={value}"]
-        return [*told, "--force"] if self.force else told
+            command += ["--set", f"{setting}={value}"]
+        return [*command, "--force"] if self.force else command
 
 
 def named_inputs(request: Request) -> tuple[Path, Path | None, Path | None, Path | None]:

@@ -1,4 +1,4 @@
-"""Weights that are kept: written with their settings, read back, held against another scan."""
+"""Files of weights: written with their settings, read back, checked against another scan."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -30,7 +30,7 @@ def check_reusable(method: Denoiser, option: str) -> None:
 
 def weights_bytes(weights: Weights, method: Denoiser, preset: str, scan: Scan) -> bytes:
     """The file of --save-weights: tensors, the method's settings, the protocol, the training."""
-    told = {
+    metadata = {
         "kind": KIND,
         "version": __version__,
         "method": method.name,
@@ -39,7 +39,7 @@ def weights_bytes(weights: Weights, method: Denoiser, preset: str, scan: Scan) -
         "protocol": Protocol.of(scan).plain(),
         "training": weights.record,
     }
-    return tensor_bytes(arrays_of(weights.state), told)
+    return tensor_bytes(arrays_of(weights.state), metadata)
 
 
 def arrays_of(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
@@ -56,15 +56,15 @@ class WeightsFile:
     """A file of weights, read and checked: the method they are for, and the scan's protocol."""
 
     def __init__(self, path: Path) -> None:
-        arrays, told = read_tensors(path)
+        arrays, metadata = read_tensors(path)
         with about(path):
-            if told.get("kind") != KIND:
+            if metadata.get("kind") != KIND:
                 raise InputError("It holds no finished weights: give a file of --save-weights.")
             try:
-                self.path, self.preset = path, str(told["preset"])
-                self.method = _built(told)
-                self.weights = Weights(dict(tensors_of(arrays)), dict(told["training"]))
-                self.protocol = Protocol.told(told["protocol"])
+                self.path, self.preset = path, str(metadata["preset"])
+                self.method = _built(metadata)
+                self.weights = Weights(dict(tensors_of(arrays)), dict(metadata["training"]))
+                self.protocol = Protocol.from_plain(metadata["protocol"])
             except (KeyError, TypeError, ValueError) as error:
                 raise InputError("It does not tell what it is for: train anew.") from error
             check_reusable(self.method, "A file of weights")
@@ -86,16 +86,16 @@ class WeightsFile:
 
 def begin_with(path: Path, method: Denoiser) -> dict[str, torch.Tensor]:
     """The parameters that --warm-start begins with; a file of another method is refused."""
-    kept = WeightsFile(path)
-    theirs, ours = kept.method.name, method.name
+    weights_file = WeightsFile(path)
+    theirs, ours = weights_file.method.name, method.name
     if theirs != ours:
         raise InputError(f"{path}: its weights are those of {theirs}: give {ours}'s, or none.")
-    return dict(kept.weights.state)
+    return dict(weights_file.weights.state)
 
 
-def _built(told: Mapping[str, Any]) -> Denoiser:
-    """The method with the settings that the file tells."""
-    name, values = str(told["method"]), dict(told["parameters"])
+def _built(metadata: Mapping[str, Any]) -> Denoiser:
+    """The method with the settings that the file holds."""
+    name, values = str(metadata["method"]), dict(metadata["parameters"])
     if name not in METHODS:
         raise InputError(f"Its method {name!r} is not one of this version of dwiser: train anew.")
     known = {spec.name for spec in fields(METHODS[name].load())}

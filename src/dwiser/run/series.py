@@ -5,17 +5,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from dwiser.errors import DwiserWarning, InputError
-from dwiser.io import load, planned, stem
+from dwiser.io import planned, stem
 from dwiser.methods.base import VolumeReasons, need_directions
-from dwiser.prepare.scan_compatibility import decide, joined, look_at
+from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.prepare.shells import shell_table
-from dwiser.run.denoising import denoise, denoise_file, residual_over_sigma
+from dwiser.run.denoising import ReadScan, denoise, denoise_file, read_scan, residual_over_sigma
 from dwiser.run.plan import plan_of
-from dwiser.run.request import Request, named_inputs
+from dwiser.run.request import Request
 from dwiser.run.result import Result, RunSummary
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
@@ -32,7 +33,7 @@ def denoise_series(
     *,
     together: bool | None = None,
     watch: Watch = silent,
-    told: Callable[[str], None] = lambda line: None,
+    print_line: Callable[[str], None] = lambda line: None,
 ) -> list[RunSummary]:
     """Denoise several files, each into a set of its own; what can be refused is, before the work.
 
@@ -42,7 +43,7 @@ def denoise_series(
     ----------
     requests : one a file, alike in all but ``dwi`` and ``out``.
     together : True, False, or None to decide by `dwiser.prepare.scan_compatibility.decide`.
-    told : gets the decision and its reason in a line.
+    print_line : is called with the decision and its reason.
 
     Raises
     ------
@@ -51,33 +52,33 @@ def denoise_series(
         different grids; then nothing is written.
     """
     least = _check(requests)
+    reads = [read_scan(request, plan_of(request).room) for request in requests]
+    scans = [read.scan for read in reads]
+    counts = [scan.shape[3] for scan in scans]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # each is given when its file is denoised
-        scans = [_read(request) for request in requests]
         names = [request.dwi.name for request in requests]
-        looks = [look_at(scan, name) for scan, name in zip(scans, names, strict=True)]
-        as_one, why = decide(looks, together)
+        scan_summaries = [summarize(scan, name) for scan, name in zip(scans, names, strict=True)]
+        as_one, why = decide(scan_summaries, together)
         for scan in () if as_one else scans:  # refused now, not after the first is denoised
             need_directions(scan, requests[0].method, least)
         one = joined(scans) if as_one else None
-    counts = [scan.shape[3] for scan in scans]
-    del scans, looks
-    told(f"{'together' if as_one else 'apart'}: {why}")
+        if one is not None:  # which holds their voxels from now on
+            reads = [_view_of(one, read, p) for read, p in zip(reads, _parts(counts), strict=True)]
+    del scans, scan_summaries
+    print_line(f"{'together' if as_one else 'apart'}: {why}")
     about = {"Together": as_one, "Why": why, "Files": names, "VolumesOfEach": counts}
+    summaries: list[RunSummary] = []
     if one is None:
-        return [
-            denoise_file(
-                r, watch, work=partial(_alone, request=r, about=about, watch=watch)
-            ).summary
-            for r in requests
-        ]
+        reads.reverse()  # each is released once it is denoised
+        for request in requests:
+            work = partial(_alone, request=request, about=about, watch=watch)
+            summaries.append(denoise_file(request, watch, work=work, read=reads.pop()).summary)
+        return summaries
     whole = _denoised(one, requests[0], watch)
-    del one
-    summaries, start = [], 0
-    for request, count in zip(requests, counts, strict=True):
-        work = partial(part_of, whole, slice(start, start + count), about)
-        summaries.append(denoise_file(request, watch, work=work).summary)
-        start += count
+    for request, read, part in zip(requests, reads, _parts(counts), strict=True):
+        work = partial(part_of, whole, part, about)
+        summaries.append(denoise_file(request, watch, work=work, read=read).summary)
     return summaries
 
 
@@ -89,7 +90,7 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
     """
     requests = []
     for file in files:
-        own: dict[str, Any] = {"dwi": file, "out": outdir / file.name}
+        of_file: dict[str, Any] = {"dwi": file, "out": outdir / file.name}
         for extra in fields(request):
             name = getattr(request, extra.name)
             if extra.name.startswith((IMAGES, "report")) and name is not None:
@@ -98,14 +99,14 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
                         f"{name}: with --outdir give a name without folders: it is put after "
                         "each scan's own."
                     )
-                own[extra.name] = outdir / f"{stem(file).name}_{name.name}"
-        requests.append(replace(request, **own))
+                of_file[extra.name] = outdir / f"{stem(file).name}_{name.name}"
+        requests.append(replace(request, **of_file))
     return requests
 
 
 @contextmanager
-def made(folder: Path) -> Iterator[None]:
-    """A folder that is made if it is not there, and goes again if nothing comes into it."""
+def output_folder(folder: Path) -> Iterator[None]:
+    """A folder, created if it does not exist, and removed again if it stays empty."""
     new = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
@@ -119,9 +120,9 @@ def made(folder: Path) -> Iterator[None]:
 
 
 def _check(requests: Sequence[Request]) -> int:
-    """Refuse what is wrong with the names or the method; the directions that it needs."""
+    """Refuse wrong names or a wrong method; how many directions the method needs."""
     method = plan_of(requests[0]).method
-    seen: dict[Path, Path] = {}
+    dwi_of_output: dict[Path, Path] = {}
     inputs = [request.dwi for request in requests]
     for request in requests:
         for name in OF_ONE_SCAN if len(requests) > 1 else ():
@@ -130,7 +131,7 @@ def _check(requests: Sequence[Request]) -> int:
                     f"--{name.replace('_', '-')} belongs to one scan: denoise each by itself, "
                     "or put its table beside it."
                 )
-        other = seen.setdefault(request.out.resolve(), request.dwi)
+        other = dwi_of_output.setdefault(request.out.resolve(), request.dwi)
         if other is not request.dwi:
             raise InputError(
                 f"{request.dwi}: its result would have the name of {other}'s: "
@@ -140,8 +141,15 @@ def _check(requests: Sequence[Request]) -> int:
     return method.capabilities.least_directions
 
 
-def _read(request: Request) -> Scan:
-    return load(*named_inputs(request), b0_threshold=request.b0_threshold)
+def _parts(counts: Sequence[int]) -> list[slice]:
+    """Of each scan's volumes in the series of all."""
+    ends = list(accumulate(counts))
+    return [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+
+
+def _view_of(whole: Scan, read: ReadScan, part: slice) -> ReadScan:
+    """A scan whose voxels are a part of the ``whole``'s, not a copy of them."""
+    return replace(read, scan=replace(read.scan, data=whole.data[..., part]))
 
 
 def _denoised(scan: Scan, request: Request, watch: Watch) -> Result:
@@ -157,20 +165,24 @@ def _alone(scan: Scan, request: Request, about: dict[str, Any], watch: Watch) ->
     return result
 
 
-def part_of(whole: Result, part: slice, about: dict[str, Any], scan: Scan) -> Result:
-    """One scan's volumes of what was denoised together, with a record of its own.
+def part_of(joined_result: Result, part: slice, about: dict[str, Any], scan: Scan) -> Result:
+    """One scan's volumes of a joint result, with a record of its own.
 
     Volumes in the record are counted from the scan's own first; warnings keep the counting of
     all volumes together, which ``Series`` tells.
     """
     result = replace(
-        whole,
-        data=whole.data[..., part],
-        record=dict(whole.record),
-        passed_through=_within(whole.passed_through, part),
-        not_shared=None if whole.not_shared is None else _within(whole.not_shared, part),
+        joined_result,
+        data=joined_result.data[..., part],
+        record=dict(joined_result.record),
+        passed_through=_within(joined_result.passed_through, part),
+        not_shared=None
+        if joined_result.not_shared is None
+        else _within(joined_result.not_shared, part),
         outlier_volumes=(
-            None if whole.outlier_volumes is None else _within(whole.outlier_volumes, part)
+            None
+            if joined_result.outlier_volumes is None
+            else _within(joined_result.outlier_volumes, part)
         ),
     )
     record = result.record

@@ -10,7 +10,8 @@ from dwiser.methods.base import Denoiser, IterativeDenoiser
 from dwiser.prepare.earlier_steps import noise_traces
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise_correlation import noise_correlation
-from dwiser.prepare.shells import shell_table, shells
+from dwiser.prepare.shells import shell_table
+from dwiser.prepare.snr import snr_by_shell
 from dwiser.run.capabilities import check_phase, noise_model
 from dwiser.run.noise import sigma_of
 from dwiser.scan import Scan
@@ -45,8 +46,7 @@ def survey(
 ) -> Survey:
     """Look at a scan and time a few steps of the method on it; nothing is denoised.
 
-    SNR of a shell is the median over the mask of (mean signal)/σ; σ is the scan's own map, if it
-    has one.
+    SNR as `snr_by_shell` defines it; σ is the scan's own map, if it has one.
     """
     if scan.phase is not None:
         check_phase(method)
@@ -56,14 +56,7 @@ def survey(
         sigma = sigma_of(scan, mask, method)
         inside = sigma[mask]
         low, middle, high = np.percentile(inside, [5, 50, 95])
-        snr = [
-            (
-                float(round(s.bval)),
-                float(np.median(scan.data[..., s.volumes].mean(-1)[mask] / inside)),
-            )
-            for s in shells(scan.gradients)
-            if middle > 0
-        ]
+        snr = [(float(round(s.bval)), ratio) for s, ratio in snr_by_shell(scan, mask, sigma)]
         plan, time = _plan(scan, method, machine)
         traces = noise_traces(scan)
     return Survey(
@@ -91,7 +84,7 @@ def _plan(scan: Scan, method: Denoiser, machine: Machine) -> tuple[str, str]:
     plan = method.training_plan(scan, machine=machine, seed=0)
     words, pace = ", ".join(plan.words), plan.pace
     if plan.minutes is not None:
-        return words, f"at most {plan.minutes:g} min, as told"
+        return words, f"at most {plan.minutes:g} min, as set"
     training = pace.iteration * plan.iterations
     return words, (
         f"about {_minutes(training)} of training and {_minutes(pace.evaluation)} an evaluation "

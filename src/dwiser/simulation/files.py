@@ -13,6 +13,7 @@ from dwiser.errors import InputError
 from dwiser.io import find_inputs, load
 from dwiser.io.truth import LESIONS, check_folder, save_simulated
 from dwiser.scan import Scan
+from dwiser.seeds import check_seed
 from dwiser.simulation import NoiseModel, Simulation, phantom, phantom_from, scheme
 from dwiser.simulation.noise import Sampling
 from dwiser.simulation.scheme import Shells
@@ -243,8 +244,7 @@ def parse_shape(text: str) -> tuple[int, int, int]:
 
 def _check(request: SimulationRequest) -> None:
     """Refuse wrong settings before anything is read or simulated."""
-    if request.seed < 0:
-        raise InputError(f"--seed must not be negative: {request.seed} is.")
+    check_seed(request.seed)
     if request.voxel is not None and not (request.voxel > 0 and isfinite(request.voxel)):
         raise InputError(f"--voxel must be a positive number of mm, not {request.voxel:g}.")
     _noise_settings(request)

@@ -205,7 +205,9 @@ def test_a_screen_reader_finds_names(browser, report: Path) -> None:
     assert ("button", "First picture: show denoised") in seen
     images = [name for role, name in seen if role in ("image", "img")]
     assert any(name.startswith("Noisy: b0, axial slice") for name in images)
-    assert any(name.startswith("Histogram of the residual of b0: sd ") for name in images)
+    assert any(
+        name.startswith("Histogram of the standardised residual of b0: rms ") for name in images
+    )
     assert {"main", "navigation", "banner", "contentinfo"} <= {role for role, _ in seen}
     regions = [name for role, name in seen if role == "region"]
     assert any(name.startswith("Verdict: ") for name in regions)

@@ -54,11 +54,11 @@ def test_slices_stop_at_their_own_step_and_leave_the_others_alone() -> None:
     torch.manual_seed(1)
     start = 0.5 * torch.rand(6, 9, 7) * torch.arange(1, 7)[:, None, None] / 6
     sigma = torch.full_like(start, 0.05)
-    whole = {"schedule": S, "steps": STEPS, "stop": NoiseBound(1.0)}
-    together = sample(drifting, start, start, sigma, **whole)
+    settings = {"schedule": S, "steps": STEPS, "stop": NoiseBound(1.0)}
+    together = sample(drifting, start, start, sigma, **settings)
     assert len(together.evaluations.unique()) > 2
     for i in range(6):
-        alone = sample(drifting, start[i : i + 1], start[i : i + 1], sigma[i : i + 1], **whole)
+        alone = sample(drifting, start[i : i + 1], start[i : i + 1], sigma[i : i + 1], **settings)
         torch.testing.assert_close(alone.image[0], together.image[i])
         assert alone.evaluations[0] == together.evaluations[i]
 

@@ -37,11 +37,11 @@ def test_the_tsv_holds_every_number_to_the_last_bit_and_every_reason() -> None:
 
 def test_the_json_says_what_was_read_and_found() -> None:
     request = EvaluationRequest(Path("d.nii.gz"), Path("r.nii.gz"), tissues=(Path("t"),))
-    told = json.loads(as_json(FOUND, request))
-    assert told["Sources"] == {"denoised": ["d.nii.gz"], "raw": ["r.nii.gz"], "tissues": ["t"]}
-    assert told["verdict"]["level"] == "WARN"
-    assert told["metrics"][0]["value"] == 1e-4 / 3
-    assert told["absent"][0]["reason"] == "no lesions were given"
+    record = json.loads(as_json(FOUND, request))
+    assert record["Sources"] == {"denoised": ["d.nii.gz"], "raw": ["r.nii.gz"], "tissues": ["t"]}
+    assert record["verdict"]["level"] == "WARN"
+    assert record["metrics"][0]["value"] == 1e-4 / 3
+    assert record["absent"][0]["reason"] == "no lesions were given"
 
 
 def test_tissues_come_from_folders_and_from_files(tmp_path: Path) -> None:
@@ -65,9 +65,9 @@ def test_lesions_are_labels_and_their_sidecar_tells_their_volumes(
     labels = np.zeros(small.mask.shape, np.int16)
     labels[3:5, 4, 2] = 2
     save_volume(labels, path, small.scan)
-    found = read_lesions(path, small.scan)
-    np.testing.assert_array_equal(found.labels, labels)
-    assert found.volumes is found.changes is None
+    lesions = read_lesions(path, small.scan)
+    np.testing.assert_array_equal(lesions.labels, labels)
+    assert lesions.volumes is lesions.changes is None
     beside = tmp_path / "lesions.json"
     beside.write_text('{"Lesions": [{"label": 2, "volumes": [1, 13]}]}')
     assert read_lesions(path, small.scan).volumes == {2: [1, 13]}

@@ -37,15 +37,15 @@ def test_noise_has_no_anatomy_and_planted_anatomy_is_measured():
     signal = rng.uniform(50, 150, SHAPE)
     raw = np.tile(signal[..., None], len(TABLE)) + rng.normal(0, 5, (*SHAPE, len(TABLE)))
     first, second = halves(TABLE)
-    seen = reference(raw, TABLE, first, MASK)
+    raw_anatomy = reference(raw, TABLE, first, MASK)
     noise = rng.normal(size=(MASK.sum(), len(TABLE)))
-    clean = anatomy(Residual(noise, "gaussian", MASK), seen, second)
+    clean = anatomy(Residual(noise, "gaussian", MASK), raw_anatomy, second)
     assert clean.structure < 0.1
     for value in (clean.mean_signal, clean.mean_gradient, clean.energy_signal, clean.mean_fa):
         assert abs(value) < 0.07
     scaled = (signal - 100)[MASK] / signal.std()
     planted = noise + 0.5 * scaled[:, None]
-    dirty = anatomy(Residual(planted, "gaussian", MASK), seen, second)
+    dirty = anatomy(Residual(planted, "gaussian", MASK), raw_anatomy, second)
     assert np.isclose(dirty.structure, 0.5, rtol=0.05)
     noise_of_mean = 1 / np.sqrt(len(second))
     assert np.isclose(dirty.mean_signal, 0.5 / np.hypot(0.5, noise_of_mean), rtol=0.03)

@@ -30,14 +30,14 @@ def value(rows: list, metric: str, group: str) -> float:
 
 def test_bins_part_all_voxels_at_the_edges() -> None:
     fa = np.array([*FA_EDGES, 0.05, 1.1])
-    found = fa_bins(fa)
-    assert sorted(np.concatenate(list(found.values()))) == list(range(len(fa)))
-    assert list(found) == [
+    bins = fa_bins(fa)
+    assert sorted(np.concatenate(list(bins.values()))) == list(range(len(fa)))
+    assert list(bins) == [
         "FA 0.00-0.10", "FA 0.10-0.20", "FA 0.20-0.30", "FA 0.30-0.45", "FA 0.45-0.70",
         "FA 0.70-1.00",
     ]  # fmt: skip
-    assert list(found["FA 0.00-0.10"]) == [0, 7]
-    assert list(found["FA 0.70-1.00"]) == [5, 6, 8]
+    assert list(bins["FA 0.00-0.10"]) == [0, 7]
+    assert list(bins["FA 0.70-1.00"]) == [5, 6, 8]
 
 
 def test_an_error_in_one_bin_shows_in_that_bin_alone(true: TensorMaps) -> None:
@@ -91,14 +91,14 @@ def test_a_draw_is_the_truth_with_noise_that_is_not_the_scan_s(head: Simulation)
 
 
 def test_an_evaluation_with_truth_has_every_bin_or_its_reason(head: Simulation, head_scan) -> None:
-    found = evaluate(head_scan.data, head_scan, truth=head.truth)
-    bins = {m.group for m in found.metrics if m.group.startswith("FA ")}
-    absent = {a.group for a in found.absent if a.group.startswith("FA ")}
+    evaluation = evaluate(head_scan.data, head_scan, truth=head.truth)
+    bins = {m.group for m in evaluation.metrics if m.group.startswith("FA ")}
+    absent = {a.group for a in evaluation.absent if a.group.startswith("FA ")}
     assert bins | absent == set(fa_bins(head.fa[head.mask]))
     assert "FA 0.45-0.70" in bins
     for name in RANGES:
-        assert found.value(f"{name}.rmse", "FA 0.45-0.70") > 0
-    shown = {t.title: t for t in tables(found)}
-    assert "FA 0.45-0.70" in shown[BY_FA].heads
-    overall = {r[0]: r for r in shown["Tensor maps against the truth's"].rows}["fa"]
-    assert f"{found.value('fa.rmse'):.4g}" in overall
+        assert evaluation.value(f"{name}.rmse", "FA 0.45-0.70") > 0
+    by_title = {t.title: t for t in tables(evaluation)}
+    assert "FA 0.45-0.70" in by_title[BY_FA].heads
+    overall = {r[0]: r for r in by_title["Tensor maps against the truth's"].rows}["fa"]
+    assert f"{evaluation.value('fa.rmse'):.4g}" in overall

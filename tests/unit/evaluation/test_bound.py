@@ -17,7 +17,7 @@ def test_a_gaussian_law_gives_wiener_s_filter() -> None:
     truth = rng.multivariate_normal([10, 20, 30, 40], covariance, 500)
     sigma = rng.uniform(0.5, 2, 500)
     noisy = truth + sigma[:, None] * rng.normal(size=truth.shape)
-    found = posterior_mean(prior, noisy, sigma)
+    estimate = posterior_mean(prior, noisy, sigma)
     mean = np.array([10, 20, 30, 40])
     expected = np.stack(
         [
@@ -25,8 +25,8 @@ def test_a_gaussian_law_gives_wiener_s_filter() -> None:
             for x, s in zip(noisy, sigma, strict=True)
         ]
     )
-    assert np.abs(found - expected).max() < 0.1
-    assert np.sqrt(np.mean((found - expected) ** 2)) < 0.02
+    assert np.abs(estimate - expected).max() < 0.1
+    assert np.sqrt(np.mean((estimate - expected) ** 2)) < 0.02
 
 
 def test_a_curved_law_is_met_as_well_as_by_dense_sampling() -> None:
@@ -42,14 +42,14 @@ def test_a_curved_law_is_met_as_well_as_by_dense_sampling() -> None:
     truth, goal = draw(500)
     noisy = truth + sigma * rng.normal(size=truth.shape)
     prior = learned_prior(library, np.concatenate([library, other], axis=1), sigma)
-    found = posterior_mean(prior, noisy, np.full(500, sigma))
+    estimate = posterior_mean(prior, noisy, np.full(500, sigma))
     far = cdist(noisy, library, "sqeuclidean") / (2 * sigma**2)
     weights = np.exp(far.min(1, keepdims=True) - far)
     weights /= weights.sum(1, keepdims=True)
     risks = []
     for got, dense, true in (
-        (found[:, :3], weights @ library, truth),
-        (found[:, 3:], weights @ other, goal),
+        (estimate[:, :3], weights @ library, truth),
+        (estimate[:, 3:], weights @ other, goal),
     ):
         risks.append(((got - true) ** 2).mean())
         assert risks[-1] == pytest.approx(((dense - true) ** 2).mean(), rel=0.03)
@@ -63,8 +63,8 @@ def test_a_law_of_two_points_gives_their_odds() -> None:
     truth = np.where(rng.random((4000, 1)) < share, high, low) * np.ones(6)
     noisy = truth + rng.normal(0, sigma, truth.shape)
     prior = learned_prior(library, library, sigma, components=2)
-    found = posterior_mean(prior, noisy, np.full(4000, sigma))
+    estimate = posterior_mean(prior, noisy, np.full(4000, sigma))
     log_odds = np.log(share / (1 - share))
     log_odds = log_odds + ((high - low) * (noisy - (high + low) / 2)).sum(1) / sigma**2
     expected = low + (high - low) * expit(log_odds)
-    np.testing.assert_allclose(found, np.tile(expected[:, None], 6), atol=0.05)
+    np.testing.assert_allclose(estimate, np.tile(expected[:, None], 6), atol=0.05)

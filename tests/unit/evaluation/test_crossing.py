@@ -26,17 +26,17 @@ EVERYWHERE = np.ones((40, 1, 1), bool)
 
 
 def test_a_crossing_turned_by_twenty_degrees_is_off_by_twenty():
-    found = crossing_error(field(60), field(80), TABLE, EVERYWHERE)
-    assert found.voxels == 20
-    assert found.found == 1
-    assert np.isclose(found.angle, 20, atol=8)  # the sphere's vertices are some 5° apart
+    error = crossing_error(field(60), field(80), TABLE, EVERYWHERE)
+    assert error.voxels == 20
+    assert error.found == 1
+    assert np.isclose(error.angle, 20, atol=8)  # the sphere's vertices are some 5° apart
     assert crossing_error(field(80), field(80), TABLE, EVERYWHERE).angle == 0
 
 
 def test_a_lost_crossing_is_counted_as_lost():
     single = field(0)
-    found = crossing_error(single, field(80), TABLE, EVERYWHERE)
-    assert (found.found, found.angle) == (0, None)
+    error = crossing_error(single, field(80), TABLE, EVERYWHERE)
+    assert (error.found, error.angle) == (0, None)
 
 
 def test_a_truth_without_crossings_and_a_scheme_too_small():

@@ -15,23 +15,23 @@ def noise() -> np.ndarray:
 
 
 def test_noise_lies_on_the_normal_law(noise):
-    found = distribution(noise)
-    middle = np.abs(found.normal) < 3
-    np.testing.assert_allclose(found.observed[middle], found.normal[middle], atol=0.08)
-    width = np.diff(found.edges)
-    assert (found.density * width).sum() == pytest.approx(1)
-    assert found.density[30] == pytest.approx(0.3989, abs=0.02)
-    assert found.beyond == pytest.approx(0.0027, abs=0.0006)
+    measured = distribution(noise)
+    middle = np.abs(measured.normal) < 3
+    np.testing.assert_allclose(measured.observed[middle], measured.normal[middle], atol=0.08)
+    width = np.diff(measured.edges)
+    assert (measured.density * width).sum() == pytest.approx(1)
+    assert measured.density[30] == pytest.approx(0.3989, abs=0.02)
+    assert measured.beyond == pytest.approx(0.0027, abs=0.0006)
 
 
 def test_heavy_tails_leave_the_line(noise):
     wild = noise.copy()
     wild[:, 0] *= 6
-    found = distribution(wild)
-    assert found.observed[-1] > 1.5 * found.normal[-1]
-    assert found.density[-1] > 0  # what lies beyond the widest bin is counted in it
+    measured = distribution(wild)
+    assert measured.observed[-1] > 1.5 * measured.normal[-1]
+    assert measured.density[-1] > 0  # what lies beyond the widest bin is counted in it
     assert np.abs(wild).max() > WIDEST
-    assert found.beyond > 0.02
+    assert measured.beyond > 0.02
 
 
 def test_nothing_removed_has_no_distribution(noise):

@@ -59,9 +59,9 @@ def test_given_volumes_decide_where_a_lesion_is_looked_for():
     labels, truth = two_lesions()
     denoised = truth.copy()
     denoised[labels == 1] = [150.0, 100.0, 100.0]
-    found = lesion_contrast(denoised, truth, labels, EVERYWHERE, {1: [0]})
-    assert found[0].volumes == 1
-    assert np.isclose(found[0].kept, 1)
+    contrasts = lesion_contrast(denoised, truth, labels, EVERYWHERE, {1: [0]})
+    assert contrasts[0].volumes == 1
+    assert np.isclose(contrasts[0].kept, 1)
 
 
 def test_a_known_change_tells_an_erased_lesion_where_its_surround_hides_it():
@@ -77,8 +77,8 @@ def test_a_known_change_tells_an_erased_lesion_where_its_surround_hides_it():
     assert np.isclose(seeing.kept, 0)
     assert np.isclose(seeing.contrast, 25)
     half = (erased + truth) / 2
-    found = lesion_contrast(half, truth, labels, EVERYWHERE, volumes, known)
-    assert np.isclose(found[0].kept, 0.5)
+    contrasts = lesion_contrast(half, truth, labels, EVERYWHERE, volumes, known)
+    assert np.isclose(contrasts[0].kept, 0.5)
 
 
 def test_no_lesion_no_contrast():

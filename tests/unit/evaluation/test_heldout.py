@@ -11,6 +11,7 @@ from dwiser.evaluation.heldout import (
     predict_dti,
     predict_sh,
     sh_order,
+    training_fa,
 )
 from dwiser.evaluation.kfold import folds, kfold_r2, predict_csd
 from dwiser.evaluation.records import CannotMeasure
@@ -43,18 +44,18 @@ def test_held_out_volumes_are_dwis_of_every_shell_and_repeat_with_the_seed():
 
 
 def test_dti_predicts_a_tensor_exactly():
-    kept, held = split(TABLE, 16)
+    fitted, held = split(TABLE, 16)
     data = tensors(TABLE)
-    found = predict_dti(data[:, kept], pick(TABLE, kept), pick(TABLE, held))
-    assert np.allclose(found, data[:, held], rtol=1e-6)
+    predicted = predict_dti(data[:, fitted], pick(TABLE, fitted), pick(TABLE, held))
+    assert np.allclose(predicted, data[:, held], rtol=1e-6)
 
 
 def test_sh_predict_band_limited_signals_exactly_shell_by_shell():
-    kept, held = split(TABLE, 16)
+    fitted, held = split(TABLE, 16)
     x, y, z = TABLE.bvecs.T
     data = np.stack([TABLE.bvals * (1 + x * y), 3 + z**2 + TABLE.bvals * x**2 * y**2])
-    found = predict_sh(data[:, kept], pick(TABLE, kept), pick(TABLE, held))
-    assert np.allclose(found, data[:, held], rtol=1e-6)
+    predicted = predict_sh(data[:, fitted], pick(TABLE, fitted), pick(TABLE, held))
+    assert np.allclose(predicted, data[:, held], rtol=1e-6)
 
 
 def test_the_order_of_the_harmonics_follows_the_count():
@@ -89,12 +90,12 @@ def test_an_order_asked_for_needs_one_and_a_half_directions_a_coefficient():
 
 
 def test_order_4_predicts_fourth_order_signals_exactly_and_order_2_does_not():
-    kept, held = split(TABLE, 16)
+    fitted, held = split(TABLE, 16)
     x, y, z = TABLE.bvecs.T
     data = np.stack([100 + 50 * x**4, 100 + 50 * x**2 * y * z])
     guess = [
-        BY_FA["sh4"](data[:, kept], pick(TABLE, kept), pick(TABLE, held)),
-        predict_sh(data[:, kept], pick(TABLE, kept), pick(TABLE, held), 2),
+        BY_FA["sh4"](data[:, fitted], pick(TABLE, fitted), pick(TABLE, held)),
+        predict_sh(data[:, fitted], pick(TABLE, fitted), pick(TABLE, held), 2),
     ]
     assert np.allclose(guess[0], data[:, held], rtol=1e-6)
     assert np.abs(guess[1] - data[:, held]).max() > 1
@@ -117,15 +118,38 @@ def test_scores_by_fa_tell_where_the_prediction_is_wrong_and_add_up_to_the_whole
     assert np.allclose(total, rest.voxels * rest.volume_excess)
 
 
+def test_the_fa_to_sort_by_is_of_all_shells_only_where_the_lower_ones_give_no_tensor():
+    high = scheme([(2000.0, 15)], n_b0=1)
+    image, mask = tensors(high).reshape(5, 8, 5, 16), np.ones((5, 8, 5), bool)
+    true = (1.4 / np.sqrt(1.7**2 + 2 * 0.3**2)) * np.ones(200)
+    assert np.allclose(training_fa(image, high, mask, np.arange(16)), true, atol=1e-6)
+    two = tensors(TABLE)
+    two[:, TABLE.bvals > 1500] = 1.0  # not looked at
+    both = training_fa(two.reshape(5, 8, 5, -1), TABLE, mask, np.arange(len(TABLE)))
+    assert np.allclose(both, true, atol=1e-6)
+    with pytest.raises(CannotMeasure):
+        training_fa(image, high, mask, np.arange(5))
+
+
+def test_bins_of_other_edges_hold_the_same_voxels():
+    fa = np.random.default_rng(0).uniform(0, 1, 500)
+    values = np.ones((500, 2))
+    scores, _ = binned_scores(values, values, np.ones(500), fa, (0.0, 0.5, 1.0))
+    assert {name: s.voxels for name, s in scores.items()} == {
+        "FA 0.00-0.50": int((fa < 0.5).sum()),
+        "FA 0.50-1.00": int((fa >= 0.5).sum()),
+    }
+
+
 def test_paired_bootstrap_sees_a_small_steady_difference_under_large_shared_spread():
     rng = np.random.default_rng(0)
     shared = rng.normal(0, 20, 15)
     a = HeldOut(shared, 1.0, float(shared.mean()))
     b = HeldOut(shared + 1 + rng.normal(0, 0.5, 15), 1.0, 0.0)
-    found = paired_bootstrap(a, b)
-    assert found.low < found.difference < found.high < 0
-    assert found.p < 0.01
-    assert paired_bootstrap(a, b) == found
+    paired = paired_bootstrap(a, b)
+    assert paired.low < paired.difference < paired.high < 0
+    assert paired.p < 0.01
+    assert paired_bootstrap(a, b) == paired
     same = paired_bootstrap(a, a)
     assert (same.difference, same.p) == (0.0, 1.0)
 
@@ -133,9 +157,9 @@ def test_paired_bootstrap_sees_a_small_steady_difference_under_large_shared_spre
 def test_bootstrap_limits_cover_the_mean_like_a_normal_interval():
     d = np.random.default_rng(1).normal(0, 1, 400)
     zero = np.zeros(400)
-    found = paired_bootstrap(HeldOut(d, 0.0, 0.0), HeldOut(zero, 0.0, 0.0))
+    paired = paired_bootstrap(HeldOut(d, 0.0, 0.0), HeldOut(zero, 0.0, 0.0))
     half = 1.96 * d.std() / 20
-    assert np.isclose(found.high - found.low, 2 * half, rtol=0.05)
+    assert np.isclose(paired.high - paired.low, 2 * half, rtol=0.05)
 
 
 def test_folds_part_the_dwis_and_follow_the_seed():
@@ -158,10 +182,8 @@ def test_r2_is_the_squared_pearson_correlation():
     data = tensors(ONE)
     target = data + np.random.default_rng(0).normal(0, 8, data.shape)
     dwis = ~ONE.is_b0
-    found = kfold_r2(
-        data, target, ONE
-    )  # DTI predicts the clean data, so this is corr(data, target)
+    r2 = kfold_r2(data, target, ONE)  # DTI predicts the clean data, so this is corr(data, target)
     true = [
         np.corrcoef(d, t)[0, 1] ** 2 for d, t in zip(data[:, dwis], target[:, dwis], strict=True)
     ]
-    assert np.allclose(found, true, atol=1e-5)
+    assert np.allclose(r2, true, atol=1e-5)

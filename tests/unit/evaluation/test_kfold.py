@@ -12,8 +12,8 @@ from dwiser.scan import Scan
 
 @pytest.fixture(scope="module")
 def white(head, head_scan) -> dict[str, np.ndarray]:
-    found, _ = regions(head_scan, head.mask, head.tissues["wm"] > 0.9)
-    return {WHITE: found[WHITE]}
+    masks, _ = regions(head_scan, head.mask, head.tissues["wm"] > 0.9)
+    return {WHITE: masks[WHITE]}
 
 
 def numbers(denoised: np.ndarray, scan: Scan, where: dict[str, np.ndarray]) -> dict[str, float]:
@@ -25,9 +25,9 @@ def test_the_poster_s_target_rewards_a_blur_more_than_the_raw_one_does(head_scan
     noisy, smooth = (numbers(d, head_scan, white) for d in (head_scan.data, blurred))
     assert noisy["kfold.dti.raw"] == noisy["kfold.dti.denoised"]
     for model in ("dti", "csd"):
-        own = smooth[f"kfold.{model}.denoised"] - noisy[f"kfold.{model}.denoised"]
+        own_gain = smooth[f"kfold.{model}.denoised"] - noisy[f"kfold.{model}.denoised"]
         raw = smooth[f"kfold.{model}.raw"] - noisy[f"kfold.{model}.raw"]
-        assert own > 0.02 + 2 * max(raw, 0)
+        assert own_gain > 0.02 + 2 * max(raw, 0)
 
 
 def test_the_truth_predicts_the_raw_volumes_better_than_the_raw_ones_do(head, head_scan, white):
@@ -42,9 +42,9 @@ def test_what_cannot_be_fitted_is_absent_with_its_reason(head, head_scan, white)
     dwis = np.flatnonzero(~head_scan.gradients.is_b0)
 
     def few(count: int) -> Scan:
-        kept = np.concatenate([b0s, dwis[:count]])
-        table = pick(head_scan.gradients, kept)
-        return Scan(head_scan.data[..., kept], head_scan.affine, table, mask=head_scan.mask)
+        volumes = np.concatenate([b0s, dwis[:count]])
+        table = pick(head_scan.gradients, volumes)
+        return Scan(head_scan.data[..., volumes], head_scan.affine, table, mask=head_scan.mask)
 
     rows = list(kfold_rows(few(12).data, few(12), white))
     assert [type(r) for r in rows] == [Metric, Metric, Absent]
@@ -59,7 +59,7 @@ def test_a_phantom_without_a_callosum_says_so_and_white_matter_is_found_by_fa(he
     crop = Scan(
         head_scan.data[:12, :12], head_scan.affine, head_scan.gradients, mask=head.mask[:12, :12]
     )
-    found, absent = regions(crop, crop.mask)
-    assert set(found) == {WHITE}
+    masks, absent = regions(crop, crop.mask)
+    assert set(masks) == {WHITE}
     assert "corpus callosum" in absent[0].reason
-    assert (found[WHITE] & ~crop.mask).sum() == 0
+    assert (masks[WHITE] & ~crop.mask).sum() == 0

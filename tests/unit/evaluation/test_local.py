@@ -35,25 +35,25 @@ def test_the_sum_of_squared_kernel_weights_is_a_delta_s_image_squared_and_summed
 def test_a_spot_in_all_volumes_is_found_where_it_is_with_its_sign():
     z = noise(1)
     z[9:12, 8:11, 7:10, 2:] += 1.5
-    found = strongest(z)["b1000"]
-    assert found.score > found.limit
-    assert np.abs(np.array(found.place) - [10, 9, 8]).max() <= 1
-    assert 0.5 < found.effect < 1.5
+    spot = strongest(z)["b1000"]
+    assert spot.score > spot.limit
+    assert np.abs(np.array(spot.place) - [10, 9, 8]).max() <= 1
+    assert 0.5 < spot.effect < 1.5
 
 
 def test_a_spot_in_one_volume_is_found_in_it():
     z = noise(2)
     z[9:13, 8:12, 7:11, 13] -= 3
-    found = strongest(z)["b1000 single"]
-    assert found.score > found.limit
-    assert found.volumes == (13,)
-    assert found.effect < -1
+    spot = strongest(z)["b1000 single"]
+    assert spot.score > spot.limit
+    assert spot.volumes == (13,)
+    assert spot.effect < -1
 
 
 def test_a_spot_in_neighbouring_directions_is_found_in_their_window():
     z = noise(3)
     near = np.argsort(-np.abs(TABLE.bvecs @ TABLE.bvecs[5]))[:6]
     z[9:12, 8:11, 7:10, near] += 1.6
-    found = strongest(z)["b1000 neighbours"]
-    assert found.score > found.limit
-    assert 5 in found.volumes
+    spot = strongest(z)["b1000 neighbours"]
+    assert spot.score > spot.limit
+    assert 5 in spot.volumes

@@ -19,11 +19,11 @@ def test_it_is_the_noises_own_along_its_axis_only(b0s: int, directions: int) -> 
     sigma = np.full(s.mask.shape, s.sigma[s.mask].mean(), np.float32)
     for noise, expected in ((white, 0.0), (moving, 0.4)):
         data = (s.truth + sigma[..., None] * noise).astype(np.float32)
-        found = raw_noise(data, s.scan.gradients, s.mask, sigma)
-        assert np.isclose(found.y, expected, atol=0.04)
-        assert abs(found.x) < 0.04
-        assert abs(found.z) < 0.04
-        assert found.volume is None
+        correlation = raw_noise(data, s.scan.gradients, s.mask, sigma)
+        assert np.isclose(correlation.y, expected, atol=0.04)
+        assert abs(correlation.x) < 0.04
+        assert abs(correlation.z) < 0.04
+        assert correlation.volume is None
 
 
 def test_one_b0_and_few_directions_tell_nothing(small: Simulation) -> None:

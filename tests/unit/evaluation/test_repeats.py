@@ -45,9 +45,9 @@ def test_on_the_floor_the_moment_mean_is_free_of_the_bias_that_the_plain_mean_ha
 
 def test_the_jackknife_gives_the_moment_mean_s_own_noise():
     repeats = magnitude(4.0, 1, 40)
-    found = moment_mean(repeats, SIGMA)
-    true = ((found.value - 4.0 * SIGMA) ** 2).mean()
-    assert np.isclose(found.variance.mean(), true, rtol=0.1)
+    reference = moment_mean(repeats, SIGMA)
+    true = ((reference.value - 4.0 * SIGMA) ** 2).mean()
+    assert np.isclose(reference.variance.mean(), true, rtol=0.1)
 
 
 def test_against_the_moment_mean_the_truth_beats_the_floor():
@@ -65,10 +65,10 @@ def test_the_mean_of_all_volumes_wins_on_repeats_and_is_caught_where_directions_
         return np.repeat(series.mean(-1, keepdims=True), series.shape[-1], axis=-1)
 
     oil = magnitude(30.0, 5)  # an object without diffusion: every volume is a repeat
-    given, reference = oil[:, ::2], plain_mean(oil[:, 1::2], SIGMA)
+    fitted, reference = oil[:, ::2], plain_mean(oil[:, 1::2], SIGMA)
     power = float((SIGMA**2).mean())
-    assert score(mean_of_all(given), reference).excess < 0.25 * power
-    assert score(given, reference).excess > 0.9 * power
+    assert score(mean_of_all(fitted), reference).excess < 0.25 * power
+    assert score(fitted, reference).excess > 0.9 * power
 
     caught = evaluate(mean_of_all(head_scan.data), head_scan, truth=head.truth)
     raw = evaluate(head_scan.data, head_scan, truth=head.truth)

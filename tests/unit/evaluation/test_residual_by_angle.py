@@ -16,7 +16,7 @@ from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import expected_raw
 from dwiser.evaluation.residual_by_angle import residual_by_angle
 from dwiser.evaluation.residual_findings import residual_findings, residual_of
-from dwiser.evaluation.sections import Given
+from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.evaluation.verdict import judge
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation import Simulation
@@ -38,40 +38,40 @@ def lost(head: Simulation, head_scan: Scan) -> np.ndarray:
 
 def cells(denoised: np.ndarray, scan: Scan, reading: str = "signal") -> AngleCells:
     sigma = scan.sigma.astype(np.float32)
-    (found,) = residual_by_angle(
+    (by_angle,) = residual_by_angle(
         scan.data, denoised.astype(np.float32), scan.gradients, scan.mask, sigma, reading
     )
-    return found
+    return by_angle
 
 
 def reasons(denoised: np.ndarray, scan: Scan) -> dict[str, str]:
-    given = Given(denoised.astype(np.float32), scan, scan.mask, scan.sigma)
-    found = judge(residual_findings(given, residual_of(given)))
-    return {reason.code: reason.level for reason in found.reasons}
+    inputs = EvaluationInputs(denoised.astype(np.float32), scan, scan.mask, scan.sigma)
+    judged = judge(residual_findings(inputs, residual_of(inputs)))
+    return {reason.code: reason.level for reason in judged.reasons}
 
 
 def test_it_is_the_mean_over_dipys_tensor_voxel_by_voxel(small: Simulation) -> None:
     scan = replace(small.scan, mask=small.mask, sigma=small.sigma.astype(float))
     g, sigma = scan.gradients, small.sigma
-    found = cells(small.truth + 0.3 * (scan.data - small.truth), scan)
+    by_angle = cells(small.truth + 0.3 * (scan.data - small.truth), scan)
     denoised = (small.truth + 0.3 * (scan.data - small.truth)).astype(np.float32)
     b0 = scan.data[..., g.is_b0].mean(-1)
     where = small.mask & (sigma > 0) & (b0 > 0.35 * np.percentile(b0, 98))
     fit = TensorModel(gradient_table(g.bvals, bvecs=g.bvecs)).fit(denoised[where].astype(float))
     for f, (low, high) in enumerate(pairwise(FA_EDGES)):
-        here = (fit.fa >= low) & (fit.fa < high)
-        assert found.voxels[f] == here.sum()
+        in_row = (fit.fa >= low) & (fit.fa < high)
+        assert by_angle.voxels[f] == in_row.sum()
         for c in range(5):
-            left = []
+            residuals = []
             for v in np.flatnonzero(~g.is_b0):
                 cosine = np.abs(fit.evecs[:, :, 0] @ g.bvecs[v])
-                some = here & (cosine >= COS_EDGES[c]) & (cosine < COS_EDGES[c + 1])
+                some = in_row & (cosine >= COS_EDGES[c]) & (cosine < COS_EDGES[c + 1])
                 snr = denoised[..., v][where][some] / sigma[where][some]
                 raw = scan.data[..., v][where][some] / sigma[where][some]
-                left.extend(raw - expected_raw(snr, "signal", 1)[0])
-            if here.sum() >= 100 and left:
-                assert np.isclose(found.mean[f, c], np.mean(left), atol=1e-4)
-    assert np.isfinite(found.mean).any()
+                residuals.extend(raw - expected_raw(snr, "signal", 1)[0])
+            if in_row.sum() >= 100 and residuals:
+                assert np.isclose(by_angle.mean[f, c], np.mean(residuals), atol=1e-4)
+    assert np.isfinite(by_angle.mean).any()
 
 
 @pytest.mark.parametrize("method", ["WLS", "OLS"])
@@ -88,8 +88,11 @@ def test_the_fast_fit_is_dipys(small: Simulation, method: str) -> None:
 
 
 def test_of_the_truth_every_cell_is_zero_within_its_error(head, head_scan) -> None:
-    found = cells(head.truth, head_scan)
-    for mean, error in ((found.mean, found.error), (found.crossed, found.crossed_error)):
+    by_angle = cells(head.truth, head_scan)
+    for mean, error in (
+        (by_angle.mean, by_angle.error),
+        (by_angle.crossed, by_angle.crossed_error),
+    ):
         score = (mean / error)[np.isfinite(mean)]
         assert len(score) >= 20
         assert np.abs(score).max() < 4
@@ -97,13 +100,13 @@ def test_of_the_truth_every_cell_is_zero_within_its_error(head, head_scan) -> No
 
 
 def test_fourth_order_signal_that_was_lost_is_p4_shaped_and_told(lost, head_scan) -> None:
-    found = cells(lost, head_scan)
+    by_angle = cells(lost, head_scan)
     legendre = np.polynomial.legendre.legval(ALONG, [0, 0, 0, 0, 1])
-    for f in np.flatnonzero(found.voxels[2:] >= 300) + 2:
-        assert np.corrcoef(found.mean[f], legendre)[0, 1] > 0.8
-        assert np.isclose(found.confirmed[f], 1, atol=0.25)
-        assert np.abs(found.crossed[f]).max() < np.abs(found.mean[f]).max()
-    assert found.sure.max() > 0.2
+    for f in np.flatnonzero(by_angle.voxels[2:] >= 300) + 2:
+        assert np.corrcoef(by_angle.mean[f], legendre)[0, 1] > 0.8
+        assert np.isclose(by_angle.confirmed[f], 1, atol=0.25)
+        assert np.abs(by_angle.crossed[f]).max() < np.abs(by_angle.mean[f]).max()
+    assert by_angle.sure.max() > 0.2
     assert reasons(lost, head_scan)["angle"] == "FAIL"
 
 
@@ -122,18 +125,18 @@ def test_noise_that_was_left_in_is_no_reason(head, head_scan, share: float) -> N
 def test_a_shift_of_all_tissue_has_no_shape(head, head_scan) -> None:
     shifted = head.truth - 0.25 * head.sigma[..., None]
     assert np.nanmin(cells(shifted, head_scan).mean[2:]) > 0.1
-    found = reasons(shifted, head_scan)
-    assert "shift" in found
-    assert "angle" not in found
+    levels = reasons(shifted, head_scan)
+    assert "shift" in levels
+    assert "angle" not in levels
 
 
 def test_noise_in_v1_shows_and_is_not_confirmed(head, head_scan) -> None:
     """White noise added to the truth turns v1 to where it is low: the raw is brighter there."""
     rng = np.random.default_rng(0)
     noisy = head.truth + head.sigma[..., None] * rng.normal(size=head.truth.shape)
-    found = cells(noisy, head_scan)
-    assert np.nanmax(np.abs(found.mean)[:2]) > 0.08
-    assert found.sure.max() == 0
+    by_angle = cells(noisy, head_scan)
+    assert np.nanmax(np.abs(by_angle.mean)[:2]) > 0.08
+    assert by_angle.sure.max() == 0
 
 
 def test_without_anisotropy_or_directions_it_is_absent(small: Simulation) -> None:

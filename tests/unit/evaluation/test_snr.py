@@ -45,9 +45,9 @@ def test_the_background_of_a_raw_magnitude_image_gives_sigma_and_a_known_snr():
     _, raw = series()
     noise = background_noise(raw, raw, MASK)
     assert np.isclose(noise, 5, rtol=0.02)
-    found = region_snr(raw, BAND, MASK, noise)
-    assert np.isclose(found.snr, 160 / 5, rtol=0.03)
-    assert np.isclose(found.cnr, 60 / 5, rtol=0.05)
+    measured = region_snr(raw, BAND, MASK, noise)
+    assert np.isclose(measured.snr, 160 / 5, rtol=0.03)
+    assert np.isclose(measured.cnr, 60 / 5, rtol=0.05)
 
 
 def test_a_blur_wins_callosum_snr():
@@ -72,18 +72,18 @@ def test_repeatability_of_seeds_of_known_spread():
     rng = np.random.default_rng(0)
     signal = rng.uniform(50, 150, (*SHAPE, 4))
     runs = [signal + rng.normal(0, 3, signal.shape) for _ in range(3)]
-    found = repeatability(runs, MASK)
-    assert np.isclose(found.sd, 3, rtol=0.02)
-    assert np.isclose(found.cv, 0.03, rtol=0.03)
+    agreement = repeatability(runs, MASK)
+    assert np.isclose(agreement.sd, 3, rtol=0.02)
+    assert np.isclose(agreement.cv, 0.03, rtol=0.03)
     variance = signal[MASK].var()
-    assert np.isclose(found.correlation, variance / (variance + 9), atol=0.002)
+    assert np.isclose(agreement.correlation, variance / (variance + 9), atol=0.002)
 
 
 def test_scan_and_rescan_of_a_map_and_a_single_run():
     fa = np.full(SHAPE, 0.5)
-    found = repeatability([fa, fa + 0.02], MASK)
-    assert np.isclose(found.sd, 0.02 / np.sqrt(2))
-    assert found.correlation is None
+    agreement = repeatability([fa, fa + 0.02], MASK)
+    assert np.isclose(agreement.sd, 0.02 / np.sqrt(2))
+    assert agreement.correlation is None
     with pytest.raises(CannotMeasure):
         repeatability([fa], MASK)
 

@@ -26,39 +26,46 @@ def truth_given(head):
 
 
 def test_everything_is_a_number_or_an_absence_with_a_reason(head, head_scan, truth_given):
-    found = evaluate(head.truth, head_scan, **truth_given)
-    assert found.value("fidelity.nrmse", "b1000") == 0
-    assert found.value("lesion.kept", "lesion 1") == pytest.approx(1)
-    assert found.verdict.level == "PASS"
-    assert all(np.isfinite(value) for _, _, value, _ in found.rows())
-    assert {a.metric for a in found.absent} >= {"fidelity.psnr", "fa.psnr"}
-    assert all(a.reason for a in found.absent)
-    again = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert len(again["metrics"]) == len(found.rows())
+    evaluation = evaluate(head.truth, head_scan, **truth_given)
+    assert evaluation.value("fidelity.nrmse", "b1000") == 0
+    assert evaluation.value("lesion.kept", "lesion 1") == pytest.approx(1)
+    assert evaluation.verdict.level == "PASS"
+    assert all(np.isfinite(value) for _, _, value, _ in evaluation.rows())
+    assert {a.metric for a in evaluation.absent} >= {"fidelity.psnr", "fa.psnr"}
+    assert all(a.reason for a in evaluation.absent)
+    again = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
+    assert len(again["metrics"]) == len(evaluation.rows())
     with pytest.raises(KeyError, match="infinite"):
-        found.value("fidelity.psnr", "b0")
+        evaluation.value("fidelity.psnr", "b0")
 
 
 def test_a_blur_wins_callosum_snr_and_loses_edges_lesions_and_bias_and_fails():
-    made = phantom((40, 46, 20), shells=((1000.0, 12),), n_b0=2, lesions=True, seed=1)
-    known = {"truth": made.truth, "mask": made.mask, "sigma": made.sigma, "lesions": made.lesions}
-    known["lesion_volumes"] = {x["label"]: x["volumes"] for x in made.record["lesions"]}
-    blurred = gaussian_filter(made.scan.data, (1, 1, 1, 0))
-    raw, found = (evaluate(data, made.scan, **known) for data in (made.scan.data, blurred))
+    simulation = phantom((40, 46, 20), shells=((1000.0, 12),), n_b0=2, lesions=True, seed=1)
+    known = {
+        "truth": simulation.truth,
+        "mask": simulation.mask,
+        "sigma": simulation.sigma,
+        "lesions": simulation.lesions,
+    }
+    known["lesion_volumes"] = {x["label"]: x["volumes"] for x in simulation.record["lesions"]}
+    blurred = gaussian_filter(simulation.scan.data, (1, 1, 1, 0))
+    raw, evaluation = (
+        evaluate(data, simulation.scan, **known) for data in (simulation.scan.data, blurred)
+    )
     for noise in ("", "local."):
         name = f"corpus_callosum.{noise}snr"
-        assert found.value(name, "b1000") > 1.5 * raw.value(name, "b1000")
-    fwhm = 2.3548 * made.scan.voxel_size[0]
-    assert found.value("edge.fwhm", "b1000") == pytest.approx(fwhm, rel=0.1)
-    assert found.value("lesion.kept", "lesion 1") < 0.8 < raw.value("lesion.kept", "lesion 1")
-    assert found.value("error.systematic", "b0") > 5 * raw.value("error.systematic", "b0")
-    assert found.verdict.level == "FAIL"
-    assert "anatomy" in {r.code for r in found.verdict.reasons if r.level == "FAIL"}
+        assert evaluation.value(name, "b1000") > 1.5 * raw.value(name, "b1000")
+    fwhm = 2.3548 * simulation.scan.voxel_size[0]
+    assert evaluation.value("edge.fwhm", "b1000") == pytest.approx(fwhm, rel=0.1)
+    assert evaluation.value("lesion.kept", "lesion 1") < 0.8 < raw.value("lesion.kept", "lesion 1")
+    assert evaluation.value("error.systematic", "b0") > 5 * raw.value("error.systematic", "b0")
+    assert evaluation.verdict.level == "FAIL"
+    assert "anatomy" in {r.code for r in evaluation.verdict.reasons if r.level == "FAIL"}
     assert raw.verdict.reasons[0].code == "unchanged"
 
 
 def test_the_raw_scan_has_the_rician_bias_of_its_known_sigma(head, head_scan, truth_given):
-    found = evaluate(head_scan.data, head_scan, **truth_given)
+    evaluation = evaluate(head_scan.data, head_scan, **truth_given)
     dwis = np.flatnonzero(~head_scan.gradients.is_b0)
     truth = head.truth[head.mask][:, dwis].astype(float)
     sigma = head.sigma[head.mask][:, None].astype(float)
@@ -67,7 +74,9 @@ def test_the_raw_scan_has_the_rician_bias_of_its_known_sigma(head, head_scan, tr
     standard_error = float(np.sqrt((sigma**2).mean() / truth.size))
     expected = float((mean - truth).mean())
     assert expected > 10 * standard_error
-    assert found.value("error.bias", "b1000") == pytest.approx(expected, abs=5 * standard_error)
+    assert evaluation.value("error.bias", "b1000") == pytest.approx(
+        expected, abs=5 * standard_error
+    )
 
 
 def test_a_bundle_off_the_grid_is_refused_by_name(head, head_scan):
@@ -76,18 +85,18 @@ def test_a_bundle_off_the_grid_is_refused_by_name(head, head_scan):
 
 
 def test_without_truth_only_what_needs_none_is_measured(head, head_scan):
-    found = evaluate(head.truth, head_scan)
-    names = {m.metric.split(".")[0] for m in found.metrics}
+    evaluation = evaluate(head.truth, head_scan)
+    names = {m.metric.split(".")[0] for m in evaluation.metrics}
     assert names <= {"residual", "noise", "corpus_callosum"}
-    absent = {a.metric: a.reason for a in found.absent}
+    absent = {a.metric: a.reason for a in evaluation.absent}
     for name in ("fidelity", "tensor", "edge", "lesion"):
         assert absent[name] == "no truth was given"
 
 
 def test_without_mask_and_sigma_they_are_estimated_and_said(head):
-    found = evaluate(head.truth, head.scan)
-    assert found.inputs == {"mask": "estimated", "sigma": "estimated"}
-    assert found.value("residual.sd", "b1000") == pytest.approx(1, abs=0.15)
+    evaluation = evaluate(head.truth, head.scan)
+    assert evaluation.inputs == {"mask": "estimated", "sigma": "estimated"}
+    assert evaluation.value("residual.sd", "b1000") == pytest.approx(1, abs=0.15)
 
 
 def test_one_b0_and_six_directions_leave_reasons_not_nans(head):
@@ -98,7 +107,7 @@ def test_one_b0_and_six_directions_leave_reasons_not_nans(head):
         ]
     )
     scan = Scan(head.scan.data[..., few], head.scan.affine, pick(head.scan.gradients, few))
-    found = evaluate(
+    evaluation = evaluate(
         head.truth[..., few],
         scan,
         truth=head.truth[..., few],
@@ -106,19 +115,19 @@ def test_one_b0_and_six_directions_leave_reasons_not_nans(head):
         sigma=head.sigma.astype(float),
         crossing=True,
     )
-    absent = {(a.metric, a.group): a.reason for a in found.absent}
+    absent = {(a.metric, a.group): a.reason for a in evaluation.absent}
     assert "15 directions" in absent["crossing", "all"]
     assert "two or more volumes" in absent["error.random", "b0"]
     assert "tensor" in absent["residual.anatomy.mean_fa", "DWI"]
-    assert found.verdict.level == "PASS"
+    assert evaluation.verdict.level == "PASS"
 
 
 def test_no_noise_no_verdict_but_the_rest(head):
     clean = Scan(head.truth, head.scan.affine, head.scan.gradients, mask=head.mask)
-    found = evaluate(head.truth, clean, truth=head.truth, sigma=np.zeros(head.mask.shape))
-    assert found.verdict is None
-    assert any(a.metric == "residual" and "σ" in a.reason for a in found.absent)
-    assert found.value("fidelity.nrmse", "b0") == 0
+    evaluation = evaluate(head.truth, clean, truth=head.truth, sigma=np.zeros(head.mask.shape))
+    assert evaluation.verdict is None
+    assert any(a.metric == "residual" and "σ" in a.reason for a in evaluation.absent)
+    assert evaluation.value("fidelity.nrmse", "b0") == 0
 
 
 def test_inputs_off_the_grid_are_refused_by_name(head, head_scan):
@@ -149,7 +158,7 @@ def test_groups_are_b0_shells_and_all_dwis_together():
 def test_a_voxel_belongs_to_the_tissue_that_fills_most_of_it():
     share = np.array([0.2, 0.6, 0.9]).reshape(3, 1, 1)
     mask = np.array([True, True, False]).reshape(3, 1, 1)
-    found = tissue_masks({"wm": share, "gm": 1 - share, "csf": share * 0}, mask)
-    assert found["wm"].ravel().tolist() == [False, True, False]
-    assert found["gm"].ravel().tolist() == [True, False, False]
-    assert "csf" not in found
+    masks = tissue_masks({"wm": share, "gm": 1 - share, "csf": share * 0}, mask)
+    assert masks["wm"].ravel().tolist() == [False, True, False]
+    assert masks["gm"].ravel().tolist() == [True, False, False]
+    assert "csf" not in masks

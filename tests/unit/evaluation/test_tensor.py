@@ -76,16 +76,16 @@ def test_angular_error_looks_at_anisotropic_voxels_only():
     turned[1] = [np.cos(np.radians(10)), np.sin(np.radians(10)), 0]
     turned[3] = [0, 0, 1]
     fa = np.array([0.5, 0.5, 0.5, 0.1]).reshape(4, 1, 1)
-    found = angular_error(turned, v1, fa, np.ones((4, 1, 1), bool))
-    assert found.voxels == 3
-    assert np.isclose(found.median, 0)
-    assert np.isclose(found.p95, np.percentile([0, 10, 0], 95))
+    error = angular_error(turned, v1, fa, np.ones((4, 1, 1), bool))
+    assert error.voxels == 3
+    assert np.isclose(error.median, 0)
+    assert np.isclose(error.p95, np.percentile([0, 10, 0], 95))
 
 
 def test_map_fidelity_of_a_shifted_map():
     truth = np.random.default_rng(0).uniform(0, 1, (9, 9, 9))
-    found = map_fidelity(truth + 0.1, truth, np.ones((9, 9, 9), bool), 1.0)
-    assert np.isclose(found.psnr, 20)
-    assert np.isclose(found.rmse, 0.1)
-    assert np.isclose(found.bias, 0.1)
+    error = map_fidelity(truth + 0.1, truth, np.ones((9, 9, 9), bool), 1.0)
+    assert np.isclose(error.psnr, 20)
+    assert np.isclose(error.rmse, 0.1)
+    assert np.isclose(error.bias, 0.1)
     assert map_fidelity(truth, truth, np.ones((9, 9, 9), bool), 1.0).psnr is None

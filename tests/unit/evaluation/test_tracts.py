@@ -19,9 +19,9 @@ def test_strays_are_less_coherent_than_the_bundle():
         for dz in np.linspace(-1, 1, 5)
     ]
     strays = [np.stack([15 + 0 * x, x + 0.1 * k, 4 + 0 * x], 1) for k in (0, 60)]
-    found = coherency([*lines, *strays], np.diag([1.0, 1, 1, 1]))
-    assert found.streamlines == 27
-    assert found.coherent == 25
+    measured = coherency([*lines, *strays], np.diag([1.0, 1, 1, 1]))
+    assert measured.streamlines == 27
+    assert measured.coherent == 25
 
 
 @pytest.mark.slow
@@ -47,6 +47,6 @@ def test_valid_streamlines_run_inside_from_end_to_end() -> None:
     affine = np.diag([-2.0, 2.0, 2.0, 1.0])
     affine[:3, 3] = 5, -7, 1
     lines = [line @ affine[:3, :3].T + affine[:3, 3] for line in (straight, short, stray)]
-    found = validity(lines, affine, inside, (start, end))
-    assert (found.valid, found.invalid) == (1, 2)
-    assert found.share == pytest.approx(1 / 3)
+    counts = validity(lines, affine, inside, (start, end))
+    assert (counts.valid, counts.invalid) == (1, 2)
+    assert counts.share == pytest.approx(1 / 3)

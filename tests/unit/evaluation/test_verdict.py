@@ -9,7 +9,7 @@ from scipy.stats import rice
 
 from dwiser.errors import InputError
 from dwiser.evaluation.residual_findings import residual_findings, residual_of
-from dwiser.evaluation.sections import Given
+from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.evaluation.suite import evaluate
 from dwiser.evaluation.verdict import Verdict, judge
 from dwiser.scan import Scan
@@ -17,18 +17,18 @@ from dwiser.simulation import Simulation, phantom, scheme
 
 
 def verdict(denoised: np.ndarray, scan: Scan) -> Verdict:
-    given = Given(denoised, scan, scan.mask, scan.sigma)
-    return judge(residual_findings(given, residual_of(given)))
+    inputs = EvaluationInputs(denoised, scan, scan.mask, scan.sigma)
+    return judge(residual_findings(inputs, residual_of(inputs)))
 
 
-def failed(found: Verdict) -> set[str]:
-    return {r.code for r in found.reasons if r.level == "FAIL"}
+def failed(judged: Verdict) -> set[str]:
+    return {r.code for r in judged.reasons if r.level == "FAIL"}
 
 
 def means(words: str) -> tuple[float, float]:
     """The mean signal of the raw scan and of the denoised one, as a reason tells them."""
-    found = re.search(r"is (\S+) in the raw scan and (\S+) in the denoised one", words)
-    return float(found.group(1)), float(found.group(2))
+    match = re.search(r"is (\S+) in the raw scan and (\S+) in the denoised one", words)
+    return float(match.group(1)), float(match.group(2))
 
 
 def ball(head: Simulation, label: int) -> np.ndarray:
@@ -36,8 +36,8 @@ def ball(head: Simulation, label: int) -> np.ndarray:
 
 
 def test_the_truth_passes(head, head_scan):
-    found = verdict(head.truth, head_scan)
-    assert found == Verdict("PASS", (), ())
+    judged = verdict(head.truth, head_scan)
+    assert judged == Verdict("PASS", (), ())
 
 
 def test_the_rician_mean_passes(head, head_scan):
@@ -51,12 +51,12 @@ def test_the_rician_mean_passes(head, head_scan):
 
 def test_a_blur_fails_for_anatomy(head, head_scan):
     blurred = gaussian_filter(head_scan.data, (0.7, 0.7, 0.7, 0))
-    found = verdict(blurred, head_scan)
-    assert found.level == "FAIL"
-    assert "anatomy" in failed(found)
-    assert "direction" not in failed(found)
-    assert any("anatomy" in r.words and "blurred" in r.words for r in found.reasons)
-    space = next(r for r in found.reasons if r.code == "space")
+    judged = verdict(blurred, head_scan)
+    assert judged.level == "FAIL"
+    assert "anatomy" in failed(judged)
+    assert "direction" not in failed(judged)
+    assert any("anatomy" in r.words and "blurred" in r.words for r in judged.reasons)
+    space = next(r for r in judged.reasons if r.code == "space")
     assert "the denoiser smoothed in space" in space.words
 
 
@@ -64,10 +64,10 @@ def test_the_mean_dwi_fails_for_lost_directions(head, head_scan):
     dwis = ~head_scan.gradients.is_b0
     mean = head_scan.data.copy()
     mean[..., dwis] = mean[..., dwis].mean(-1, keepdims=True)
-    found = verdict(mean, head_scan)
-    assert {"variance", "direction"} <= failed(found)
-    assert "anatomy" not in failed(found)
-    assert found.notes == ("the volumes of b0 are unchanged",)
+    judged = verdict(mean, head_scan)
+    assert {"variance", "direction"} <= failed(judged)
+    assert "anatomy" not in failed(judged)
+    assert judged.notes == ("the volumes of b0 are unchanged",)
 
 
 @pytest.mark.parametrize("kind", ["diffusivity", "direction"])
@@ -84,8 +84,8 @@ def test_an_eraser_fails_for_one_spot_only(head, head_scan, kind):
     if kind == "direction":  # all that the lesion changed is this one volume's brightness
         without = head.truth.copy()
         without[where, erased[0]] /= 1.4
-    found = verdict(without, head_scan)
-    assert failed(found) == {"local"}
+    judged = verdict(without, head_scan)
+    assert failed(judged) == {"local"}
 
 
 def test_an_inventor_fails_for_one_spot_only(head, head_scan):
@@ -94,19 +94,19 @@ def test_an_inventor_fails_for_one_spot_only(head, head_scan):
     centre = np.argwhere(calm)[calm.sum() // 2]
     invented = head.truth.copy()
     invented[np.linalg.norm(grid - centre, axis=-1) <= 2] *= 1.4
-    found = verdict(invented, head_scan)
-    assert failed(found) == {"local"}
-    spot = next(r for r in found.reasons if r.code == "local")
+    judged = verdict(invented, head_scan)
+    assert failed(judged) == {"local"}
+    spot = next(r for r in judged.reasons if r.code == "local")
     raw, denoised = means(spot.words)
     assert denoised > 1.2 * raw
     assert "higher than noise explains" in spot.words
 
 
 def test_the_input_unchanged_is_told_so(head_scan):
-    found = verdict(head_scan.data.copy(), head_scan)
-    assert found.level == "WARN"
-    assert [r.code for r in found.reasons] == ["unchanged"]
-    assert "unchanged" in found.reasons[0].words
+    judged = verdict(head_scan.data.copy(), head_scan)
+    assert judged.level == "WARN"
+    assert [r.code for r in judged.reasons] == ["unchanged"]
+    assert "unchanged" in judged.reasons[0].words
 
 
 def test_an_image_with_nan_is_refused_not_passed(head, head_scan):
@@ -137,12 +137,12 @@ def test_a_shift_is_told_as_the_means_that_a_reader_measures(head, head_scan, by
 
 def test_noise_that_was_correlated_is_not_held_against_the_denoiser() -> None:
     s = phantom(shape=(36, 40, 14), shells=((1000.0, 32),), n_b0=4, snr=20, zero_fill=1.5, seed=5)
-    whole = Scan(s.scan.data, s.scan.affine, s.scan.gradients, mask=s.mask, sigma=s.sigma * 1.0)
-    given = Given(s.truth, whole, s.mask, s.sigma.astype(float))
-    found = residual_findings(given, residual_of(given))
-    assert max(found.whiteness.x, found.whiteness.y) > 0.15
-    assert np.isclose(found.noise.x, found.whiteness.x, atol=0.03)
-    assert "space" not in {r.code for r in judge(found).reasons}
+    known = Scan(s.scan.data, s.scan.affine, s.scan.gradients, mask=s.mask, sigma=s.sigma * 1.0)
+    inputs = EvaluationInputs(s.truth, known, s.mask, s.sigma.astype(float))
+    findings = residual_findings(inputs, residual_of(inputs))
+    assert max(findings.whiteness.x, findings.whiteness.y) > 0.15
+    assert np.isclose(findings.noise.x, findings.whiteness.x, atol=0.03)
+    assert "space" not in {r.code for r in judge(findings).reasons}
 
 
 def test_signal_that_a_fit_leaves_is_not_taken_for_the_raw_noise() -> None:
@@ -150,11 +150,14 @@ def test_signal_that_a_fit_leaves_is_not_taken_for_the_raw_noise() -> None:
     s = phantom(
         (36, 40, 14), shells=((1000.0, 22), (3000.0, 22)), n_b0=1, snr=35, zero_fill=1.4, seed=7
     )
-    given = Given(s.truth, s.scan, s.mask, s.sigma.astype(float))
-    found = residual_findings(given, residual_of(given))
-    for own, of_noise in ((found.whiteness.x, found.noise.x), (found.whiteness.z, found.noise.z)):
-        assert np.isclose(own, of_noise, atol=0.05)
-    assert found.whiteness.x > 0.2
+    inputs = EvaluationInputs(s.truth, s.scan, s.mask, s.sigma.astype(float))
+    findings = residual_findings(inputs, residual_of(inputs))
+    for of_residual, of_noise in (
+        (findings.whiteness.x, findings.noise.x),
+        (findings.whiteness.z, findings.noise.z),
+    ):
+        assert np.isclose(of_residual, of_noise, atol=0.05)
+    assert findings.whiteness.x > 0.2
 
 
 def test_a_background_that_the_scanner_suppressed_is_left_out(head, head_scan) -> None:
@@ -164,9 +167,9 @@ def test_a_background_that_the_scanner_suppressed_is_left_out(head, head_scan) -
     data[~head.mask] *= 0.2
     truth[~head.mask] = 0
     scan = Scan(data, head_scan.affine, head_scan.gradients, mask=around, sigma=head_scan.sigma)
-    found = verdict(truth, scan)
-    assert found.level == "PASS", found.reasons
-    assert any("suppressed the background" in note for note in found.notes)
+    judged = verdict(truth, scan)
+    assert judged.level == "PASS", judged.reasons
+    assert any("suppressed the background" in note for note in judged.notes)
     plain = Scan(
         head_scan.data, head_scan.affine, head_scan.gradients, mask=around, sigma=head_scan.sigma
     )
@@ -190,10 +193,10 @@ def test_a_removed_floor_of_several_channels_is_read_as_such() -> None:
     s = phantom(
         shape=(40, 44, 12), shells=((2000.0, 24),), n_b0=4, snr=15, noise="nc-chi", coils=4, seed=9
     )
-    found = evaluate(s.truth, s.scan, mask=s.mask, sigma=s.sigma)
-    assert found.verdict is not None
-    assert found.verdict.level == "PASS", found.verdict.reasons
-    assert abs(found.value("residual.shift", "b2000")) < 0.05
+    evaluation = evaluate(s.truth, s.scan, mask=s.mask, sigma=s.sigma)
+    assert evaluation.verdict is not None
+    assert evaluation.verdict.level == "PASS", evaluation.verdict.reasons
+    assert abs(evaluation.value("residual.shift", "b2000")) < 0.05
 
 
 def test_noise_that_was_averaged_over_neighbours_is_a_note_and_no_reason() -> None:
@@ -203,9 +206,9 @@ def test_noise_that_was_averaged_over_neighbours_is_a_note_and_no_reason() -> No
     gradients = scheme([(1000.0, 26)], n_b0=4, seed=1)
     mask, sigma = np.ones(flat.shape[:3], bool), np.full(flat.shape[:3], 20.0)
     scan = Scan(raw.astype(np.float32), np.eye(4), gradients, mask=mask, sigma=sigma)
-    found = verdict(gaussian_filter(raw, (0.7, 0.7, 0.7, 0)), scan)
-    assert "space" not in {r.code for r in found.reasons}
-    assert any("noise was averaged over neighbours" in note for note in found.notes)
+    judged = verdict(gaussian_filter(raw, (0.7, 0.7, 0.7, 0)), scan)
+    assert "space" not in {r.code for r in judged.reasons}
+    assert any("noise was averaged over neighbours" in note for note in judged.notes)
 
 
 @pytest.mark.parametrize("wrong", [0.92, 1.08])
@@ -217,9 +220,9 @@ def test_a_sigma_wrong_by_a_twelfth_makes_no_spot_and_no_anatomy_of_a_floor(wron
     around = np.ones_like(s.mask)
     sigma = wrong * s.sigma.astype(float)
     scan = Scan(s.scan.data, s.scan.affine, s.scan.gradients, mask=around, sigma=sigma)
-    given = Given(s.truth, scan, around, sigma, coils=4.0)
-    found = judge(residual_findings(given, residual_of(given)))
-    assert {"local", "anatomy"}.isdisjoint(r.code for r in found.reasons), found.reasons
+    inputs = EvaluationInputs(s.truth, scan, around, sigma, coils=4.0)
+    judged = judge(residual_findings(inputs, residual_of(inputs)))
+    assert {"local", "anatomy"}.isdisjoint(r.code for r in judged.reasons), judged.reasons
 
 
 def test_successive_volumes_that_are_alike_are_told_and_a_fit_across_few_is_not() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dwiser.errors import InputError
-from dwiser.learn.checkpointing import Course, learned_into
+from dwiser.learn.checkpointing import Course, load_learned
 from dwiser.methods.registry import build
 from dwiser.scan import Scan
 from dwiser.watch import Progress
@@ -32,24 +32,24 @@ def quick(name: str):
 
 def broken_off(name: str, slab: Scan, machine, after: int) -> Course:
     """What was kept of a run that ended at its ``after``-th report."""
-    kept: list[dict] = []
-    course = Course(write=lambda c: kept.append(dict(c.snapshots)), every=0.0)
-    seen = 0
+    snapshots: list[dict] = []
+    course = Course(write=lambda c: snapshots.append(dict(c.snapshots)), every=0.0)
+    iterations = 0
 
     def watch(progress: Progress) -> None:
-        nonlocal seen
-        seen += 1
-        if seen > after:
+        nonlocal iterations
+        iterations += 1
+        if iterations > after:
             raise Killed
 
     with pytest.raises(Killed):
         quick(name).denoise(slab, machine=machine, seed=5, watch=watch, course=course)
-    return Course(snapshots=kept[-1] if kept else {})
+    return Course(snapshots=snapshots[-1] if snapshots else {})
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_going_on_ends_in_the_same_bits(name: str, slab, machine) -> None:
-    whole = quick(name).denoise(slab, machine=machine, seed=5)
+    uninterrupted = quick(name).denoise(slab, machine=machine, seed=5)
     after = 1 if name == "deep_image_prior" else 6 if name == "ddm2" else 4
     course = broken_off(name, slab, machine, after)
     assert course.snapshots
@@ -58,10 +58,10 @@ def test_going_on_ends_in_the_same_bits(name: str, slab, machine) -> None:
         slab, machine=machine, seed=5, course=course,
         watch=lambda p: done.append(p.done) if p.task in ("training", "stage III") else None,
     )  # fmt: skip
-    np.testing.assert_array_equal(again.data, whole.data)
-    for key, value in whole.weights.state.items():
+    np.testing.assert_array_equal(again.data, uninterrupted.data)
+    for key, value in uninterrupted.weights.state.items():
         assert torch.equal(again.weights.state[key], value), key
-    assert again.weights.record.get("loss") == whole.weights.record.get("loss")
+    assert again.weights.record.get("loss") == uninterrupted.weights.record.get("loss")
     if name not in ("deep_image_prior", "ddm2"):
         assert done[0] > 1  # it did go on, and did not begin anew
 
@@ -85,6 +85,6 @@ def test_a_warm_start_begins_with_the_weights_it_is_given(slab, machine) -> None
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(InputError, match="another kind or size"):
-        learned_into(torch.nn.Linear(3, 2), torch.nn.Linear(4, 2).state_dict())
+        load_learned(torch.nn.Linear(3, 2), torch.nn.Linear(4, 2).state_dict())
     with pytest.raises(InputError, match="another kind or size"):
-        learned_into(torch.nn.Linear(3, 2), {"other": torch.zeros(2)})
+        load_learned(torch.nn.Linear(3, 2), {"other": torch.zeros(2)})

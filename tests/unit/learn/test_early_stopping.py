@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dwiser.learn.early_stopping import EVERY, HeldOut, NoiseReached
+from dwiser.learn.early_stopping import EVERY, DiscrepancyStopping, HeldOutStopping
 
 N = 40_000
 
@@ -30,7 +30,7 @@ def test_noise_reached_stops_where_the_residual_is_sigma() -> None:
     def output() -> torch.Tensor:
         return progress * (signal + noise)  # residual RMS: (1 − progress)·√(1 + σ²)
 
-    rule = NoiseReached(output, signal + noise, torch.full_like(signal, sigma))
+    rule = DiscrepancyStopping(output, signal + noise, torch.full_like(signal, sigma))
     done = 0
     while not rule(done := done + EVERY):
         progress += 0.01
@@ -39,7 +39,7 @@ def test_noise_reached_stops_where_the_residual_is_sigma() -> None:
 
 def test_where_sigma_is_unknown_noise_reached_never_stops() -> None:
     signal, noise = data(0.3)
-    rule = NoiseReached(lambda: signal + noise, signal + noise, torch.zeros_like(signal))
+    rule = DiscrepancyStopping(lambda: signal + noise, signal + noise, torch.zeros_like(signal))
     assert not rule(EVERY)
 
 
@@ -54,7 +54,7 @@ def test_held_out_keeps_the_fit_before_it_turned_to_noise() -> None:
         t = net.at.detach()
         return t.clamp(max=1) * signal + (t - 1).clamp(min=0) * learned
 
-    rule = HeldOut(net, output, signal + noise, held, patience=3)
+    rule = HeldOutStopping(net, output, signal + noise, held, patience=3)
     for step in range(1, 100):
         net.at.data.fill_(step / 20)  # the signal is learned at 20 looks, then noise
         if rule(step * EVERY):

@@ -40,12 +40,12 @@ def test_input_and_target_are_cut_and_flipped_alike(stack: Stack, patch: int | N
 
 def test_all_four_flips_are_drawn_and_each_is_its_own_inverse() -> None:
     image = np.arange(6.0).reshape(2, 3)
-    seen = set()
+    drawn = set()
     for i in range(40):
         cut = Cut(0, 0, (slice(None), slice(None)), drawn_flips(stream(i, "flips")))
-        seen.add(tuple(cut.of(image).ravel()))
+        drawn.add(tuple(cut.of(image).ravel()))
         np.testing.assert_array_equal(cut.of(cut.of(image)), image)
-    assert len(seen) == 4
+    assert len(drawn) == 4
 
 
 def test_a_slice_without_mask_still_has_windows() -> None:

@@ -21,10 +21,10 @@ def test_only_finite_voxels_of_the_mask_change_and_none_falls_below_zero() -> No
     scan = scan_of(np.full((4, 3, 2, 3), 5.0))
     mask = np.zeros((4, 3, 2), bool)
     mask[1:3] = True
-    found = np.full(scan.shape, 7.0, np.float32)
-    found[1, 0, 0, 0], found[2, 0, 0, 1] = np.nan, -3.0
+    filtered = np.full(scan.shape, 7.0, np.float32)
+    filtered[1, 0, 0, 0], filtered[2, 0, 0, 1] = np.nan, -3.0
     domain = MaskAndSigma(mask, np.ones(mask.shape, np.float32))
-    result = restored(scan, domain, Filtered(found, {2: "a reason"}, {"told": 1}))
+    result = restored(scan, domain, Filtered(filtered, {2: "a reason"}, {"told": 1}))
     expected = np.where(mask[..., None], 7.0, 5.0) * np.ones(3)
     expected[1, 0, 0, 0], expected[2, 0, 0, 1], expected[..., 2] = 5.0, 0.0, 5.0
     np.testing.assert_array_equal(result.data, expected)

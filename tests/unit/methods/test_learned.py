@@ -25,9 +25,9 @@ def work(method) -> int:
 @pytest.mark.parametrize("preset", ["laptop", "smoke"])
 @pytest.mark.parametrize("name", PATCHED)
 def test_at_one_preset_all_have_difusions_network_and_work(name: str, preset: str) -> None:
-    ours, theirs = build(name, preset), build("difusion", preset)
-    assert (ours.network, ours.width) == (theirs.network, theirs.width)
-    assert work(ours) == work(theirs)
+    method, difusion = build(name, preset), build("difusion", preset)
+    assert (method.network, method.width) == (difusion.network, difusion.width)
+    assert work(method) == work(difusion)
 
 
 def test_ddm2s_two_networks_share_the_one_budget() -> None:
@@ -39,9 +39,9 @@ def test_ddm2s_two_networks_share_the_one_budget() -> None:
 
 
 def test_the_decoder_has_difusions_work_too() -> None:
-    ours = build("deep_image_prior", "laptop")
-    assert ours.iterations * ours.pixels == work(build("difusion", "laptop"))
-    assert decoder_flops(ours.width, ours.levels, ours.code, images=64) <= 30_000
+    method = build("deep_image_prior", "laptop")
+    assert method.iterations * method.pixels == work(build("difusion", "laptop"))
+    assert decoder_flops(method.width, method.levels, method.code, images=64) <= 30_000
 
 
 ON_RECORD = ["difusion", *PATCHED, "noisier2noise:output=corrected", "deep_image_prior"]
@@ -74,8 +74,8 @@ def test_fit_then_apply_is_denoise(name: str, small, machine) -> None:
     method = build(name, "smoke", QUICK[name])
     weights = method.fit(small.scan, machine=machine, seed=4)
     applied = method.apply(weights, small.scan, machine=machine, seed=4)
-    whole = method.denoise(small.scan, machine=machine, seed=4)
-    np.testing.assert_allclose(applied.data, whole.data, rtol=1e-4, atol=1e-2)
+    denoised = method.denoise(small.scan, machine=machine, seed=4)
+    np.testing.assert_allclose(applied.data, denoised.data, rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.parametrize("name", PATCHED)

@@ -25,7 +25,7 @@ def stack(small) -> Stack:
 def test_the_input_is_the_partner_and_the_target_is_x(stack: Stack, machine) -> None:
     batch = Noise2Noise(batch=4, patch=None)._draw(stack, machine, 0)(0)
     assert batch.level is None
-    found = {
+    targets = {
         (k, z)
         for x, y in zip(batch.targets.numpy(), batch.inputs.numpy(), strict=True)
         for k, z in stack.items
@@ -33,7 +33,7 @@ def test_the_input_is_the_partner_and_the_target_is_x(stack: Stack, machine) -> 
         if np.array_equal(x[0][:: flip[0], :: flip[1]], stack.target[k, z])
         and np.array_equal(y[0][:: flip[0], :: flip[1]], stack.neighbour[k, z])
     }
-    assert 1 <= len(found) <= 4
+    assert 1 <= len(targets) <= 4
 
 
 def test_with_independent_noise_the_optimum_is_the_one_of_clean_targets(stack, machine) -> None:

@@ -96,7 +96,7 @@ def test_the_corrected_result_is_that_of_its_draws_averaged(small, machine) -> N
     ready = method._prepare(small.scan)
     net = method._network(ready.stack, 0)
     net.load_state_dict(weights.state)
-    found = method._find(weights, ready.stack, machine, 0, lambda progress: None)
+    estimate = method._denoise_stack(weights, ready.stack, machine, 0, lambda progress: None)
     k, z = (int(i) for i in ready.stack.items[4])
     parts = []
     for draw in range(3):
@@ -104,4 +104,4 @@ def test_the_corrected_result_is_that_of_its_draws_averaged(small, machine) -> N
         with torch.no_grad():
             out = net(torch.from_numpy(noisier)[:, None]).clamp(-1, 1)[0, 0].numpy()
         parts.append(corrected(out, noisier[0], method.ratio))
-    np.testing.assert_allclose(found.unit[k, z], np.mean(parts, 0).clip(-1, 1), atol=1e-5)
+    np.testing.assert_allclose(estimate.unit[k, z], np.mean(parts, 0).clip(-1, 1), atol=1e-5)

@@ -24,32 +24,34 @@ def drawn() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 def test_the_filter_is_the_posterior_mean_of_the_model(drawn) -> None:
     _, voxels, sigma, axes = drawn
     expected = (axes * (POWERS / (1 + POWERS))) @ axes.T
-    found = shrinkage(voxels, sigma)
-    assert found.components == 3
-    np.testing.assert_allclose(found.matrix, expected, atol=0.02)
-    np.testing.assert_allclose(found.kept[:3], POWERS / (1 + POWERS), atol=0.01)
+    wiener = shrinkage(voxels, sigma)
+    assert wiener.components == 3
+    np.testing.assert_allclose(wiener.matrix, expected, atol=0.02)
+    np.testing.assert_allclose(wiener.weights[:3], POWERS / (1 + POWERS), atol=0.01)
 
 
 def test_it_foretells_its_own_error(drawn) -> None:
     signal, voxels, sigma, _ = drawn
-    found = shrinkage(voxels, sigma)
-    result = found.mean + sigma * (((voxels - found.mean) / sigma) @ found.matrix)
+    wiener = shrinkage(voxels, sigma)
+    result = wiener.mean + sigma * (((voxels - wiener.mean) / sigma) @ wiener.matrix)
     error = np.sqrt(np.square((result - signal) / sigma).mean())
-    assert found.expected_error == pytest.approx(error, rel=0.05)
+    assert wiener.expected_error == pytest.approx(error, rel=0.05)
     assert error < 0.45
 
 
 def test_fewer_components_are_kept_when_told(drawn) -> None:
     _, voxels, sigma, _ = drawn
     assert shrinkage(voxels, sigma, 2).components == 2
-    np.testing.assert_array_equal(shrinkage(voxels, sigma, 20).kept, shrinkage(voxels, sigma).kept)
+    np.testing.assert_array_equal(
+        shrinkage(voxels, sigma, 20).weights, shrinkage(voxels, sigma).weights
+    )
 
 
 @pytest.mark.parametrize(("n", "v"), [(60_000, 20), (2_000, 65), (500, 30)])
 def test_of_pure_noise_next_to_nothing_stays(n: int, v: int) -> None:
     noise = np.random.default_rng(n).normal(100, 10, (n, v))
-    found = shrinkage(noise, np.full((n, 1), 10.0))
-    out = (noise - found.mean) @ found.matrix
+    wiener = shrinkage(noise, np.full((n, 1), 10.0))
+    out = (noise - wiener.mean) @ wiener.matrix
     assert np.square(out).mean() < 0.01 * noise.var()
 
 

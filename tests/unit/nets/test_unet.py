@@ -29,8 +29,10 @@ def test_the_papers_network_has_24_472_161_parameters(papers):
 
 def test_without_a_level_only_the_embeddings_layers_are_gone(papers):
     plain = UNet(**SMALL, conditioned=False)
-    told = UNet(**SMALL)
-    layers = {n for n, _ in told.named_parameters()} - {n for n, _ in plain.named_parameters()}
+    conditioned = UNet(**SMALL)
+    layers = {n for n, _ in conditioned.named_parameters()} - {
+        n for n, _ in plain.named_parameters()
+    }
     assert layers
     assert all("embed." in name or ".level." in name for name in layers)
     assert plain(images(1, 9, 12)).shape == (1, 1, 9, 12)
@@ -122,8 +124,8 @@ def test_the_loss_reaches_every_parameter():
 def test_a_norm_of_one_channel_a_group_is_deaf_to_the_level():
     """With the paper's 32 groups of 32 channels, so is its full-resolution level."""
     reached = gradients(UNet(base=8, groups=8))
-    told = {n: g for n, g in reached.items() if ".level." in n}
+    of_level = {n: g for n, g in reached.items() if ".level." in n}
     finest = ("down.0.", "down.1.", "up.16.", "up.17.", "up.18.")
-    deaf = [g for name, g in told.items() if name.startswith(finest)]
+    deaf = [g for name, g in of_level.items() if name.startswith(finest)]
     assert len(deaf) == 2 * len(finest)
-    assert max(deaf) < 1e-6 < max(told.values())
+    assert max(deaf) < 1e-6 < max(of_level.values())

@@ -25,9 +25,9 @@ def gradients(bvals: list[float]) -> Gradients:
 
 
 def test_shells_are_runs_of_sorted_bvalues() -> None:
-    found = shells(gradients([1005, 0, 2950, 995, 5, 3040, 2000, 1040]))
-    assert [s.volumes.tolist() for s in found] == [[1, 4], [0, 3, 7], [6], [2, 5]]
-    assert [s.is_b0 for s in found] == [True, False, False, False]
+    groups = shells(gradients([1005, 0, 2950, 995, 5, 3040, 2000, 1040]))
+    assert [s.volumes.tolist() for s in groups] == [[1, 4], [0, 3, 7], [6], [2, 5]]
+    assert [s.is_b0 for s in groups] == [True, False, False, False]
 
 
 def test_a_gap_of_fifty_or_five_percent_makes_a_new_shell() -> None:
@@ -70,7 +70,7 @@ def test_the_box_is_the_smallest_that_holds_the_mask() -> None:
     mask = np.zeros((9, 8, 7), bool)
     mask[2:5, 3, 6] = True
     assert Box.around(mask) == Box(slice(2, 5), slice(3, 4), slice(6, 7))
-    assert Box.whole(mask.shape).index == (slice(0, 9), slice(0, 8), slice(0, 7))
+    assert Box.full(mask.shape).index == (slice(0, 9), slice(0, 8), slice(0, 7))
 
 
 def test_the_otsu_mask_covers_the_object_and_leaves_the_background() -> None:

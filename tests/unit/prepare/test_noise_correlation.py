@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dwiser.prepare.noise import sigma_map
-from dwiser.prepare.noise_correlation import NoiseCorrelation, noise_correlation
+from dwiser.prepare.noise_correlation import NoiseCorrelation, noise_correlation, spatial_noise
 from dwiser.prepare.noise_directions import noise_directions
 from dwiser.prepare.noise_patches import NoisePatches
 from dwiser.prepare.noise_smoothing import smooth_map, smoothing_width
@@ -80,6 +80,19 @@ def test_the_same_scan_has_the_same_sigma_to_the_bit() -> None:
     first = sigma_map(s.scan, s.mask, threads=1)
     np.testing.assert_array_equal(sigma_map(s.scan, s.mask, threads=1), first)
     np.testing.assert_array_equal(sigma_map(s.scan, s.mask, threads=3), first)
+
+
+def test_one_measurement_serves_sigma_and_whoever_asks_after_it() -> None:
+    """Voxels that the scanner set to 0 tell nothing of the noise."""
+    s = head(40, zero_fill=1.4)
+    s.scan.data[:, :4] = 0
+    spatial = spatial_noise(s.scan.data, s.mask)
+    alive = s.mask & s.scan.data.any(-1)
+    np.testing.assert_array_equal(spatial.voxels, alive)
+    lags = noise_correlation(s.scan.data, alive).lags
+    np.testing.assert_allclose(spatial.correlation.lags, lags, atol=1e-5)
+    known, anew = (sigma_map(s.scan, s.mask, spatial=given) for given in (spatial, None))
+    np.testing.assert_array_equal(known, anew)
 
 
 def test_correlated_samples_count_as_many_independent_ones() -> None:

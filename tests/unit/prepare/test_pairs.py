@@ -28,8 +28,8 @@ def test_adjacent_is_the_volume_before_in_its_own_shell_and_wraps() -> None:
 
 
 def test_series_is_the_authors_order() -> None:
-    found = pairs_of(table(MIXED), "adjacent", neighbour="series")
-    assert found == {1: 8, 2: 1, 3: 2, 5: 3, 6: 5, 8: 6}
+    pairs = pairs_of(table(MIXED), "adjacent", neighbour="series")
+    assert pairs == {1: 8, 2: 1, 3: 2, 5: 3, 6: 5, 8: 6}
 
 
 def test_angular_is_the_nearest_direction_of_the_shell_and_opposite_is_the_same() -> None:
@@ -59,11 +59,11 @@ def test_every_volume_is_denoised_or_passed_with_a_reason() -> None:
 def test_the_prediction_is_the_least_squares_one() -> None:
     rng = stream(3, "voxels")
     voxels = (rng.random((500, 3)) @ rng.random((3, 8)) + 0.1 * rng.random((500, 8))).astype("f4")
-    found = fit_prediction(voxels)
+    prediction = fit_prediction(voxels)
     for j in range(8):
         design = np.column_stack([np.delete(voxels, j, 1), np.ones(500)]).astype(float)
         expected = design @ np.linalg.lstsq(design, voxels[:, j].astype(float), rcond=None)[0]
-        np.testing.assert_allclose(found.of(voxels, j), expected, atol=2e-3)
+        np.testing.assert_allclose(prediction.of(voxels, j), expected, atol=2e-3)
 
 
 def test_the_prediction_holds_nothing_of_its_own_volumes_noise() -> None:
@@ -85,7 +85,7 @@ def test_dead_and_duplicated_volumes_do_not_break_the_prediction() -> None:
     voxels[:, 4] = voxels[:, 1]
     dead = dead_volumes(voxels)
     assert dead == {2}
-    found = fit_prediction(voxels, dead)
-    assert np.isfinite(found.weights).all()
-    assert (found.weights[2] == 0).all()
-    np.testing.assert_allclose(found.of(voxels, 4), voxels[:, 1], atol=0.02)
+    prediction = fit_prediction(voxels, dead)
+    assert np.isfinite(prediction.weights).all()
+    assert (prediction.weights[2] == 0).all()
+    np.testing.assert_allclose(prediction.of(voxels, 4), voxels[:, 1], atol=0.02)

@@ -43,8 +43,8 @@ def ramp() -> np.ndarray:
 def test_a_scanners_steps_become_radians(low, steps, unit) -> None:
     phase = wrapped()
     stored = ((phase / (2 * np.pi) + 0.5) * steps + low).astype(np.float32)
-    radians, told = as_radians(stored)
-    assert unit in told
+    radians, stored_unit = as_radians(stored)
+    assert unit in stored_unit
     assert radians.dtype == np.float32
     turn = np.exp(1j * radians) / np.exp(1j * phase)  # the same but for one offset of all
     assert np.abs(turn - turn.flat[0]).max() < 0.02
@@ -87,19 +87,24 @@ def test_a_phase_that_is_not_smooth_shows_in_the_imaginary_part() -> None:
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 def test_splitq_errs_less_with_the_phase_than_without(machine) -> None:
     """At the floor: error and bias of a phantom whose true signal is known."""
-    made = phantom(shape=(26, 24, 8), shells=((3000.0, 12),), n_b0=2, snr=8.0, seed=3)
+    simulation = phantom(shape=(26, 24, 8), shells=((3000.0, 12),), n_b0=2, snr=8.0, seed=3)
     turn = np.exp(1j * np.linspace(0, 4, 26)[:, None, None, None]) * np.exp(1j * np.arange(14))
-    noise = np.stack([complex_noise(made.mask.shape, stream(1, "phase", v)) for v in range(14)], -1)
-    z = (made.truth * turn + made.sigma[..., None] * noise).astype(np.complex64)
-    scan = replace(made.scan, data=np.abs(z), mask=made.mask)
+    noise = np.stack(
+        [complex_noise(simulation.mask.shape, stream(1, "phase", v)) for v in range(14)], -1
+    )
+    z = (simulation.truth * turn + simulation.sigma[..., None] * noise).astype(np.complex64)
+    scan = replace(simulation.scan, data=np.abs(z), mask=simulation.mask)
     alone = build("splitq").denoise(scan, machine=machine, seed=0)
     both = build("splitq").denoise(replace(scan, phase=np.angle(z)), machine=machine, seed=0)
     errors = [
-        (r.data - made.truth)[made.mask] / made.sigma[made.mask][:, None] for r in (alone, both)
+        (r.data - simulation.truth)[simulation.mask] / simulation.sigma[simulation.mask][:, None]
+        for r in (alone, both)
     ]
     assert np.square(errors[1]).mean() < 0.95 * np.square(errors[0]).mean()
     assert np.square(errors[1]).mean() < 0.213  # 0.9 of what the magnitude alone once gave
     assert abs(errors[1].mean()) < 0.0548  # what it was when the magnitude's was 0.059, now 0.015
     assert both.record["coils"] == 0
-    np.testing.assert_array_equal(both.data[~made.mask], scan.data[~made.mask])
-    assert np.median(both.sigma[made.mask] / made.sigma[made.mask]) == pytest.approx(1, abs=0.1)
+    np.testing.assert_array_equal(both.data[~simulation.mask], scan.data[~simulation.mask])
+    assert np.median(
+        both.sigma[simulation.mask] / simulation.sigma[simulation.mask]
+    ) == pytest.approx(1, abs=0.1)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dwiser.prepare.protocol import Protocol
+from dwiser.prepare.protocol import Protocol, same_table
+from dwiser.scan import Gradients
+from dwiser.simulation.scheme import scheme
 
 RNG = np.random.default_rng(4)
 
@@ -21,7 +23,7 @@ def ours() -> Protocol:
 
 
 def test_it_survives_a_file(ours: Protocol) -> None:
-    assert ours.differs(Protocol.told(ours.plain())) is None
+    assert ours.differs(Protocol.from_plain(ours.plain())) is None
 
 
 def test_a_tilt_signs_and_small_errors_make_no_other_protocol(ours: Protocol) -> None:
@@ -39,11 +41,28 @@ def test_a_tilt_signs_and_small_errors_make_no_other_protocol(ours: Protocol) ->
         (lambda p: replace(p, bvals=p.bvals[:-1], bvecs=p.bvecs[:-1]), "29 volumes and not 30"),
         (lambda p: replace(p, bvals=p.bvals * 1.3), "volume 3 has b = 1300 and not 1000"),
         (lambda p: replace(p, bvals=p.bvals[::-1]), "volume 0 has b = 2500 and not 0"),
-        (lambda p: replace(p, bvecs=np.roll(p.bvecs, 7, 0)), "directions are others"),
+        (lambda p: replace(p, bvecs=np.roll(p.bvecs, 7, 0)), "directions differ"),
         (lambda p: replace(p, voxel=p.voxel * 1.25), "voxels are 2.5 × 2.5 × 3.12 and not 2"),
     ],
 )
 def test_another_is_told_in_words(ours: Protocol, change, says) -> None:
-    told = ours.differs(change(ours))
-    assert told is not None
-    assert says in told
+    difference = ours.differs(change(ours))
+    assert difference is not None
+    assert says in difference
+
+
+def test_a_table_is_the_same_up_to_signs_and_a_scanner_s_rounding() -> None:
+    table = scheme([(1000.0, 12)], n_b0=2)
+    assert same_table(table, Gradients(table.bvals * 1.004, -table.bvecs))
+    assert not same_table(table, Gradients(table.bvals * 1.2, table.bvecs))
+    assert not same_table(table, scheme([(1000.0, 11)], n_b0=2))
+    assert not same_table(table, scheme([(1000.0, 11)], n_b0=3))
+
+
+def test_a_tilted_table_is_the_same_protocol_but_not_the_same_table() -> None:
+    table = scheme([(1000.0, 12)], n_b0=2)
+    tilt = Rotation.from_euler("x", 20, degrees=True)
+    tilted = Gradients(table.bvals, tilt.apply(table.bvecs))
+    ours, theirs = (Protocol(t.bvals, t.bvecs, np.array([2.0, 2, 2])) for t in (table, tilted))
+    assert ours.differs(theirs) is None
+    assert not same_table(table, tilted)

@@ -20,9 +20,9 @@ def unsure(theta: np.ndarray, coils: float = 1) -> np.ndarray:
 @pytest.mark.parametrize("theta", [0.0, 0.3, 4.0])
 def test_the_power_behind_unsure_means_is_the_signals(theta: float, coils: float) -> None:
     """Averaged over errors of the mean, and not clipped: no signal has no power."""
-    found = signal_power(unsure(np.full(50_000, theta), coils), np.ones(50_000), coils)
+    power = signal_power(unsure(np.full(50_000, theta), coils), np.ones(50_000), coils)
     curved = SPREAD**2 * (1 + coils)  # what the inverse's curvature adds at most
-    assert abs(found.mean() - theta**2) < curved
+    assert abs(power.mean() - theta**2) < curved
 
 
 @pytest.mark.parametrize("coils", [1.0, 4.0, NONE])
@@ -32,8 +32,8 @@ def test_signals_of_a_known_power_are_found_best_by_it(coils: float, power: floa
     theta = np.abs(power**0.5 * stream(2, "signals").standard_normal(40_000))
     mean, one = unsure(theta, coils), np.ones_like(theta)
 
-    def error(told: float | None) -> float:
-        known = None if told is None else np.full_like(theta, told)
+    def error(assumed: float | None) -> float:
+        known = None if assumed is None else np.full_like(theta, assumed)
         return float(np.mean((true_signal(mean, one, SPREAD, coils, known) - theta) ** 2))
 
     assert error(power) < error(None)
@@ -44,9 +44,9 @@ def test_signals_of_a_known_power_are_found_best_by_it(coils: float, power: floa
 def test_a_whole_shell_at_the_floor_is_nearly_nothing() -> None:
     mean, one = unsure(np.zeros(20_000)), np.ones(20_000)
     flat = true_signal(mean, one, SPREAD)
-    told = true_signal(mean, one, SPREAD, power=np.zeros(20_000))
+    signal = true_signal(mean, one, SPREAD, power=np.zeros(20_000))
     assert flat.mean() > 0.4
-    assert told.mean() < 0.25
+    assert signal.mean() < 0.25
 
 
 def test_what_one_volume_shows_is_kept_where_the_others_show_nothing() -> None:

@@ -25,7 +25,7 @@ def blurred(small: Simulation) -> Denoised:
 
 
 @pytest.fixture
-def asked(crop: Scan, tmp_path: Path) -> Request:
+def denoising_request(crop: Scan, tmp_path: Path) -> Request:
     save_volume(crop.data, tmp_path / "dwi.nii.gz", like=crop)
     write_bvals(crop.gradients, tmp_path / "dwi.bval")
     write_bvecs(crop.gradients, tmp_path / "dwi.bvec")
@@ -33,56 +33,56 @@ def asked(crop: Scan, tmp_path: Path) -> Request:
 
 
 def test_it_is_the_verdict_of_evaluate(small: Simulation, blurred: Denoised) -> None:
-    found = judgement(small.scan, blurred).record
+    record = judgement(small.scan, blurred).record
     verdict = evaluate(blurred.data, small.scan, mask=blurred.mask, sigma=blurred.sigma).verdict
     assert verdict is not None
-    assert found["Level"] == verdict.level
-    assert found["Reasons"] == [
+    assert record["Level"] == verdict.level
+    assert record["Reasons"] == [
         {key.capitalize(): value for key, value in asdict(reason).items()}
         for reason in verdict.reasons
     ]
-    assert found["Notes"] == list(verdict.notes)
-    assert found["Reasons"]
+    assert record["Notes"] == list(verdict.notes)
+    assert record["Reasons"]
 
 
 def test_the_residual_is_measured_once_for_sidecar_and_report(
-    asked: Request, monkeypatch: pytest.MonkeyPatch
+    denoising_request: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times, measure = [], judging.residual_of
 
-    def counted(given):
+    def counted(inputs):
         times.append(1)
-        return measure(given)
+        return measure(inputs)
 
     monkeypatch.setattr(judging, "residual_of", counted)
-    page = asked.out.with_name("out.html")
-    denoise_file(replace(asked, report=page))
+    page = denoising_request.out.with_name("out.html")
+    denoise_file(replace(denoising_request, report=page))
     assert len(times) == 1
-    told = json.loads(asked.out.with_name("out.json").read_text())
-    assert f"Verdict: {told['Verdict']['Level']}" in page.read_text(encoding="utf-8")
+    sidecar = json.loads(denoising_request.out.with_name("out.json").read_text())
+    assert f"Verdict: {sidecar['Verdict']['Level']}" in page.read_text(encoding="utf-8")
 
 
 def test_it_is_left_out_with_a_reason_where_memory_does_not_reach(
     small: Simulation, blurred: Denoised
 ) -> None:
-    found = judgement(small.scan, blurred, room=2**28).record
-    assert found["Level"] is None
-    (note,) = found["Notes"]
+    record = judgement(small.scan, blurred, room=2**28).record
+    assert record["Level"] is None
+    (note,) = record["Notes"]
     assert "its tests would hold about 0.4 GiB, 0.2 may be" in note
     assert judgement(small.scan, blurred, room=2**30).judged is not None
 
 
 def test_tests_that_break_cost_the_verdict_and_not_the_result(
-    asked: Request, monkeypatch: pytest.MonkeyPatch
+    denoising_request: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(given):
+    def broken(inputs):
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr(judging, "residual_of", broken)
     with pytest.warns(DwiserWarning, match="the result is whole"):
-        denoise_file(asked)
-    told = json.loads(asked.out.with_name("out.json").read_text())
-    assert told["Verdict"]["Level"] is None
-    assert "ZeroDivisionError: by zero" in told["Verdict"]["Notes"][0]
-    assert any("There is no verdict" in words for words in told["Warnings"])
-    assert asked.out.exists()
+        denoise_file(denoising_request)
+    sidecar = json.loads(denoising_request.out.with_name("out.json").read_text())
+    assert sidecar["Verdict"]["Level"] is None
+    assert "ZeroDivisionError: by zero" in sidecar["Verdict"]["Notes"][0]
+    assert any("There is no verdict" in words for words in sidecar["Warnings"])
+    assert denoising_request.out.exists()

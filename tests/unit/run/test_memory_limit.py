@@ -8,7 +8,7 @@ from threading import enumerate as threads
 import numpy as np
 import pytest
 
-from dwiser.memmap import mapped_room
+from dwiser.memmap import allocate_mapped
 from dwiser.run import memory_limit
 from dwiser.run.denoising import denoise
 from dwiser.run.memory_limit import EVERY, high_water_mib, peak_memory, tree_memory
@@ -44,7 +44,7 @@ def test_children_that_run_together_are_added_up():
 @linux
 def test_pages_of_a_mapped_file_are_resident_but_not_anonymous():
     before = tree_memory()
-    room = mapped_room((300 << 18,))  # 300 MiB
+    room = allocate_mapped((300 << 18,))  # 300 MiB
     room[:] = 1
     now = tree_memory()
     assert now.resident > before.resident + 290
@@ -76,9 +76,9 @@ def test_a_short_peak_of_the_process_itself_is_kept():
 def test_a_process_does_not_begin_with_the_peak_of_the_one_that_started_it():
     held = np.ones(300 << 17)  # 300 MiB
     code = "from dwiser.run.memory_limit import high_water_mib; print(high_water_mib())"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     assert held.nbytes / 2**20 < high_water_mib()
-    assert float(told) < high_water_mib() - 100
+    assert float(printed) < high_water_mib() - 100
 
 
 def test_without_proc_the_largest_finished_child_is_added(monkeypatch, tmp_path):

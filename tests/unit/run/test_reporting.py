@@ -44,27 +44,27 @@ def test_the_command_line_asks_for_the_same_again(request_: Request) -> None:
     words = shlex.split(repeat_command(request_.words(), nothing_learned))
     assert words[0] == "dwiser"
     _, bound, _ = build_app().parse_args(words[1:], exit_on_error=False)
-    asked = dict(bound.arguments)
-    settings = settings_of(asked.pop("settings", None) or [])
-    if "files" in asked:
-        asked["dwi"], asked["out"] = asked.pop("files")
-    asked |= vars(asked.pop("shared"))
-    known = {f.name: asked[f.name] for f in fields(Request) if f.name in asked}
+    arguments = dict(bound.arguments)
+    settings = settings_of(arguments.pop("settings", None) or [])
+    if "files" in arguments:
+        arguments["dwi"], arguments["out"] = arguments.pop("files")
+    arguments |= vars(arguments.pop("shared"))
+    known = {f.name: arguments[f.name] for f in fields(Request) if f.name in arguments}
     assert Request(**known, settings=settings) == request_
 
 
 def test_a_bound_in_minutes_becomes_the_work_it_came_to() -> None:
-    asked = replace(EVERYTHING, settings={"minutes": "3"})
+    request = replace(EVERYTHING, settings={"minutes": "3"})
     result = Result(
         np.zeros((1, 1, 1, 1), np.float32),
         weights=Weights({}, {"iterations": 812, "evaluations_most": 9}),
         parameters={"evaluations": None},
     )
-    command = repeat_command(asked.words(), result)
+    command = repeat_command(request.words(), result)
     assert "--set iterations=812 --set evaluations=9" in command
     assert "minutes" not in command
     one_pass = replace(result, parameters={})
-    assert "evaluations" not in repeat_command(asked.words(), one_pass)
+    assert "evaluations" not in repeat_command(request.words(), one_pass)
 
 
 def test_a_copied_volume_is_listed_whatever_the_method(small: Simulation) -> None:
@@ -81,10 +81,10 @@ def test_a_copied_volume_is_listed_whatever_the_method(small: Simulation) -> Non
 def test_what_cannot_be_had_is_absent_with_its_reason(small: Simulation) -> None:
     scan = small.scan
     bare = Result(scan.data.copy(), mask=small.mask)
-    found = measured(scan, bare, judgement(scan, bare), name="x", command="y")
-    assert found.judged is None
-    assert "σ map" in found.absent["residual"]
-    assert "No verdict" in reporting.page(found)
+    material = measured(scan, bare, judgement(scan, bare), name="x", command="y")
+    assert material.judged is None
+    assert "σ map" in material.absent["residual"]
+    assert "No verdict" in reporting.page(material)
     without = np.zeros(scan.shape[:3], np.float32)
     silent = replace(bare, sigma=without)
     none = measured(scan, silent, judgement(scan, silent), name="x", command="y")

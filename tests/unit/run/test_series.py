@@ -9,9 +9,9 @@ import pytest
 
 from dwiser.errors import InputError
 from dwiser.io import load, save
-from dwiser.prepare.scan_compatibility import decide, joined, look_at
-from dwiser.run import Request, denoise
-from dwiser.run.series import denoise_series, in_folder, made
+from dwiser.prepare.scan_compatibility import decide, joined, summarize
+from dwiser.run import Request, denoise, denoising
+from dwiser.run.series import denoise_series, in_folder, output_folder
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation import Simulation
 
@@ -29,8 +29,8 @@ def halves(small: Simulation) -> tuple[Scan, Scan]:
     return tuple(part(small.scan, np.r_[b0s[i], dwis[i::2]]) for i in (0, 1))
 
 
-def told(first: Scan, second: Scan, forced: bool | None = None) -> tuple[bool, str]:
-    return decide([look_at(first, "A"), look_at(second, "B")], forced)
+def decision(first: Scan, second: Scan, forced: bool | None = None) -> tuple[bool, str]:
+    return decide([summarize(first, "A"), summarize(second, "B")], forced)
 
 
 def moved(affine: np.ndarray) -> np.ndarray:
@@ -56,7 +56,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_apart_where_they_differ_with_the_reason(halves, change) -> None:
     alter, reason = CHANGES[change]
-    as_one, why = told(halves[0], alter(halves[1]))
+    as_one, why = decision(halves[0], alter(halves[1]))
     assert not as_one
     assert reason in why
 
@@ -64,18 +64,18 @@ def test_apart_where_they_differ_with_the_reason(halves, change) -> None:
 def test_apart_where_nothing_tells_their_scale(halves) -> None:
     dwis = part(halves[1], np.arange(1, 7))
     other = replace(dwis, gradients=Gradients(np.full(6, 3000.0), dwis.gradients.bvecs))
-    assert told(dwis, other) == (
+    assert decision(dwis, other) == (
         False, "A and B have no b-value in common to compare them by"
     )  # fmt: skip
 
 
 def test_together_where_they_are_alike(halves) -> None:
-    assert told(*halves) == (True, "same grid, brightness, place and noise")
-    assert told(*halves, forced=False) == (False, "as asked for")
+    assert decision(*halves) == (True, "same grid, brightness, place and noise")
+    assert decision(*halves, forced=False) == (False, "as asked for")
     brighter = replace(halves[1], data=halves[1].data * 2)
-    assert told(halves[0], brighter, forced=True) == (True, "as asked for")
+    assert decision(halves[0], brighter, forced=True) == (True, "as asked for")
     with pytest.raises(InputError, match="cannot be denoised together: B has shape"):
-        told(halves[0], replace(halves[1], data=halves[1].data[:-1]), forced=True)
+        decision(halves[0], replace(halves[1], data=halves[1].data[:-1]), forced=True)
 
 
 def written(folder: Path, scans: tuple[Scan, ...]) -> list[Path]:
@@ -86,14 +86,29 @@ def written(folder: Path, scans: tuple[Scan, ...]) -> list[Path]:
 
 
 @pytest.mark.parametrize("together", [None, False])
+def test_each_file_is_read_once(tmp_path, halves, together, monkeypatch) -> None:
+    paths, opened = written(tmp_path, halves), []
+
+    def counting(dwi: Path, *rest: object, **more: object) -> Scan:
+        opened.append(Path(dwi).name)
+        return load(dwi, *rest, **more)
+
+    monkeypatch.setattr(denoising, "load", counting)
+    request = Request(paths[0], tmp_path, method="gaussian", threads=1)
+    with output_folder(tmp_path / "out"):
+        denoise_series(in_folder(request, paths, tmp_path / "out"), together=together)
+    assert opened == ["A.nii.gz", "B.nii.gz"]
+
+
+@pytest.mark.parametrize("together", [None, False])
 def test_the_files_hold_what_denoising_gives(tmp_path, halves, together) -> None:
     paths, lines = written(tmp_path, halves), []
     request = Request(
         paths[0], tmp_path, method="subspace", threads=1, save_noise=Path("sigma.nii.gz")
     )
-    with made(tmp_path / "out"):
+    with output_folder(tmp_path / "out"):
         summaries = denoise_series(
-            in_folder(request, paths, tmp_path / "out"), together=together, told=lines.append
+            in_folder(request, paths, tmp_path / "out"), together=together, print_line=lines.append
         )
     as_one = together is None
     assert lines == [
@@ -101,9 +116,9 @@ def test_the_files_hold_what_denoising_gives(tmp_path, halves, together) -> None
     ]
     scans = [load(path) for path in paths]
     if as_one:
-        whole = denoise(joined(scans), "subspace", threads=1).data
+        together_data = denoise(joined(scans), "subspace", threads=1).data
         count = scans[0].shape[3]
-        expected = [whole[..., :count], whole[..., count:]]
+        expected = [together_data[..., :count], together_data[..., count:]]
     else:
         expected = [denoise(scan, "subspace", threads=1).data for scan in scans]
     for name, scan, data, summary in zip("AB", scans, expected, summaries, strict=True):
@@ -135,6 +150,6 @@ def test_what_is_refused_leaves_nothing(tmp_path, halves) -> None:
     }
     for words, (files, more) in cases.items():
         request = Request(files[0], tmp_path, threads=1, **more)
-        with pytest.raises(InputError, match=words), made(tmp_path / "out"):
+        with pytest.raises(InputError, match=words), output_folder(tmp_path / "out"):
             denoise_series(in_folder(request, files, tmp_path / "out"), together=False)
         assert not (tmp_path / "out").exists()

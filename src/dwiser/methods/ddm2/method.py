@@ -17,7 +17,7 @@ from dwiser.methods.base import Weights
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.ddm2.presets import PRESETS
 from dwiser.methods.ddm2.stages import Descent, Goal, Matched, StateExample, match_states
-from dwiser.methods.learned import Found, Ready
+from dwiser.methods.learned import DenoisedStack, Ready
 from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network, inside
 from dwiser.methods.options import option
@@ -104,9 +104,9 @@ class DDM2(Networked):
 
     def _second(self, stack: Stack, clean: np.ndarray, seed: int) -> nn.Module:
         """Stage III's: x̂ at a level of the chain, whose noise has sd 1, → x."""
-        left = Scaling.between(stack, clean)
+        remaining = Scaling.between(stack, clean)
         images = float(inside(stack, stack.target).std()) or 1.0
-        scaling = Scaling(left.centre, left.spread, noise=1.0, images=images)
+        scaling = Scaling(remaining.centre, remaining.spread, noise=1.0, images=images)
         return build_network(self.network, self.width, scaling, seed, purpose="weights III")
 
     def _draw(self, stack: Stack, machine: Machine, seed: int) -> Draw:
@@ -170,9 +170,9 @@ class DDM2(Networked):
         )  # fmt: skip
         return match_states(Schedule(), stack, clean, within=self.crop)
 
-    def _find(
+    def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
-    ) -> Found:
+    ) -> DenoisedStack:
         matched = self._matched(part(weights.state, FIRST), stack, machine, seed, watch)
         second = self._second(stack, matched.clean, seed)
         descent = Descent(
@@ -188,7 +188,7 @@ class DDM2(Networked):
             "matched_state": [int(t) for t in quartiles],
             "mean_evaluations": round(float(np.mean(taken)), 2),
         }
-        return Found(unit, record)
+        return DenoisedStack(unit, record)
 
 
 def beside(stack: Stack) -> tuple[np.ndarray, np.ndarray]:

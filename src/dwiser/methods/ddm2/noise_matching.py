@@ -23,7 +23,7 @@ def matched_state(
     where : (H, W), the pixels that count; None counts all.
     """
     inside = np.ones(x.shape, bool) if where is None or not where.any() else where
-    (own, both), (_, other) = np.cov(x[inside], clean[inside], bias=True)
+    (variance, shared), (_, clean_variance) = np.cov(x[inside], clean[inside], bias=True)
     level = schedule.level(np.arange(1, schedule.length + 1))
-    left = np.sqrt(np.maximum(own - 2 * level * both + level**2 * other, 0))
-    return 1 + int(np.abs(left - np.sqrt(1 - level**2)).argmin())
+    remaining_sd = np.sqrt(np.maximum(variance - 2 * level * shared + level**2 * clean_variance, 0))
+    return 1 + int(np.abs(remaining_sd - np.sqrt(1 - level**2)).argmin())

@@ -61,9 +61,11 @@ class StateExample:
         level = rng.uniform(self.schedule.level(t), self.schedule.level(t - 1))
         x = cut.of(self.stack.target[cut.k, cut.z])
         clean = cut.of(self.matched.clean[cut.k, cut.z])
-        own = float(self.schedule.level(self.matched.state[cut.k, cut.z]))
+        matched_level = float(self.schedule.level(self.matched.state[cut.k, cut.z]))
         inside = cut.of(self.stack.inside[cut.z]) if self.within else None
-        xi = shuffle_noise((x - own * clean) / np.float32((1 - own**2) ** 0.5), rng, inside)
+        xi = shuffle_noise(
+            (x - matched_level * clean) / np.float32((1 - matched_level**2) ** 0.5), rng, inside
+        )
         state = forward(clean, xi, np.full_like(x, level))
         goal = x if self.target == "noisy" else clean
         return Example(state[None], goal[None], float(level))

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from dwiser.learn.budget import Pace, Work, measure
 from dwiser.learn.checkpointing import Course
-from dwiser.learn.early_stopping import HeldOut, NoiseReached
+from dwiser.learn.early_stopping import DiscrepancyStopping, HeldOutStopping
 from dwiser.learn.loop import Batch, train
 from dwiser.learn.patches import as_tensor
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.deep_image_prior.presets import PRESETS
-from dwiser.methods.learned import Found, Learned, Ready
+from dwiser.methods.learned import DenoisedStack, Learned, Ready
 from dwiser.methods.options import option
 from dwiser.nets.decoder import Decoder, sizes_of
 from dwiser.prepare.stack import Stack
@@ -95,37 +95,39 @@ class DeepImagePrior(Learned):
         begun, stack = perf_counter(), ready.stack
         state: dict[str, Any] = {}
         slices, most = slices_of(stack), self._of_a_slice(stack)
-        done, kept = [], []
+        iterations_done, best_iterations = [], []
         for n, z in enumerate(slices):
             fit = Fit(self, stack, z, seed, machine.device)
             ended, best = course.once(f"slice {z}", fit.decoder, partial(fit.run, most))
-            done.append(ended)
-            kept.append(best)
+            iterations_done.append(ended)
+            best_iterations.append(best)
             state |= {f"{z}.{k}": v.cpu() for k, v in fit.decoder.state_dict().items()}
             watch(Progress("training", n + 1, len(slices), f"stopped at {best}"))
         record = {
             "iterations": self.iterations,
             "iterations_a_slice": most,
             "stop": self.stop,
-            "stopped_early_share": round(float(np.mean(np.array(done) < most)), 4),
-            "kept_iteration": [int(n) for n in np.percentile(kept, (0, 25, 50, 75, 100))],
-            "pixels": int(np.sum(done)) * int(np.prod(stack.target.shape[2:])),
+            "stopped_early_share": round(float(np.mean(np.array(iterations_done) < most)), 4),
+            "kept_iteration": [
+                int(n) for n in np.percentile(best_iterations, (0, 25, 50, 75, 100))
+            ],
+            "pixels": int(np.sum(iterations_done)) * int(np.prod(stack.target.shape[2:])),
             "seconds": round(perf_counter() - begun, 2),
             "parameters": sum(p.numel() for p in fit.decoder.parameters()) * len(slices),
         }
         return Weights(state, record)
 
-    def _find(
+    def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
-    ) -> Found:
+    ) -> DenoisedStack:
         unit = stack.target.copy()
         for z in slices_of(stack):
             fit = Fit(self, stack, z, seed, machine.device)
             fit.decoder.load_state_dict(
-                {k.removeprefix(f"{z}."): v for k, v in own(weights.state, z)}
+                {k.removeprefix(f"{z}."): v for k, v in state_of_slice(weights.state, z)}
             )
             unit[:, z] = fit.output().clamp(-1, 1).cpu().numpy()
-        return Found(unit, {"evaluations": 1})
+        return DenoisedStack(unit, {"evaluations": 1})
 
     def _pace(self, ready: Ready, machine: Machine, seed: int) -> Pace:
         stack, slices = ready.stack, slices_of(ready.stack)
@@ -161,8 +163,10 @@ class Fit:
         held = inside & (rng.random(target.shape) < share)
         precision = self._precision()
         self.held = as_tensor(held * precision, device)
-        kept = (inside & ~held) * precision
-        self.weights = as_tensor(kept * (kept.size / max(1e-9, kept.sum())), device)[None]
+        learned_on = (inside & ~held) * precision
+        self.weights = as_tensor(
+            learned_on * (learned_on.size / max(1e-9, learned_on.sum())), device
+        )[None]
         height, width = inside.shape
         coarsest = sizes_of(height, width, method.levels)[0]
         code = rng.uniform(0, CODE_HIGH, (method.code, *coarsest))
@@ -198,13 +202,15 @@ class Fit:
         return out
 
     def run(self, iterations: int) -> tuple[int, int]:
-        """Fit; the iteration at which it ended, and the one whose weights are kept."""
+        """Fit; the iteration at which it ended, and the one whose weights are used."""
         method = self.method
-        rule: HeldOut | NoiseReached | None = None
+        rule: HeldOutStopping | DiscrepancyStopping | None = None
         if method.stop == "heldout":
-            rule = HeldOut(self.decoder, self.output, self.target, self.held, method.patience)
+            rule = HeldOutStopping(
+                self.decoder, self.output, self.target, self.held, method.patience
+            )
         elif method.stop == "noise":
-            rule = NoiseReached(self.output, self.target, self.sigma, method.threshold)
+            rule = DiscrepancyStopping(self.output, self.target, self.sigma, method.threshold)
         trained = train(
             self.decoder, self.batch, iterations=iterations,
             learning_rate=method.learning_rate, decay=method.decay, finished=rule,
@@ -223,6 +229,6 @@ def area(stack: Stack) -> int:
     return len(slices_of(stack)) * int(np.prod(stack.target.shape[2:]))
 
 
-def own(state: dict[str, Any], z: int) -> Iterator[tuple[str, Any]]:
+def state_of_slice(state: dict[str, Any], z: int) -> Iterator[tuple[str, Any]]:
     """The tensors of one slice's decoder."""
     return ((k, v) for k, v in state.items() if k.startswith(f"{z}."))

@@ -19,7 +19,7 @@ from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.difusion.presets import PRESETS
-from dwiser.methods.learned import Found
+from dwiser.methods.learned import DenoisedStack
 from dwiser.methods.networked import Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
 from dwiser.methods.options import option
@@ -112,14 +112,14 @@ class Difusion(Networked):
             self.patch, within=self.crop, device=machine.device,
         )  # fmt: skip
 
-    def _find(
+    def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
-    ) -> Found:
+    ) -> DenoisedStack:
         f = self._loaded(self._network(stack, seed), weights.state, machine)
         walks = walk_stack(
             f, stack, self._walker(machine, seed), batch=self.sampling_batch, watch=watch
         )
-        return Found(walks.unit, self._stopping(walks))
+        return DenoisedStack(walks.unit, self._stopping(walks))
 
     def _walker(self, machine: Machine, seed: int) -> Walker:
         rules: dict[str, Stop | None] = {

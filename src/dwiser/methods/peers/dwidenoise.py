@@ -64,8 +64,8 @@ class Dwidenoise(Classical):
             run_program([program, *self._arguments(place, machine)], threads=machine.threads)
             data, sigma = read_image(place / "out.nii"), read_image(place / "noise.nii")
         watch(Progress(TASK, 1, 1))
-        own = sigma[domain.mask & (sigma > 0)]
-        record = {"its_own_sigma_median": float(np.median(own)) if own.size else None}
+        positive = sigma[domain.mask & (sigma > 0)]
+        record = {"its_own_sigma_median": float(np.median(positive)) if positive.size else None}
         return Filtered(data, record=record)
 
     def _arguments(self, place: Path, machine: Machine) -> list[str]:

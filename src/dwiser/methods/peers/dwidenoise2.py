@@ -92,8 +92,8 @@ class Dwidenoise2(Classical):
             data, sigma = read_image(place / "out.nii"), read_image(place / "noise.nii")
         watch(Progress(TASK, 1, 1))
         # its map lies on a coarser grid, where patches have their centres: no mask fits it
-        own = sigma[np.isfinite(sigma) & (sigma > 0)]
-        record = {"its_own_sigma_median": float(np.median(own)) if own.size else None}
+        positive = sigma[np.isfinite(sigma) & (sigma > 0)]
+        record = {"its_own_sigma_median": float(np.median(positive)) if positive.size else None}
         return Filtered(data, record=record, coils=1, bias_removed=self.floor == "removed")
 
     def _arguments(self, place: Path, machine: Machine) -> list[str]:

@@ -56,11 +56,11 @@ class MPPCA(Classical):
             partial(denoise_slab, self.pca_method), scan.data, domain.mask, domain.sigma, radius,
             threads=machine.threads, watch=watch,
         )  # fmt: skip
-        own = sigma[domain.mask & (sigma > 0)]
+        positive = sigma[domain.mask & (sigma > 0)]
         record = {
             "patch_radius_by_axis": radius.tolist(),
             "processes": processes,
-            "its_own_sigma_median": float(np.median(own)) if own.size else None,
+            "its_own_sigma_median": float(np.median(positive)) if positive.size else None,
         }
         return Filtered(data, record=record)
 
@@ -86,8 +86,8 @@ def denoise_slab(
 ) -> tuple[Float[np.ndarray, "x y z v"], Float[np.ndarray, "x y z"]]:
     """DIPY's ``mppca`` on one thread: the data and its own σ; NaN in voxels no patch covers."""
     with threadpool_limits(1), np.errstate(invalid="ignore", divide="ignore"):
-        values, own = mppca(
+        values, sigma_map = mppca(
             data, mask=mask, patch_radius=radius, pca_method=pca_method,
             return_sigma=True, suppress_warning=True,
         )  # fmt: skip
-    return values, np.nan_to_num(own)
+    return values, np.nan_to_num(sigma_map)

@@ -16,9 +16,9 @@ from dwiser.chain.fusion import forward, fuse, fusion_weights, shuffle_noise
 from dwiser.chain.sample import F, sample
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.walk import START, Steps
-from dwiser.methods.splitnet.latents import LatentDraw, Seen
+from dwiser.methods.splitnet.latents import LatentDraw, SplitLatent
 from dwiser.prepare.splits import in_three
-from dwiser.prepare.subspace import Subspace
+from dwiser.prepare.subspace import SignalSubspace
 from dwiser.seeds import stream
 
 
@@ -28,31 +28,35 @@ class ChainDraw(LatentDraw):
 
     Notes
     -----
-    The network sees x_t/s = λ1 z_B + λ2 z_A + τξ, τ² = (1 − s²)/s², and is told the sd of its
+    The network sees x_t/s = λ1 z_B + λ2 z_A + τξ, τ² = (1 − s²)/s², and gets the sd of its
     error. With S_A and S_B the covariances of the latents' errors and D that of the signal,
     these errors share S_A D⁻¹ S_B: both shrink the same signal.
     """
 
     schedule: Schedule = field(default_factory=Schedule)
 
-    def _seen(
+    def _latent(
         self,
         y: Float[np.ndarray, "h w m"],
         inside: Bool[np.ndarray, "h w"],
         rng: np.random.Generator,
-    ) -> Seen:
+    ) -> SplitLatent:
         t = int(rng.integers(1, START + 1))
         s = float(rng.uniform(self.schedule.level(t + 1), self.schedule.level(t)))
-        own, other = (float(w) for w in fusion_weights(self.schedule, t))
+        weight_b, weight_a = (float(w) for w in fusion_weights(self.schedule, t))
         a, b = in_three(self.groups, self.subspace.volumes, rng)
         (of_a, spread_a), (of_b, spread_b) = (self.subspace.posterior(v) for v in (a, b))
-        fused = y @ np.asarray(fuse(of_b, of_a, own, other), np.float32).T
+        fused = y @ np.asarray(fuse(of_b, of_a, weight_b, weight_a), np.float32).T
         xi = shuffled_noise(self.subspace, y, inside, a | b, spread_a, rng)
         shared = spread_a / self.subspace.signal @ spread_b
-        error = own**2 * spread_b + other**2 * spread_a + own * other * (shared + shared.T)
+        error = (
+            weight_b**2 * spread_b
+            + weight_a**2 * spread_a
+            + weight_b * weight_a * (shared + shared.T)
+        )
         error += (1 - s**2) / s**2 * spread_a
         state = np.asarray(forward(fused, xi, s), np.float32)
-        return Seen(state / np.float32(s), np.sqrt(np.diag(error)), a | b)
+        return SplitLatent(state / np.float32(s), np.sqrt(np.diag(error)), a | b)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +71,7 @@ class LatentWalk:
     and weak components grow without bound.
     """
 
-    subspace: Subspace
+    subspace: SignalSubspace
     steps: Steps
     seed: int
     schedule: Schedule = field(default_factory=Schedule)
@@ -85,8 +89,8 @@ class LatentWalk:
         xi = shuffled_noise(
             self.subspace, y, inside, every, spread, stream(self.seed, "start", place)
         )
-        kept = self.subspace.signal / (self.subspace.signal + self.subspace.noise)
-        shrunk = torch.from_numpy(kept.astype(np.float32))[:, None, None].to(self.device)
+        shrinkage = self.subspace.signal / (self.subspace.signal + self.subspace.noise)
+        shrunk = torch.from_numpy(shrinkage.astype(np.float32))[:, None, None].to(self.device)
         s = float(self.schedule.level(self.steps[0] + 1))
         state = np.asarray(forward(y @ matrix.T.astype(np.float32), xi, s), np.float32)
         start = torch.from_numpy(state.transpose(2, 0, 1)[None].copy()).to(self.device)
@@ -99,10 +103,10 @@ class LatentWalk:
 
 
 def shuffled_noise(
-    subspace: Subspace,
+    subspace: SignalSubspace,
     y: Float[np.ndarray, "h w m"],
     inside: Bool[np.ndarray, "h w"],
-    seen: Bool[np.ndarray, "m"],
+    chosen: Bool[np.ndarray, "m"],
     covariance: Float[np.ndarray, "k k"],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "h w k"]:
@@ -111,5 +115,5 @@ def shuffled_noise(
     ``covariance`` is that of its K channels; the order is one for all of them.
     """
     colour = np.linalg.cholesky(covariance).T
-    noise = y @ (subspace.noise_alone(seen, rng) @ colour).astype(np.float32)
+    noise = y @ (subspace.noise_alone(chosen, rng) @ colour).astype(np.float32)
     return shuffle_noise(noise, rng, inside) * inside[..., None]

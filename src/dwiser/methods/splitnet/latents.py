@@ -1,4 +1,4 @@
-"""Batches for learning across disjoint directions: z of the seen, y of the held-out volumes."""
+"""Batches for learning across disjoint directions: z of the input, y of the held-out volumes."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 from dwiser.learn.loop import Batch
 from dwiser.prepare.splits import Groups, split
-from dwiser.prepare.subspace import Subspace
+from dwiser.prepare.subspace import SignalSubspace
 from dwiser.seeds import stream
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class SplitLatent:
     """What the network is shown of a patch, the sd of its error, and which volumes it is of."""
 
     z: Float[np.ndarray, "h w k"]
@@ -39,7 +39,7 @@ class LatentDraw:
 
     y: Float[np.ndarray, "z h w m"]
     inside: Bool[np.ndarray, "z h w"]
-    subspace: Subspace
+    subspace: SignalSubspace
     groups: Groups
     seed: int
     batch: int
@@ -57,20 +57,20 @@ class LatentDraw:
         place = self._place(rng)
         turn = int(rng.integers(8))
         y, inside = _turned(self.y[place], turn), _turned(self.inside[place], turn)
-        seen = self._seen(y, inside, rng)
-        weights = np.where(seen.volumes, np.float32(0), inside[..., None].astype(np.float32))
+        latent = self._latent(y, inside, rng)
+        weights = np.where(latent.volumes, np.float32(0), inside[..., None].astype(np.float32))
         first = (2, 0, 1)
-        return seen.z.transpose(first), seen.level, y.transpose(first), weights.transpose(first)
+        return latent.z.transpose(first), latent.level, y.transpose(first), weights.transpose(first)
 
-    def _seen(
+    def _latent(
         self,
         y: Float[np.ndarray, "h w m"],
         inside: Bool[np.ndarray, "h w"],
         rng: np.random.Generator,
-    ) -> Seen:
-        seen = split(self.groups, self.subspace.volumes, rng)
-        matrix, level = self.subspace.latent(seen)
-        return Seen(y @ matrix.T.astype(np.float32), level, seen)
+    ) -> SplitLatent:
+        chosen = split(self.groups, self.subspace.volumes, rng)
+        matrix, level = self.subspace.latent(chosen)
+        return SplitLatent(y @ matrix.T.astype(np.float32), level, chosen)
 
     def _place(self, rng: np.random.Generator) -> tuple[int, slice, slice]:
         centres = np.flatnonzero(self.inside)

@@ -16,7 +16,7 @@ from dwiser.learn.budget import Pace, TrainingPlan, measure, plan_work
 from dwiser.learn.checkpointing import Course
 from dwiser.learn.loop import Decay, train
 from dwiser.machine import Machine
-from dwiser.memmap import own_copy
+from dwiser.memmap import writable_copy
 from dwiser.methods.base import Denoised, Weights, need_directions
 from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.options import option
@@ -164,10 +164,10 @@ class Splitnet:
         net = Latent(subspace.rank, weights.record["width"], self.depth)
         net.load_state_dict(weights.state)
         net = net.to(machine.device).eval()
-        data = own_copy(scan.data)
+        data = writable_copy(scan.data)
         view = data[whitened.box.index]
         for s in range(len(whitened.y)):
-            out = self._found(net, whitened, s, machine, seed)
+            out = self._coordinates(net, whitened, s, machine, seed)
             y = out @ subspace.components.T.astype(np.float32)
             clean = whitened.mean + sigma[s][..., None] * y
             for i, volume in enumerate(subspace.volumes):
@@ -184,13 +184,13 @@ class Splitnet:
             passed_through=whitened.passed_through,
         )  # fmt: skip
 
-    def _found(
+    def _coordinates(
         self, net: Latent, whitened: WhitenedBox, s: int, machine: Machine, seed: int
     ) -> Float[np.ndarray, "h w k"]:
         """The coordinates of slice s: one pass from the latent of all volumes, or a walk."""
         subspace, y, inside = whitened.subspace, whitened.y[s], whitened.inside[s]
         matrix, level = subspace.latent(np.ones(len(subspace.volumes), bool))
-        f = _told(net, level, inside, machine.device)
+        f = _conditioned(net, level, inside, machine.device)
         with torch.inference_mode():
             if self.chain:
                 walk = LatentWalk(subspace, self.steps, seed, device=machine.device)
@@ -238,19 +238,19 @@ class Splitnet:
         """Seconds of one evaluation of all slices."""
         one = replace(self, evaluations=1 if self.chain else None)
         begun = perf_counter()
-        one._found(net.latent, whitened, len(whitened.y) // 2, machine, seed)
+        one._coordinates(net.latent, whitened, len(whitened.y) // 2, machine, seed)
         return (perf_counter() - begun) * len(whitened.y)
 
 
-def _told(
+def _conditioned(
     net: Latent, level: Float[np.ndarray, "k"], inside: Bool[np.ndarray, "h w"], device: str
 ) -> F:
     """(x_t, s) → x_out: the network sees x_t/s, whose error has sd level/s; 0 off the mask."""
     sd = torch.from_numpy(level.astype(np.float32))[None].to(device)
-    here = torch.from_numpy(inside.astype(np.float32)).to(device)
+    in_mask = torch.from_numpy(inside.astype(np.float32)).to(device)
 
     def f(x: Tensor, s: Tensor) -> Tensor:
         out: Tensor = net(x / s[:, None, None, None], sd / s[:, None])
-        return out * here
+        return out * in_mask
 
     return f

@@ -10,7 +10,7 @@ from dwiser.prepare.box import Box
 from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.splits import Groups
-from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, second_moment
+from dwiser.prepare.subspace import SignalSubspace, fit_subspace, grouped, second_moment
 from dwiser.scan import Scan
 
 
@@ -27,7 +27,7 @@ class WhitenedBox:
     y: Float[np.ndarray, "s h w m"]
     inside: Bool[np.ndarray, "s h w"]
     mean: Float[np.ndarray, "m"]
-    subspace: Subspace
+    subspace: SignalSubspace
     groups: Groups
     passed_through: dict[int, str]
 

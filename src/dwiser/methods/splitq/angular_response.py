@@ -204,15 +204,21 @@ class AngularResponse:
         p, q = _along(shape.deviator, directions)
         classes, probed_classes = _classes(shape), _classes(probed_shape)
         self._add_normal(classes, level, p, q)
-        own = _against(deficit + noise, level, p, q)
+        products = _against(deficit + noise, level, p, q)
         probed = _along(probed_shape.deviator, directions)
         followed = _against(noise, probed_level, *probed)
         for c, (weight, probed_weight) in enumerate(zip(classes.T, probed_classes.T, strict=True)):
             near = np.flatnonzero((weight > 0) | (probed_weight > 0))
-            part = weight[near, None] * own[near] - probed_weight[near, None] * followed[near]
+            part = weight[near, None] * products[near] - probed_weight[near, None] * followed[near]
             place = slice(c * SHAPES, (c + 1) * SHAPES)
             self.right[place] += part.sum(0)
             self.variance[place] += np.square(part).sum(0)
+
+    def merge(self, other: "AngularResponse") -> None:
+        """What another has gathered of the same shell, of other voxels."""
+        self.normal += other.normal
+        self.right += other.right
+        self.variance += other.variance
 
     def _add_normal(
         self,
@@ -242,10 +248,10 @@ def deficit_of(
     directions: Float[np.ndarray, "m 3"],
 ) -> Float[np.ndarray, "n m"]:
     """What the estimate lacks along ``directions``, in sd of the noise."""
-    own = (_classes(shape) @ coefficients.astype(np.float32)) * level[:, None]
-    total = np.zeros((len(own), len(directions)), np.float32)
+    of_voxel = (_classes(shape) @ coefficients.astype(np.float32)) * level[:, None]
+    total = np.zeros((len(of_voxel), len(directions)), np.float32)
     for k, form in enumerate(_monomials(*_along(shape.deviator, directions))):
-        total += own[:, k, None] * form
+        total += of_voxel[:, k, None] * form
     return total
 
 
@@ -309,10 +315,11 @@ def _sums(forms: Iterable[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n k"]
 
 def _classes(shape: TensorShape) -> Float[np.ndarray, "n c"]:
     """Weights of the knots of FA and mode: 1 in all."""
-    fa, mode = _tents(shape.fa, FA_KNOTS), _tents(shape.mode, MODE_KNOTS)
+    fa, mode = tents(shape.fa, FA_KNOTS), tents(shape.mode, MODE_KNOTS)
     return (fa[:, :, None] * mode[:, None]).reshape(len(fa), -1)
 
 
-def _tents(values: Float[np.ndarray, "n"], knots: np.ndarray) -> Float[np.ndarray, "n k"]:
+def tents(values: Float[np.ndarray, "n"], knots: np.ndarray) -> Float[np.ndarray, "n k"]:
+    """Weights of the two knots about each value, 1 in all; the knots are evenly spaced."""
     place = ((values.clip(knots[0], knots[-1]) - knots[0]) / (knots[1] - knots[0]))[:, None]
     return np.maximum(0, 1 - np.abs(place - np.arange(len(knots)))).astype(np.float32)

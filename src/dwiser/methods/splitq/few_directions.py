@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from dwiser.machine import side_by_side
 from dwiser.methods.splitq.angular_response import AngularResponse, predicted_by_tensor
 from dwiser.methods.splitq.probe import signs
 from dwiser.methods.splitq.restoring import ResponseModel, chunks
@@ -55,11 +56,14 @@ class WithTensor:
     def _tensor(self, channels: Tensor) -> Tensor:
         scale = self.model.whitened.scale.astype(np.float32)
         values = channels.cpu().numpy() * scale
-        for part in chunks(len(values)):
+
+        def work(part: slice) -> None:
             rows = part if isinstance(self.rows, slice) else self.rows[part]
             magnitudes = self.model.magnitudes(values[part], rows)
             predicted = predicted_by_tensor(magnitudes, self.model.design, self.model.least)
             values[part, self.model.fitted] = self.model.standard(predicted, rows)
+
+        list(side_by_side(work, chunks(len(values)), self.model.threads))
         return torch.from_numpy(values / scale).to(channels.device)
 
 
@@ -131,10 +135,15 @@ def response_by_risk(
     """
     fitted = []
     for shell in model.shells:
-        response, v = AngularResponse(), shell.volumes
-        variance = model.whitened.noise * model.whitened.scale[v].astype(np.float32) ** 2
-        for part in chunks(len(rows)):
-            here, before, after = rows[part], estimate[part], probed[part]
+
+        def gathered(part: slice, v: Int[np.ndarray, "m"] = shell.volumes) -> AngularResponse:
+            variance = model.whitened.noise * model.whitened.scale[v].astype(np.float32) ** 2
+            response, here, before, after = (
+                AngularResponse(),
+                rows[part],
+                estimate[part],
+                probed[part],
+            )
             own_step = step[part][:, v]
             noise = variance.astype(np.float32) * own_step / np.square(own_step).mean(0)
             response.add_probed(
@@ -146,7 +155,12 @@ def response_by_risk(
                 noise,
                 model.directions[v],
             )
-        fitted.append(response.coefficients())
+            return response
+
+        whole = AngularResponse()
+        for own in side_by_side(gathered, chunks(len(rows)), model.threads):
+            whole.merge(own)
+        fitted.append(whole.coefficients())
     return np.stack(fitted)
 
 

@@ -5,21 +5,21 @@ overlapping patches; Gavish & Donoho 2017 (10.1109/TIT.2017.2653801) for the shr
 singular values that is optimal in squared error when the noise is known.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dwiser.machine import Machine, limited
+from dwiser.machine import Machine, limited, side_by_side
 from dwiser.methods.splitq.neighbours import Centres, Grid, with_outside
 
 CHUNK = 32_768  # voxels of patches at once: four times more take a tenth longer, and memory
 
 
 def shrinkage(ratio: Float[Tensor, "c k"], aspect: Float[Tensor, "_ 1"]) -> Float[Tensor, "c k"]:
-    """What is kept of a component whose sample variance is ``ratio`` times the noise's.
+    """The weight of a component whose sample variance is ``ratio`` times the noise's.
 
     η(λ)/λ^½ of Gavish & Donoho (Frobenius): √((λ−γ−1)²−4γ)/λ above the edge (1+√γ)², 0 below,
     with γ = channels/samples (``aspect``).
@@ -45,7 +45,7 @@ def local_pca(
     ----------
     values : (n, K), each channel with independent noise of variance ``noise``.
     offsets : (O, 3), the patch around its centre. centres : which voxels are.
-    threads : shares of the patches worked on side by side (on a CPU).
+    threads : that share the patches (on a CPU); the sums are the same on any number of them.
     share : independent samples over a patch's voxels; below 1 where their noise is correlated.
 
     Notes
@@ -55,47 +55,26 @@ def local_pca(
     that hold it say, each weighted by one over its degrees of freedom: a patch that needed few
     components is the surer one.
     """
-    rows = grid.centres(centres)
     padded = with_outside(values)
+    total, weight = torch.zeros_like(padded), padded.new_zeros(len(padded))
 
-    def work(part: Tensor) -> tuple[Tensor, Tensor]:
-        return _summed(part, padded, grid, offsets, noise, share)
+    def work(rows: Int[Tensor, "c"]) -> tuple[Tensor, Tensor, Tensor]:
+        around = grid.around(rows, offsets)
+        clean, trust = _patches(padded[around], around < len(grid), noise, share)
+        weighted = (clean * trust[..., None]).reshape(around.numel(), padded.shape[1])
+        return around.reshape(-1), weighted, trust.reshape(-1)
 
-    if threads == 1:  # a thread of its own would keep the memory that it freed
-        sums = [work(rows)]
-    else:
-        # torch's own threads would stand in the way of those that share the patches
-        with limited(Machine(threads=1)), ThreadPoolExecutor(threads) as pool:
-            sums = list(pool.map(work, rows.chunk(threads)))
+    parts = grid.centres(centres).split(max(1, CHUNK // len(offsets)))
+    # torch's own threads would stand in the way of those that share the patches
+    with limited(Machine(threads=1)) if threads > 1 else nullcontext():
+        for rows, weighted, trust in side_by_side(work, parts, threads):
+            total.index_add_(0, rows, weighted)
+            weight.index_add_(0, rows, trust)
     del padded
-    total, weight = sums.pop()
-    while sums:
-        more, trust = sums.pop()
-        total += more
-        weight += trust
     total, weight = total[:-1], weight[:-1, None]
     total /= weight.clamp(min=1e-12)
     torch.where(weight > 0, total, values, out=total)  # in place: as large as the channels
     return total
-
-
-def _summed(
-    rows: Int[Tensor, "c"],
-    padded: Float[Tensor, "m k"],
-    grid: Grid,
-    offsets: Int[np.ndarray, "o 3"],
-    noise: float,
-    share: float,
-) -> tuple[Float[Tensor, "m k"], Float[Tensor, "m"]]:
-    """Weighted sums over the patches centred at ``rows``, and the weights' sums."""
-    total, weight = torch.zeros_like(padded), padded.new_zeros(len(padded))
-    for chunk in rows.split(max(1, CHUNK // len(offsets))):
-        around = grid.around(chunk, offsets)
-        clean, trust = _patches(padded[around], around < len(grid), noise, share)
-        flat = around.reshape(-1)
-        total.index_add_(0, flat, (clean * trust[..., None]).reshape(len(flat), padded.shape[1]))
-        weight.index_add_(0, flat, trust.reshape(-1))
-    return total, weight
 
 
 def _patches(
@@ -110,10 +89,10 @@ def _patches(
     few = samples < channels  # the smaller of the two Gram matrices has the same eigenvalues
     gram = centred @ centred.transpose(1, 2) if few else centred.transpose(1, 2) @ centred
     variance, axes = _eigh(gram / (noise * (count - 1).clamp(min=1)[..., None]))
-    kept = shrinkage(variance, channels / (count * share))
-    left, right = (axes, axes.transpose(1, 2) @ centred) if few else (centred @ axes, axes.mT)
-    clean = mean + (left * kept[:, None]) @ right
-    freedom = kept.sum(1, keepdim=True) + channels / count
+    weights = shrinkage(variance, channels / (count * share))
+    scores, loadings = (axes, axes.transpose(1, 2) @ centred) if few else (centred @ axes, axes.mT)
+    clean = mean + (scores * weights[:, None]) @ loadings
+    freedom = weights.sum(1, keepdim=True) + channels / count
     return clean, held / freedom
 
 
@@ -125,6 +104,6 @@ def _eigh(gram: Float[Tensor, "c s s"]) -> tuple[Float[Tensor, "c s"], Float[Ten
         variance, axes = (part.to(gram.dtype) for part in torch.linalg.eigh(gram.double()))
     lost = ~torch.isfinite(variance).all(1)
     if lost.any():
-        found = torch.linalg.eigh(gram[lost].double())
-        variance[lost], axes[lost] = (part.to(gram.dtype) for part in found)
+        decomposed = torch.linalg.eigh(gram[lost].double())
+        variance[lost], axes[lost] = (part.to(gram.dtype) for part in decomposed)
     return variance, axes

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 
 from dwiser.errors import InputError
-from dwiser.machine import Machine, give_memory_back
-from dwiser.memmap import own_copy, own_room
+from dwiser.machine import Machine, give_memory_back, limited, side_by_side
+from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.options import option
@@ -30,6 +30,7 @@ from dwiser.methods.splitq.residual_recovery import given_back, mean_back
 from dwiser.methods.splitq.restoring import (
     HeldOutResponse,
     ResponseModel,
+    chunks,
     residual_response,
     restore_held_out,
     restore_residual,
@@ -52,6 +53,8 @@ ABLE = Capabilities(
     why_not_reusable="which learns its weights from each scan anew, in seconds",
     memory=WorkingMemory(3.7, 4.9, "mask"),  # K coordinates of each voxel, five times; the verdict
 )  # fmt: skip
+ONE_EACH = Machine(threads=1)  # to BLAS and torch: the voxels and volumes are shared out instead
+PILOT = NAMES.index("cube")  # the estimate whose FA says how a voxel is weighted
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,12 @@ class Splitq:
         InputError
             For fewer than 6 diffusion-weighted volumes.
         """
-        whitened = self._prepare(scan, machine, seed)
-        if whitened is None:
-            return as_it_is(scan, self.name)
-        weights = self._learn(whitened, scan.gradients, machine, seed, watch)
-        return self._restored(weights, whitened, scan, machine, seed, watch)
+        with limited(ONE_EACH):
+            whitened = self._prepare(scan, machine, seed)
+            if whitened is None:
+                return as_it_is(scan, self.name)
+            weights = self._learn(whitened, scan.gradients, machine, seed, watch)
+            return self._restored(weights, whitened, scan, machine, seed, watch)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
         """Learn from the scan alone.
@@ -127,19 +131,23 @@ class Splitq:
         InputError
             For a scan without noise, from which there is nothing to learn.
         """
-        whitened = self._prepare(scan, machine, seed)
-        if whitened is None:
-            raise InputError("No noise was found in the scan: there is nothing to learn from it.")
-        return self._learn(whitened, scan.gradients, machine, seed, watch)
+        with limited(ONE_EACH):
+            whitened = self._prepare(scan, machine, seed)
+            if whitened is None:
+                raise InputError(
+                    "No noise was found in the scan: there is nothing to learn from it."
+                )
+            return self._learn(whitened, scan.gradients, machine, seed, watch)
 
     def apply(
         self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
     ) -> Denoised:
         """Apply weights learned before on the scan they were learned from."""
-        whitened = self._prepare(scan, machine, seed)
-        if whitened is None:
-            return as_it_is(scan, self.name)
-        return self._restored(weights, whitened, scan, machine, seed, watch)
+        with limited(ONE_EACH):
+            whitened = self._prepare(scan, machine, seed)
+            if whitened is None:
+                return as_it_is(scan, self.name)
+            return self._restored(weights, whitened, scan, machine, seed, watch)
 
     def _prepare(self, scan: Scan, machine: Machine, seed: int) -> WhitenedScan | None:
         return whiten(
@@ -167,22 +175,29 @@ class Splitq:
         inner = torch.from_numpy(np.flatnonzero(trusted[part])).to(machine.device)
         grid = Grid.of(part, machine.device)
         local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
-        model = ResponseModel(whitened, gradients)
+        model = ResponseModel(whitened, gradients, machine.threads)
         rows = np.flatnonzero(trusted[whitened.mask])
         response = HeldOutResponse(model, rows)
         lone = torch.from_numpy(whitened.y[here][:, whitened.lone]).to(machine.device)
         lone = neighbour_mean(lone, grid, cross())[inner]
         raw = whitened.y[rows]
-        stacking = Stacking(len(NAMES), rank)
+        stacking = Stacking(len(NAMES), rank, model.class_count)
         splits = folds(whitened.groups, volumes, self.folds, stream(seed, "splits"))
         for done, seen in enumerate(splits, 1):
             matrix, root = whitened.subspace.coordinates(seen)
             found = [_times(u[inner], root) for _, u in local(_times(y, matrix))]
             held = np.flatnonzero(~seen)
+            pilot = _all_volumes(found[PILOT], lone, whitened)
+            shares = model.classes(pilot, rows)
             if self.response and model.shells and done > 1:  # weights from volumes before these
-                estimate = _seen_by_others(stacking.weights(), found, lone, whitened)
-                response.add(estimate, raw, volumes[held])
-            stacking.add(found, y[inner][:, held], whitened.subspace.components[held])
+                estimate = torch.zeros_like(found[0])
+                for e, row in zip(found, stacking.weights().transpose(1, 0, 2), strict=True):
+                    estimate += e * _tensor(shares @ row, e)
+                response.add(_all_volumes(estimate, lone, whitened), raw, volumes[held])
+            bright = model.bright(pilot, rows)
+            if bright.any():
+                shares *= bright[:, None]
+            stacking.add(found, y[inner][:, held], whitened.subspace.components[held], shares)
             watch(Progress(TASK, done, len(splits) + 1, "splits"))
         weights = stacking.weights()
         del found, y
@@ -192,11 +207,9 @@ class Splitq:
             "splits": self.folds,
             "voxels": len(inner),
             "weights": int(weights.size),
-            "mean_weights": {
-                n: round(float(w.mean()), 3) for n, w in zip(NAMES, weights, strict=True)
-            },
+            "mean_weights": {n: round(float(weights[:, e].mean()), 3) for e, n in enumerate(NAMES)},
         }
-        state = {"stacking": np.concatenate([weights, plain], 1)}
+        state = {"stacking": np.concatenate([weights, np.stack([plain] * len(weights))], 2)}
         if self.response and model.shells:
             state["response"] = response.coefficients()
         return Weights(state, record)
@@ -216,7 +229,7 @@ class Splitq:
         rows, inner = np.flatnonzero(part[whitened.mask]), np.flatnonzero(trusted[part])
         if len(inner) < FEWEST_VOXELS:
             return Weights({"stacking": plain_weights(volumes)}, {"learned": False})
-        model = ResponseModel(whitened, gradients)
+        model = ResponseModel(whitened, gradients, machine.threads)
         grid = Grid.of(part, machine.device)
         local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
         channels = whitened.y[rows] / whitened.scale.astype(np.float32)
@@ -249,15 +262,16 @@ class Splitq:
         watch: Watch,
     ) -> Denoised:  # fmt: skip
         whitened.axes = weights.state.get("axes")
-        model = ResponseModel(whitened, scan.gradients)
+        model = ResponseModel(whitened, scan.gradients, machine.threads)
         clean = partial(self._clean, weights.state["stacking"], model=model, machine=machine)
         found = clean(whitened)
         give_memory_back()
         held_out, residual = weights.state.get("response"), None
         if held_out is not None:
             shape = restore_held_out(found, model, held_out)
-            residual = residual_response(found, model, shape)
-            restore_residual(found, model, residual, shape)
+            if whitened.axes is None:  # of few volumes a tensor follows their noise, most of all
+                residual = residual_response(found, model, shape)  # that of a residual it was in
+                restore_residual(found, model, residual, shape)
             del shape
         sigma, variance = whitened.sigma[whitened.mask], None
         if self.uncertainty:
@@ -266,19 +280,20 @@ class Splitq:
 
             def estimate(probed: WhitenedScan) -> np.ndarray:
                 values = clean(probed)
-                if held_out is not None and residual is not None:
+                if held_out is not None:
                     shape = restore_held_out(values, model, held_out)
-                    restore_residual(values, model, residual, shape)
+                    if residual is not None:
+                        restore_residual(values, model, residual, shape)
                 return values
 
             variance = estimate_variance(estimate, found, dwi, whitened, seed)
-        share = self._return(found, whitened, scan) if self.give_back else None
+        share = self._return(found, whitened, scan, machine.threads) if self.give_back else None
         whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
         errors = None if variance is None else Errors(variance, whitened.scale, share)
         del share
         give_memory_back()
-        data = own_copy(scan.data)
+        data = writable_copy(scan.data)
         for shell in shells(scan.gradients):
             power = self._power(found, shell.volumes, whitened)
             for v in shell.volumes.tolist():
@@ -294,6 +309,7 @@ class Splitq:
             data, whitened.sigma, sd, weights, record, whitened.mask,
             coils=whitened.coils, bias_removed=self.floor == "removed",
             not_shared=whitened.not_shared, outlier_volumes=whitened.outliers,
+            noise_correlation=whitened.measured,
         )  # fmt: skip
 
     def _power(
@@ -326,7 +342,7 @@ class Splitq:
         return signal_sd(values, given, sigma, spread, whitened.coils, power)
 
     def _return(
-        self, found: Float[np.ndarray, "n v"], whitened: WhitenedScan, scan: Scan
+        self, found: Float[np.ndarray, "n v"], whitened: WhitenedScan, scan: Scan, threads: int
     ) -> Float[np.ndarray, "n v"]:
         """Put back into ``found`` what noise does not explain; the share that went back.
 
@@ -334,18 +350,24 @@ class Splitq:
         """
         residual = whitened.take_y()
         residual -= found
-        for v in range(residual.shape[1]):
+
+        def standardise(v: int) -> None:
             residual[:, v] /= whitened.spread_of(found[:, v], v)
-        share = given_back(residual, whitened.mask, scan.voxel_size)
-        for v in range(residual.shape[1]):
+
+        def put_back(v: int) -> None:
             own, part = residual[:, v], share[:, v]
             back = part * own + (1 - part) * mean_back(own, whitened.mask)
             found[:, v] += whitened.spread_of(found[:, v], v) * back
+
+        volumes = range(residual.shape[1])
+        list(side_by_side(standardise, volumes, threads))
+        share = given_back(residual, whitened.mask, scan.voxel_size, threads=threads)
+        list(side_by_side(put_back, volumes, threads))
         return share
 
     def _clean(
         self,
-        weights: Float[np.ndarray, "e c"],
+        weights: Float[np.ndarray, "*s e c"],
         whitened: WhitenedScan,
         model: ResponseModel,
         machine: Machine,
@@ -361,34 +383,67 @@ class Splitq:
             whitened.correlation,
         )
         out = torch.zeros_like(values)
-        by_risk = whitened.axes is not None  # of the volumes themselves, and with a tensor's too
-        estimates = (WithTensor(local, model, slice(None)) if by_risk else local)(values)
-        for row in weights:  # in place, and nothing kept: each of these is K channels large
-            turned = torch.from_numpy((root * row).astype(np.float32)).to(out.device)
-            out.addmm_(next(estimates)[1], turned)
+        if weights.ndim == 2:  # the same in all voxels
+            by_risk = whitened.axes is not None  # of volumes themselves, and with a tensor's too
+            estimates = (WithTensor(local, model, slice(None)) if by_risk else local)(values)
+            for row in weights:  # in place, and nothing kept: each of these is K channels large
+                turned = torch.from_numpy((root * row).astype(np.float32)).to(out.device)
+                out.addmm_(next(estimates)[1], turned)
+        else:
+            estimates = local(values)
+            first = [next(estimates)[1] for _ in range(PILOT + 1)]
+            shares = _shares(first[PILOT], root @ whitened.back, model)
+            for row in weights.transpose(1, 0, 2):
+                estimate = first.pop(0) if first else next(estimates)[1]
+                add = partial(_add_weighted, out, estimate, root, shares, row)
+                list(side_by_side(add, chunks(len(out)), machine.threads))
+                del estimate, add
         del values, estimates
-        clean = own_room(whitened.y)
+        clean = allocate_like(whitened.y)
         for v, column in enumerate(whitened.back.T):
             clean[:, v] = _times(out, column).cpu().numpy()
         return clean
 
 
-def _seen_by_others(
-    weights: Float[np.ndarray, "e k"], estimates: list[torch.Tensor], lone: torch.Tensor,
+def _shares(
+    pilot: Float[torch.Tensor, "n c"], back: Float[np.ndarray, "c v"], model: ResponseModel
+) -> Float[np.ndarray, "n s"]:
+    """Shares in the classes of FA, by an estimate of the channels and their way back to y."""
+
+    def classes(part: slice) -> Float[np.ndarray, "m s"]:
+        return model.classes(_times(pilot[part], back).cpu().numpy(), part)
+
+    return np.concatenate(list(side_by_side(classes, chunks(len(pilot)), model.threads)))
+
+
+def _add_weighted(
+    out: Float[torch.Tensor, "n c"], estimate: Float[torch.Tensor, "n c"],
+    root: Float[np.ndarray, "c c"], shares: Float[np.ndarray, "n s"],
+    weights: Float[np.ndarray, "s c"], part: slice,
+) -> None:  # fmt: skip
+    """Add an estimate to ``part`` of ``out``, each voxel by the weights of its classes."""
+    turned = _times(estimate[part], root)
+    out[part] += turned * _tensor(shares[part] @ weights, turned)
+
+
+def _all_volumes(
+    coordinates: Float[torch.Tensor, "n k"],
+    lone: Float[torch.Tensor, "n l"],
     whitened: WhitenedScan,
-) -> Float[np.ndarray, "n v"]:  # fmt: skip
-    """All volumes in units of y, from the estimates that some of them give."""
+) -> Float[np.ndarray, "n v"]:
+    """All volumes in units of y, from coordinates that some of them give."""
     assert whitened.subspace is not None
-    total = torch.zeros_like(estimates[0])
-    for e, w in zip(estimates, weights, strict=True):
-        total += e * torch.from_numpy(w.astype(np.float32)).to(e.device)
     values = np.empty((len(lone), len(whitened.mean)), np.float32)
     shared = whitened.subspace.volumes
-    values[:, shared] = _times(total, whitened.subspace.components.T).cpu().numpy()
+    values[:, shared] = _times(coordinates, whitened.subspace.components.T).cpu().numpy()
     values[:, shared] *= whitened.scale[shared].astype(np.float32)
     values[:, whitened.lone] = lone.cpu().numpy()
     return values
 
 
 def _times(values: torch.Tensor, matrix: np.ndarray) -> torch.Tensor:
-    return values @ torch.from_numpy(matrix.astype(np.float32)).to(values.device)
+    return values @ _tensor(matrix, values)
+
+
+def _tensor(values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32)).to(like.device)

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dwiser.machine import side_by_side
+
 Centres = Literal["all", "checkerboard", "second"]
 REACH = 2  # voxels a neighbourhood may reach; the padding of the index
 
@@ -58,11 +60,11 @@ class Grid:
         """The numbers of every voxel, of the checkerboard's, or of every second on each axis."""
         if which == "all":
             return torch.arange(len(self), device=self.at.device)
-        left, place = self.at, []
+        remainder, coordinates = self.at, []
         for step in self.strides.tolist():
-            place.append(torch.div(left, step, rounding_mode="floor"))
-            left = left % step
-        odd = torch.stack(place, 1) % 2
+            coordinates.append(torch.div(remainder, step, rounding_mode="floor"))
+            remainder = remainder % step
+        odd = torch.stack(coordinates, 1) % 2
         on = odd.sum(1) % 2 == 0 if which == "checkerboard" else odd.sum(1) == 0
         return torch.nonzero(on)[:, 0]
 
@@ -73,12 +75,21 @@ def with_outside(values: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
 
 
 def neighbour_mean(
-    values: Float[Tensor, "n k"], grid: Grid, offsets: Int[np.ndarray, "o 3"], chunk: int = 8192
+    values: Float[Tensor, "n k"],
+    grid: Grid,
+    offsets: Int[np.ndarray, "o 3"],
+    *,
+    chunk: int = 4096,
+    threads: int = 1,
 ) -> Float[Tensor, "n k"]:
     """Mean over the neighbours at ``offsets`` that are in the mask; 0 where there is none."""
     padded, out = with_outside(values), torch.empty_like(values)
-    for rows in torch.arange(len(grid), device=values.device).split(chunk):
+
+    def work(rows: Int[Tensor, "c"]) -> None:
         near = grid.around(rows, offsets)
         count = (near < len(grid)).sum(1, keepdim=True).clamp(min=1)
         out[rows] = padded[near].sum(1) / count
+
+    parts = torch.arange(len(grid), device=values.device).split(chunk)
+    list(side_by_side(work, parts, threads))  # each writes rows of its own
     return out

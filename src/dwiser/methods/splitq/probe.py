@@ -60,7 +60,7 @@ class Errors:
     ----------
     estimate : (n,) variance of the estimate's error, a typical volume's over its noise's.
     scale : (V,) sd of each volume's noise, in σ.
-    share : (n, V) of the raw residual that was given back, None where nothing was.
+    share : (n, V) of the raw residual that was restored, None where nothing was.
     """
 
     estimate: Float[np.ndarray, "n"]
@@ -73,8 +73,8 @@ class Errors:
     def add(self, volume: int, sd: Callable[[np.ndarray], np.ndarray]) -> None:
         """One volume; ``sd`` turns the estimate's error in σ into the signal's in its units."""
         back = 0.0 if self.share is None else self.share[:, volume]
-        own = np.sqrt((1 - back) ** 2 * self.estimate + back**2)
-        self.square += sd(np.float32(self.scale[volume]) * own) ** 2
+        sd_in_noise = np.sqrt((1 - back) ** 2 * self.estimate + back**2)
+        self.square += sd(np.float32(self.scale[volume]) * sd_in_noise) ** 2
         self.volumes += 1
 
     def sd(self, mask: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:

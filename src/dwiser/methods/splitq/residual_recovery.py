@@ -2,21 +2,22 @@
 
 A lesion that shows in one direction, a pulsation, a moved volume: what the other volumes cannot
 tell is lost from an estimate made of them, and stands in that volume's residual. There the
-residual's local energy exceeds the noise's, and its share above it is given back.
+residual's local energy exceeds the noise's, and its share above it is restored.
 """
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from dwiser.memmap import own_room
+from dwiser.machine import side_by_side
+from dwiser.memmap import allocate_like
 from dwiser.prepare.smooth import sd_in_voxels
 
 WINDOW = 5  # voxels on an edge: 124 neighbours, the voxel itself left out
 NEAR = 3  # voxels on an edge of the window of faint means
 FAINT = 3.5  # standard deviations of such a mean; noise exceeds them once in two thousand
 SURE = 2.0  # standard deviations of the energy of so many samples of noise
-FEWEST = 20  # neighbours; with fewer nothing is given back
+FEWEST = 20  # neighbours; with fewer nothing is restored
 AROUND_MM = 15.0  # FWHM over which what is usual is smoothed; σ is known no finer
 LEAST_VOLUMES = 8  # fewer do not tell what is usual
 CHUNK = 16_384  # voxels whose median over the volumes is taken at once: it copies them
@@ -26,6 +27,8 @@ def given_back(
     residual: Float[np.ndarray, "n v"],
     mask: Bool[np.ndarray, "x y z"],
     voxel_size: tuple[float, ...],
+    *,
+    threads: int = 1,
 ) -> Float[np.ndarray, "n v"]:
     """The share w of each residual that goes back, 0 … 1.
 
@@ -45,13 +48,19 @@ def given_back(
     if volumes < LEAST_VOLUMES:
         return np.zeros_like(residual)
     count = _around(mask.astype(np.float32))[mask] - 1
-    energy = own_room(residual)
-    for v in range(volumes):
+    energy = allocate_like(residual)
+
+    def local_energy(v: int) -> None:
         square = np.zeros(mask.shape, np.float32)
         square[mask] = np.square(residual[:, v])
         energy[:, v] = (_around(square)[mask] - square[mask]) / np.maximum(count, 1)
-    parts = np.arange(CHUNK, len(energy), CHUNK)
-    middle = np.concatenate([np.median(rows, 1) for rows in np.split(energy, parts)])
+
+    def median(rows: np.ndarray) -> np.ndarray:
+        return np.median(rows, 1)
+
+    list(side_by_side(local_energy, range(volumes), threads))
+    parts = np.split(energy, np.arange(CHUNK, len(energy), CHUNK))
+    middle = np.concatenate(list(side_by_side(median, parts, threads)))
     usual = _smooth(middle, mask, voxel_size)
     bound = usual * (1 + SURE * np.sqrt(2 / np.maximum(count, 1)))
     bound[count < FEWEST] = np.inf

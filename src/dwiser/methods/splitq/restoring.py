@@ -10,8 +10,9 @@ it would be noise that the tensor follows, so there it stays out.
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from dwiser.machine import side_by_side
 from dwiser.methods.splitq.angular_response import (
     AngularResponse,
     TensorShape,
@@ -19,25 +20,31 @@ from dwiser.methods.splitq.angular_response import (
     response_shells,
     tensor_design,
     tensor_shape,
+    tents,
 )
 from dwiser.methods.splitq.whitened import WhitenedScan
+from dwiser.prepare.moments import magnitude_moments
+from dwiser.prepare.shells import shells
 from dwiser.scan import Gradients
 
 CHUNK = 8192  # voxels at once
 DIM = 1e-3  # of the mean signal; logarithms need a positive number
 DARK = 0.5  # of σ: below, a real part (no magnitude) is noise, and its logarithm a wild one
 FITTED = 24_000  # voxels that the second response is fitted to: 450 numbers from a million values
-NO_FIBRE, FIBRE = 0.05, 0.35  # FA from and above which the second response is restored
+CLASS_KNOTS = np.arange(0, 0.5, 0.15)  # FA of the classes that have weights of their own
+FAINT, CLEAR = 2.0, 3.0  # σ: mean of a shell below and above which a voxel is faint, and is not
+NO_FIBRE, FIBRE = 0.05, 0.15  # FA from and above which the second response is restored
 
 
 class ResponseModel:
     """A scan's shells and directions, and its voxels' values as magnitudes.
 
     Where there is no tensor to be had, or no shell of six directions, ``shells`` is empty.
+    ``threads`` share the voxels of what is learned and restored with it.
     """
 
-    def __init__(self, whitened: WhitenedScan, gradients: Gradients) -> None:
-        self.whitened = whitened
+    def __init__(self, whitened: WhitenedScan, gradients: Gradients, threads: int = 1) -> None:
+        self.whitened, self.threads = whitened, threads
         shared = np.arange(len(gradients))
         if whitened.subspace is not None:
             shared = np.setdiff1d(shared, whitened.lone)
@@ -48,6 +55,9 @@ class ResponseModel:
         fitted = tensor_design(gradients, shared)
         self.fitted = np.zeros(0, int) if fitted is None else fitted[0]
         self.design = np.zeros((0, 7)) if fitted is None else fitted[1]
+        self.all_shells = [shell.volumes for shell in shells(gradients)]
+        mean, variance = magnitude_moments(np.zeros(1), whitened.coils)
+        self.darkest = float(mean[0] + np.sqrt(variance[0]))  # one sd above noise alone
 
     def magnitudes(
         self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
@@ -72,7 +82,44 @@ class ResponseModel:
         self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray,
         volumes: Int[np.ndarray, "m"],
     ) -> Float[np.ndarray, "n"]:  # fmt: skip
-        """The mean signal of a shell, in σ."""
+        """The mean signal of a shell, in σ; 0 where no shell shows more than noise alone."""
+        return self._mean(values, rows, volumes) * self.bright(values, rows)
+
+    def bright(
+        self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
+    ) -> Bool[np.ndarray, "n"]:
+        """Where a shell's mean signal is more than noise alone: in the others is no fibre.
+
+        A mask without help holds a rim of such voxels; their tensor is noise, and often that of
+        white matter.
+        """
+        means = [self._mean(values, rows, volumes) for volumes in self.all_shells]
+        return np.max(means, 0) > self.darkest
+
+    def classes(
+        self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
+    ) -> Float[np.ndarray, "n c"]:
+        """Shares of voxels in classes of FA, and last of the faint: 1 in all.
+
+        Faint is a voxel whose lowest shell lies near the noise floor, as fluid does: its tensor
+        says little. Without a tensor or a shell of six directions there is one class.
+        """
+        if not self.shells:
+            return np.ones((len(values), 1), np.float32)
+        level = self._mean(values, rows, self.shells[0].volumes)[:, None]
+        faint = ((CLEAR - level) / (CLEAR - FAINT)).clip(0, 1).astype(np.float32)
+        shares = tents(self.shape(values, rows).fa, CLASS_KNOTS)
+        return np.concatenate([shares * (1 - faint), faint], 1)
+
+    @property
+    def class_count(self) -> int:
+        """How many classes there are."""
+        return len(CLASS_KNOTS) + 1 if self.shells else 1
+
+    def _mean(
+        self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray,
+        volumes: Int[np.ndarray, "m"],
+    ) -> Float[np.ndarray, "n"]:  # fmt: skip
         mean = np.float32(self.whitened.mean[volumes].mean())
         return values[:, volumes].mean(1) + mean / self.sigma[rows]
 
@@ -90,14 +137,21 @@ class HeldOutResponse:
     ) -> None:  # fmt: skip
         """One split: all volumes as the others show them, and raw; ``held`` were not seen."""
         model = self.model
-        for part in chunks(len(estimate)):
+
+        def gathered(part: slice) -> list[AngularResponse]:
             shape = model.shape(estimate[part], self.rows[part])
-            for response, shell in zip(self.shells, model.shells, strict=True):
+            own = [AngularResponse() for _ in model.shells]
+            for response, shell in zip(own, model.shells, strict=True):
                 volumes = np.intersect1d(shell.volumes, held)
                 if len(volumes):
                     level = model.level(estimate[part], self.rows[part], shell.volumes)
                     deficit = y[part][:, volumes] - estimate[part][:, volumes]
                     response.add(shape, level, deficit, model.directions[volumes])
+            return own
+
+        for own in side_by_side(gathered, chunks(len(estimate)), model.threads):
+            for response, more in zip(self.shells, own, strict=True):
+                response.merge(more)
 
     def coefficients(self) -> Float[np.ndarray, "s c k"]:
         """One set a shell."""
@@ -108,10 +162,12 @@ def restore_held_out(
     values: Float[np.ndarray, "n v"], model: ResponseModel, response: Float[np.ndarray, "s c k"]
 ) -> TensorShape:
     """Add the first response to ``values``; returns the tensor after it."""
-    restored = []
-    for part in chunks(len(values)):
+
+    def work(part: slice) -> TensorShape:
         _restore(values[part], model, part, response, model.shape(values[part], part))
-        restored.append(model.shape(values[part], part))
+        return model.shape(values[part], part)
+
+    restored = list(side_by_side(work, chunks(len(values)), model.threads))
     names = ("fa", "mode", "deviator")
     return TensorShape(*(np.concatenate([getattr(s, n) for s in restored]) for n in names))
 
@@ -123,19 +179,25 @@ def residual_response(
 
     Their places do not hang on FA's last digit, nor does what is learned from them.
     """
-    half, count = FITTED // 2, len(values)
-    anisotropic = np.argsort(-shape.fa, kind="stable")[:half]
-    chosen = np.union1d(anisotropic, np.arange(0, count, max(1, -(-count // half))))
+    half, tissue = FITTED // 2, np.flatnonzero(model.bright(values, slice(None)))
+    anisotropic = tissue[np.argsort(-shape.fa[tissue], kind="stable")[:half]]
+    chosen = np.union1d(anisotropic, tissue[:: max(1, -(-len(tissue) // half))])
     fitted = []
     for shell in model.shells:
-        response = AngularResponse()
-        for part in chunks(len(chosen)):
-            rows, volumes = chosen[part], shell.volumes
+        volumes = shell.volumes
+
+        def gathered(part: slice, volumes: Int[np.ndarray, "m"] = volumes) -> AngularResponse:
+            rows, response = chosen[part], AngularResponse()
             own = values[rows]
             deficit = model.whitened.y[rows][:, volumes] - own[:, volumes]
             level = model.level(own, rows, volumes)
             response.add(shape[rows], level, deficit, model.directions[volumes])
-        fitted.append(response.coefficients())
+            return response
+
+        whole = AngularResponse()
+        for own in side_by_side(gathered, chunks(len(chosen)), model.threads):
+            whole.merge(own)
+        fitted.append(whole.coefficients())
     return np.stack(fitted)
 
 
@@ -145,10 +207,13 @@ def restore_residual(
     response: Float[np.ndarray, "s c k"],
     shape: TensorShape,
 ) -> None:
-    """Add the second response to ``values``, in full above FA 0.35 and not at all below 0.05."""
+    """Add the second response to ``values``, in full above FA 0.15 and not at all below 0.05."""
     gate = ((shape.fa - NO_FIBRE) / (FIBRE - NO_FIBRE)).clip(0, 1)
-    for part in chunks(len(values)):
+
+    def work(part: slice) -> None:
         _restore(values[part], model, part, response, shape[part], gate[part])
+
+    list(side_by_side(work, chunks(len(values)), model.threads))
 
 
 def _restore(

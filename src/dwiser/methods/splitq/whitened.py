@@ -1,4 +1,4 @@
-"""What splitq works on: the mask's voxels in units of noise, their subspace, what stays out."""
+"""What splitq works on: the mask's voxels in units of noise and their subspace."""
 
 import warnings
 from dataclasses import dataclass, field
@@ -8,23 +8,29 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dwiser.errors import DwiserWarning
-from dwiser.memmap import own_copy
+from dwiser.memmap import writable_copy
 from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
 from dwiser.prepare.complex import channels_of, real_scan
 from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import noise_by_volume, sigma_map
-from dwiser.prepare.noise_correlation import NoiseCorrelation, noise_correlation
-from dwiser.prepare.outlier_volumes import standing_apart
+from dwiser.prepare.noise_correlation import NoiseCorrelation, spatial_noise
+from dwiser.prepare.outlier_volumes import find_outlier_volumes
 from dwiser.prepare.rician_bias import signal_power
 from dwiser.prepare.splits import Groups
-from dwiser.prepare.subspace import Subspace, fit_subspace, grouped, left_out, second_moment
+from dwiser.prepare.subspace import (
+    SignalSubspace,
+    fit_subspace,
+    grouped,
+    second_moment,
+    truncation_loss,
+)
 from dwiser.scan import Gradients, Scan
 
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
 BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost is noise removed
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
-TOLD_BY = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
+LEAST_EXTRA_VOXELS = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
 NEARLY_WHITE = 0.1  # correlation of adjacent voxels below which nothing changes; measured to 0.03
 PASSED = 0.3  # of the coordinates' noise passes the local estimates
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
@@ -36,14 +42,16 @@ class WhitenedScan:
 
     Parameters
     ----------
-    y : (n, V) float32, (x − mean)/σ. mean : (V,) over the mask, in the data's units.
+    y : (n, V) float32, (x − mean)/σ.
+    mean : (V,) over the mask, in the data's units.
     scale : (V,) sd of each volume's noise, in σ; the subspace is that of y/scale.
     subspace : what the volumes have in common; None where too few share anything.
     alone : {volume: why it is a channel of its own}; all of them where nothing is shared, which
-        ``no_subspace`` says why. found : of the phase, if there is one.
+        ``no_subspace`` says why.
+    phase_record : of the phase, if there is one.
     outliers : {volume: how it stands apart} from the others of its shell.
     axes : (L, L), orthonormal: what the lone volumes' weights go along; None for themselves.
-    correlation : of neighbouring voxels' noise; None where it is white.
+    measured : the correlation of neighbouring voxels' noise.
     """
 
     mask: Bool[np.ndarray, "x y z"]
@@ -52,17 +60,25 @@ class WhitenedScan:
     y: Float[np.ndarray, "n v"]
     mean: Float[np.ndarray, "v"]
     scale: Float[np.ndarray, "v"]
-    subspace: Subspace | None
+    subspace: SignalSubspace | None
     groups: Groups
     alone: dict[int, str]
-    found: dict[str, Any]
+    phase_record: dict[str, Any]
     axes: Float[np.ndarray, "l l"] | None = None
-    correlation: NoiseCorrelation | None = None
     outliers: dict[int, str] = field(default_factory=dict)
     no_subspace: str | None = None
+    measured: NoiseCorrelation | None = None
+
+    @property
+    def correlation(self) -> NoiseCorrelation | None:
+        """``measured``, or None where it is as good as white."""
+        known = self.measured
+        if known is None or np.abs(known.neighbours).max() < NEARLY_WHITE:
+            return None
+        return known
 
     def take_y(self) -> Float[np.ndarray, "n v"]:
-        """y, given away: as large as the mask's share of the scan, it is not to be kept."""
+        """y, released here: it is as large as the mask's share of the scan, to save memory."""
         y, self.y = self.y, np.empty((0, len(self.mean)), self.y.dtype)
         return y
 
@@ -86,31 +102,31 @@ class WhitenedScan:
         return PASSED * float(np.sqrt((self.rank + len(self.alone)) / len(self.mean)))
 
     def power_of(
-        self, found: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"]
+        self, estimate: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"]
     ) -> Float[np.ndarray, "n"]:
-        """The signal's mean square in σ² over a shell's volumes, found in units of y."""
-        sigma, power = self.sigma[self.mask], np.zeros(len(found), np.float32)
+        """The signal's mean square in σ² over a shell's volumes, from an estimate in units of y."""
+        sigma, power = self.sigma[self.mask], np.zeros(len(estimate), np.float32)
         for v in volumes:
-            mean = found[:, v] * sigma + np.float32(self.mean[v])
+            mean = estimate[:, v] * sigma + np.float32(self.mean[v])
             power += signal_power(mean, sigma, self.coils) / np.float32(len(volumes))
         return power
 
-    def spread_of(self, found: Float[np.ndarray, "n"], volume: int) -> Float[np.ndarray, "n"]:
-        """sd in σ of a volume's magnitudes whose mean is ``found``, in units of y."""
-        theta = found + (self.mean[volume] / self.sigma[self.mask]).astype(np.float32)
+    def spread_of(self, estimate: Float[np.ndarray, "n"], volume: int) -> Float[np.ndarray, "n"]:
+        """sd in σ of a volume's magnitudes whose mean is ``estimate``, in units of y."""
+        theta = estimate + (self.mean[volume] / self.sigma[self.mask]).astype(np.float32)
         return magnitude_sd(np.ones_like(theta), theta, self.coils)
 
-    def into(self, seen: Bool[np.ndarray, "m"]) -> tuple[np.ndarray, np.ndarray]:
+    def into(self, chosen: Bool[np.ndarray, "m"]) -> tuple[np.ndarray, np.ndarray]:
         """How y becomes channels of white noise, and how these turn along the components.
 
-        ``seen`` are those of the subspace's volumes that may be used. y @ matrix (V, K+L) are
+        ``chosen`` are those of the subspace's volumes that may be used. y @ matrix (V, K+L) are
         the K coordinates they give and the L lone volumes; root (K+L, K+L) turns the former.
         """
         width = self.rank + len(self.alone)
         matrix, root = np.zeros((len(self.mean), width)), np.eye(width)
         if self.subspace is not None:
             rank, volumes = self.rank, self.subspace.volumes
-            matrix[volumes, :rank], root[:rank, :rank] = self.subspace.coordinates(seen)
+            matrix[volumes, :rank], root[:rank, :rank] = self.subspace.coordinates(chosen)
         matrix[self.lone, np.arange(self.rank, width)] = self.noise**0.5
         if self.axes is not None:
             root[self.rank :, self.rank :] = self.axes
@@ -132,37 +148,38 @@ class WhitenedScan:
         return {} if self.no_subspace is not None else self.alone
 
     def record(self) -> dict[str, Any]:
-        """What was found, for the sidecar."""
-        found: dict[str, Any] = {
+        """What was measured, for the sidecar."""
+        record: dict[str, Any] = {
             "rank": self.rank,
             "noise_over_sigma": round(self.noise**0.5, 4),
-            **self.found,
+            **self.phase_record,
         }
         if self.no_subspace is not None:
-            found["no_subspace"] = self.no_subspace
+            record["no_subspace"] = self.no_subspace
         if self.correlation is not None:
-            found["noise_correlation"] = [round(r, 3) for r in self.correlation.neighbours]
+            record["noise_correlation"] = [round(r, 3) for r in self.correlation.neighbours]
         if self.subspace is not None:
             ratio = self.subspace.signal / self.noise
-            found["component_snr"] = [round(float(r), 2) for r in ratio]
-        return found
+            record["component_snr"] = [round(float(r), 2) for r in ratio]
+        return record
 
 
 def whiten(
     scan: Scan, seed: int, *, name: str, least: int, fewest_shared: int, coils: float | None,
     threads: int = 1,
 ) -> WhitenedScan | None:  # fmt: skip
-    """Mask, σ, channels, subspace and what stays out of it; None where there is no noise.
+    """Mask, σ, channels, subspace and the volumes outside it; None where there is no noise.
 
     Warns of volumes that stand apart, and where too few share a subspace.
     """
     need_directions(scan, name, least)
     mask = object_mask(scan)
-    found: dict[str, Any] = {}
+    phase_record: dict[str, Any] = {}
     if scan.phase is not None:
-        scan, found = real_scan(scan, scan.phase, mask)
+        scan, phase_record = real_scan(scan, scan.phase, mask)
     channels = channels_of(scan, mask, coils, threads=threads)
-    sigma = sigma_map(scan, mask, coils=channels, threads=threads)
+    spatial = spatial_noise(scan.data, mask)
+    sigma = sigma_map(scan, mask, coils=channels, threads=threads, spatial=spatial)
     y = voxels_in(scan.data, mask)  # a copy: what follows works in place, for memory
     typical, mean = float(np.median(sigma[mask])), y.mean(0, dtype=np.float64)
     if typical <= NO_NOISE * mean.mean():
@@ -185,23 +202,24 @@ def whiten(
             DwiserWarning,
             stacklevel=4,
         )
-    measured = noise_correlation(scan.data, mask)
-    correlation = measured if np.abs(measured.neighbours).max() >= NEARLY_WHITE else None
     return WhitenedScan(
-        mask, sigma, channels, y, mean, scale, subspace, groups, alone, found,
-        correlation=correlation, outliers=outliers, no_subspace=why,
+        mask, sigma, channels, y, mean, scale, subspace, groups, alone, phase_record,
+        outliers=outliers, no_subspace=why, measured=spatial.correlation,
     )  # fmt: skip
 
 
 def _unfit(
-    subspace: Subspace | None, covariance: Float[np.ndarray, "v v"], grouped: bool, fewest: int
+    subspace: SignalSubspace | None,
+    covariance: Float[np.ndarray, "v v"],
+    grouped: bool,
+    fewest: int,
 ) -> str | None:
     """Why nothing can be learned across directions; None if it can."""
     if not grouped:
         return f"fewer than {fewest} volumes share a subspace"
     if subspace is None:
         return "the volumes share no component"
-    if left_out(subspace, covariance) > BREAK_EVEN:
+    if truncation_loss(subspace, covariance) > BREAK_EVEN:
         return "the subspace would lose more signal than it removes noise"
     return None
 
@@ -217,16 +235,16 @@ def _shared(
     apart: dict[int, str] = {}
     if sum(len(g) for g in groups) >= fewest:
         volumes = np.sort(np.concatenate(groups))
-        if voxels - len(volumes) >= TOLD_BY:
-            apart = standing_apart(covariance[np.ix_(volumes, volumes)], volumes, groups)
+        if voxels - len(volumes) >= LEAST_EXTRA_VOXELS:
+            apart = find_outlier_volumes(covariance[np.ix_(volumes, volumes)], volumes, groups)
         for volume, why in apart.items():
             warnings.warn(
                 f"Volume {volume} (counted from 0): {why}; it is denoised on its own.",
                 DwiserWarning,
                 stacklevel=5,
             )
-        groups, left = grouped(gradients, apart=tuple(apart))
-        alone = left | apart
+        groups, ungrouped = grouped(gradients, apart=tuple(apart))
+        alone = ungrouped | apart
     return (groups if sum(len(g) for g in groups) >= fewest else ()), alone, apart
 
 
@@ -251,9 +269,9 @@ def inner_slices(
 
 
 def as_it_is(scan: Scan, name: str) -> Denoised:
-    """The scan given back, with a warning: there is no noise in it."""
+    """The scan unchanged, with a warning that it has no noise."""
     warn_of_no_noise(name)
     mask = object_mask(scan)
     passed = dict.fromkeys(range(scan.shape[3]), "no noise found")
     nothing = np.zeros(mask.shape, np.float32)
-    return Denoised(own_copy(scan.data), nothing, mask=mask, passed_through=passed)
+    return Denoised(writable_copy(scan.data), nothing, mask=mask, passed_through=passed)

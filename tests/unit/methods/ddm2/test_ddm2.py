@@ -71,28 +71,30 @@ def test_stage_two_finds_the_state_of_known_noise(stack: Stack, sd: float) -> No
     noisy = (clean + sd * rng.standard_normal(clean.shape)).astype(np.float32)
     matched = match_states(S, replace(stack, target=noisy), clean, within=True)
     states = matched.state[stack.items[:, 0], stack.items[:, 1]]
-    found = np.sqrt(1 - S.level(states) ** 2)
-    assert np.median(found) == pytest.approx(sd, rel=0.05)
-    assert np.abs(found / sd - 1).max() < 0.35  # the smallest slice has few pixels
+    matched_sd = np.sqrt(1 - S.level(states) ** 2)
+    assert np.median(matched_sd) == pytest.approx(sd, rel=0.05)
+    assert np.abs(matched_sd / sd - 1).max() < 0.35  # the smallest slice has few pixels
 
 
 def test_stage_threes_input_is_the_guess_and_shuffled_noise_of_sd_one(stack: Stack) -> None:
     rng = stream(1, "ddm2")
     clean = np.broadcast_to(stack.target[:1], stack.target.shape)
     noisy = (clean + 0.1 * rng.standard_normal(clean.shape)).astype(np.float32)
-    given = replace(stack, target=noisy)
-    example = StateExample(S, given, match_states(S, given, clean, within=True), 400, True)
+    noisy_stack = replace(stack, target=noisy)
+    example = StateExample(
+        S, noisy_stack, match_states(S, noisy_stack, clean, within=True), 400, True
+    )
     cut = Cut(3, 4, WHOLE, WHOLE)
     inside = stack.inside[4]
     for _ in range(5):
-        made = example(cut, rng)
-        assert made.level is not None
-        assert float(S.level(400)) <= made.level <= 1
-        xi = (made.inputs[0] - made.level * clean[3, 4]) / np.sqrt(1 - made.level**2)
+        drawn = example(cut, rng)
+        assert drawn.level is not None
+        assert float(S.level(400)) <= drawn.level <= 1
+        xi = (drawn.inputs[0] - drawn.level * clean[3, 4]) / np.sqrt(1 - drawn.level**2)
         assert xi[inside].std() == pytest.approx(1, rel=0.05)
-        own = (noisy - clean)[3, 4][inside]
-        assert abs(np.corrcoef(xi[inside], own)[0, 1]) < 0.2
-        np.testing.assert_array_equal(made.target[0], noisy[3, 4])
+        added_noise = (noisy - clean)[3, 4][inside]
+        assert abs(np.corrcoef(xi[inside], added_noise)[0, 1]) < 0.2
+        np.testing.assert_array_equal(drawn.target[0], noisy[3, 4])
     guess = replace(example, target="guess")(cut, rng)
     np.testing.assert_array_equal(guess.target[0], clean[3, 4])
 
@@ -122,11 +124,11 @@ def test_with_a_gaussian_denoiser_the_mean_descent_gives_the_posterior_mean(
         return mean + s * variance / (s**2 * variance + 1 - s**2) * (x - s * mean)
 
     x = 0.2 * stream(2, "ddm2").standard_normal(stack.target.shape)
-    given = replace(stack, target=x.astype(np.float32))
-    found = descent(evaluations=evaluations).items(exact, given, stack.items[:4], state)
-    start = torch.from_numpy(given.target[stack.items[:4, 0], stack.items[:4, 1]])
+    noisy_stack = replace(stack, target=x.astype(np.float32))
+    matched_sd = descent(evaluations=evaluations).items(exact, noisy_stack, stack.items[:4], state)
+    start = torch.from_numpy(noisy_stack.target[stack.items[:4, 0], stack.items[:4, 1]])
     expected = exact(start, start.new_full((4,), float(S.level(state))))
-    np.testing.assert_allclose(found, expected, atol=5e-5)
+    np.testing.assert_allclose(matched_sd, expected, atol=5e-5)
 
 
 def test_the_stochastic_descent_differs_by_seed_and_not_by_grouping(stack: Stack) -> None:

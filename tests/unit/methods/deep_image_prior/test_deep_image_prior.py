@@ -17,16 +17,16 @@ SIGMA = 0.2
 @pytest.fixture(scope="module")
 def stack(small) -> Stack:
     """Two smooth images a slice, mixed into each volume, in noise of known σ."""
-    made = build_stack(
+    built = build_stack(
         small.scan, small.mask, sigma_map(small.scan, small.mask),
         pairing="itself", neighbour="shell", fewest_b0s=4, crop=True,
     )  # fmt: skip
-    unit = (made.scale.maxima / 2)[made.plan.volumes]
-    maxima = np.full_like(made.scale.maxima, 2.0)
+    unit = (built.scale.maxima / 2)[built.plan.volumes]
+    maxima = np.full_like(built.scale.maxima, 2.0)
     assert unit.min() > 0
     return replace(
-        made, scale=type(made.scale)(maxima), sigma=np.full_like(made.sigma, SIGMA),
-        inside=np.ones_like(made.inside),
+        built, scale=type(built.scale)(maxima), sigma=np.full_like(built.sigma, SIGMA),
+        inside=np.ones_like(built.inside),
     )  # fmt: skip
 
 
@@ -59,33 +59,33 @@ def test_constant_images_stay(stack: Stack) -> None:
 
 
 def test_noise_stops_where_the_residual_reaches_sigma(stack: Stack) -> None:
-    given, _ = mixed(stack, SIGMA)
-    fitted, ended, kept = fit(given, 400, stop="noise", learning_rate=0.01)
+    noisy_stack, _ = mixed(stack, SIGMA)
+    fitted, ended, best = fit(noisy_stack, 400, stop="noise", learning_rate=0.01)
     assert 10 <= ended < 400
-    assert kept == ended
-    assert rmse(fitted.output().numpy(), given.target[:, 4]) == pytest.approx(SIGMA, rel=0.07)
+    assert best == ended
+    assert rmse(fitted.output().numpy(), noisy_stack.target[:, 4]) == pytest.approx(SIGMA, rel=0.07)
 
 
 def test_a_higher_bound_stops_earlier(stack: Stack) -> None:
-    given, _ = mixed(stack, SIGMA)
-    ends = [fit(given, 400, stop="noise", threshold=b)[1] for b in (1.0, 1.2)]
+    noisy_stack, _ = mixed(stack, SIGMA)
+    ends = [fit(noisy_stack, 400, stop="noise", threshold=b)[1] for b in (1.0, 1.2)]
     assert ends[1] < ends[0]
 
 
 def test_held_out_voxels_stop_the_fit_before_it_learns_the_noise(stack: Stack) -> None:
-    given, clean = mixed(stack, SIGMA)
+    noisy_stack, clean = mixed(stack, SIGMA)
     settings = {"learning_rate": 0.02, "decay": "constant", "patience": 5}
-    stopped, ended, kept = fit(given, 400, stop="heldout", **settings)
-    never, *_ = fit(given, 400, stop="never", **settings)
-    assert kept <= ended < 400
+    stopped, ended, best = fit(noisy_stack, 400, stop="heldout", **settings)
+    never, *_ = fit(noisy_stack, 400, stop="never", **settings)
+    assert best <= ended < 400
     early, late = (rmse(f.output().numpy(), clean[:, 4]) for f in (stopped, never))
     assert early < 0.6 * SIGMA
     assert early < 0.8 * late
 
 
 def test_what_is_held_out_teaches_nothing(stack: Stack) -> None:
-    given, _ = mixed(stack, SIGMA)
-    fitted = Fit(DeepImagePrior(held_out=0.2), given, 4, 0, "cpu")
+    noisy_stack, _ = mixed(stack, SIGMA)
+    fitted = Fit(DeepImagePrior(held_out=0.2), noisy_stack, 4, 0, "cpu")
     held = fitted.held.numpy() > 0
     assert held.mean() == pytest.approx(0.2, abs=0.02)
     weights = fitted.batch(0).weights
@@ -98,9 +98,9 @@ def test_a_volume_counts_by_its_noise_or_all_alike(stack: Stack) -> None:
     """The scale of volume 0 is half the others': in units of its own its noise is twice theirs."""
     maxima = stack.scale.maxima.copy()
     maxima[stack.plan.volumes[0]] /= 2
-    given = replace(mixed(stack, SIGMA)[0], scale=type(stack.scale)(maxima))
+    noisy_stack = replace(mixed(stack, SIGMA)[0], scale=type(stack.scale)(maxima))
     for weight, ratio in (("noise", 0.25), ("equal", 1.0)):
-        fitted = Fit(DeepImagePrior(held_out=0.2, weight=weight), given, 4, 0, "cpu")
+        fitted = Fit(DeepImagePrior(held_out=0.2, weight=weight), noisy_stack, 4, 0, "cpu")
         first, second = fitted.batch(0).weights[0].numpy()[:2]
         assert first[first > 0].mean() == pytest.approx(ratio * second[second > 0].mean(), rel=0.02)
         first, second = fitted.held.numpy()[:2]

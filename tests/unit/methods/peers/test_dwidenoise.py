@@ -42,10 +42,10 @@ def test_it_is_told_everything_and_what_it_writes_comes_back(small, tmp_path, mo
     result = method.denoise(small.scan, machine=Machine("cpu", 3), seed=0)
     np.testing.assert_array_equal(result.data, small.scan.data)
     assert result.record["its_own_sigma_median"] == 1.0
-    told = (tmp_path / "told").read_text()
+    arguments = (tmp_path / "told").read_text()
     for words in ("-extent 7", "-estimator Exp1", "-datatype float64", "-nthreads 3", "-quiet"):
-        assert words in told
-    assert not any(Path(word).exists() for word in told.split() if word.endswith(".nii"))
+        assert words in arguments
+    assert not any(Path(word).exists() for word in arguments.split() if word.endswith(".nii"))
 
 
 def test_its_last_words_are_the_error(small, machine, tmp_path, monkeypatch) -> None:

@@ -41,8 +41,8 @@ np.savez({told!r}, bvec=bvec, bval=bval, noise_in=given, words=sys.argv[1:])
 
 
 @pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in on the PATH; the file in which it writes what it was told."""
+def received_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in on the PATH; the file in which it writes its arguments."""
     place = tmp_path / "told.npz"
     text = STAND_IN.format(python=sys.executable, counts=WITH_VALUES, told=str(place))
     put_on_path(tmp_path, text, monkeypatch)
@@ -64,31 +64,31 @@ def test_without_it_one_sentence_names_the_licence_and_the_remedy(
         Dwidenoise2().denoise(small.scan, machine=machine, seed=0)
 
 
-def test_by_default_it_is_told_the_gradients_and_where_to_write(small, told) -> None:
+def test_by_default_it_is_told_the_gradients_and_where_to_write(small, received_file) -> None:
     scan = replace(small.scan, mask=small.mask)
     result = Dwidenoise2().denoise(scan, machine=Machine("cpu", 3), seed=0)
     np.testing.assert_array_equal(result.data[small.mask], scan.data[small.mask] / 2)
     np.testing.assert_array_equal(result.data[~small.mask], scan.data[~small.mask])
     assert result.record["its_own_sigma_median"] == 7
     assert result.record["noise_floor"] == "removed"
-    seen = np.load(told)
-    np.testing.assert_allclose(seen["bval"], scan.gradients.bvals)
-    np.testing.assert_allclose(seen["bvec"], scan.gradients.bvecs.T, atol=1e-9)
-    options = [word for word in seen["words"] if word.startswith("-")]
+    received = np.load(received_file)
+    np.testing.assert_allclose(received["bval"], scan.gradients.bvals)
+    np.testing.assert_allclose(received["bvec"], scan.gradients.bvecs.T, atol=1e-9)
+    options = [word for word in received["words"] if word.startswith("-")]
     assert options == ["-noise_out", "-nthreads", "-fslgrad", "-quiet"]
-    assert not any(Path(word).exists() for word in seen["words"] if word.endswith(".nii"))
+    assert not any(Path(word).exists() for word in received["words"] if word.endswith(".nii"))
 
 
-def test_what_is_set_is_passed_on(small, told) -> None:
+def test_what_is_set_is_passed_on(small, received_file) -> None:
     sigma = np.full(small.mask.shape, 31.5, np.float32)
     method = Dwidenoise2(
         sigma="map", estimator="med", shrinkage="truncate", aggregator="exclusive",
         demean="none", floor="kept",
     )  # fmt: skip
     result = method.denoise(replace(small.scan, sigma=sigma), machine=Machine(), seed=0)
-    seen = np.load(told)
-    np.testing.assert_array_equal(seen["noise_in"], sigma)
-    words = " ".join(seen["words"])
+    received = np.load(received_file)
+    np.testing.assert_array_equal(received["noise_in"], sigma)
+    words = " ".join(received["words"])
     for option in (
         "-estimator med", "-filter truncate", "-aggregator exclusive", "-demean none",
         "-preserve_noise_bias",

@@ -40,11 +40,11 @@ def test_slabs_are_dipys_one_call_to_the_bit(scan, threads, tau_factor, monkeypa
     table = gradient_table(scan.gradients.bvals, bvecs=scan.gradients.bvecs)
     sigma = pca_noise_estimate(scan.data, table, correct_bias=True, smooth=3)
     with np.errstate(invalid="ignore", divide="ignore"):
-        whole = localpca(
+        of_dipy = localpca(
             scan.data, sigma=sigma.astype(np.float32), mask=scan.mask, tau_factor=tau_factor
         )
-    reached = scan.mask & np.isfinite(whole).all(-1)
-    np.testing.assert_array_equal(result.data[reached], whole[reached])
+    reached = scan.mask & np.isfinite(of_dipy).all(-1)
+    np.testing.assert_array_equal(result.data[reached], of_dipy[reached])
     assert result.record["processes"] == threads
     assert result.record["its_own_sigma_median"] == pytest.approx(np.median(sigma[scan.mask]))
 

@@ -26,12 +26,12 @@ def test_slabs_in_processes_are_dipys_one_call_to_the_bit(scan, threads, monkeyp
     result = MPPCA().denoise(scan, machine=Machine("cpu", threads), seed=0)
     assert result.record["processes"] == threads
     with np.errstate(invalid="ignore", divide="ignore"):
-        whole = mppca(scan.data, mask=scan.mask, patch_radius=2)
-    reached = scan.mask & np.isfinite(whole).all(-1)
-    np.testing.assert_array_equal(result.data[reached], whole[reached])
-    left = scan.mask & ~reached
-    np.testing.assert_array_equal(result.data[left], scan.data[left])
-    assert result.record["voxels_left_as_they_were"] == left.sum() * scan.shape[3]
+        of_dipy = mppca(scan.data, mask=scan.mask, patch_radius=2)
+    reached = scan.mask & np.isfinite(of_dipy).all(-1)
+    np.testing.assert_array_equal(result.data[reached], of_dipy[reached])
+    not_reached = scan.mask & ~reached
+    np.testing.assert_array_equal(result.data[not_reached], scan.data[not_reached])
+    assert result.record["voxels_left_as_they_were"] == not_reached.sum() * scan.shape[3]
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7, 40])
@@ -39,17 +39,17 @@ def test_slabs_in_processes_are_dipys_one_call_to_the_bit(scan, threads, monkeyp
 def test_slabs_share_the_masks_slices_and_reach_two_radii_further(parts, radius) -> None:
     mask = np.zeros((4, 5, 23), bool)
     mask[1:3, :, 4:11], mask[:, :, 11:20] = True, True
-    found = slabs(mask, radius, parts)
-    covered = [k for part in found for k in range(23)[part.inner]]
+    parts_of_mask = slabs(mask, radius, parts)
+    covered = [k for part in parts_of_mask for k in range(23)[part.inner]]
     assert covered == list(range(4, 20))
-    assert len(found) <= parts
-    for part in found:
+    assert len(parts_of_mask) <= parts
+    for part in parts_of_mask:
         assert part.outer == slice(
             max(0, part.inner.start - 2 * radius), min(23, part.inner.stop + 2 * radius)
         )
         assert range(23)[part.outer][part.within] == range(23)[part.inner]
     if parts in (2, 3):
-        work = [mask[:, :, part.inner].sum() for part in found]
+        work = [mask[:, :, part.inner].sum() for part in parts_of_mask]
         assert max(work) - min(work) <= 2 * mask.sum((0, 1)).max()
 
 

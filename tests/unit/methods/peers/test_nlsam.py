@@ -17,14 +17,14 @@ from dwiser.scan import Gradients
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> dict:
     """A stand-in for the package, and what its functions were given."""
-    seen: dict = {}
+    received: dict = {}
 
     def stabilization(data, m_hat, sigma, N, mask=None, n_cores=-1):
-        seen.update(coils=N, stabilized_in=mask)
+        received.update(coils=N, stabilized_in=mask)
         return data - 1
 
     def nlsam_denoise(data, sigma, bvals, bvecs, block_size, mask=None, **settings):
-        seen.update(settings, block_size=block_size.tolist(), mask=mask, draw=np.random.rand())  # noqa: NPY002
+        received.update(settings, block_size=block_size.tolist(), mask=mask, draw=np.random.rand())  # noqa: NPY002
         b0s = bvals <= settings["b0_threshold"]
         data[..., b0s] = data[..., b0s].mean(-1, keepdims=True)  # in place, as the real one does
         return data / 2
@@ -34,7 +34,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict:
         setattr(module, function.__name__, function)
         monkeypatch.setitem(sys.modules, f"nlsam.{name}", module)
     monkeypatch.setitem(sys.modules, "nlsam", ModuleType("nlsam"))
-    return seen
+    return received
 
 
 def test_without_it_one_sentence_says_what_to_install(small, machine, monkeypatch) -> None:

@@ -95,9 +95,9 @@ def test_the_seed_alone_draws_the_sketch_and_numpys_own_state_stays(small, machi
 @quiet
 def test_b0s_pass_through_alone_or_when_told(small, machine) -> None:
     b0s = np.flatnonzero(small.scan.gradients.is_b0).tolist()
-    kept = Patch2Self(b0_denoising=False).denoise(small.scan, machine=machine, seed=0)
-    assert set(kept.record["volumes_passed_through"]) == {str(v) for v in b0s}
-    np.testing.assert_array_equal(kept.data[..., b0s], small.scan.data[..., b0s])
+    b0s_kept = Patch2Self(b0_denoising=False).denoise(small.scan, machine=machine, seed=0)
+    assert set(b0s_kept.record["volumes_passed_through"]) == {str(v) for v in b0s}
+    np.testing.assert_array_equal(b0s_kept.data[..., b0s], small.scan.data[..., b0s])
     some = [v for v in range(small.scan.shape[3]) if v != b0s[0]]
     table = small.scan.gradients
     table = type(table)(table.bvals[some], table.bvecs[some])

@@ -26,12 +26,14 @@ open({told!r}, "w").write(" ".join(words))
 
 
 def put_on_path(folder: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in that says ``version``; the file in which it writes what it was told."""
-    told, program = folder / "told", folder / "patch-denoise"
-    program.write_text(STAND_IN.format(python=sys.executable, version=version, told=str(told)))
+    """A stand-in that says ``version``; the file in which it writes its arguments."""
+    arguments_file, program = folder / "told", folder / "patch-denoise"
+    program.write_text(
+        STAND_IN.format(python=sys.executable, version=version, told=str(arguments_file))
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
-    return told
+    return arguments_file
 
 
 def test_without_it_one_sentence_says_which_python_it_needs(small, machine, monkeypatch) -> None:
@@ -43,17 +45,17 @@ def test_without_it_one_sentence_says_which_python_it_needs(small, machine, monk
 
 @pytest.mark.parametrize("version", ["1.4.4", "1.10", "no version at all"])
 def test_a_version_below_2_is_refused(version, small, machine, tmp_path, monkeypatch) -> None:
-    told = put_on_path(tmp_path, version, monkeypatch)
+    arguments_file = put_on_path(tmp_path, version, monkeypatch)
     with pytest.raises(InputError, match=r"below 2 denoise wrongly: .*3\.12"):
         PatchDenoise().denoise(small.scan, machine=machine, seed=0)
-    assert not told.exists()
+    assert not arguments_file.exists()
 
 
 @pytest.mark.parametrize("version", ["2.3.0", "10.0"])
 def test_voxels_that_no_patch_covers_keep_the_scans_values(
     version, small, machine, tmp_path, monkeypatch
 ) -> None:
-    told = put_on_path(tmp_path, version, monkeypatch)
+    arguments_file = put_on_path(tmp_path, version, monkeypatch)
     scan = replace(small.scan, mask=small.mask)
     assert small.mask[13, 12, 4]
     result = PatchDenoise().denoise(scan, machine=machine, seed=0)
@@ -62,7 +64,7 @@ def test_voxels_that_no_patch_covers_keep_the_scans_values(
     np.testing.assert_array_equal(result.data, expected)
     assert result.record["voxels_left_as_they_were"] == scan.shape[3]
     assert result.record["program"] == f"patch-denoise {version}"
-    words = told.read_text()
+    words = arguments_file.read_text()
     assert "--method optimal-fro" in words
     assert "--patch-shape 11,11,8,-1 --patch-overlap 5,5,5,-1" in words  # 8 slices
     assert "--noise-std-map" not in words
@@ -70,10 +72,10 @@ def test_voxels_that_no_patch_covers_keep_the_scans_values(
 
 
 def test_nordic_is_given_the_noise_map(small, machine, tmp_path, monkeypatch) -> None:
-    told = put_on_path(tmp_path, "2.3.0", monkeypatch)
+    arguments_file = put_on_path(tmp_path, "2.3.0", monkeypatch)
     method = PatchDenoise(denoiser="nordic", patch=5, overlap=2)
     method.denoise(small.scan, machine=machine, seed=0)
-    assert "sigma.nii" in told.read_text()
+    assert "sigma.nii" in arguments_file.read_text()
     assert method.capabilities.takes_noise_map
     assert not PatchDenoise().capabilities.takes_noise_map
 

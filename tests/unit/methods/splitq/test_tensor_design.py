@@ -18,11 +18,11 @@ def table(*bvals: float | int) -> Gradients:
 
 
 def fitted(gradients: Gradients, shared: np.ndarray | None = None) -> list[int] | None:
-    found = tensor_design(gradients, shared)
-    if found is None:
+    design = tensor_design(gradients, shared)
+    if design is None:
         return None
-    assert found[1].shape == (len(found[0]), 7)
-    return found[0].tolist()
+    assert design[1].shape == (len(design[0]), 7)
+    return design[0].tolist()
 
 
 def test_a_shell_is_fitted_to_whole_or_not_at_all() -> None:
@@ -70,8 +70,8 @@ def test_a_volume_that_stands_apart_stays_out_and_a_lone_b0_does_not() -> None:
 
 def test_a_shell_of_five_directions_has_no_response() -> None:
     gradients = table(0, *[700] * 5, *[1000] * 6, *[2000] * 20)
-    found = response_shells(gradients, np.arange(32))
-    assert [(s.bval, len(s.volumes)) for s in found] == [(1000, 6), (2000, 20)]
+    design = response_shells(gradients, np.arange(32))
+    assert [(s.bval, len(s.volumes)) for s in design] == [(1000, 6), (2000, 20)]
     without_b0 = response_shells(gradients, np.arange(1, 32))  # alone, and in the tensor
     assert [s.bval for s in without_b0] == [1000, 2000]
     assert [s.bval for s in response_shells(gradients, np.r_[0:6, 7:32])] == [2000]

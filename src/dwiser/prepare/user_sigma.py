@@ -1,4 +1,4 @@
-"""A σ map that the user gives: what it must be, and what to do where it says nothing."""
+"""A σ map from the user: what it must be, and how its holes are filled."""
 
 import warnings
 
@@ -9,10 +9,10 @@ from scipy import ndimage
 from dwiser.errors import DwiserWarning, InputError
 
 
-def whole_map(
+def fill_holes(
     sigma: Float[np.ndarray, "x y z"], data: Float[np.ndarray, "x y z v"]
 ) -> Float32[np.ndarray, "x y z"]:
-    """The map with its holes filled: where it is 0 or NaN stands the nearest known σ.
+    """The map with its holes filled: 0 and NaN are replaced by the nearest known σ.
 
     Other tools write 0 or NaN outside their own mask, which may be narrower than ours.
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from dwiser.errors import DwiserWarning, InputError
-from dwiser.prepare.given_sigma import whole_map
+from dwiser.prepare.user_sigma import fill_holes
 
 DATA = np.full((4, 4, 2, 3), 100, np.float32)
 
 
 def test_a_whole_map_is_taken_as_it_is() -> None:
     sigma = np.arange(1, 33, dtype=float).reshape(4, 4, 2)
-    np.testing.assert_array_equal(whole_map(sigma, DATA), sigma)
+    np.testing.assert_array_equal(fill_holes(sigma, DATA), sigma)
 
 
 @pytest.mark.parametrize("hole", [0.0, np.nan])
@@ -19,7 +19,7 @@ def test_holes_get_the_nearest_known_value(hole) -> None:
     sigma = np.full((4, 4, 2), 5.0)
     sigma[:2], sigma[2] = hole, 7.0
     with pytest.warns(DwiserWarning, match="50%"):
-        filled = whole_map(sigma, DATA)
+        filled = fill_holes(sigma, DATA)
     assert (filled[:3] == 7).all()
     assert (filled[3] == 5).all()
 
@@ -29,4 +29,4 @@ def test_holes_get_the_nearest_known_value(hole) -> None:
 )
 def test_what_is_no_sigma_map_is_refused(value, says) -> None:
     with pytest.raises(InputError, match=says):
-        whole_map(np.full((4, 4, 2), float(value)), DATA)
+        fill_holes(np.full((4, 4, 2), float(value)), DATA)
