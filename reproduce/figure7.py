@@ -157,7 +157,7 @@ def _claim(record: Record, pairing: str, name: str, source: str) -> Claim:
         told += (
             f" The true error varies by {share:.0%} "
             f"({'consistent too' if share <= SAME_ERROR else 'not consistent'}: up to "
-            f"{SAME_ERROR:.0%}). The walk errs more than its own single pass at {worse} of "
+            f"{SAME_ERROR:.0%}). The walk has more error than its own single pass at {worse} of "
             f"{len(error)} values of Tc, and more than the noisy scan at "
             f"{sum(e > level for e in error.values())}."
         )

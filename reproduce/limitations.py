@@ -153,7 +153,7 @@ TABLES = {
     "Time and error": {
         "cpu_seconds": ("CPU s, training too", 1), "nrmse": ("NRMSE of the DWIs", 4),
     },
-    "Hallucination: lesions, an object without structure, the sd that is told": {
+    "Hallucination: lesions, an object without structure, the reported sd": {
         "kept_mean": ("lesions kept", 2), "kept_least": ("the least kept", 2),
         "spot_ratio": ("spot, out over in", 2), "noise_left": ("noise left, σ", 3),
         "sd_over_error": ("sd over error", 2), "coverage": ("±2 sd cover", 2),

@@ -62,7 +62,7 @@ def _head(records: dict[str, Record | None]) -> list[str]:
         "`reproduce/`; its record (`NAME.json`) holds every number, the versions, the seed and "
         "the kind of machine. Verdicts and sentences follow from the records by rule.",
         "",
-        "`python -m reproduce.NAME SETTING [--data PATH]` measures one anew, in the repository's "
+        "`python -m reproduce.NAME SETTING [--data PATH]` measures one again, in the repository's "
         "folder. SETTING is `smoke` (seconds), `here` (minutes) or `full` (the poster's size). "
         "PATH is the poster's own data: Stanford HARDI as NIfTI with its .bval and .bvec, or a "
         "folder of M4Raw's .h5 files for Table 2. Without it phantoms of known truth stand for "
@@ -76,7 +76,7 @@ def _head(records: dict[str, Record | None]) -> list[str]:
         least, most = counts[0], counts[-1]
         told = f"{least}" if least == most else f"{least} to {most}"
         lines += [
-            f"**Read this first.** What stands here was run small: learned methods with {told} "
+            f"**Read this first.** These results are of small runs: learned methods with {told} "
             f"iterations of the preset {listed(sorted({_preset(r) for r in small}))}, on small "
             f"phantoms and a small part of a real scan. The poster's Di-Fusion learns for "
             f"{f'{theirs:,}'.replace(',', ' ')} iterations ({most / theirs:.1%} of them at most "
@@ -108,7 +108,7 @@ def _summary(told: dict[str, Told], missing: list[Experiment]) -> list[str]:
     ]
     if claims:
         lines += [
-            "*The paper's pair* is what the poster describes: the volume before stands for x'. "
+            "*The paper's pair* is what the poster describes: the previous volume is x'. "
             "*The predicted pair* is ours: all of Di-Fusion, but x' is predicted from all other "
             "volumes. *Di-Fusion* alone, in the tables, is with the paper's pair. `splitq` is this "
             "project's own method.",

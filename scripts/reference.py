@@ -24,8 +24,8 @@ def cli_page() -> str:
     text = build_app().generate_docs(max_heading_level=3)
     head, rest = text.split("\n", 1)
     about = (
-        "Exit codes: 0 done; 1 it ran, but something in it failed; 2 bad input or usage, said in "
-        "one sentence, with nothing written; 130 interrupted. `--debug` shows the traceback."
+        "Exit codes: 0 done; 1 it ran, but something in it failed; 2 bad input or usage, reported "
+        "in one sentence, with nothing written; 130 interrupted. `--debug` shows the traceback."
     )
     return f"{MADE}{head}\n\n{about}\n{rest.rstrip()}\n"
 

@@ -12,7 +12,7 @@ LAPTOP: dict[str, Sourced] = {
     "depth": Sourced(4, TRIAL),
     "learning_rate": Sourced(2e-3, TRIAL),
     "decay": Sourced("cosine", TRIAL),
-    "chain": Sourced(False, "benchmarks/steps.py: the single pass errs less than any walk"),
+    "chain": Sourced(False, "benchmarks/steps.py: the single pass has less error than any walk"),
 }
 PRESETS: Presets = {
     "laptop": LAPTOP,

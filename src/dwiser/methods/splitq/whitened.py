@@ -42,15 +42,16 @@ class WhitenedScan:
 
     Parameters
     ----------
-    y : (n, V) float32, (x − mean)/σ. mean : (V,) over the mask, in the data's units.
+    y : (n, V) float32, (x − mean)/σ.
+    mean : (V,) over the mask, in the data's units.
     scale : (V,) sd of each volume's noise, in σ; the subspace is that of y/scale.
     subspace : what the volumes have in common; None where too few share anything.
     alone : {volume: why it is a channel of its own}; all of them where nothing is shared, which
-        ``no_subspace`` says why. phase_record : of the phase, if there is one.
+        ``no_subspace`` says why.
+    phase_record : of the phase, if there is one.
     outliers : {volume: how it stands apart} from the others of its shell.
     axes : (L, L), orthonormal: what the lone volumes' weights go along; None for themselves.
-    measured : the correlation of neighbouring voxels' noise. correlation : the same, None where
-    it is as good as white.
+    measured : the correlation of neighbouring voxels' noise.
     """
 
     mask: Bool[np.ndarray, "x y z"]
@@ -70,6 +71,7 @@ class WhitenedScan:
 
     @property
     def correlation(self) -> NoiseCorrelation | None:
+        """``measured``, or None where it is as good as white."""
         known = self.measured
         if known is None or np.abs(known.neighbours).max() < NEARLY_WHITE:
             return None
