@@ -1,6 +1,6 @@
 """Real scans: held-out raw directions predicted from each method's result, ours against each peer.
 
-``DWISER_DATA=… python benchmarks/real_peers.py [--scans …] [--methods …] [--held …] [--label …]``
+``DWISER_DATA=… python -m benchmarks.real_peers [--scans …] [--methods …] [--held …] [--label …]``
 
 A quarter of the directions (3 of 12 or 15, each left out once in turn) is left out before
 denoising; DTI and spherical harmonics of the denoised rest predict them: order 4 and 6 where there

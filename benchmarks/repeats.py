@@ -1,6 +1,6 @@
 """Real truth: half of a scanner phantom's repeats is denoised and scored against the other half.
 
-``python benchmarks/repeats.py [FOLDER] [--methods raw,mean-of-all-volumes,difusion:laptop]``
+``python -m benchmarks.repeats [FOLDER] [--methods raw,mean-of-all-volumes,difusion:laptop]``
 
 FOLDER (default: the environment's DWISER_DATA) holds oil_phantom and water_phantom, each with
 dwi.nii.gz, dwi.bval, dwi.bvec. A method is ``name[:preset][:field=value…]``.

@@ -1,6 +1,6 @@
 """Real truth of an accelerated scan: half of its repeats denoised, scored against the raw others.
 
-``DWISER_DATA=… python benchmarks/repeats_accelerated.py [--methods …]``
+``DWISER_DATA=… python -m benchmarks.repeats_accelerated [--methods …]``
 
 The object of sense3_mb3_phantom (SENSE 3, multiband 3) is isotropic, so the volumes of one b-value
 are repeats. Every other volume of each b-value is denoised alone, with the σ that the method finds,

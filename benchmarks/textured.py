@@ -1,6 +1,6 @@
 """Phantoms whose tissue varies from voxel to voxel: what each method does to FA where it is high.
 
-``python benchmarks/textured.py [--snr 15] [--texture 0.5] [--methods splitq,mppca,dwidenoise]``
+``python -m benchmarks.textured [--snr 15] [--texture 0.5] [--methods splitq,mppca,dwidenoise]``
 
 Errors of the tensor by bins of the true FA and of the FA of an independent noisy draw, and beside
 the methods the voxelwise Bayes bound: the posterior mean under the phantom's own law, learned from
