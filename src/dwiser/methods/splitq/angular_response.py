@@ -132,13 +132,15 @@ def fitted_tensor(
     pairs = (small[:, :, None] * small[:, None]).reshape(len(small), -1)
     unit = np.float32(max(least, DIMMEST))  # so that the data's units change no digit
     logs = np.log(np.maximum(magnitudes / unit, np.float32(1)))
+    level = logs.mean(1, keepdims=True)
+    logs -= level
     expected = logs @ first @ small.T
     weight = np.exp(2 * (expected - expected.max(1, keepdims=True)))
     normal = (weight @ pairs).reshape(-1, UNKNOWNS, UNKNOWNS).astype(float)
     normal += NEARLY * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(UNKNOWNS)
     right = ((weight * logs) @ small).astype(float)
     fitted = np.linalg.solve(normal, right[..., None])[..., 0]
-    fitted[:, 0] += np.log(float(unit))
+    fitted[:, 0] += level[:, 0] + np.log(float(unit))
     return fitted
 
 

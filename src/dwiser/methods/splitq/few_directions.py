@@ -117,8 +117,9 @@ def weights_by_risk(
     raw, probe_along = channels[inner] @ rotation, probe[inner] @ rotation
     per_component = [
         _solved(
-            *(np.stack([e[:, c] for e in part], 1).astype(float) for part in (plain, probed)),
-            *shares, raw[:, c], probe_along[:, c] * (noise / step),
+            np.stack([e[:, c] for e in plain], 1).astype(float),
+            np.stack([e[:, c] for e in probed], 1).astype(float),
+            shares[0], shares[1], raw[:, c], probe_along[:, c] * (noise / step),
         )
         for c in range(channels.shape[1])
     ]  # fmt: skip
