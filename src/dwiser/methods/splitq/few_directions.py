@@ -19,7 +19,13 @@ from torch import Tensor
 from dwiser.machine import side_by_side
 from dwiser.methods.splitq.angular_response import AngularResponse, predicted_by_tensor
 from dwiser.methods.splitq.probe import signs
-from dwiser.methods.splitq.restoring import ResponseModel, chunks
+from dwiser.methods.splitq.restoring import (
+    ResponseModel,
+    chunks,
+    residual_response,
+    restore_held_out,
+    restore_residual,
+)
 from dwiser.methods.splitq.stacking import NAMES, SPREAD, LocalEstimates
 from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.seeds import stream
@@ -207,6 +213,35 @@ def response_by_risk(
             whole.merge(own)
         fitted.append(whole.coefficients())
     return np.stack(fitted)
+
+
+def residual_share(
+    model: ResponseModel,
+    rows: np.ndarray,
+    estimate: Float[np.ndarray, "n v"],
+    probed: Float[np.ndarray, "n v"],
+    step: Float[np.ndarray, "n v"],
+    held_out: Float[np.ndarray, "s c k"],
+) -> float:
+    """How much of the second response has the least risk: 0 to 1; all as in `response_by_risk`.
+
+    With c what the second response adds to an estimate x̂, ‖x̂ + w c − signal‖² is least at
+    w = (Σ c (y − x̂) − E[n·c])/Σ c² (Stein 1981), E[n·c] by the probe. Where the tensor follows
+    its own noise that is near 0, where the signal bends more than the first response knows near 1.
+    """
+    added = []
+    restored = [estimate.copy(), probed.copy()]
+    shapes = [restore_held_out(values, model, held_out, rows) for values in restored]
+    response = residual_response(restored[0], model, shapes[0], rows)
+    for values, shape in zip(restored, shapes, strict=True):
+        before = values.copy()
+        restore_residual(values, model, response, shape, rows)
+        added.append(values - before)
+    residual = model.whitened.y[rows] - (restored[0] - added[0])
+    noise = model.whitened.noise * model.whitened.scale.astype(np.float32) ** 2
+    follows = noise * (step * (added[1] - added[0])).sum(0) / np.square(step).mean(0)
+    gain = float((added[0] * residual).sum() - follows.sum())
+    return float(np.clip(gain / max(float(np.square(added[0]).sum()), 1e-30), 0, 1))
 
 
 def probe_of(whitened: WhitenedScan, seed: int) -> Float[np.ndarray, "n v"]:

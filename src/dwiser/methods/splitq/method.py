@@ -21,6 +21,7 @@ from dwiser.methods.splitq.few_directions import (
     axes_of,
     local_names,
     probe_of,
+    residual_share,
     response_by_risk,
     weights_by_risk,
 )
@@ -254,9 +255,9 @@ class Splitq:
         }
         state = {"stacking": weights, "axes": axes}
         if self.response and model.shells:
-            state["response"] = response_by_risk(
-                model, rows[inner], estimate * scale, probed * scale, step * scale
-            )
+            parts = rows[inner], estimate * scale, probed * scale, step * scale
+            state["response"] = response_by_risk(model, *parts)
+            state["residual_share"] = np.array(residual_share(model, *parts, state["response"]))
         return Weights(state, record)
 
     def _restored(
@@ -271,9 +272,10 @@ class Splitq:
         held_out, residual = weights.state.get("response"), None
         if held_out is not None:
             shape = restore_held_out(found, model, held_out)
-            if whitened.axes is None:  # of few volumes a tensor follows their noise, most of all
-                residual = residual_response(found, model, shape)  # that of a residual it was in
-                restore_residual(found, model, residual, shape)
+            part = float(weights.state.get("residual_share", 1.0))
+            if part > 0:
+                residual = residual_response(found, model, shape)
+                restore_residual(found, model, residual, shape, share=part)
             del shape
         sigma, variance = whitened.sigma[whitened.mask], None
         if self.uncertainty:
@@ -285,7 +287,7 @@ class Splitq:
                 if held_out is not None:
                     shape = restore_held_out(values, model, held_out)
                     if residual is not None:
-                        restore_residual(values, model, residual, shape)
+                        restore_residual(values, model, residual, shape, share=part)
                 return values
 
             variance = estimate_variance(estimate, found, dwi, whitened, seed)

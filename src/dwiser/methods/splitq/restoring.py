@@ -159,13 +159,20 @@ class HeldOutResponse:
 
 
 def restore_held_out(
-    values: Float[np.ndarray, "n v"], model: ResponseModel, response: Float[np.ndarray, "s c k"]
+    values: Float[np.ndarray, "n v"],
+    model: ResponseModel,
+    response: Float[np.ndarray, "s c k"],
+    rows: Int[np.ndarray, "n"] | None = None,
 ) -> TensorShape:
-    """Add the first response to ``values``; returns the tensor after it."""
+    """Add the first response to ``values``; returns the tensor after it.
+
+    ``rows`` are the mask's voxels whose values these are; None for all of them.
+    """
 
     def work(part: slice) -> TensorShape:
-        _restore(values[part], model, part, response, model.shape(values[part], part))
-        return model.shape(values[part], part)
+        where = part if rows is None else rows[part]
+        _restore(values[part], model, where, response, model.shape(values[part], where))
+        return model.shape(values[part], where)
 
     restored = list(side_by_side(work, chunks(len(values)), model.threads))
     names = ("fa", "mode", "deviator")
@@ -173,13 +180,17 @@ def restore_held_out(
 
 
 def residual_response(
-    values: Float[np.ndarray, "n v"], model: ResponseModel, shape: TensorShape
+    values: Float[np.ndarray, "n v"],
+    model: ResponseModel,
+    shape: TensorShape,
+    rows: Int[np.ndarray, "n"] | None = None,
 ) -> Float[np.ndarray, "s c k"]:
     """The second response: of y − ``values`` at the most anisotropic voxels and evenly spread ones.
 
     Their places do not hang on FA's last digit, nor does what is learned from them.
     """
-    half, tissue = FITTED // 2, np.flatnonzero(model.bright(values, slice(None)))
+    where = np.arange(len(values)) if rows is None else rows
+    half, tissue = FITTED // 2, np.flatnonzero(model.bright(values, where))
     anisotropic = tissue[np.argsort(-shape.fa[tissue], kind="stable")[:half]]
     chosen = np.union1d(anisotropic, tissue[:: max(1, -(-len(tissue) // half))])
     fitted = []
@@ -187,11 +198,11 @@ def residual_response(
         volumes = shell.volumes
 
         def gathered(part: slice, volumes: Int[np.ndarray, "m"] = volumes) -> AngularResponse:
-            rows, response = chosen[part], AngularResponse()
-            own = values[rows]
-            deficit = model.whitened.y[rows][:, volumes] - own[:, volumes]
-            level = model.level(own, rows, volumes)
-            response.add(shape[rows], level, deficit, model.directions[volumes])
+            here, response = chosen[part], AngularResponse()
+            own = values[here]
+            deficit = model.whitened.y[where[here]][:, volumes] - own[:, volumes]
+            level = model.level(own, where[here], volumes)
+            response.add(shape[here], level, deficit, model.directions[volumes])
             return response
 
         whole = AngularResponse()
@@ -206,12 +217,15 @@ def restore_residual(
     model: ResponseModel,
     response: Float[np.ndarray, "s c k"],
     shape: TensorShape,
+    rows: Int[np.ndarray, "n"] | None = None,
+    share: float = 1.0,
 ) -> None:
-    """Add the second response to ``values``, in full above FA 0.15 and not at all below 0.05."""
-    gate = ((shape.fa - NO_FIBRE) / (FIBRE - NO_FIBRE)).clip(0, 1)
+    """Add a ``share`` of the second response: all of it above FA 0.15 and none below 0.05."""
+    gate = share * ((shape.fa - NO_FIBRE) / (FIBRE - NO_FIBRE)).clip(0, 1)
 
     def work(part: slice) -> None:
-        _restore(values[part], model, part, response, shape[part], gate[part])
+        where = part if rows is None else rows[part]
+        _restore(values[part], model, where, response, shape[part], gate[part])
 
     list(side_by_side(work, chunks(len(values)), model.threads))
 
@@ -219,7 +233,7 @@ def restore_residual(
 def _restore(
     values: Float[np.ndarray, "n v"],
     model: ResponseModel,
-    rows: slice,
+    rows: slice | np.ndarray,
     response: Float[np.ndarray, "s c k"],
     shape: TensorShape,
     gate: Float[np.ndarray, "n"] | None = None,
