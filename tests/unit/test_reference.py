@@ -19,7 +19,7 @@ def script():
     return module
 
 
-@pytest.mark.parametrize("name", ["cli.md", "methods.md"])
+@pytest.mark.parametrize("name", ["cli.md", "methods.md", "errors.md"])
 def test_the_page_is_what_the_code_says(script, name) -> None:
     assert (script.PAGES / name).read_text() == script.BUILT[name](), (
         "run python scripts/reference.py"
