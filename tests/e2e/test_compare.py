@@ -10,10 +10,11 @@ import pytest
 
 from dwiser.cli import main
 from dwiser.compare.variants import parse_variants
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.io import load, save_volume
 from dwiser.simulation import phantom
 from dwiser.simulation.files import save_simulation
+from tests.refusals import refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 SMOKE = "difusion:preset=smoke:iterations=3"
@@ -150,18 +151,18 @@ def test_wrong_files_are_refused_before_any_work(made: Path, tmp_path, words, sa
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "code", "said"),
     [
-        ("", "empty"),
-        ("difusion,difusion", "twice"),
-        ("diffusion", "did you mean 'difusion'"),
-        ("difusion:fuson=target", "did you mean 'fusion'"),
-        ("difusion:preset=tiny", "preset"),
-        ("difusion:fusion", "field=value"),
+        ("", Code.ARGUMENT_VALUE, "--methods is empty: name at least one"),
+        ("difusion,difusion", Code.ARGUMENT_CONFLICT, "'difusion' twice: name each variant once"),
+        ("diffusion", Code.METHOD_UNKNOWN, "did you mean 'difusion'"),
+        ("difusion:fuson=target", Code.SETTING_UNKNOWN, "did you mean 'fusion'"),
+        ("difusion:preset=tiny", Code.PRESET_UNKNOWN, "preset"),
+        ("difusion:fusion", Code.SETTING_VALUE, "field=value"),
     ],
 )
-def test_a_wrong_list_is_refused_before_any_work(text: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_a_wrong_list_is_refused_before_any_work(text: str, code: Code, said: str) -> None:
+    with refused(code, said):
         parse_variants(text)
 
 
