@@ -56,7 +56,7 @@ def test_a_scanners_steps_become_radians(low, steps, unit) -> None:
     [
         (700, Code.PHASE_VALUES, ("to 700", "rescale it to radians")),
         (np.nan, Code.IMAGE_NOT_FINITE, ("phase", "NaN", "replace them first")),
-        (0, Code.PHASE_VALUES, ("0 to 0", "rescale it to radians")),
+        (0, Code.PHASE_VALUES, ("0: these", "rescale it to radians")),
     ],
 )
 def test_what_is_no_phase_is_refused(values, code, says) -> None:

@@ -29,5 +29,6 @@ def test_holes_get_the_nearest_known_value(hole) -> None:
     ("value", "says"), [(-1, "negative"), (np.inf, "infinite"), (0, "positive"), (400, "variance")]
 )
 def test_what_is_no_sigma_map_is_refused(value, says) -> None:
-    with refused(Code.NOISE_VALUES, "σ map", says, "give the noise's sd"):
+    with refused(Code.NOISE_VALUES, "σ map", "give the noise's sd") as caught:
         fill_holes(np.full((4, 4, 2), float(value)), DATA)
+    assert says in str(caught.value)

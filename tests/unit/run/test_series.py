@@ -135,7 +135,7 @@ def test_what_is_refused_leaves_nothing(tmp_path, halves) -> None:
         (Code.ARGUMENT_VALUE, "m.nii.gz: ", "give a name without folders"): (
             paths, {"save_mask": tmp_path / "m.nii.gz"}
         ),
-        (Code.GRADIENTS_TOO_FEW, "few.nii.gz", "needs at least 6"): (
+        (Code.GRADIENTS_TOO_FEW, "splitq needs at least 6", "has 3"): (
             [paths[0], tmp_path / "few.nii.gz"], {"method": "splitq"}
         ),
         (Code.FILE_MISSING, "none.nii.gz: ", "check the name"): (
