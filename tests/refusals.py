@@ -34,11 +34,16 @@ def assert_says(sentence: str, *named: object) -> None:
 
 
 def command_refused(
-    capsys: pytest.CaptureFixture[str], code: Code | None, *words: str, exit_code: int = 2
+    capsys: pytest.CaptureFixture[str],
+    code: Code | None,
+    *words: str,
+    exit_code: int = 2,
+    silent: bool = True,
 ) -> str:
     """The one sentence that ``dwiser`` refuses these words with; --debug adds the ``code``.
 
     ``code`` is None for words that are no command of dwiser: no error of ours is raised for them.
+    ``silent`` : nothing at all has been printed to standard output by then.
     """
     capsys.readouterr()
     assert main(list(words)) == exit_code
@@ -46,7 +51,7 @@ def command_refused(
     told = [line for line in captured.err.splitlines() if "warning:" not in line]
     assert len(told) == 1, captured.err
     assert told[0].startswith("dwiser: ")
-    assert captured.out == ""
+    assert captured.out == "" or not silent
     assert main([*words, "--debug"]) == exit_code
     *before, last = capsys.readouterr().err.splitlines()
     codes = [line.removeprefix(CODE) for line in before if line.startswith(CODE)]
