@@ -261,5 +261,6 @@ def test_force_replaces_and_without_a_sigma_there_is_no_verdict(here: Path, made
     assert evaluate("smoke.nii.gz", *words, "--force") == 0
     assert json.loads((here / "a.json").read_text())["verdict"] is None
     assert "verdict: none, because the noise's σ is zero" in capsys.readouterr().out
-    assert evaluate("smoke.nii.gz", *words, "--force", "--strict", "-q") == 1
-    assert "verdict: none" in capsys.readouterr().err
+    strict = ("evaluate", "smoke.nii.gz", *map(str, words), "--force", "--strict", "-q")
+    sentence = command_refused(capsys, Code.VERDICT_MISSING, *strict, exit_code=1)
+    assert "smoke.nii.gz: verdict: none" in sentence

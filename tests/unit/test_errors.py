@@ -68,6 +68,13 @@ def test_every_code_is_raised_somewhere() -> None:
     assert named == {code.name for code in Code}
 
 
+def test_every_code_is_asked_for_by_a_test() -> None:
+    others = [path for path in (HOME / "tests").rglob("test_*.py") if path != Path(__file__)]
+    asked = {n for p in others for n in re.findall(r"\bCode\.([A-Z]\w*)", p.read_text())}
+    # one is asked for through its class, the other through a process of its own
+    assert {code.name for code in Code} - asked == {"MEASURE_IMPOSSIBLE", "VERDICT_FAIL"}
+
+
 @pytest.mark.parametrize("code", Code)
 def test_a_code_says_what_is_wrong_and_what_to_do(code: Code) -> None:
     assert re.fullmatch(r"[a-z]+\.[a-z0-9_]+", code)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dwiser.errors import Code
+from dwiser.errors import Code, DwiserError
+from dwiser.methods.base import Denoised
 from dwiser.methods.registry import METHODS
 from dwiser.run.capabilities import able, check_phase, noise_model, with_uncertainty
 from dwiser.run.denoising import denoise
@@ -40,6 +41,16 @@ def test_a_phase_is_refused_in_python_too(small) -> None:
     scan = replace(small.scan, phase=np.zeros_like(small.scan.data))
     with refused(Code.METHOD_PHASE, "gaussian", "works on magnitudes: give the magnitude alone"):
         denoise(scan, "gaussian")
+
+
+def test_a_result_with_nan_is_none(small, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self, scan, **_: object) -> Denoised:
+        return Denoised(np.full(scan.shape, np.nan, np.float32))
+
+    monkeypatch.setattr(METHODS["gaussian"].load(), "denoise", broken)
+    said = ("holds NaN", "diverged; lower learning_rate")
+    with refused(Code.METHOD_DIVERGED, *said, error=DwiserError):
+        denoise(small.scan, "gaussian")
 
 
 def test_the_record_says_where_sigma_is_from(small) -> None:
