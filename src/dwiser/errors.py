@@ -53,7 +53,7 @@ class Code(StrEnum):
     IMAGE_NOT_FINITE = ("image.not_finite",
         "An image holds NaN or infinite values: replace them first")
     IMAGE_VALUES = ("image.values",
-        "A series is all zero, partly negative, or its numbers are too large: give magnitudes, scaled down")
+        "A series is all zero, partly negative or has huge numbers: give magnitudes, scaled down")
 
     GRID_SHAPE = ("grid.shape",
         "An image has not the shape of the scan: give one on the scan's grid")
