@@ -11,7 +11,7 @@ import numpy as np
 import scipy.fft
 from skimage.metrics import structural_similarity
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.seeds import stream
 from dwiser.simulation.kspace import coil_sensitivities, noisy_coils, root_sum_of_squares
 
@@ -48,10 +48,13 @@ class Subject:
                 kspace = np.asarray(file["kspace"])
         except (OSError, KeyError) as error:
             raise InputError(
-                f"{path}: no multi-coil k-space is in it: give M4Raw's .h5."
+                f"{path}: no multi-coil k-space is in it: give M4Raw's .h5.", code=Code.IMAGE_FORMAT
             ) from error
         if kspace.ndim != 4:
-            raise InputError(f"{path}: its k-space has {kspace.ndim} axes: 4 are needed.")
+            raise InputError(
+                f"{path}: its k-space has {kspace.ndim} axes: 4 are needed.",
+                code=Code.IMAGE_DIMENSIONS,
+            )
         shifted = scipy.fft.ifftshift(kspace, axes=(2, 3))
         images = scipy.fft.fftshift(scipy.fft.ifft2(shifted, norm="ortho"), axes=(2, 3))
         coils = images.transpose(2, 3, 0, 1).astype(np.complex64)

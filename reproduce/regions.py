@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.snr import corpus_callosum
 from dwiser.evaluation.tensor import TensorMaps, fit_tensor
@@ -47,7 +47,10 @@ def centrum_semiovale(maps: TensorMaps, callosum: np.ndarray, affine: np.ndarray
     place = (rise > ABOVE_MM[0]) & (rise < ABOVE_MM[1])
     found = white & place & (side > SIDE_MM[0]) & (side < SIDE_MM[1])
     if not found.any():
-        raise InputError("The scan does not reach the centrum semiovale: give more slices.")
+        raise InputError(
+            "The scan does not reach the centrum semiovale: give more slices.",
+            code=Code.SCAN_TOO_SMALL,
+        )
     return np.asarray(found)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.scan import Scan
 from dwiser.simulation import phantom, scheme
 from reproduce.arms import DIFUSION, POSTER, PREDICTED, SPLITQ, denoised
@@ -54,7 +54,10 @@ def subjects(run: Run) -> tuple[list[Subject], str]:
     if run.data is not None:
         files = sorted(run.data.rglob("*.h5")) if run.data.is_dir() else [run.data]
         if not files:
-            raise InputError(f"{run.data}: there is no .h5 file in it: give M4Raw's folder.")
+            raise InputError(
+                f"{run.data}: there is no .h5 file in it: give M4Raw's folder.",
+                code=Code.FILE_MISSING,
+            )
         return [Subject.from_m4raw(f) for f in files[: run.setting["subjects"]]], "M4Raw"
     found = []
     for seed in range(run.seed, run.seed + run.setting["subjects"]):

@@ -1,7 +1,7 @@
-"""Write docs/reference/cli.md and methods.md from the code: its commands, methods and presets.
+"""Write docs/reference/cli.md, methods.md and errors.md from the code.
 
 ``python -m scripts.reference [--check]``: ``--check`` writes nothing and ends with 1 if a page is
-stale. Nothing on the two pages is typed by hand.
+stale. Nothing on the pages is typed by hand.
 """
 
 import re
@@ -10,6 +10,7 @@ from inspect import cleandoc
 from typing import Any
 
 from dwiser.cli import build_app
+from dwiser.errors import Code
 from dwiser.methods.options import describe
 from dwiser.methods.registry import DEFAULT_METHOD, METHODS, Entry
 from scripts.pages import DOCS, write_or_check
@@ -25,7 +26,8 @@ def cli_page() -> str:
     head, rest = text.split("\n", 1)
     about = (
         "Exit codes: 0 done; 1 it ran, but something in it failed; 2 bad input or usage, reported "
-        "in one sentence, with nothing written; 130 interrupted. `--debug` shows the traceback."
+        "in one sentence, with nothing written; 130 interrupted. `--debug` shows the traceback "
+        "and the [error's code](errors.md)."
     )
     return f"{MADE}{head}\n\n{about}\n{rest.rstrip()}\n"
 
@@ -71,7 +73,35 @@ def _shown(value: Any) -> str:
     return plain[value] if value is None or isinstance(value, bool) else str(value)
 
 
-BUILT = {"cli.md": cli_page, "methods.md": methods_page}
+def errors_page() -> str:
+    """Every code of an error: what it means and what to do."""
+    rows = [f"| `{c}` | {what}. | {_capital(todo)}. |" for c, what, todo in map(_parts, Code)]
+    return f"""{MADE}# Errors
+
+An error is one sentence for people: which file or option, what is wrong with it, what to do. Its
+code is for programs: the sentence may be reworded, the code is kept.
+
+- Python: `except dwiser.errors.DwiserError as error`, then `error.code == "grid.shape"` (or
+  `Code.GRID_SHAPE` of `dwiser.errors`). `InputError` is the kind that the caller can correct.
+- Command line: `--debug` prints the code above the sentence. The exit code tells input (2) from
+  what failed while it ran (1).
+
+| code | what is wrong | what to do |
+|---|---|---|
+{chr(10).join(rows)}
+"""
+
+
+def _parts(code: Code) -> tuple[Code, str, str]:
+    what, todo = code.sentence.split(": ")
+    return code, what, todo
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+BUILT = {"cli.md": cli_page, "methods.md": methods_page, "errors.md": errors_page}
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.evaluation import suite
 from dwiser.evaluation.suite import Evaluation
 from dwiser.io.outputs import check_outputs, write_set
@@ -105,7 +105,8 @@ def as_scan(
         if any(value is not None for value in table):
             raise InputError(
                 "A Scan has its gradient table and affine: leave out bvals, bvecs, gtab, affine "
-                "and b0_threshold."
+                "and b0_threshold.",
+                code=Code.ARGUMENT_CONFLICT,
             )
         scan = data
     else:
@@ -341,12 +342,18 @@ def _scan_of(
         kind = type(data).__name__
         raise InputError(
             f"data is a {kind}: give a NumPy array, a nibabel image or a dwiser.Scan "
-            "(dwiser.load(path) reads a file)."
+            "(dwiser.load(path) reads a file).",
+            code=Code.ARGUMENT_TYPE,
         )
     if affine is None:
-        raise InputError(f"An array has no affine: call {CALLS['denoise']}.")
+        raise InputError(
+            f"An array has no affine: call {CALLS['denoise']}.", code=Code.ARGUMENT_MISSING
+        )
     if np.shape(affine) != (4, 4):
-        raise InputError(f"affine has shape {np.shape(affine)}, not (4, 4): give voxel to world.")
+        raise InputError(
+            f"affine has shape {np.shape(affine)}, not (4, 4): give voxel to world.",
+            code=Code.IMAGE_AFFINE,
+        )
     values, directions, threshold = _table(bvals, bvecs, gtab)
     threshold = threshold if b0_threshold is None else b0_threshold
     voxels = np.asfortranarray(_voxels(data), np.float32)
@@ -359,19 +366,28 @@ def _table(
     """b-values (V,), b-vectors (V, 3) and the b0 threshold."""
     if gtab is not None:
         if bvals is not None or bvecs is not None:
-            raise InputError("The gradient table is given twice: gtab, or bvals and bvecs.")
+            raise InputError(
+                "The gradient table is given twice: gtab, or bvals and bvecs.",
+                code=Code.ARGUMENT_CONFLICT,
+            )
         if not isinstance(gtab, GradientTable):
-            raise InputError(f"gtab is no DIPY GradientTable: call {CALLS['image']}.")
+            raise InputError(
+                f"gtab is no DIPY GradientTable: call {CALLS['image']}.", code=Code.ARGUMENT_TYPE
+            )
         threshold = float(gtab.b0_threshold)
         return np.asarray(gtab.bvals, float), np.asarray(gtab.bvecs, float), threshold
     if bvals is None or bvecs is None:
         raise InputError(
             f"The gradient table is missing: call {CALLS['denoise']}, or {CALLS['image']} with a "
-            "DIPY GradientTable."
+            "DIPY GradientTable.",
+            code=Code.GRADIENTS_MISSING,
         )
     values, vectors = np.asarray(bvals, float).ravel(), np.asarray(bvecs, float)
     if vectors.ndim != 2 or 3 not in vectors.shape:
-        raise InputError(f"bvecs has shape {vectors.shape}: give (V, 3), a unit vector a volume.")
+        raise InputError(
+            f"bvecs has shape {vectors.shape}: give (V, 3), a unit vector a volume.",
+            code=Code.GRADIENTS_FORMAT,
+        )
     if vectors.shape[1] != 3 or (vectors.shape == (3, 3) and len(values) != 3):
         vectors = vectors.T
     return values, vectors, B0_THRESHOLD
@@ -384,5 +400,6 @@ def _voxels(image: Image | np.ndarray) -> np.ndarray:
 def _same_shape(name: str, image: np.ndarray, shape: tuple[int, ...]) -> None:
     if image.shape != shape:
         raise InputError(
-            f"{name} has shape {image.shape}, the series needs {shape}: give one on its grid."
+            f"{name} has shape {image.shape}, the series needs {shape}: give one on its grid.",
+            code=Code.GRID_SHAPE,
         )

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 
 GIB = 2**30
 DEVICES = ("auto", "cpu", "cuda")
@@ -79,7 +79,9 @@ def parse_memory(text: str) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
     amount = float(match[1]) * UNITS[match[2]] if match else 0.0
     if amount < 1:
-        raise InputError(f"--memory {text!r} is no amount of memory: write 8G or 500M.")
+        raise InputError(
+            f"--memory {text!r} is no amount of memory: write 8G or 500M.", code=Code.ARGUMENT_VALUE
+        )
     return int(amount)
 
 
@@ -130,9 +132,12 @@ def _available(folder: Path, limit: str, used: str, cache: str) -> int | None:
 def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
     """Turn what the user asked for into a machine; refuse a GPU that is missing."""
     if device not in DEVICES:
-        raise InputError(f"Unknown device '{device}': choose from {', '.join(DEVICES)}.")
+        raise InputError(
+            f"Unknown device '{device}': choose from {', '.join(DEVICES)}.",
+            code=Code.ARGUMENT_VALUE,
+        )
     if threads is not None and threads < 1:
-        raise InputError(f"--threads must be at least 1, not {threads}.")
+        raise InputError(f"--threads must be at least 1, not {threads}.", code=Code.ARGUMENT_VALUE)
     if device != "cpu":
         import torch
 
@@ -140,7 +145,8 @@ def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
             device = "cuda"
         elif device == "cuda":
             raise InputError(
-                "No CUDA GPU can be used on this machine: leave out --device cuda, or say cpu."
+                "No CUDA GPU can be used on this machine: leave out --device cuda, or say cpu.",
+                code=Code.DEVICE_MISSING,
             )
     return Machine("cpu" if device == "auto" else device, threads or usable_cores())
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 
 B0_THRESHOLD = 50.0  # s/mm²; DIPY's default
 AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
@@ -45,16 +45,21 @@ class Gradients:
     def __post_init__(self) -> None:
         if not 0 <= self.b0_threshold < np.inf:
             raise InputError(
-                f"--b0-threshold must be 0 or more s/mm², not {self.b0_threshold:g}: 50 is usual."
+                f"--b0-threshold must be 0 or more s/mm², not {self.b0_threshold:g}: 50 is usual.",
+                code=Code.ARGUMENT_VALUE,
             )
         bvals = np.asarray(self.bvals, float).ravel()
         bvecs = np.array(self.bvecs, float).reshape(-1, 3)
         if len(bvals) != len(bvecs):
             raise InputError(
-                f"There are {len(bvals)} b-values but {len(bvecs)} b-vectors: give equal numbers."
+                f"There are {len(bvals)} b-values but {len(bvecs)} b-vectors: give equal numbers.",
+                code=Code.GRADIENTS_LENGTH,
             )
         if not np.isfinite(bvals).all() or (bvals < 0).any():
-            raise InputError("The b-values hold a negative, NaN or infinite number: correct them.")
+            raise InputError(
+                "The b-values hold a negative, NaN or infinite number: correct them.",
+                code=Code.GRADIENTS_VALUES,
+            )
         object.__setattr__(self, "bvals", bvals)
         object.__setattr__(self, "bvecs", _unit(bvecs, bvals > self.b0_threshold))
         between = bvals[(bvals > 10) & (bvals < 100)]
@@ -85,7 +90,8 @@ def _unit(bvecs: np.ndarray, is_dwi: np.ndarray) -> np.ndarray:
         first = int(np.flatnonzero(wrong)[0])
         raise InputError(
             f"{wrong.sum()} b-vectors of DWIs are not of unit length (volume {first}: "
-            f"{length[first]:.3g}): give unit vectors, or raise --b0-threshold if these are b0s."
+            f"{length[first]:.3g}): give unit vectors, or raise --b0-threshold if these are b0s.",
+            code=Code.GRADIENTS_VALUES,
         )
     if (off > UNIT_WARN).any():
         warnings.warn(
@@ -140,35 +146,51 @@ class Scan:
     def __post_init__(self) -> None:
         data = np.asarray(self.data)
         if np.iscomplexobj(data):
-            raise InputError("The data are complex: give magnitude and phase apart.")
+            raise InputError(
+                "The data are complex: give magnitude and phase apart.", code=Code.IMAGE_KIND
+            )
         if data.ndim != 4:
-            raise InputError(f"The image has {data.ndim} dimensions: a 4-D series is needed.")
+            raise InputError(
+                f"The image has {data.ndim} dimensions: a 4-D series is needed.",
+                code=Code.IMAGE_DIMENSIONS,
+            )
         if data.shape[3] < 2:
-            raise InputError("The image has one volume only: a series of DWIs is needed.")
+            raise InputError(
+                "The image has one volume only: a series of DWIs is needed.",
+                code=Code.IMAGE_DIMENSIONS,
+            )
         if len(self.gradients) != data.shape[3]:
             raise InputError(
                 f"The image has {data.shape[3]} volumes but the gradient table has "
-                f"{len(self.gradients)} b-values: give the table that belongs to it."
+                f"{len(self.gradients)} b-values: give the table that belongs to it.",
+                code=Code.GRADIENTS_LENGTH,
             )
         object.__setattr__(self, "data", data.astype(np.float32, copy=False))
         _check_voxels(self.data, self.signed)
         object.__setattr__(self, "affine", np.asarray(self.affine, float))
         if not all(0 < edge < np.inf for edge in self.voxel_size):
-            raise InputError("The affine gives voxels no size (0 or NaN mm): repair the header.")
+            raise InputError(
+                "The affine gives voxels no size (0 or NaN mm): repair the header.",
+                code=Code.IMAGE_AFFINE,
+            )
         for name in ("mask", "sigma"):
             value = getattr(self, name)
             if value is not None and value.shape != data.shape[:3]:
                 raise InputError(
                     f"The {name} has shape {value.shape}, the image {data.shape[:3]}: "
-                    f"give a {name} on the image's grid."
+                    f"give a {name} on the image's grid.",
+                    code=Code.GRID_SHAPE,
                 )
         if self.phase is not None and self.phase.shape != data.shape:
             raise InputError(
                 f"The phase has shape {self.phase.shape}, the image {data.shape}: "
-                "give a phase on the image's grid."
+                "give a phase on the image's grid.",
+                code=Code.GRID_SHAPE,
             )
         if self.mask is not None and not self.mask.any():
-            raise InputError("The mask is empty: give one that covers the object.")
+            raise InputError(
+                "The mask is empty: give one that covers the object.", code=Code.MASK_EMPTY
+            )
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -190,13 +212,19 @@ def _check_voxels(data: np.ndarray, signed: bool) -> None:
         negative += int((volume < 0).sum())
         low, high = min(low, float(volume.min())), max(high, float(volume.max()))
     if bad:
-        raise InputError(f"The image has {bad} NaN or infinite voxels: replace them first.")
+        raise InputError(
+            f"The image has {bad} NaN or infinite voxels: replace them first.",
+            code=Code.IMAGE_NOT_FINITE,
+        )
     if high <= 0:
-        raise InputError("The image is all zero: there is nothing to denoise.")
+        raise InputError(
+            "The image is all zero: there is nothing to denoise.", code=Code.IMAGE_VALUES
+        )
     if negative > 0.01 * data.size and not signed:
         raise InputError(
             f"{negative / data.size:.0%} of the voxels are negative: this is no magnitude image "
-            "(a phase or real part?); give the magnitude."
+            "(a phase or real part?); give the magnitude.",
+            code=Code.IMAGE_VALUES,
         )
     if negative and not signed:
         warnings.warn(

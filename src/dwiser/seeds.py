@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 
 
 def check_seed(seed: int) -> None:
@@ -18,7 +18,7 @@ def check_seed(seed: int) -> None:
         For a seed below 0.
     """
     if seed < 0:
-        raise InputError(f"--seed must not be negative: {seed} is.")
+        raise InputError(f"--seed must not be negative: {seed} is.", code=Code.ARGUMENT_VALUE)
 
 
 def stream(seed: int, purpose: str, *place: int) -> np.random.Generator:

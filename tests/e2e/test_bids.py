@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 
 from dwiser.cli import main
+from dwiser.errors import Code
+from tests.refusals import command_refused
 
 QUICK = ("--threads", "1", "--device", "cpu", "--skip-bids-validation")
 
 
-def bids_app(*words: object) -> int:
+def command(*words: object) -> list[str]:
     method = () if "--method" in words else ("--method", "gaussian")
-    return main(["bids", *map(str, words), *method, *QUICK])
+    return ["bids", *map(str, words), *method, *QUICK]
+
+
+def bids_app(*words: object) -> int:
+    return main(command(*words))
 
 
 def files(out: Path) -> set[str]:
@@ -102,34 +108,59 @@ def test_a_bad_scan_is_named_and_the_others_are_done(bids, tmp_path: Path, capsy
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "code", "sentence"),
     [
-        (("raw", "raw", "participant"), "this is the input dataset"),
-        (("nowhere", "out", "participant"), "there is no such folder"),
-        (("raw", "out", "participant", "--method", "spliq"), "did you mean 'splitq'?"),
-        (("raw", "out", "participant", "--participant-label", "7"), "Unknown participant '7'"),
-        (("raw", "out", "participant", "--seed", "-1"), "must not be negative"),
-        (("raw", "out", "participant", "--save-uncertainty"), "gaussian gives no uncertainty"),
-        (("raw", "out", "participant", "--phase"), "gaussian cannot use a phase"),
-        (("raw", "out", "participant", "--noise-maps", "no"), "check --noise-maps"),
-        (("raw", "out", "participant", "--memory", "much"), "is no amount of memory"),
-        (("raw", "out", "participant", "--mask", "m.nii"), "Did you mean --masks?"),
-        (("raw", "out", "group"), "group"),
-        (("raw", "other", "participant"), "another program's dataset"),
+        (("raw", "raw", "participant"), Code.OUTPUT_IS_INPUT, "this is the input dataset"),
+        (("nowhere", "out", "participant"), Code.FILE_MISSING, "there is no such folder"),
+        (
+            ("raw", "out", "participant", "--method", "spliq"),
+            Code.METHOD_UNKNOWN,
+            "did you mean 'splitq'?",
+        ),
+        (
+            ("raw", "out", "participant", "--participant-label", "7"),
+            Code.BIDS_NO_SERIES,
+            "Unknown participant '7'",
+        ),
+        (
+            ("raw", "out", "participant", "--seed", "-1"),
+            Code.ARGUMENT_VALUE,
+            "must not be negative",
+        ),
+        (
+            ("raw", "out", "participant", "--save-uncertainty"),
+            Code.METHOD_UNCERTAINTY,
+            "gaussian gives no uncertainty",
+        ),
+        (
+            ("raw", "out", "participant", "--phase"),
+            Code.METHOD_PHASE,
+            "gaussian cannot use a phase",
+        ),
+        (
+            ("raw", "out", "participant", "--noise-maps", "no"),
+            Code.FILE_MISSING,
+            "check --noise-maps",
+        ),
+        (
+            ("raw", "out", "participant", "--memory", "much"),
+            Code.ARGUMENT_VALUE,
+            "is no amount of memory",
+        ),
+        (("raw", "out", "participant", "--mask", "m.nii"), None, "Did you mean --masks?"),
+        (("raw", "out", "group"), None, "group"),
+        (("raw", "other", "participant"), Code.OUTPUT_FOREIGN, "another program's dataset"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(
-    bids, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, words: tuple, sentence: str
+    bids, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, words, code, sentence: str
 ) -> None:
     bids(tmp_path, "sub-01")
     other = tmp_path / "other"
     other.mkdir()
     (other / "dataset_description.json").write_text('{"GeneratedBy": [{"Name": "fMRIPrep"}]}')
     monkeypatch.chdir(tmp_path)
-    assert bids_app(*words) == 2
-    printed = capsys.readouterr().err
-    assert sentence in printed
-    assert printed.count("\n") == 1
+    assert sentence in command_refused(capsys, code, *command(*words), silent=False)
     assert not (tmp_path / "out").exists()
 
 
@@ -153,8 +184,8 @@ def test_masks_come_from_a_derivative_by_the_series_name(bids, tmp_path: Path) -
 def test_a_folder_that_may_not_be_written_is_refused(bids, tmp_path: Path, capsys) -> None:
     root, out = bids(tmp_path, "sub-01"), tmp_path / "out"
     out.mkdir(mode=0o500)
-    assert bids_app(root, out, "participant") == 2
-    assert "may not be written" in capsys.readouterr().err
+    words = command(root, out, "participant")
+    assert "may not be written" in command_refused(capsys, Code.OUTPUT_FOLDER, *words)
 
 
 def test_a_scan_has_its_report_when_asked_and_none_of_an_earlier_result(

@@ -75,8 +75,9 @@ def test_methods_lists_and_explains(dwiser) -> None:
     printed = dwiser("methods", "difusion").stdout
     for part in ("pairing", "threshold", "ICLR 2025", "0.04", "100000"):
         assert part in printed
-    wrong = dwiser("methods", "difusio")
+    wrong = dwiser("methods", "difusio", "--debug")
     assert wrong.returncode == 2
+    assert "dwiser: error code method.unknown\n" in wrong.stderr
     assert "did you mean 'difusion'?" in wrong.stderr
 
 
@@ -94,8 +95,9 @@ def test_the_demo_leaves_its_files(tmp_path: Path, dwiser) -> None:
 
 
 def test_the_demo_refuses_a_wrong_field_before_any_work(tmp_path: Path, dwiser) -> None:
-    done = dwiser("demo", tmp_path / "demo", "--set", "nonsense=3", "-q")
+    done = dwiser("demo", tmp_path / "demo", "--set", "nonsense=3", "-q", "--debug")
     assert done.returncode == 2
+    assert "dwiser: error code setting.unknown\n" in done.stderr
     assert "nonsense" in done.stderr
     assert not (tmp_path / "demo").exists()
 

@@ -167,8 +167,9 @@ def test_without_a_method_it_is_splitq_for_the_command_line_and_for_python(
 def test_strict_ends_with_1_for_a_fail_and_the_result_is_there(files: Path, dwiser) -> None:
     blur = ("denoise", files / "dwi.nii.gz", files / "out.nii.gz", "--method", "gaussian")
     wide = (*blur, "--set", "fwhm=4", "--threads", 1)
-    done = dwiser(*wide, "--strict")
+    done = dwiser(*wide, "--strict", "--debug")
     assert done.returncode == 1
+    assert "dwiser: error code verdict.fail\n" in done.stderr
     assert "out.nii.gz was written, but the verdict is FAIL: " in done.stderr
     assert voxels(files / "out.nii.gz").shape == voxels(files / "dwi.nii.gz").shape
     verdict = json.loads((files / "out.json").read_text())["Verdict"]

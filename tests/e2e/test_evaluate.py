@@ -11,6 +11,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from dwiser.cli import main
+from dwiser.errors import Code
+from tests.refusals import command_refused
 
 FULL = ("--truth", "truth.nii.gz", "--mask", "mask.nii.gz", "--noise-map", "sigma.nii.gz",
         "--tissues", ".", "--lesions", "lesions.nii.gz")  # fmt: skip
@@ -178,30 +180,70 @@ def with_nan(d: np.ndarray) -> np.ndarray:
 
 
 ODD = {
-    "denoised grid": (("dwi.nii.gz", lambda d: d[1:], 0), "ODD --raw dwi.nii.gz", "shape"),
-    "denoised place": (("dwi.nii.gz", np.copy, 1.5), "ODD --raw dwi.nii.gz", "affine"),
-    "denoised volumes": (("dwi.nii.gz", lambda d: d[..., 1:], 0), "ODD --raw dwi.nii.gz", "shape"),
-    "denoised is a map": (("mask.nii.gz", np.copy, 0), "ODD --raw dwi.nii.gz", "4-D"),
-    "truth": (("truth.nii.gz", with_nan, 0), "--truth ODD", "NaN"),
-    "sigma": (("sigma.nii.gz", np.negative, 0), "--sigma ODD", "negative"),
-    "sigma grid": (("sigma.nii.gz", lambda d: d[..., 1:], 0), "--sigma ODD", "shape"),
-    "mask": (("mask.nii.gz", np.zeros_like, 0), "--mask ODD", "empty"),
-    "tissue": (("f_wm.nii.gz", lambda d: 3 * d, 0), "--tissues ODD", "from 0 to 1"),
-    "bundle": (("mask.nii.gz", np.zeros_like, 0), "--bundle ODD", "empty"),
-    "bundle grid": (("mask.nii.gz", lambda d: d[1:], 0), "--bundle ODD", "start mask has shape"),
-    "through alone": (None, "--through mask.nii.gz", "--bundle"),
-    "lesions": (("f_wm.nii.gz", lambda d: d / 2, 0), "--lesions ODD", "labels"),
-    "no denoised": (None, "none.nii.gz --raw dwi.nii.gz", "none.nii.gz"),
-    "no raw": (None, "dwi.nii.gz", "raw"),
-    "no gradients": (None, "dwi.nii.gz --raw truth.nii.gz", "--bval"),
-    "gradients": (None, "--bval dwi.json", "dwi.json"),
-    "no tissue": (None, "--tissues OUT", "f_<tissue>"),
-    "seed": (None, "--seed -1", "--seed"),
-    "json over raw": (None, "--json dwi.nii.gz --force", "also an input"),
-    "json over labels": (None, "--lesions lesions.nii.gz --json lesions.json --force", "input"),
-    "no folder": (None, "--tsv nowhere/a.tsv", "nowhere"),
-    "one name": (None, "--tsv OUT/a --json OUT/a", "two outputs"),
-    "exists": (None, "--json OUT/mine.json", "--force"),
+    "denoised grid": (
+        ("dwi.nii.gz", lambda d: d[1:], 0),
+        "ODD --raw dwi.nii.gz",
+        Code.GRID_SHAPE,
+        "shape",
+    ),
+    "denoised place": (
+        ("dwi.nii.gz", np.copy, 1.5),
+        "ODD --raw dwi.nii.gz",
+        Code.GRID_AFFINE,
+        "affine",
+    ),
+    "denoised volumes": (
+        ("dwi.nii.gz", lambda d: d[..., 1:], 0),
+        "ODD --raw dwi.nii.gz",
+        Code.GRID_SHAPE,
+        "shape",
+    ),
+    "denoised is a map": (
+        ("mask.nii.gz", np.copy, 0),
+        "ODD --raw dwi.nii.gz",
+        Code.IMAGE_DIMENSIONS,
+        "4-D",
+    ),
+    "truth": (("truth.nii.gz", with_nan, 0), "--truth ODD", Code.IMAGE_NOT_FINITE, "NaN"),
+    "sigma": (("sigma.nii.gz", np.negative, 0), "--sigma ODD", Code.NOISE_VALUES, "negative"),
+    "sigma grid": (
+        ("sigma.nii.gz", lambda d: d[..., 1:], 0),
+        "--sigma ODD",
+        Code.GRID_SHAPE,
+        "shape",
+    ),
+    "mask": (("mask.nii.gz", np.zeros_like, 0), "--mask ODD", Code.MASK_EMPTY, "empty"),
+    "tissue": (
+        ("f_wm.nii.gz", lambda d: 3 * d, 0),
+        "--tissues ODD",
+        Code.TRUTH_VALUES,
+        "from 0 to 1",
+    ),
+    "bundle": (("mask.nii.gz", np.zeros_like, 0), "--bundle ODD", Code.MASK_EMPTY, "empty"),
+    "bundle grid": (
+        ("mask.nii.gz", lambda d: d[1:], 0),
+        "--bundle ODD",
+        Code.GRID_SHAPE,
+        "start mask has shape",
+    ),
+    "through alone": (None, "--through mask.nii.gz", Code.ARGUMENT_MISSING, "--bundle"),
+    "lesions": (("f_wm.nii.gz", lambda d: d / 2, 0), "--lesions ODD", Code.TRUTH_VALUES, "labels"),
+    "no denoised": (None, "none.nii.gz --raw dwi.nii.gz", Code.FILE_MISSING, "none.nii.gz"),
+    "no raw": (None, "dwi.nii.gz", None, "raw"),
+    "no gradients": (None, "dwi.nii.gz --raw truth.nii.gz", Code.GRADIENTS_MISSING, "--bval"),
+    "gradients": (None, "--bval dwi.json", Code.GRADIENTS_FORMAT, "dwi.json"),
+    "no tissue": (None, "--tissues OUT", Code.FILE_MISSING, "f_<tissue>"),
+    "seed": (None, "--seed -1", Code.ARGUMENT_VALUE, "--seed"),
+    "json over raw": (None, "--json dwi.nii.gz --force", Code.OUTPUT_IS_INPUT, "also an input"),
+    "json over labels": (
+        None,
+        "--lesions lesions.nii.gz --json lesions.json --force",
+        Code.OUTPUT_IS_INPUT,
+        "input",
+    ),
+    "no folder": (None, "--tsv nowhere/a.tsv", Code.OUTPUT_FOLDER, "nowhere"),
+    "one name": (None, "--tsv OUT/a --json OUT/a", Code.OUTPUT_SAME_NAME, "two outputs"),
+    "exists": (None, "--json OUT/mine.json", Code.OUTPUT_EXISTS, "--force"),
 }
 
 
@@ -209,7 +251,7 @@ ODD = {
 def test_what_is_wrong_is_one_sentence_about_the_file(
     case, folder: Path, simulated, capsys
 ) -> None:
-    odd, line, said = ODD[case]
+    odd, line, code, said = ODD[case]
     (folder / "mine.json").write_text("mine")
     if odd is not None:
         change(simulated / odd[0], folder / "odd.nii.gz", *odd[1:])
@@ -217,13 +259,10 @@ def test_what_is_wrong_is_one_sentence_about_the_file(
         line = "smoke.nii.gz --raw dwi.nii.gz " + line
     before = {path.name for path in (*simulated.iterdir(), *folder.iterdir())}
     words = line.replace("ODD", str(folder / "odd.nii.gz")).replace("OUT", str(folder)).split()
-    assert evaluate(*words) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert len(captured.err.splitlines()) == 1, captured.err
-    assert said in captured.err
+    sentence = command_refused(capsys, code, "evaluate", *words)
+    assert said in sentence
     if odd is not None:
-        assert "odd.nii.gz" in captured.err
+        assert "odd.nii.gz" in sentence
     assert {path.name for path in (*simulated.iterdir(), *folder.iterdir())} == before
     assert (folder / "mine.json").read_text() == "mine"
 
@@ -237,5 +276,6 @@ def test_force_replaces_and_without_a_sigma_there_is_no_verdict(
     assert evaluate("smoke.nii.gz", *words, "--force") == 0
     assert json.loads((folder / "a.json").read_text())["verdict"] is None
     assert "verdict: none, because the noise's σ is zero" in capsys.readouterr().out
-    assert evaluate("smoke.nii.gz", *words, "--force", "--strict", "-q") == 1
-    assert "verdict: none" in capsys.readouterr().err
+    strict = ("evaluate", "smoke.nii.gz", *map(str, words), "--force", "--strict", "-q")
+    sentence = command_refused(capsys, Code.VERDICT_MISSING, *strict, exit_code=1)
+    assert "smoke.nii.gz: verdict: none" in sentence

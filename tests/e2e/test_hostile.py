@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from dwiser.cli import main
+from dwiser.errors import Code
 from dwiser.io import load, save_volume, write_bvals, write_bvecs
 from dwiser.simulation import phantom
+from tests.refusals import command_refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 SHAPE = (10, 11, 5)
@@ -190,57 +192,124 @@ def nothing(home: Path) -> None:
 
 
 MASK = ("--mask", "mask.nii.gz")
-REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...], str]] = {
-    "a pipe": (fifo, (), "dwi.nii.gz: this is no regular file"),
-    "a device": (nothing, ("--bval", "/dev/zero"), "/dev/zero: this is no regular file"),
-    "a folder for the image": (folder("dwi.nii.gz"), (), "this is a folder"),
-    "a folder for the b-values": (folder("dwi.bval"), (), "dwi.bval"),
-    "a folder for the mask": (folder("mask.nii.gz"), MASK, "this is a folder"),
-    "a folder for the result": (folder("out.nii.gz"), ("--force",), "this is a folder"),
-    "a folder for the sidecar": (folder("out.json"), ("--force",), "this is a folder"),
-    "a link to the input": (link("out.nii.gz", "dwi.nii.gz"), ("--force",), "also an input"),
-    "a link to nothing": (link("out.nii.gz", "nowhere"), (), "exists already"),
-    "the last bytes are missing": (cut, (), "truncated or damaged"),
-    "a bit has flipped": (rotten, (), "truncated or damaged"),
-    "all b0s": (table("bval", "0 " * 7), (), "needs at least 6"),
-    "a b-value is missing": (table("bval", "0 " * 6), (), "6 b-values for the 7 volumes"),
-    "a b-value is negative": (table("bval", "-5 " * 7), (), "negative"),
-    "b-values are words": (table("bval", "zero " * 7), (), "'zero'"),
-    "no b-values": (table("bval", "\n \n"), (), "empty"),
-    "b-vectors of length 0": (table("bvec", ("0 " * 7 + "\n") * 3), (), "unit length"),
-    "mostly negative": (voxels(lambda d: d - d.max()), (), "zero"),
-    "half negative": (voxels(lambda d: d - np.median(d)), (), "negative"),
-    "beyond float32": (voxels(lambda d: d.astype(float) * 1e38), (), "infinite"),
-    "a mask of zeros": (lambda home: put(home, 0 * ONES, _affine(), "mask.nii.gz"), MASK, "empty"),
+REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...], Code, str]] = {
+    "a pipe": (fifo, (), Code.FILE_KIND, "dwi.nii.gz: this is no regular file"),
+    "a device": (
+        nothing,
+        ("--bval", "/dev/zero"),
+        Code.FILE_KIND,
+        "/dev/zero: this is no regular file",
+    ),
+    "a folder for the image": (folder("dwi.nii.gz"), (), Code.FILE_KIND, "this is a folder"),
+    "a folder for the b-values": (folder("dwi.bval"), (), Code.GRADIENTS_MISSING, "dwi.bval"),
+    "a folder for the mask": (folder("mask.nii.gz"), MASK, Code.FILE_KIND, "this is a folder"),
+    "a folder for the result": (
+        folder("out.nii.gz"),
+        ("--force",),
+        Code.FILE_KIND,
+        "this is a folder",
+    ),
+    "a folder for the sidecar": (
+        folder("out.json"),
+        ("--force",),
+        Code.FILE_KIND,
+        "this is a folder",
+    ),
+    "a link to the input": (
+        link("out.nii.gz", "dwi.nii.gz"),
+        ("--force",),
+        Code.OUTPUT_IS_INPUT,
+        "also an input",
+    ),
+    "a link to nothing": (link("out.nii.gz", "nowhere"), (), Code.OUTPUT_EXISTS, "exists already"),
+    "the last bytes are missing": (cut, (), Code.IMAGE_DAMAGED, "truncated or damaged"),
+    "a bit has flipped": (rotten, (), Code.IMAGE_DAMAGED, "truncated or damaged"),
+    "all b0s": (table("bval", "0 " * 7), (), Code.GRADIENTS_TOO_FEW, "needs at least 6"),
+    "a b-value is missing": (
+        table("bval", "0 " * 6),
+        (),
+        Code.GRADIENTS_LENGTH,
+        "6 b-values for the 7 volumes",
+    ),
+    "a b-value is negative": (table("bval", "-5 " * 7), (), Code.GRADIENTS_VALUES, "negative"),
+    "b-values are words": (table("bval", "zero " * 7), (), Code.GRADIENTS_FORMAT, "'zero'"),
+    "no b-values": (table("bval", "\n \n"), (), Code.GRADIENTS_FORMAT, "empty"),
+    "b-vectors of length 0": (
+        table("bvec", ("0 " * 7 + "\n") * 3),
+        (),
+        Code.GRADIENTS_VALUES,
+        "unit length",
+    ),
+    "mostly negative": (voxels(lambda d: d - d.max()), (), Code.IMAGE_VALUES, "zero"),
+    "half negative": (voxels(lambda d: d - np.median(d)), (), Code.IMAGE_VALUES, "negative"),
+    "beyond float32": (
+        voxels(lambda d: d.astype(float) * 1e38),
+        (),
+        Code.IMAGE_NOT_FINITE,
+        "infinite",
+    ),
+    "a mask of zeros": (
+        lambda home: put(home, 0 * ONES, _affine(), "mask.nii.gz"),
+        MASK,
+        Code.MASK_EMPTY,
+        "empty",
+    ),
     "a mask of NaN": (
-        lambda home: put(home, np.nan * ONES, _affine(), "mask.nii.gz"), MASK, "empty"),
-    "the series as mask": (nothing, ("--mask", "dwi.nii.gz"), "4 dimensions"),
-    "the threshold is NaN": (nothing, ("--b0-threshold", "nan"), "--b0-threshold"),
-    "the threshold is negative": (nothing, ("--b0-threshold", "-1"), "--b0-threshold"),
-    "no memory": (nothing, ("--memory", "0"), "write 8G or 500M"),
+        lambda home: put(home, np.nan * ONES, _affine(), "mask.nii.gz"),
+        MASK,
+        Code.MASK_EMPTY,
+        "empty",
+    ),
+    "the series as mask": (
+        nothing,
+        ("--mask", "dwi.nii.gz"),
+        Code.IMAGE_DIMENSIONS,
+        "4 dimensions",
+    ),
+    "the threshold is NaN": (
+        nothing,
+        ("--b0-threshold", "nan"),
+        Code.ARGUMENT_VALUE,
+        "--b0-threshold",
+    ),
+    "the threshold is negative": (
+        nothing,
+        ("--b0-threshold", "-1"),
+        Code.ARGUMENT_VALUE,
+        "--b0-threshold",
+    ),
+    "no memory": (nothing, ("--memory", "0"), Code.ARGUMENT_VALUE, "write 8G or 500M"),
     "a checkpoint never": (
-        nothing, ("--method", "difusion", "--checkpoint-every", "nan"), "--checkpoint-every"),
-    "too many splits": (nothing, ("--set", "folds=0"), "folds"),
-    "a method for the mask": (nothing, ("--mask", "splitq"), "splitq"),
+        nothing,
+        ("--method", "difusion", "--checkpoint-every", "nan"),
+        Code.ARGUMENT_VALUE,
+        "--checkpoint-every",
+    ),
+    "too many splits": (nothing, ("--set", "folds=0"), Code.SETTING_VALUE, "folds"),
+    "a method for the mask": (nothing, ("--mask", "splitq"), Code.FILE_MISSING, "splitq"),
     "σ of zeros": (
-        lambda home: put(home, 0 * ONES, _affine(), "s.nii.gz"), ("--noise-map", "s.nii.gz"),
-        "no positive"),
-    "a name without a stem": (nothing, ("--save-noise", ".nii.gz"), ".nii.gz"),
-    "a name that is too long": (nothing, ("--save-noise", "n" * 300 + ".nii.gz"), "nnn"),
-}  # fmt: skip
+        lambda home: put(home, 0 * ONES, _affine(), "s.nii.gz"),
+        ("--noise-map", "s.nii.gz"),
+        Code.NOISE_VALUES,
+        "no positive",
+    ),
+    "a name without a stem": (nothing, ("--save-noise", ".nii.gz"), Code.FILE_ENDING, ".nii.gz"),
+    "a name that is too long": (
+        nothing,
+        ("--save-noise", "n" * 300 + ".nii.gz"),
+        Code.OUTPUT_FOLDER,
+        "nnn",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_one_sentence_and_nothing_written(case: str, working_folder: Path, capsys) -> None:
-    prepare, words, said = REFUSED[case]
+    prepare, words, code, said = REFUSED[case]
     prepare(working_folder)
     before = sorted(p.name for p in working_folder.iterdir())
-    code = main(["denoise", "dwi.nii.gz", "out.nii.gz", "--threads", "1", "-q", *words])
-    captured = capsys.readouterr()
-    lines = [line for line in captured.err.splitlines() if "warning:" not in line]
-    assert code == 2, captured
-    assert len(lines) == 1
-    assert said in lines[0]
+    command = ("denoise", "dwi.nii.gz", "out.nii.gz", "--threads", "1", "-q", *words)
+    assert said in command_refused(capsys, code, *command)
     assert sorted(p.name for p in working_folder.iterdir()) == before
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from dwiser.cli import main
+from dwiser.errors import Code
+from tests.refusals import command_refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 
@@ -21,13 +23,12 @@ def denoised(folder: Path, out: str, *words: str) -> np.ndarray:
     return voxels(folder / out)
 
 
-def refused(folder: Path, capsys, *words: str) -> str:
+def refused(folder: Path, capsys, code: Code, *words: str) -> str:
     before = sorted(p.name for p in folder.iterdir())
-    assert main(["denoise", str(folder / "dwi.nii.gz"), str(folder / "out.nii.gz"), *words]) == 2
+    files = (str(folder / "dwi.nii.gz"), str(folder / "out.nii.gz"))
+    sentence = command_refused(capsys, code, "denoise", *files, *words)
     assert sorted(p.name for p in folder.iterdir()) == before
-    lines = [line for line in capsys.readouterr().err.splitlines() if "warning:" not in line]
-    assert len(lines) == 1
-    return lines[0]
+    return sentence
 
 
 def test_noise_only_writes_the_map_that_splitq_works_with_and_nothing_else(files: Path) -> None:
@@ -79,16 +80,20 @@ def test_what_cannot_be_done_is_said_before_the_work(files: Path, capsys) -> Non
     phase[..., 0] = 3
     nib.save(nib.Nifti1Image(phase, image.affine), files / "phase.nii.gz")
     options = ("--phase", str(files / "phase.nii.gz"))
-    assert "works on magnitudes" in refused(files, capsys, *options, "--method", "mppca")
+    said = refused(files, capsys, Code.METHOD_PHASE, *options, "--method", "mppca")
+    assert "mppca cannot use a phase" in said
+    assert "give the magnitude alone" in said
     out = str(files / "u.nii.gz")
     words = ("--save-uncertainty", out, "--method", "nlmeans")
-    assert "gives no uncertainty" in refused(files, capsys, *words)
+    assert "leave out --save-uncertainty" in refused(files, capsys, Code.METHOD_UNCERTAINTY, *words)
     words = ("--noise-only", "--save-residual", out)
-    assert "drop --save-residual" in refused(files, capsys, *words)
+    assert "drop --save-residual" in refused(files, capsys, Code.ARGUMENT_CONFLICT, *words)
     words = ("--noise-map", str(files / "dwi.nii.gz"))
-    assert "output" not in refused(files, capsys, *words)
+    said = refused(files, capsys, Code.IMAGE_DIMENSIONS, *words)
+    assert "dwi.nii.gz: " in said
+    assert "output" not in said
     words = ("--noise-map", str(files / "dwi.bval"))
-    assert "dwi.bval" in refused(files, capsys, *words)
+    assert "dwi.bval" in refused(files, capsys, Code.FILE_ENDING, *words)
 
 
 def test_an_output_does_not_replace_a_given_map(files: Path, capsys) -> None:
@@ -96,7 +101,9 @@ def test_an_output_does_not_replace_a_given_map(files: Path, capsys) -> None:
     sigma = files / "sigma.nii.gz"
     nib.save(nib.Nifti1Image(np.ones(image.shape[:3], np.float32), image.affine), sigma)
     words = ("--noise-map", str(sigma), "--save-noise", str(sigma), "--force")
-    assert "also an input" in refused(files, capsys, *words)
+    assert "sigma.nii.gz: this output is also an input" in refused(
+        files, capsys, Code.OUTPUT_IS_INPUT, *words
+    )
 
 
 def test_the_uncertainty_is_written_where_it_is_asked_for(files: Path) -> None:
@@ -136,8 +143,8 @@ def test_info_measures_by_a_given_map_and_by_the_phase(files: Path, capsys) -> N
     options = ("--phase", str(files / "phase.nii.gz"))
     assert main([*words, *options]) == 0
     assert "Gaussian, real part" in capsys.readouterr().out
-    assert main([*words, *options, "--method", "mppca"]) == 2
-    assert "works on magnitudes" in capsys.readouterr().err
+    said = command_refused(capsys, Code.METHOD_PHASE, *words, *options, "--method", "mppca")
+    assert "works on magnitudes: give the magnitude alone" in said
 
 
 def test_the_noise_alone_of_a_complex_scan_is_that_of_its_real_part(files: Path) -> None:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from dwiser.cli import main
+from dwiser.errors import Code
 from dwiser.learn import loop
+from tests.refusals import command_refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 HOW = ("--threads", "1", "--device", "cpu", "-q", "--checkpoint-every", "0")
@@ -41,8 +43,9 @@ def test_after_an_interruption_resume_ends_in_the_same_bits(files, monkeypatch, 
     assert "--resume" in capsys.readouterr().err
     assert {p.name for p in files.iterdir()} == before | {CHECKPOINT}
 
-    assert main(["denoise", dwi, out, *quick, "--resume", "--seed", "9"]) == 2
-    assert "the seed changed" in capsys.readouterr().err
+    other = ("denoise", dwi, out, *quick, "--resume", "--seed", "9")
+    sentence = command_refused(capsys, Code.CHECKPOINT_OTHER_RUN, *other)
+    assert "the seed changed: call as before, or leave out --resume" in sentence
     assert main(["denoise", dwi, out, *quick, "--resume"]) == 0
     assert len(steps) == 5 + 4  # the fifth iteration was done again, the first four were not
     np.testing.assert_array_equal(voxels(files / "out.nii.gz"), voxels(files / "whole.nii.gz"))
@@ -52,8 +55,7 @@ def test_after_an_interruption_resume_ends_in_the_same_bits(files, monkeypatch, 
 def test_a_damaged_checkpoint_is_refused(files: Path, capsys) -> None:
     (files / CHECKPOINT).write_bytes(b"x" * 99)
     words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *SMOKE, *HOW]
-    assert main([*words, "--resume"]) == 2
-    assert CHECKPOINT in capsys.readouterr().err
+    assert CHECKPOINT in command_refused(capsys, Code.WEIGHTS_INVALID, *words, "--resume")
 
 
 @pytest.mark.slow

@@ -6,6 +6,8 @@ from shutil import copy
 import pytest
 
 from dwiser.cli import main
+from dwiser.errors import Code
+from tests.refusals import command_refused
 
 
 @pytest.fixture
@@ -19,8 +21,12 @@ def two(files: Path) -> list[Path]:
     return paths
 
 
+def command(*words: object) -> list[str]:
+    return ["denoise", *map(str, words), "--method", "identity", "--threads", "1"]
+
+
 def run(*words: object) -> int:
-    return main(["denoise", *map(str, words), "--method", "identity", "--threads", "1"])
+    return main(command(*words))
 
 
 def test_each_has_its_result_and_the_decision_is_told(two, files, capsys) -> None:
@@ -34,27 +40,42 @@ def test_each_has_its_result_and_the_decision_is_told(two, files, capsys) -> Non
     ends = ("nii.gz", "json", "bval", "bvec")
     expected = {f"{name}.{end}" for name in "AB" for end in ends}
     assert {path.name for path in out.iterdir()} == expected | {"A_mask.nii.gz", "B_mask.nii.gz"}
-    assert run(*two, "--outdir", out) == 2
-    assert "--force" in capsys.readouterr().err
+    again = command(*two, "--outdir", out)
+    assert "--force" in command_refused(capsys, Code.OUTPUT_EXISTS, *again)
     assert run(*two, "--outdir", out, "--apart", "--force", "-q") == 0
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "code", "says"),
     [
-        (("A.nii.gz",), "Give a series and the name of the result, not 1 names"),
-        (("A.nii.gz", "B.nii.gz", "out.nii.gz"), "several series need --outdir"),
-        (("A.nii.gz", "out.nii.gz", "--together"), "give --outdir too"),
-        (("--outdir", "out"), "no series to denoise"),
-        (("A.nii.gz", "A.nii.gz", "--outdir", "out"), "would have the name of"),
-        (("A.nii.gz", "B.nii.gz", "--outdir", "no/out"), "cannot be made a folder"),
+        (
+            ("A.nii.gz",),
+            Code.ARGUMENT_MISSING,
+            "Give a series and the name of the result, not 1 names",
+        ),
+        (
+            ("A.nii.gz", "B.nii.gz", "out.nii.gz"),
+            Code.ARGUMENT_MISSING,
+            "several series need --outdir",
+        ),
+        (("A.nii.gz", "out.nii.gz", "--together"), Code.ARGUMENT_MISSING, "give --outdir too"),
+        (("--outdir", "out"), Code.ARGUMENT_MISSING, "no series to denoise"),
+        (
+            ("A.nii.gz", "A.nii.gz", "--outdir", "out"),
+            Code.OUTPUT_SAME_NAME,
+            "would have the name of",
+        ),
+        (
+            ("A.nii.gz", "B.nii.gz", "--outdir", "no/out"),
+            Code.OUTPUT_FOLDER,
+            "cannot be made a folder",
+        ),
     ],
 )
-def test_what_is_refused_makes_no_folder(two, files, monkeypatch, capsys, words, says) -> None:
+def test_what_is_refused_makes_no_folder(
+    two, files, monkeypatch, capsys, words, code, says
+) -> None:
     monkeypatch.chdir(files)
-    assert run(*words) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if "warning:" not in line]
-    assert len(lines) == 1
-    assert says in lines[0]
+    assert says in command_refused(capsys, code, *command(*words))
     assert not (files / "out").exists()

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from dwiser.cli import main
+from dwiser.errors import Code
 from dwiser.io import load
 from dwiser.io import truth as module
 from dwiser.simulation import phantom
+from tests.refusals import command_refused
 
 SMALL = ("--shape", "24,26,10", "--shells", "700:6,1500:12", "--b0", "2", "-q")
 TINY = ("--shape", "10,11,5", "--shells", "1000:6", "--b0", "1")
@@ -150,25 +152,33 @@ def test_a_real_scan_is_refitted_on_its_own_grid_and_scheme(
 
 
 REFUSED = {
-    "shells text": (("--shells", "1000"), "such as 1000:64"),
-    "a shell of b0s": (("--shells", "20:6"), "above 50"),
-    "no directions": (("--shells", "1000:0"), "at least one direction"),
-    "snr": (("--snr", "0"), "positive"),
-    "shape text": (("--shape", "65"), "such as 65,78,66"),
-    "shape": (("--shape", "2,2,2"), "too small"),
-    "voxel": (("--voxel", "0"), "--voxel"),
-    "noise": (("--noise", "ricean"), "did you mean 'rician'"),
-    "sigma map": (("--sigma-map", "gfactors"), "did you mean 'gfactor'"),
-    "coils": (("--coils", "4"), "nc-chi"),
-    "partial fourier": (("--partial-fourier", "0.5"), "above 0.5"),
-    "zero fill": (("--zero-fill", "nan"), "at least 1"),
-    "b0": (("--b0", "-1"), "b0"),
-    "seed": (("--seed", "-1"), "--seed"),
-    "orphan mask": (("--mask", "m.nii.gz"), "--from"),
-    "no such scan": (("--from", "none.nii.gz"), "none.nii.gz"),
-    "grid of the scan": (("--from", "none.nii.gz", "--shape", "4,4,4"), "--shape"),
-    "scheme of the scan": (("--from", "none.nii.gz", "--b0", "2"), "--shells"),
-    "unknown option": (("--snrr", "2"), "--snrr"),
+    "shells text": (("--shells", "1000"), Code.ARGUMENT_VALUE, "such as 1000:64"),
+    "a shell of b0s": (("--shells", "20:6"), Code.ARGUMENT_VALUE, "above 50"),
+    "no directions": (("--shells", "1000:0"), Code.ARGUMENT_VALUE, "at least one direction"),
+    "snr": (("--snr", "0"), Code.ARGUMENT_VALUE, "positive"),
+    "shape text": (("--shape", "65"), Code.ARGUMENT_VALUE, "such as 65,78,66"),
+    "shape": (("--shape", "2,2,2"), Code.ARGUMENT_VALUE, "too small"),
+    "voxel": (("--voxel", "0"), Code.ARGUMENT_VALUE, "--voxel"),
+    "noise": (("--noise", "ricean"), Code.ARGUMENT_VALUE, "did you mean 'rician'"),
+    "sigma map": (("--sigma-map", "gfactors"), Code.ARGUMENT_VALUE, "did you mean 'gfactor'"),
+    "coils": (("--coils", "4"), Code.ARGUMENT_CONFLICT, "nc-chi"),
+    "partial fourier": (("--partial-fourier", "0.5"), Code.ARGUMENT_VALUE, "above 0.5"),
+    "zero fill": (("--zero-fill", "nan"), Code.ARGUMENT_VALUE, "at least 1"),
+    "b0": (("--b0", "-1"), Code.ARGUMENT_VALUE, "b0"),
+    "seed": (("--seed", "-1"), Code.ARGUMENT_VALUE, "--seed"),
+    "orphan mask": (("--mask", "m.nii.gz"), Code.ARGUMENT_MISSING, "--from"),
+    "no such scan": (("--from", "none.nii.gz"), Code.FILE_MISSING, "none.nii.gz"),
+    "grid of the scan": (
+        ("--from", "none.nii.gz", "--shape", "4,4,4"),
+        Code.ARGUMENT_CONFLICT,
+        "--shape",
+    ),
+    "scheme of the scan": (
+        ("--from", "none.nii.gz", "--b0", "2"),
+        Code.ARGUMENT_MISSING,
+        "--shells",
+    ),
+    "unknown option": (("--snrr", "2"), None, "--snrr"),
 }
 
 
@@ -176,13 +186,9 @@ REFUSED = {
 def test_what_cannot_be_is_one_sentence_and_nothing_is_written(
     case, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    words, said = REFUSED[case]
+    words, code, said = REFUSED[case]
     monkeypatch.chdir(tmp_path)
-    assert simulate("out", *words) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert len(printed.err.splitlines()) == 1
-    assert said in printed.err
+    assert said in command_refused(capsys, code, "simulate", "out", *words)
     assert names(tmp_path) == set()
 
 
@@ -190,8 +196,8 @@ def test_a_set_is_replaced_only_with_force_and_then_as_a_whole(tmp_path: Path, c
     home = tmp_path / "a"
     assert simulate(home, *SMALL, "--lesions") == 0
     before = {p.name: p.read_bytes() for p in home.iterdir()}
-    assert simulate(home, *TINY, "-q") == 2
-    assert "--force" in capsys.readouterr().err
+    command = ("simulate", str(home), *map(str, TINY), "-q")
+    assert "--force" in command_refused(capsys, Code.OUTPUT_EXISTS, *command)
     assert {p.name: p.read_bytes() for p in home.iterdir()} == before
     assert simulate(home, *TINY, "-q", "--force") == 0
     assert names(home) == ALWAYS

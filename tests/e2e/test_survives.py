@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dwiser.cli import main
+from dwiser.errors import Code
 from dwiser.learn import loop
+from tests.refusals import command_refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 HOW = ("--threads", "1", "--device", "cpu", "-q")
@@ -43,8 +44,9 @@ def test_a_full_disk_keeps_the_old_output_and_says_what_to_do(files: Path, old: 
 def test_a_read_only_folder_is_refused_before_the_work(files: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
     before = contents(files)
-    assert main(["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *HOW]) == 2
-    assert "its folder may not be written: choose another" in capsys.readouterr().err
+    words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *HOW]
+    sentence = command_refused(capsys, Code.OUTPUT_FOLDER, *words)
+    assert "its folder may not be written: choose another" in sentence
     assert contents(files) == before
 
 
@@ -64,21 +66,20 @@ def test_memory_that_runs_out_is_told(files, monkeypatch, capsys, error, says) -
     monkeypatch.setattr(loop, "_step", step)
     before = contents(files)
     words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *SMOKE, *HOW]
-    assert main(words) == 1
-    lines = [n for n in capsys.readouterr().err.splitlines() if "warning" not in n]
-    assert len(lines) == 1
-    assert says in lines[0]
-    assert lines[0].endswith("Nothing was written.")
+    sentence = command_refused(capsys, Code.MEMORY_RAN_OUT, *words, exit_code=1)
+    assert says in sentence
+    assert sentence.endswith("Nothing was written.")
     assert contents(files) == before
 
 
 def test_memory_that_is_asked_for_is_honoured_before_the_work(files: Path, capsys) -> None:
     before = contents(files)
     words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *HOW]
-    assert main([*words, "--memory", "100M"]) == 2
-    assert "splitq would hold about 0.4 GiB" in capsys.readouterr().err
-    assert main([*words, "--memory", "plenty"]) == 2
-    assert "8G or 500M" in capsys.readouterr().err
+    sentence = command_refused(capsys, Code.MEMORY_LIMIT, *words, "--memory", "100M")
+    assert "splitq would hold about 0.4 GiB" in sentence
+    assert "raise it" in sentence
+    sentence = command_refused(capsys, Code.ARGUMENT_VALUE, *words, "--memory", "plenty")
+    assert "8G or 500M" in sentence
     assert contents(files) == before
 
 
@@ -88,8 +89,7 @@ def test_a_full_folder_for_temporary_files_is_told(files: Path, monkeypatch, cap
 
     monkeypatch.setattr("dwiser.methods.splitq.method.writable_copy", full)
     before = contents(files)
-    assert main(["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *HOW]) == 1
-    lines = [n for n in capsys.readouterr().err.splitlines() if "warning" not in n]
-    assert len(lines) == 1
-    assert "name another folder by TMPDIR" in lines[0]
+    words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *HOW]
+    sentence = command_refused(capsys, Code.DISK_SCRATCH, *words, exit_code=1)
+    assert "name another folder by TMPDIR" in sentence
     assert contents(files) == before

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from dwiser.cli import main
+from dwiser.errors import Code
+from tests.refusals import command_refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 HOW = ("--threads", "1", "--device", "cpu", "-q")
@@ -18,14 +20,11 @@ def voxels(path: Path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj)
 
 
-def refused(folder: Path, capsys, *words: str) -> str:
+def refused(folder: Path, capsys, code: Code, *words: str) -> str:
     before = sorted(p.name for p in folder.iterdir())
-    capsys.readouterr()
-    assert main(list(words)) == 2
+    sentence = command_refused(capsys, code, *words)
     assert sorted(p.name for p in folder.iterdir()) == before
-    lines = [line for line in capsys.readouterr().err.splitlines() if "warning:" not in line]
-    assert len(lines) == 1
-    return lines[0]
+    return sentence
 
 
 def test_saved_weights_denoise_as_the_training_did_and_only_their_protocol(
@@ -48,15 +47,18 @@ def test_saved_weights_denoise_as_the_training_did_and_only_their_protocol(
     for e in ("bval", "bvec"):
         table = np.atleast_2d(np.loadtxt(files / f"dwi.{e}"))[:, :30]
         np.savetxt(files / f"other.{e}", table)
-    said = refused(files, capsys, "apply", weights, other, str(files / "no.nii.gz"))
+    said = refused(
+        files, capsys, Code.WEIGHTS_PROTOCOL, "apply", weights, other, str(files / "no.nii.gz")
+    )
     assert "other.nii.gz: this is another protocol" in said
     assert "30 volumes and not 41" in said
 
-    said = refused(files, capsys, "apply", dwi, dwi, str(files / "no.nii.gz"))
+    no = str(files / "no.nii.gz")
+    said = refused(files, capsys, Code.WEIGHTS_INVALID, "apply", dwi, dwi, no)
     assert "dwi.nii.gz: it is no safetensors file" in said
 
     begin = ("--warm-start", weights, "--method", "difusion", "--preset", "smoke")
-    said = refused(files, capsys, "denoise", dwi, str(files / "no.nii.gz"), *begin)
+    said = refused(files, capsys, Code.WEIGHTS_MISMATCH, "denoise", dwi, no, *begin)
     assert "are those of noise2noise" in said
     warm = ("--warm-start", weights, "--force")
     assert main(["denoise", dwi, out, *QUICK, *HOW, "--seed", "3", *warm]) == 0
@@ -69,13 +71,16 @@ def test_saved_weights_denoise_as_the_training_did_and_only_their_protocol(
 )
 def test_methods_without_weights_to_keep_say_why(files: Path, capsys, method, says) -> None:
     words = ("denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), "--method", method)
-    said = refused(files, capsys, *words, "--save-weights", str(files / "w.safetensors"))
+    keep = ("--save-weights", str(files / "w.safetensors"))
+    said = refused(files, capsys, Code.METHOD_NO_WEIGHTS, *words, *keep)
     assert says in said
     assert "difusion" in said
 
 
 def test_what_cannot_go_on_is_told(files: Path, capsys) -> None:
     words = ("denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"))
-    assert "does not train" in refused(files, capsys, *words, "--resume")
-    said = refused(files, capsys, *words, *QUICK, "--save-weights", str(files / "w.pt"))
+    said = refused(files, capsys, Code.METHOD_NO_WEIGHTS, *words, "--resume")
+    assert "drop --resume" in said
+    keep = ("--save-weights", str(files / "w.pt"))
+    said = refused(files, capsys, Code.FILE_ENDING, *words, *QUICK, *keep)
     assert "w.pt: weights are safetensors" in said

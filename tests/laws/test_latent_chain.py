@@ -8,13 +8,14 @@ import torch
 
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.walk import run_walk
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.methods.registry import build
 from dwiser.methods.splitnet.latent_chain import ChainDraw, LatentWalk, shuffled_noise
 from dwiser.prepare.splits import in_three
 from dwiser.prepare.subspace import SignalSubspace
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
+from tests.refusals import refused
 
 VOLUMES, NOISE = 24, 0.8
 SIGNAL = np.array([300.0, 20.0, 0.4])
@@ -166,6 +167,6 @@ def test_minutes_buy_iterations_and_evaluations(machine, small) -> None:
 
 
 def test_evaluations_are_the_chains() -> None:
-    with pytest.raises(InputError, match="chain=yes"):
+    with refused(Code.SETTING_VALUE, "evaluations of splitnet", "set chain=yes"):
         build("splitnet", "smoke", {"evaluations": 3})
     assert len(build("splitnet", "smoke", {"chain": True}).steps) == 76

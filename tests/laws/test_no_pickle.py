@@ -83,6 +83,7 @@ def test_no_input_is_unpickled(tmp_path, crop, place, charge) -> None:
         with pytest.warns(DwiserWarning, match="not a readable JSON"):
             denoise_file(request)
     else:
-        with pytest.raises(InputError, match=place):
+        with pytest.raises(InputError, match=place) as caught:
             denoise_file(request)
+        assert caught.value.code.startswith("gradients." if ".bv" in place else "image.")
     assert not gone.exists()

@@ -8,7 +8,8 @@ import pytest
 from dipy.core.gradients import gradient_table
 
 import dwiser
-from dwiser.errors import InputError
+from dwiser.errors import Code
+from tests.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_mask_noise_map_and_phase_reach_the_method(made) -> None:
     inside = dwiser.denoise(scan, "gaussian", mask=mask, noise_map=made.sigma, threads=1)
     np.testing.assert_array_equal(inside.data[mask == 0], scan.data[mask == 0])
     np.testing.assert_array_equal(inside.sigma[mask > 0], made.sigma[mask > 0])
-    with pytest.raises(InputError, match="works on magnitudes"):
+    with refused(Code.METHOD_PHASE, "gaussian", "works on magnitudes"):
         dwiser.denoise(scan, "gaussian", phase=np.angle(scan.data - 100 + 1j * (scan.data % 7)))
 
 
@@ -68,41 +69,53 @@ def test_evaluate_and_report_take_a_result(made, tmp_path: Path) -> None:
     assert scores.value(*nrmse) < noisy.value(*nrmse)
     page = dwiser.report(result, made.scan, tmp_path / "out.html")
     assert "subspace" in page.read_text()
-    with pytest.raises(InputError, match=r"out\.html"):
+    with refused(Code.OUTPUT_EXISTS, "out.html: "):
         dwiser.report(result, made.scan, page)
     assert dwiser.report(result, made.scan, page, force=True) == page
 
 
 WRONG = {
-    "no table": ({"affine": np.eye(4)}, "bvals=bvals, bvecs=bvecs"),
-    "no affine": ({"bvals": [0] * 14, "bvecs": np.zeros((14, 3))}, "affine=affine"),
-    "a flat affine": ({"affine": np.eye(3)}, r"\(4, 4\)"),
-    "flat b-vectors": ({"bvals": [0] * 14, "bvecs": np.zeros(42), "affine": np.eye(4)}, "bvecs"),
-    "no gradient table": ({"gtab": [0, 1000], "affine": np.eye(4)}, "gtab=gtab"),
+    "no table": ({"affine": np.eye(4)}, Code.GRADIENTS_MISSING, "bvals=bvals, bvecs=bvecs"),
+    "no affine": (
+        {"bvals": [0] * 14, "bvecs": np.zeros((14, 3))},
+        Code.ARGUMENT_MISSING,
+        "affine=affine",
+    ),
+    "a flat affine": ({"affine": np.eye(3)}, Code.IMAGE_AFFINE, "(4, 4)"),
+    "flat b-vectors": (
+        {"bvals": [0] * 14, "bvecs": np.zeros(42), "affine": np.eye(4)},
+        Code.GRADIENTS_FORMAT,
+        "bvecs",
+    ),
+    "no gradient table": (
+        {"gtab": [0, 1000], "affine": np.eye(4)},
+        Code.ARGUMENT_TYPE,
+        "gtab=gtab",
+    ),
     "other length": (
         {"bvals": [0] * 9, "bvecs": np.zeros((9, 3)), "affine": np.eye(4)},
+        Code.GRADIENTS_LENGTH,
         "14 volumes",
     ),
 }
 
 
-@pytest.mark.parametrize(("arguments", "words"), WRONG.values(), ids=WRONG)
-def test_a_wrong_argument_gets_a_sentence_with_the_right_call(made, arguments, words) -> None:
-    with pytest.raises(InputError, match=words) as error:
+@pytest.mark.parametrize(("arguments", "code", "words"), WRONG.values(), ids=WRONG)
+def test_a_wrong_argument_gets_a_sentence_with_the_right_call(made, arguments, code, words) -> None:
+    with refused(code, words):
         dwiser.denoise(made.scan.data, **arguments)
-    assert "\n" not in str(error.value)
 
 
 def test_what_is_given_twice_or_of_a_wrong_kind_is_refused(made, tmp_path: Path) -> None:
     scan = made.scan
     gtab = gradient_table(scan.gradients.bvals, bvecs=scan.gradients.bvecs)
-    with pytest.raises(InputError, match="given twice"):
+    with refused(Code.ARGUMENT_CONFLICT, "given twice: gtab, or bvals and bvecs"):
         dwiser.denoise(scan.data, gtab=gtab, **table(scan))
-    with pytest.raises(InputError, match="has its gradient table"):
+    with refused(Code.ARGUMENT_CONFLICT, "has its gradient table", "leave out bvals"):
         dwiser.denoise(scan, bvals=scan.gradients.bvals)
-    with pytest.raises(InputError, match=r"dwiser\.load"):
+    with refused(Code.ARGUMENT_TYPE, "data is a str", "dwiser.load"):
         dwiser.denoise(str(tmp_path / "dwi.nii.gz"))  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="noise_map has shape"):
+    with refused(Code.GRID_SHAPE, "noise_map has shape", "give one on its grid"):
         dwiser.denoise(scan, noise_map=np.ones((2, 2, 2)))
-    with pytest.raises(InputError, match=r"did you mean 'splitq'"):
+    with refused(Code.METHOD_UNKNOWN, "'splitk'", "did you mean 'splitq'"):
         dwiser.denoise(scan, "splitk")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dwiser import machine
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning
 from dwiser.machine import GIB, parse_memory, usable_memory
 from dwiser.memmap import allocate_like, allocate_mapped, is_mapped, is_tmpfs, writable_copy
 from dwiser.methods.registry import build
@@ -20,6 +20,7 @@ from dwiser.run.memory_needed import (
     check_memory,
     check_room,
 )
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_it_is_read_as_people_write_it(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "lots", "-1", "0", "8 X", "1e3"])
 def test_what_is_no_amount_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="write 8G or 500M"):
+    with refused(Code.ARGUMENT_VALUE, f"--memory {text!r}", "write 8G or 500M"):
         parse_memory(text)
 
 
@@ -97,7 +98,7 @@ def test_a_method_that_does_not_fit_is_refused_before_and_warned_of(small) -> No
     assert least is not None
     assert least < needed  # what it holds lies in the mask
     check_memory(method, scan, least, None)
-    with pytest.raises(InputError, match=r"splitq would hold about 0\.4 GiB.*raise it"):
+    with refused(Code.MEMORY_LIMIT, "splitq would hold about 0.4 GiB", "raise it"):
         check_memory(method, scan, least - 1, None)
     with pytest.warns(DwiserWarning, match="are free"):
         check_memory(method, scan, None, least - 1)

@@ -7,7 +7,7 @@ from dwiser.methods.registry import METHODS
 from scripts import reference
 
 
-@pytest.mark.parametrize("name", ["cli.md", "methods.md"])
+@pytest.mark.parametrize("name", ["cli.md", "methods.md", "errors.md"])
 def test_the_page_is_what_the_code_says(name) -> None:
     assert (reference.PAGES / name).read_text() == reference.BUILT[name](), (
         "run python -m scripts.reference"

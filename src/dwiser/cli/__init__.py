@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from cyclopts import App, CycloptsError
 
 from dwiser import __version__
-from dwiser.errors import DwiserError, DwiserWarning
+from dwiser.errors import Code, DwiserError, DwiserWarning
 from dwiser.machine import one_heap
 
 INTERRUPTED = 130
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     except CycloptsError as error:
         return _fail(_one_line(str(error)), USAGE, debug)
     except DwiserError as error:
-        return _fail(str(error), error.exit_code, debug)
+        return _fail(str(error), error.exit_code, debug, error.code)
     except KeyboardInterrupt as error:
         sentence = str(error) or "Interrupted: nothing was written."
         return _fail(sentence, INTERRUPTED, debug)
@@ -75,11 +75,13 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(f"{_one_line(message)}: run again with --debug and report it.", 1, debug)
 
 
-def _fail(sentence: str, code: int, debug: bool) -> int:
+def _fail(sentence: str, exit_code: int, debug: bool, code: Code | None = None) -> int:
     if debug:
         traceback.print_exc()
+        if code is not None:
+            print(f"dwiser: error code {code}", file=sys.stderr)
     print(f"dwiser: {sentence}", file=sys.stderr)
-    return code
+    return exit_code
 
 
 def _one_line(text: str) -> str:

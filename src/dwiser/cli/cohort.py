@@ -63,9 +63,9 @@ def _print_message(line: str, quiet: bool) -> None:
 
 
 def _check(workers: int | None, retries: int) -> None:
-    from dwiser.errors import InputError
+    from dwiser.errors import Code, InputError
 
     if workers is not None and workers < 1:
-        raise InputError(f"--workers must be at least 1, not {workers}.")
+        raise InputError(f"--workers must be at least 1, not {workers}.", code=Code.ARGUMENT_VALUE)
     if retries < 0:
-        raise InputError(f"--retries must not be negative: {retries} is.")
+        raise InputError(f"--retries must not be negative: {retries} is.", code=Code.ARGUMENT_VALUE)

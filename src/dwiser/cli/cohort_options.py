@@ -120,13 +120,15 @@ class Cohort:
 
     def scan_options(self) -> "CohortOptions":
         from dwiser.cohort.job import CohortOptions
-        from dwiser.errors import InputError
+        from dwiser.errors import Code, InputError
         from dwiser.methods.registry import settings_of
 
         check_seed(self.seed)
         for option, folder in (("--masks", self.masks), ("--noise-maps", self.noise_maps)):
             if folder is not None and not folder.is_dir():
-                raise InputError(f"{folder}: there is no such folder: check {option}.")
+                raise InputError(
+                    f"{folder}: there is no such folder: check {option}.", code=Code.FILE_MISSING
+                )
         return CohortOptions(
             method=self.method,
             preset=self.preset,

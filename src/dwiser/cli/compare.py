@@ -94,7 +94,7 @@ def compare(
     from dwiser.compare.rescan import Rescan
     from dwiser.compare.trial import TrialPlan
     from dwiser.compare.variants import parse_variants
-    from dwiser.errors import InputError
+    from dwiser.errors import Code, InputError
     from dwiser.run.request import Request
 
     request = Request(
@@ -103,11 +103,20 @@ def compare(
         noise_map=noise_map, phase=phase,
     )  # fmt: skip
     if noise_map is not None and sigma is not None:
-        raise InputError("--sigma is --noise-map for measuring only: give one of the two.")
+        raise InputError(
+            "--sigma is --noise-map for measuring only: give one of the two.",
+            code=Code.ARGUMENT_CONFLICT,
+        )
     if rescan is not None and phase is not None:
-        raise InputError("--phase is of the first scan only: leave it out, or leave out --rescan.")
+        raise InputError(
+            "--phase is of the first scan only: leave it out, or leave out --rescan.",
+            code=Code.ARGUMENT_CONFLICT,
+        )
     if rescan is None and (rescan_bval or rescan_bvec):
-        raise InputError("--rescan-bval and --rescan-bvec belong to a second scan: give --rescan.")
+        raise InputError(
+            "--rescan-bval and --rescan-bvec belong to a second scan: give --rescan.",
+            code=Code.ARGUMENT_MISSING,
+        )
     again = None if rescan is None else Rescan(rescan, rescan_bval, rescan_bvec)
     plan = TrialPlan(held_out, seeds, halves, seed, folds, noise_map or sigma, again)
     known = References(truth, noise_map or sigma, tuple(tissues or ()), lesions)

@@ -17,7 +17,7 @@ from dwiser.cli.options import (
     Shared,
 )
 from dwiser.cli.progress import progress
-from dwiser.errors import DwiserError, InputError
+from dwiser.errors import Code, DwiserError, InputError
 from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.watch import Watch
 
@@ -88,7 +88,9 @@ def denoise(
     )  # fmt: skip
     if noise_only:
         if outdir is not None:
-            raise InputError("--noise-only is for one series: leave out --outdir.")
+            raise InputError(
+                "--noise-only is for one series: leave out --outdir.", code=Code.ARGUMENT_CONFLICT
+            )
         median = noise_file(request)
         if not quiet:
             print(f"{out}: sigma {median:.4g} (median in the mask)")
@@ -156,14 +158,21 @@ def _in_and_out(
     """The two names of one denoising; with OUTDIR the second stands for each result's."""
     if outdir is not None:
         if not files:
-            raise InputError("There is no series to denoise: name one or more before --outdir.")
+            raise InputError(
+                "There is no series to denoise: name one or more before --outdir.",
+                code=Code.ARGUMENT_MISSING,
+            )
         return files[0], outdir
     if together is not None:
-        raise InputError("--together and --apart are for several series: give --outdir too.")
+        raise InputError(
+            "--together and --apart are for several series: give --outdir too.",
+            code=Code.ARGUMENT_MISSING,
+        )
     if len(files) != 2:
         raise InputError(
             f"Give a series and the name of the result, not {len(files)} names: several series "
-            "need --outdir."
+            "need --outdir.",
+            code=Code.ARGUMENT_MISSING,
         )
     return files[0], files[1]
 
@@ -198,10 +207,10 @@ def _require_verdict(summaries: "dict[Path, RunSummary]") -> None:
     """Exit code 1 for a FAIL, and where there was nothing to give a verdict on."""
     for out, summary in summaries.items():
         if summary.verdict is None:
-            why = f"There is no verdict: {summary.no_verdict}"
+            code, why = Code.VERDICT_MISSING, f"There is no verdict: {summary.no_verdict}"
         elif summary.verdict.level == "FAIL":
             words = next(r.words for r in summary.verdict.reasons if r.level == "FAIL")
-            why = f"the verdict is FAIL: {words}"
+            code, why = Code.VERDICT_FAIL, f"the verdict is FAIL: {words}"
         else:
             continue
-        raise DwiserError(f"{out} was written, but {why.removesuffix('.')}.")
+        raise DwiserError(f"{out} was written, but {why.removesuffix('.')}.", code=code)

@@ -19,7 +19,7 @@ from dwiser.cli.options import (
     Tissues,
     Truth,
 )
-from dwiser.errors import DwiserError
+from dwiser.errors import Code, DwiserError
 from dwiser.scan import B0_THRESHOLD
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _require_verdict(evaluation: "Evaluation", denoised: Path) -> None:
     from dwiser.reports.scores import verdict_lines
 
     if evaluation.verdict is None:
-        raise DwiserError(f"{denoised}: {verdict_lines(evaluation)[0]}.")
+        raise DwiserError(f"{denoised}: {verdict_lines(evaluation)[0]}.", code=Code.VERDICT_MISSING)
     if evaluation.verdict.level == "FAIL":
         worst = next(r.words for r in evaluation.verdict.reasons if r.level == "FAIL")
-        raise DwiserError(f"{denoised}: the verdict is FAIL: {worst}.")
+        raise DwiserError(f"{denoised}: the verdict is FAIL: {worst}.", code=Code.VERDICT_FAIL)

@@ -14,7 +14,7 @@ from distributed.system import MEMORY_LIMIT
 
 from dwiser import __version__
 from dwiser.cohort.dask_executor import GPU, SCAN, DaskExecutor
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.machine import usable_cores
 
 LOCAL, SLURM = "local", "slurm"
@@ -153,7 +153,8 @@ def _slurm(request: WorkerRequest) -> tuple[Any, Callable[[], None], str]:
     except ValueError as error:
         raise InputError(
             f"Slurm is not set up for Dask ({' '.join(str(error).split())}): write 'cores' and "
-            "'memory' under 'jobqueue: slurm:' in ~/.config/dask/jobqueue.yaml."
+            "'memory' under 'jobqueue: slurm:' in ~/.config/dask/jobqueue.yaml.",
+            code=Code.CLUSTER_SETUP,
         ) from error
     cluster.scale(count)
 
@@ -183,7 +184,8 @@ def _client(address: Any) -> Client:
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(
             f"{address}: no Dask scheduler answers there: give local, slurm, or the address of one "
-            "that runs, such as tcp://host:8786."
+            "that runs, such as tcp://host:8786.",
+            code=Code.CLUSTER_UNREACHABLE,
         ) from error
 
 
@@ -193,13 +195,15 @@ def _same_version(client: Client) -> None:
         versions = client.run(_version)
     except Exception as error:
         raise InputError(
-            "The workers cannot import dwiser: start them in the environment of this command."
+            "The workers cannot import dwiser: start them in the environment of this command.",
+            code=Code.CLUSTER_VERSION,
         ) from error
     for worker, version in versions.items():
         if version != __version__:
             raise InputError(
                 f"The worker {worker} has dwiser {version}, this is {__version__}: start the "
-                "workers in the environment of this command."
+                "workers in the environment of this command.",
+                code=Code.CLUSTER_VERSION,
             )
 
 

@@ -15,7 +15,7 @@ from distributed import Client, KilledWorker, Worker, WorkerPlugin, get_worker
 from dwiser.cohort import ledger
 from dwiser.cohort.job import Job
 from dwiser.cohort.outcome import Outcome, failed_outcome
-from dwiser.errors import DwiserError
+from dwiser.errors import Code, DwiserError
 from dwiser.machine import one_heap
 
 Work = Callable[[Job], Outcome]
@@ -172,7 +172,8 @@ class DaskExecutor:
         if now - self.last_contact > PATIENCE:
             raise DwiserError(
                 f"The scheduler stopped and did not return within {PATIENCE / 60:.0f} minutes: "
-                "finished scans stay; start a scheduler and run the same command again."
+                "finished scans stay; start a scheduler and run the same command again.",
+                code=Code.CLUSTER_LOST,
             )
         if now - self.scaled_at >= SCALE_EVERY:
             self.scaled_at = now

@@ -15,13 +15,16 @@ from filelock import FileLock, Timeout
 
 from dwiser.cohort.job import HIDDEN, Job
 from dwiser.cohort.run_record import read_run_record
-from dwiser.errors import DwiserError
+from dwiser.errors import Code, DwiserError
 from dwiser.io.bids import SUFFIX, BidsScan
 from dwiser.io.sidecar import sha256
 
 
 class ScanLocked(DwiserError):
     """Another process is at work on this scan."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, code=Code.SCAN_LOCKED)
 
 
 @dataclass(frozen=True)

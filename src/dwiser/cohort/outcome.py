@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dwiser.cohort.job import Job
+from dwiser.errors import Code
 
 Status = Literal["done", "up to date", "failed", "locked", "lost", "not begun"]
 
@@ -16,7 +17,7 @@ class Outcome:
 
     ``status``: done; up to date, nothing was to do; failed, for ``reason``; locked, another
     process is at work on it; lost, the scheduler went away; not begun. ``seconds`` is the whole
-    time, ``denoising`` the method's part of it.
+    time, ``denoising`` the method's part of it. ``code`` is that of dwiser's own error, if one.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Outcome:
     seconds: float = 0.0
     denoising: float = 0.0
     worker: str = ""
+    code: Code | None = None
 
 
 def failed_outcome(job: Job, error: BaseException) -> Outcome:

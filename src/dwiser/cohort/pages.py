@@ -12,7 +12,7 @@ from dwiser import __version__
 from dwiser.cohort import ledger, summary
 from dwiser.cohort.job import HIDDEN, Job
 from dwiser.cohort.run_record import read_run_record
-from dwiser.errors import DwiserError, InputError
+from dwiser.errors import Code, DwiserError, InputError
 from dwiser.io.bids import dataset_description, read_object
 from dwiser.io.sidecar import sidecar
 
@@ -58,7 +58,9 @@ def replace_text(path: Path, text: str) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         reason = error.strerror or type(error).__name__
-        raise DwiserError(f"{path}: it could not be written ({reason}).") from error
+        raise DwiserError(
+            f"{path}: it could not be written ({reason}).", code=Code.OUTPUT_NOT_WRITTEN
+        ) from error
 
 
 def begin_dataset(root: Path, out: Path) -> None:
@@ -72,12 +74,17 @@ def begin_dataset(root: Path, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{out}: the folder cannot be created: choose another.") from error
+        raise InputError(
+            f"{out}: the folder cannot be created: choose another.", code=Code.OUTPUT_FOLDER
+        ) from error
     description_path = out / DESCRIPTION
     if description_path.exists():
         generators = read_object(description_path).get("GeneratedBy") or [{}]
         if not any(generator.get("Name") == "dwiser" for generator in generators):
-            raise InputError(f"{out}: it holds another program's dataset: choose another folder.")
+            raise InputError(
+                f"{out}: it holds another program's dataset: choose another folder.",
+                code=Code.OUTPUT_FOREIGN,
+            )
     raw = read_object(root / DESCRIPTION) if (root / DESCRIPTION).exists() else {}
     fields = dataset_description(raw, __version__, _link(root, out))
     replace_text(description_path, sidecar(fields))

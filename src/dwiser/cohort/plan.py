@@ -11,7 +11,7 @@ from dwiser.cohort import ledger
 from dwiser.cohort.costs import Cost, rate
 from dwiser.cohort.job import CohortOptions, Job
 from dwiser.cohort.run_record import read_run_record
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io.bids import find_scans
 from dwiser.io.nifti import read_shape
 
@@ -106,11 +106,16 @@ def plan_cohort(
 
 def _apart(root: Path, out: Path) -> None:
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: this is a file: give the name of a folder.")
+        raise InputError(f"{out}: this is a file: give the name of a folder.", code=Code.FILE_KIND)
     if out.resolve() == root.resolve():
-        raise InputError(f"{out}: this is the input dataset: give another folder for the output.")
+        raise InputError(
+            f"{out}: this is the input dataset: give another folder for the output.",
+            code=Code.OUTPUT_IS_INPUT,
+        )
     if out.is_dir() and not os.access(out, os.W_OK | os.X_OK):
-        raise InputError(f"{out}: it may not be written: choose another folder.")
+        raise InputError(
+            f"{out}: it may not be written: choose another folder.", code=Code.OUTPUT_FOLDER
+        )
 
 
 def _shape(job: Job) -> tuple[int, ...] | None:

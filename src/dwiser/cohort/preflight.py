@@ -4,7 +4,7 @@ import math
 import shutil
 
 from dwiser.cohort.job import Job
-from dwiser.errors import DwiserError, InputError
+from dwiser.errors import Code, DwiserError, InputError
 from dwiser.io.nifti import read_shape
 from dwiser.machine import GIB
 from dwiser.memmap import FLOAT32
@@ -19,13 +19,15 @@ def check_files(job: Job) -> None:
     if job.options.phase and job.phase is None:
         raise InputError(
             f"{job.scan.dwi}: there is no part-phase beside it: leave out --phase, or name the "
-            "participants that have one (--participant-label)."
+            "participants that have one (--participant-label).",
+            code=Code.FILE_MISSING,
         )
     for path in job.inputs.values():
         if path.is_symlink() and not path.exists():
             raise InputError(
                 f"{path}: it is a link to a file that is not here: fetch it first, "
-                "with 'datalad get' if the dataset is DataLad's."
+                "with 'datalad get' if the dataset is DataLad's.",
+                code=Code.FILE_NOT_FETCHED,
             )
 
 
@@ -41,7 +43,8 @@ def check_memory(job: Job, limit: int | None) -> None:
         raise InputError(
             f"{job.scan.dwi}: {options.method} needs about {needed / GIB:.1f} GiB for it, a worker "
             f"may use {limit / GIB:.1f}: give each worker more (--memory, or 'memory' in "
-            "jobqueue.yaml), or take a method that needs less."
+            "jobqueue.yaml), or take a method that needs less.",
+            code=Code.MEMORY_LIMIT,
         )
 
 
@@ -53,5 +56,6 @@ def check_disk_space(job: Job) -> None:
     if free < needed:
         raise DwiserError(
             f"{job.out}: {free / 1e6:.0f} MB are free, and {job.name} may need "
-            f"{needed / 1e6:.0f}: make room and run the same command again."
+            f"{needed / 1e6:.0f}: make room and run the same command again.",
+            code=Code.DISK_SPACE,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import which
 
 from dwiser.cohort.pages import DESCRIPTION
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io.about import about
 from dwiser.io.bids import read_object
 
@@ -40,7 +40,10 @@ def check_dataset(root: Path) -> str | None:
         fields = read_object(description_path)
     missing = [key for key in ("Name", "BIDSVersion") if not fields.get(key)]
     if missing:
-        raise InputError(f"{description_path}: it lacks {' and '.join(missing)}: {HOW_ON}.")
+        raise InputError(
+            f"{description_path}: it lacks {' and '.join(missing)}: {HOW_ON}.",
+            code=Code.BIDS_INVALID,
+        )
     validator = program()
     if validator is None:
         return f"{PROGRAM} is not installed: only {DESCRIPTION} was checked."
@@ -49,7 +52,9 @@ def check_dataset(root: Path) -> str | None:
         listed = "; ".join(errors[:SHOWN]) + (
             f"; {len(errors) - SHOWN} more" if errors[SHOWN:] else ""
         )
-        raise InputError(f"{root}: it is no valid BIDS dataset ({listed}): {HOW_ON}.")
+        raise InputError(
+            f"{root}: it is no valid BIDS dataset ({listed}): {HOW_ON}.", code=Code.BIDS_INVALID
+        )
     return None
 
 

@@ -16,7 +16,7 @@ from dwiser.cohort.job import Job
 from dwiser.cohort.outcome import Outcome, failed_outcome
 from dwiser.cohort.pages import write_subject
 from dwiser.cohort.run_record import INPUTS
-from dwiser.errors import DwiserError, DwiserWarning, InputError
+from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
 from dwiser.io.bids import inherited_fields
 from dwiser.io.names import companion
 from dwiser.io.sidecar import sidecar
@@ -71,16 +71,18 @@ def denoise_scan(job: Job, watch: Watch = silent, *, limit: int | None = None) -
         took = result.cost.seconds
         return Outcome(job.name, "done", seconds=perf_counter() - begun, denoising=took)
     except ledger.ScanLocked as other:
-        return Outcome(job.name, "locked", str(other))
+        return Outcome(job.name, "locked", str(other), code=other.code)
     except DwiserError as error:
-        return Outcome(job.name, "failed", str(error), perf_counter() - begun)
+        seconds = perf_counter() - begun
+        return Outcome(job.name, "failed", str(error), seconds, code=error.code)
     except OSError as error:
         if error.errno not in FINAL:
             raise
         return failed_outcome(job, error)
     except MemoryError:
         words = f"{job.scan.dwi}: there was not enough memory: give each worker more."
-        return Outcome(job.name, "failed", words, perf_counter() - begun)
+        seconds = perf_counter() - begun
+        return Outcome(job.name, "failed", words, seconds, code=Code.MEMORY_RAN_OUT)
 
 
 def _denoise_and_publish(job: Job, watch: Watch, limit: int | None) -> Result:
@@ -153,7 +155,9 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Result:
         warnings.simplefilter("ignore", DwiserWarning)  # each is in the sidecar
         result = denoise_file(request, watch, before_writing=add_files)
     if ledger.fingerprints(job) != inputs:
-        raise InputError(f"{job.scan.dwi}: it changed while it was read: run it again.")
+        raise InputError(
+            f"{job.scan.dwi}: it changed while it was read: run it again.", code=Code.FILE_CHANGED
+        )
     _describe_maps(job, paths)
     return result
 

@@ -14,7 +14,7 @@ from dwiser.compare.references import References
 from dwiser.compare.scoreboard import Compared, against_the_first, pairs_by_fa, table
 from dwiser.compare.trial import TrialPlan, noisy_trial, tried
 from dwiser.compare.variants import Variant
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.evaluation.groups import tissue_masks
 from dwiser.evaluation.kfold import kfold_rows, regions
 from dwiser.evaluation.records import Absent
@@ -55,7 +55,9 @@ def compare_files(
         For files that cannot be read or lie on another grid, and a folder that is in use.
     """
     if plan.folds < 0 or plan.folds == 1:
-        raise InputError(f"--folds must be 0 (none) or at least 2, not {plan.folds}.")
+        raise InputError(
+            f"--folds must be 0 (none) or at least 2, not {plan.folds}.", code=Code.ARGUMENT_VALUE
+        )
     folder = _free(request.out, variants, request.force)
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
     if plan.rescan is not None:
@@ -127,11 +129,16 @@ def measuring(
 def _free(folder: Path, variants: Sequence[Variant], force: bool) -> Path:
     """The folder, if nothing in it would be written over."""
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: this is a file: give the name of a folder.")
+        raise InputError(
+            f"{folder}: this is a file: give the name of a folder.", code=Code.FILE_KIND
+        )
     names = [*FILES, *(f"{v.file_name}.nii.gz" for v in variants)]
     there = [name for name in names if (folder / name).exists()]
     if there and not force:
-        raise InputError(f"{folder / there[0]}: it exists already: name another folder or --force.")
+        raise InputError(
+            f"{folder / there[0]}: it exists already: name another folder or --force.",
+            code=Code.OUTPUT_EXISTS,
+        )
     return folder
 
 
@@ -139,7 +146,9 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: it could not be made a folder: choose another.") from error
+        raise InputError(
+            f"{folder}: it could not be made a folder: choose another.", code=Code.OUTPUT_FOLDER
+        ) from error
 
 
 def _write(

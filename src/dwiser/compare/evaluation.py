@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from dwiser import __version__
 from dwiser.compare.references import References, read_region
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.evaluation.suite import Evaluation, evaluate
 from dwiser.io import check_outputs, find_inputs, load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
@@ -64,7 +64,10 @@ def evaluate_files(request: EvaluationRequest) -> Evaluation:
     """
     check_seed(request.seed)
     if request.through is not None and request.bundle is None:
-        raise InputError("--through belongs to a bundle: give its start with --bundle.")
+        raise InputError(
+            "--through belongs to a bundle: give its start with --bundle.",
+            code=Code.ARGUMENT_MISSING,
+        )
     outputs = [path for path in (request.json, request.tsv) if path is not None]
     references = References(request.truth, request.sigma, request.tissues, request.lesions)
     regions = {"start": request.bundle, "through": request.through}

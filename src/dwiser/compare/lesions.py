@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io import companion, read_on_grid
 from dwiser.scan import Scan
 
@@ -39,7 +39,10 @@ def read_lesions(path: Path | None, scan: Scan) -> Lesions:
     values = read_on_grid(path, scan, "lesion map")
     labels = np.zeros(values.shape, np.int32)
     if not np.isfinite(values).all() or (values < 0).any() or (values != np.rint(values)).any():
-        raise InputError(f"{path}: lesions are whole numbers from 0: this is no map of labels.")
+        raise InputError(
+            f"{path}: lesions are whole numbers from 0: this is no map of labels.",
+            code=Code.TRUTH_VALUES,
+        )
     labels[:] = values
     beside = companion(path, ".json")
     if not beside.is_file():
@@ -50,7 +53,8 @@ def read_lesions(path: Path | None, scan: Scan) -> Lesions:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{beside}: it does not tell the lesions' volumes as dwiser simulate does: "
-            "correct it, or take it away from beside the labels."
+            "correct it, or take it away from beside the labels.",
+            code=Code.SIDECAR_FORMAT,
         ) from error
 
 

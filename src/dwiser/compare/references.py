@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dwiser.compare.lesions import read_lesions
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io import about, companion, read_on_grid, stem
 from dwiser.io.names import NIFTI_ENDINGS
 from dwiser.prepare.user_sigma import fill_holes
@@ -68,11 +68,17 @@ def tissue_files(paths: Iterable[Path]) -> dict[str, Path]:
         if path.is_dir():
             images = sorted(p for e in NIFTI_ENDINGS for p in path.glob(f"{TISSUE_PREFIX}*{e}"))
             if not images:
-                raise InputError(f"{path}: it holds no f_<tissue>.nii.gz: name the files.")
+                raise InputError(
+                    f"{path}: it holds no f_<tissue>.nii.gz: name the files.",
+                    code=Code.FILE_MISSING,
+                )
         for file in images:
             name = stem(file).name.removeprefix(TISSUE_PREFIX)
             if name in files:
-                raise InputError(f"{file}: tissue '{name}' was given before: give each once.")
+                raise InputError(
+                    f"{file}: tissue '{name}' was given before: give each once.",
+                    code=Code.ARGUMENT_CONFLICT,
+                )
             files[name] = file
     return files
 
@@ -81,7 +87,9 @@ def read_region(path: Path, scan: Scan, what: str) -> np.ndarray:
     """A mask on the scan's grid as booleans; ``what`` names it where it is refused."""
     inside = read_on_grid(path, scan, what) > 0
     if not inside.any():
-        raise InputError(f"{path}: the {what} is empty: mark at least one voxel.")
+        raise InputError(
+            f"{path}: the {what} is empty: mark at least one voxel.", code=Code.MASK_EMPTY
+        )
     return inside
 
 
@@ -90,7 +98,10 @@ def _truth(path: Path | None, scan: Scan) -> np.ndarray | None:
         return None
     truth = read_on_grid(path, scan, "truth", series=True)
     if not np.isfinite(truth).all():
-        raise InputError(f"{path}: the truth holds NaN or infinite values: replace them first.")
+        raise InputError(
+            f"{path}: the truth holds NaN or infinite values: replace them first.",
+            code=Code.IMAGE_NOT_FINITE,
+        )
     return truth
 
 
@@ -107,5 +118,8 @@ def _sigma(path: Path | None, scan: Scan) -> np.ndarray | None:
 def _fraction(path: Path, scan: Scan) -> np.ndarray:
     share = read_on_grid(path, scan, "tissue fraction")
     if (share < 0).any() or (share > MOST).any():
-        raise InputError(f"{path}: a tissue's volume fraction is from 0 to 1: this is no such map.")
+        raise InputError(
+            f"{path}: a tissue's volume fraction is from 0 to 1: this is no such map.",
+            code=Code.TRUTH_VALUES,
+        )
     return share

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.snr import Repeatability, repeatability
 from dwiser.evaluation.tensor import fit_tensor
@@ -41,7 +41,8 @@ class Rescan:
                 else f"an affine up to {off:.3g} off"
             )
             raise InputError(
-                f"{self.dwi}: the rescan has {what}: bring it onto the first scan's grid."
+                f"{self.dwi}: the rescan has {what}: bring it onto the first scan's grid.",
+                code=Code.SCANS_DIFFER,
             )
         return second
 

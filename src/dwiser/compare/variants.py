@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.methods.registry import DEFAULT_PRESET, build, settings_of
 
 
@@ -38,10 +38,16 @@ def parse_variants(text: str, preset: str = DEFAULT_PRESET) -> list[Variant]:
     """
     labels = [part.strip() for part in text.split(",") if part.strip()]
     if not labels:
-        raise InputError("--methods is empty: name at least one, such as mppca,difusion.")
+        raise InputError(
+            "--methods is empty: name at least one, such as mppca,difusion.",
+            code=Code.ARGUMENT_VALUE,
+        )
     for label in labels:
         if labels.count(label) > 1:
-            raise InputError(f"--methods names '{label}' twice: name each variant once.")
+            raise InputError(
+                f"--methods names '{label}' twice: name each variant once.",
+                code=Code.ARGUMENT_CONFLICT,
+            )
     return [_variant(label, preset) for label in labels]
 
 

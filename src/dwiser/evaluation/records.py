@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeAlias
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 
 
 class CannotMeasure(InputError):
     """This metric needs something the inputs do not have; the message is the reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, code=Code.MEASURE_IMPOSSIBLE)
 
 
 @dataclass(frozen=True)

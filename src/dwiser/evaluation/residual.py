@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import stats
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.evaluation.groups import in_mask
 from dwiser.evaluation.records import measured
 from dwiser.evaluation.usable import usable_voxels
@@ -253,7 +253,10 @@ def _likeliest(
         bad += int((~np.isfinite(column)).sum())
         count += int((column / noise < FLOOR_SNR).sum())
     if bad:
-        raise InputError(f"The denoised image holds {bad} NaN or infinite values in the mask.")
+        raise InputError(
+            f"The denoised image holds {bad} NaN or infinite values in the mask.",
+            code=Code.IMAGE_NOT_FINITE,
+        )
     if not count:
         return "gaussian"
     every = max(1, count // READING_SAMPLE)

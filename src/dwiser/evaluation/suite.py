@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.evaluation import sections
 from dwiser.evaluation.records import Absent, CannotMeasure, Metric, Row
 from dwiser.evaluation.residual_findings import residual_findings, residual_of, residual_rows
@@ -110,9 +110,14 @@ def evaluate(
     }
     where = object_mask(raw) if mask is None else mask
     if not where.any():
-        raise InputError("The mask is empty: give one that covers the object.")
+        raise InputError(
+            "The mask is empty: give one that covers the object.", code=Code.MASK_EMPTY
+        )
     if not np.isfinite(denoised[where]).all():
-        raise InputError("The denoised image holds NaN or infinite values in the mask.")
+        raise InputError(
+            "The denoised image holds NaN or infinite values in the mask.",
+            code=Code.IMAGE_NOT_FINITE,
+        )
     noise = sigma_map(raw, where) if sigma is None else sigma
     inputs = EvaluationInputs(
         denoised,
@@ -168,5 +173,6 @@ def _on_grid(shape: tuple[int, ...], images: Mapping[str, np.ndarray | None]) ->
         if image is not None and image.shape != shape:
             raise InputError(
                 f"The {name} has shape {image.shape}, the raw scan {shape}: "
-                f"give a {name} on the raw scan's grid."
+                f"give a {name} on the raw scan's grid.",
+                code=Code.GRID_SHAPE,
             )

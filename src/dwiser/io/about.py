@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -25,7 +25,7 @@ def refuse_special(path: FilePath) -> None:
     """
     file = Path(path)
     if file.exists() and not file.is_file() and not file.is_dir():
-        raise InputError("This is no regular file: copy it to a disk first.")
+        raise InputError("This is no regular file: copy it to a disk first.", code=Code.FILE_KIND)
 
 
 @contextmanager
@@ -56,13 +56,21 @@ def about(path: FilePath) -> Iterator[None]:
         yield
     except InputError as error:
         sentence = str(error)
-        raise InputError(f"{path}: {sentence[:1].lower()}{sentence[1:]}") from error
+        raise InputError(
+            f"{path}: {sentence[:1].lower()}{sentence[1:]}", code=error.code
+        ) from error
     except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file: check the name.") from error
+        raise InputError(
+            f"{path}: there is no such file: check the name.", code=Code.FILE_MISSING
+        ) from error
     except IsADirectoryError as error:
-        raise InputError(f"{path}: this is a folder: give a file.") from error
+        raise InputError(f"{path}: this is a folder: give a file.", code=Code.FILE_KIND) from error
     except PermissionError as error:
-        raise InputError(f"{path}: it may not be read: check its permissions.") from error
+        raise InputError(
+            f"{path}: it may not be read: check its permissions.", code=Code.FILE_PERMISSION
+        ) from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InputError(f"{path}: it cannot be read ({reason}): check the file.") from error
+        raise InputError(
+            f"{path}: it cannot be read ({reason}): check the file.", code=Code.FILE_UNREADABLE
+        ) from error

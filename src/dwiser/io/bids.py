@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dwiser.errors import InputError, unknown
+from dwiser.errors import Code, InputError, unknown
 from dwiser.io.about import about
 from dwiser.io.names import BVAL_ENDINGS, BVEC_ENDINGS, NIFTI_ENDINGS, companion, stem
 
@@ -119,7 +119,9 @@ def find_scans(
         For a missing folder, a label that no series has, and a dataset without a series.
     """
     if not root.is_dir():
-        raise InputError(f"{root}: there is no such folder: give the BIDS dataset's.")
+        raise InputError(
+            f"{root}: there is no such folder: give the BIDS dataset's.", code=Code.FILE_MISSING
+        )
     top = _dwi_files(root)
     scans = [
         scan
@@ -130,9 +132,15 @@ def find_scans(
         wanted = {label.removeprefix("ses-") for label in sessions}
         missing = wanted - {scan.session for scan in scans}
         if missing:
-            raise InputError(f"{root}: no series has session '{min(missing)}': check the label.")
+            raise InputError(
+                f"{root}: no series has session '{min(missing)}': check the label.",
+                code=Code.BIDS_NO_SERIES,
+            )
     if not scans:
-        raise InputError(f"{root}: there is no diffusion series (sub-*/[ses-*/]dwi/*_dwi.nii.gz).")
+        raise InputError(
+            f"{root}: there is no diffusion series (sub-*/[ses-*/]dwi/*_dwi.nii.gz).",
+            code=Code.BIDS_NO_SERIES,
+        )
     return scans
 
 
@@ -144,7 +152,7 @@ def _subject_folders(root: Path, labels: Collection[str]) -> list[Path]:
     wanted = [label.removeprefix("sub-") for label in labels]
     for label in wanted:
         if label not in known:
-            raise unknown("participant", label, known)
+            raise unknown("participant", label, known, code=Code.BIDS_NO_SERIES)
     return [known[label] for label in sorted(set(wanted))]
 
 
@@ -252,7 +260,9 @@ def read_object(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise InputError("It is not a readable JSON object: correct or remove it.")
+        raise InputError(
+            "It is not a readable JSON object: correct or remove it.", code=Code.SIDECAR_FORMAT
+        )
     return value
 
 

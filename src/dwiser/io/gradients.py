@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io.about import FilePath, about, refuse_special
 from dwiser.scan import B0_THRESHOLD, Gradients
 
@@ -57,10 +57,14 @@ def read_bvals(path: FilePath) -> Float[np.ndarray, "v"]:
         table = _read_table(Path(path))
         if min(table.shape) > 1:
             raise InputError(
-                f"It holds a {_size(table)} table, b-values are one row: give the .bval file."
+                f"It holds a {_size(table)} table, b-values are one row: give the .bval file.",
+                code=Code.GRADIENTS_FORMAT,
             )
         if not np.isfinite(table).all() or (table < 0).any():
-            raise InputError("The b-values hold a negative, NaN or infinite number: correct them.")
+            raise InputError(
+                "The b-values hold a negative, NaN or infinite number: correct them.",
+                code=Code.GRADIENTS_VALUES,
+            )
     return table.ravel()
 
 
@@ -94,7 +98,8 @@ def read_bvecs(path: FilePath) -> Float[np.ndarray, "v 3"]:
         table = _read_table(Path(path))
         if 3 not in table.shape:
             raise InputError(
-                f"It holds a {_size(table)} table, b-vectors are 3×N or N×3: give the .bvec file."
+                f"It holds a {_size(table)} table, b-vectors are 3×N or N×3: give the .bvec file.",
+                code=Code.GRADIENTS_FORMAT,
             )
     return np.ascontiguousarray(table.T) if table.shape[0] == 3 else table
 
@@ -134,7 +139,8 @@ def read_gradients(
         if len(table) != volumes:
             raise InputError(
                 f"{path}: there are {len(table)} {name} for the {volumes} volumes of the image: "
-                "give the table that belongs to it."
+                "give the table that belongs to it.",
+                code=Code.GRADIENTS_LENGTH,
             )
     with about(bvec):
         return ReadGradients(bvals, bvecs, b0_threshold, raw_bvals=bvals, raw_bvecs=bvecs)
@@ -202,15 +208,18 @@ def _read_table(path: Path) -> Float[np.ndarray, "rows columns"]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError("It is not a text file: give numbers in FSL's format.") from error
+        raise InputError(
+            "It is not a text file: give numbers in FSL's format.", code=Code.GRADIENTS_FORMAT
+        ) from error
     rows = [[_number(token) for token in line.replace(",", " ").split()] for line in lines]
     rows = [row for row in rows if row]
     if not rows:
-        raise InputError("It is empty: give numbers in FSL's format.")
+        raise InputError("It is empty: give numbers in FSL's format.", code=Code.GRADIENTS_FORMAT)
     lengths = sorted({len(row) for row in rows})
     if len(lengths) > 1:
         raise InputError(
-            f"Its rows are not equally long ({lengths[0]} to {lengths[-1]} numbers): correct them."
+            f"Its rows are not equally long ({lengths[0]} to {lengths[-1]} numbers): correct them.",
+            code=Code.GRADIENTS_FORMAT,
         )
     return np.array(rows, float)
 
@@ -220,7 +229,9 @@ def _number(token: str) -> float:
         return float(token)
     except ValueError as error:
         shown = token[:TOKEN_SHOWN] + ("…" if len(token) > TOKEN_SHOWN else "")
-        raise InputError(f"It holds {shown!r} where a number should be: correct it.") from error
+        raise InputError(
+            f"It holds {shown!r} where a number should be: correct it.", code=Code.GRADIENTS_FORMAT
+        ) from error
 
 
 def _size(table: np.ndarray) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io.about import FilePath, about, refuse_special
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")  # the longer one first
@@ -33,7 +33,8 @@ def ending(path: FilePath) -> str:
         if name.lower().endswith(known) and len(name) > len(known):
             return name[-len(known) :]
     raise InputError(
-        f"{path}: only NIfTI is read and written: give a name that ends in .nii or .nii.gz."
+        f"{path}: only NIfTI is read and written: give a name that ends in .nii or .nii.gz.",
+        code=Code.FILE_ENDING,
     )
 
 
@@ -168,4 +169,7 @@ def _beside(dwi: FilePath, endings: tuple[str, ...], name: str, option: str) -> 
         if path.is_file():
             return path
     names = " or ".join(path.name for path in candidates)
-    raise InputError(f"{dwi}: there are no {name} beside it ({names}): give them with {option}.")
+    raise InputError(
+        f"{dwi}: there are no {name} beside it ({names}): give them with {option}.",
+        code=Code.GRADIENTS_MISSING,
+    )

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 from nibabel.imageglobals import logger as nibabel_log
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io.about import FilePath, about, refuse_special
 from dwiser.io.gradients import read_gradients
 from dwiser.io.gz import zipped
@@ -139,13 +139,15 @@ def read_on_grid(
         grid = like.shape if series else like.shape[:3]
         if shape != grid:
             raise InputError(
-                f"The {name} has shape {shape}, the scan {grid}: give one on the scan's grid."
+                f"The {name} has shape {shape}, the scan {grid}: give one on the scan's grid.",
+                code=Code.GRID_SHAPE,
             )
         off = float(np.abs(image.affine - like.affine).max())
         if off > AFFINE_TOLERANCE:
             raise InputError(
                 f"The {name}'s affine is up to {off:.3g} off the scan's: "
-                "give one on the scan's grid, or repair its header."
+                "give one on the scan's grid, or repair its header.",
+                code=Code.GRID_AFFINE,
             )
         return read_voxels(image, shape)
 
@@ -219,20 +221,29 @@ def _open(path: FilePath) -> Any:
         with Path(path).open("rb") as file:
             magic = file.read(len(GZIP_MAGIC))
         if not magic:
-            raise InputError("The file is empty (0 bytes): export or copy it again.")
+            raise InputError(
+                "The file is empty (0 bytes): export or copy it again.", code=Code.IMAGE_DAMAGED
+            )
     zipped, named_gz = magic == GZIP_MAGIC, ending(path).lower() == ".nii.gz"
     with about(path):
         if named_gz and not zipped:
-            raise InputError("It is not gzip-compressed as a .nii.gz must be: give a NIfTI image.")
+            raise InputError(
+                "It is not gzip-compressed as a .nii.gz must be: give a NIfTI image.",
+                code=Code.IMAGE_FORMAT,
+            )
         if zipped and not named_gz:
-            raise InputError("It is gzip-compressed: name it .nii.gz.")
+            raise InputError("It is gzip-compressed: name it .nii.gz.", code=Code.IMAGE_FORMAT)
         try:
             with _captured_messages() as messages:
                 image = nib.load(path)
         except Exception as error:  # nibabel, gzip and zlib each have their own
-            raise InputError("It is no NIfTI image, or a damaged one: export it again.") from error
+            raise InputError(
+                "It is no NIfTI image, or a damaged one: export it again.", code=Code.IMAGE_DAMAGED
+            ) from error
         if not isinstance(image, nib.Nifti1Image):  # NIfTI-2's class is a subclass
-            raise InputError("It is not a NIfTI image: convert it to .nii.gz.")
+            raise InputError(
+                "It is not a NIfTI image: convert it to .nii.gz.", code=Code.IMAGE_FORMAT
+            )
         _check_header(image)
     repairs = [line for line in messages if "; set" in line]  # nibabel does not change the rest
     if repairs:
@@ -247,11 +258,18 @@ def _open(path: FilePath) -> Any:
 def _check_header(image: Any) -> None:
     dtype = image.get_data_dtype()
     if dtype.fields is not None:
-        raise InputError("The image holds colours (RGB): give a magnitude image.")
+        raise InputError(
+            "The image holds colours (RGB): give a magnitude image.", code=Code.IMAGE_KIND
+        )
     if min(image.shape, default=0) < 1:
-        raise InputError(f"The image has no voxels (shape {image.shape}): export it again.")
+        raise InputError(
+            f"The image has no voxels (shape {image.shape}): export it again.",
+            code=Code.IMAGE_DIMENSIONS,
+        )
     if not np.isfinite(image.affine).all():
-        raise InputError("The affine holds a NaN or infinite number: repair the header.")
+        raise InputError(
+            "The affine holds a NaN or infinite number: repair the header.", code=Code.IMAGE_AFFINE
+        )
 
 
 def _shape(image: Any, ndim: int) -> tuple[int, ...]:
@@ -261,9 +279,14 @@ def _shape(image: Any, ndim: int) -> tuple[int, ...]:
         shape = shape[:-1]
     if len(shape) != ndim:
         needed = "4-D series" if ndim == SERIES_NDIM else "3-D map"
-        raise InputError(f"The image has {len(shape)} dimensions: a {needed} is needed.")
+        raise InputError(
+            f"The image has {len(shape)} dimensions: a {needed} is needed.",
+            code=Code.IMAGE_DIMENSIONS,
+        )
     if ndim == SERIES_NDIM and shape[-1] == 1:
-        raise InputError("The image has one volume only: a series of DWIs is needed.")
+        raise InputError(
+            "The image has one volume only: a series of DWIs is needed.", code=Code.IMAGE_DIMENSIONS
+        )
     return shape
 
 
@@ -290,16 +313,20 @@ def _read_mask(path: FilePath, dwi: FilePath, series: Any) -> Bool[np.ndarray, "
         shape, grid = _shape(image, MAP_NDIM), series.shape[:3]
         if shape != grid:
             raise InputError(
-                f"The mask has shape {shape} but {dwi} {grid}: give a mask on the image's grid."
+                f"The mask has shape {shape} but {dwi} {grid}: give a mask on the image's grid.",
+                code=Code.GRID_SHAPE,
             )
         off = float(np.abs(image.affine - series.affine).max())
         if off > AFFINE_TOLERANCE:
             raise InputError(
                 f"The mask's affine is up to {off:.3g} off that of {dwi}: "
-                "give a mask on the image's grid."
+                "give a mask on the image's grid.",
+                code=Code.GRID_AFFINE,
             )
         voxels = read_voxels(image, shape)
         inside = np.isfinite(voxels) & (voxels != 0)
         if not inside.any():
-            raise InputError("The mask is empty: give one that covers the object.")
+            raise InputError(
+                "The mask is empty: give one that covers the object.", code=Code.MASK_EMPTY
+            )
     return inside

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
 
-from dwiser.errors import DwiserError, InputError
+from dwiser.errors import Code, DwiserError, InputError
 from dwiser.io.about import FilePath
 from dwiser.io.names import NIFTI_ENDINGS, companion
 
@@ -59,11 +59,16 @@ def planned(
     page_paths = [Path(path) for path in pages if path is not None]
     for page in page_paths:
         if page.suffix.lower() not in PAGE_ENDINGS:
-            raise InputError(f"{page}: a report is a web page: end its name in .html.")
+            raise InputError(
+                f"{page}: a report is a web page: end its name in .html.", code=Code.FILE_ENDING
+            )
     weights_paths = [Path(path) for path in weights if path is not None]
     for file in weights_paths:
         if file.suffix.lower() != WEIGHTS_ENDING:
-            raise InputError(f"{file}: weights are safetensors: end its name in {WEIGHTS_ENDING}.")
+            raise InputError(
+                f"{file}: weights are safetensors: end its name in {WEIGHTS_ENDING}.",
+                code=Code.FILE_ENDING,
+            )
     images = [Path(path) for path in (*extras, out) if path is not None]
     for image in images:
         companion(image, "")  # refuses a name that is no image's
@@ -206,7 +211,8 @@ def check_outputs(
         except OSError as error:  # a name that is too long, a loop of links
             reason = error.strerror or type(error).__name__
             raise InputError(
-                f"{path}: it cannot be written ({reason}): choose another name."
+                f"{path}: it cannot be written ({reason}): choose another name.",
+                code=Code.OUTPUT_FOLDER,
             ) from error
         outputs.add(_real(path))
 
@@ -214,17 +220,27 @@ def check_outputs(
 def _check_output(path: Path, sources: set[Path], outputs: set[Path], force: bool) -> None:
     folder = path.parent
     if not folder.is_dir():
-        raise InputError(f"{path}: its folder does not exist: create {folder} first.")
+        raise InputError(
+            f"{path}: its folder does not exist: create {folder} first.", code=Code.OUTPUT_FOLDER
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: its folder may not be written: choose another.")
+        raise InputError(
+            f"{path}: its folder may not be written: choose another.", code=Code.OUTPUT_FOLDER
+        )
     if path.is_dir():
-        raise InputError(f"{path}: this is a folder: give the name of a file.")
+        raise InputError(f"{path}: this is a folder: give the name of a file.", code=Code.FILE_KIND)
     if _real(path) in sources or _is_one_of(path, sources):
-        raise InputError(f"{path}: this output is also an input: choose another name.")
+        raise InputError(
+            f"{path}: this output is also an input: choose another name.", code=Code.OUTPUT_IS_INPUT
+        )
     if _real(path) in outputs:
-        raise InputError(f"{path}: two outputs have this name: give each its own.")
+        raise InputError(
+            f"{path}: two outputs have this name: give each its own.", code=Code.OUTPUT_SAME_NAME
+        )
     if os.path.lexists(path) and not force:
-        raise InputError(f"{path}: it exists already: give another name, or --force.")
+        raise InputError(
+            f"{path}: it exists already: give another name, or --force.", code=Code.OUTPUT_EXISTS
+        )
 
 
 def _real(path: FilePath) -> Path:
@@ -245,5 +261,6 @@ def _unwritten(path: Path, error: OSError) -> DwiserError:
     reason = error.strerror or type(error).__name__
     todo = "make room or choose another folder" if error.errno in NO_ROOM else "check the folder"
     return DwiserError(
-        f"{path}: it could not be written ({reason}): {todo}; nothing was left behind."
+        f"{path}: it could not be written ({reason}): {todo}; nothing was left behind.",
+        code=Code.OUTPUT_NOT_WRITTEN,
     )

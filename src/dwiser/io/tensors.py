@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io.about import FilePath, about
 
 KEY, HASH = "dwiser", "sha256"
@@ -121,16 +121,25 @@ def read_tensors(path: FilePath) -> tuple[dict[str, np.ndarray], dict[str, Any]]
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, TypeError, ValueError) as error:
             raise InputError(
-                "It is no safetensors file, or a damaged one: create it again."
+                "It is no safetensors file, or a damaged one: create it again.",
+                code=Code.WEIGHTS_INVALID,
             ) from error
         if KEY not in header:
-            raise InputError("It holds weights, but not dwiser's: give a file of --save-weights.")
+            raise InputError(
+                "It holds weights, but not dwiser's: give a file of --save-weights.",
+                code=Code.WEIGHTS_INVALID,
+            )
         if header.get(HASH) != _hash(arrays, header[KEY]):
-            raise InputError("Its contents do not match its hash, it is damaged: create it again.")
+            raise InputError(
+                "Its contents do not match its hash, it is damaged: create it again.",
+                code=Code.WEIGHTS_INVALID,
+            )
         try:
             metadata = dict(json.loads(header[KEY]))
         except (ValueError, TypeError) as error:
-            raise InputError("Its metadata cannot be read: create it again.") from error
+            raise InputError(
+                "Its metadata cannot be read: create it again.", code=Code.WEIGHTS_INVALID
+            ) from error
     return arrays, metadata
 
 

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Shaped
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io.about import FilePath
 from dwiser.io.gradients import write_bvals, write_bvecs
 from dwiser.io.names import companion
@@ -66,7 +66,9 @@ def check_folder(folder: FilePath, *, inputs: Iterable[FilePath] = (), force: bo
         return
     above = next((p for p in (home, *home.parents) if p.exists()), home)
     if not above.is_dir():
-        raise InputError(f"{folder}: {above} is not a folder: give another name.")
+        raise InputError(
+            f"{folder}: {above} is not a folder: give another name.", code=Code.FILE_KIND
+        )
     check_outputs([above / f".{home.name}"], (), True)  # may anything be created there?
 
 
@@ -147,7 +149,8 @@ def _created_folder(folder: Path) -> Iterator[None]:
                 path.rmdir()
         if isinstance(error, OSError):
             raise InputError(
-                f"{folder}: the folder cannot be created: give another name."
+                f"{folder}: the folder cannot be created: give another name.",
+                code=Code.OUTPUT_FOLDER,
             ) from error
         raise
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io.gz import unzipped
 from dwiser.io.names import ending
 from dwiser.memmap import FLOAT32, allocate_mapped
@@ -45,7 +45,7 @@ def read_voxels(
     """
     stored = image.get_data_dtype()
     if kind == FLOAT32 and stored.kind == "c":
-        raise InputError("The image is complex: give one that is real.")
+        raise InputError("The image is complex: give one that is real.", code=Code.IMAGE_KIND)
     _check_size(image)
     slope, inter = image.dataobj.slope, image.dataobj.inter
     scaled = (slope, inter) != (1, 0)
@@ -56,7 +56,7 @@ def read_voxels(
             # read only: a private copy of it would have to fit into memory, for the system's sake
             return np.memmap(image.get_filename(), kind, "r", place, shape, order="F")
         except ValueError as error:
-            raise InputError(DAMAGED) from error
+            raise InputError(DAMAGED, code=Code.IMAGE_DAMAGED) from error
     voxels = _empty(shape, kind, mapped)
     try:
         name = Path(image.get_filename())
@@ -77,9 +77,9 @@ def read_voxels(
     except OSError as error:
         if error.errno is not None and mapped:
             raise _no_room(error) from error
-        raise InputError(DAMAGED) from error
+        raise InputError(DAMAGED, code=Code.IMAGE_DAMAGED) from error
     except Exception as error:  # gzip and zlib each have their own
-        raise InputError(DAMAGED) from error
+        raise InputError(DAMAGED, code=Code.IMAGE_DAMAGED) from error
     return voxels
 
 
@@ -87,7 +87,7 @@ def _plane(file: Any, shape: tuple[int, ...], stored: np.dtype[Any]) -> np.ndarr
     count = math.prod(shape)
     content = file.read(count * stored.itemsize)
     if len(content) < count * stored.itemsize:
-        raise InputError(DAMAGED)
+        raise InputError(DAMAGED, code=Code.IMAGE_DAMAGED)
     return np.frombuffer(content, stored).reshape(shape, order="F")
 
 
@@ -98,7 +98,8 @@ def _empty(shape: tuple[int, ...], kind: np.dtype[Any], mapped: bool) -> np.ndar
             return np.empty(shape, kind, order="F")
         except MemoryError as error:
             raise InputError(
-                f"Its {shape} voxels do not fit into this machine's memory: give a smaller image."
+                f"Its {shape} voxels do not fit into this machine's memory: give a smaller image.",
+                code=Code.MEMORY_LIMIT,
             ) from error
     try:
         return allocate_mapped(shape, kind)
@@ -109,7 +110,8 @@ def _empty(shape: tuple[int, ...], kind: np.dtype[Any], mapped: bool) -> np.ndar
 def _no_room(error: OSError) -> InputError:
     return InputError(
         f"It needs a temporary file, for which {tempfile.gettempdir()} has no room "
-        f"({error.strerror}): name another folder by TMPDIR, or raise --memory."
+        f"({error.strerror}): name another folder by TMPDIR, or raise --memory.",
+        code=Code.DISK_SCRATCH,
     )
 
 
@@ -118,4 +120,4 @@ def _check_size(image: Any) -> None:
     name = image.get_filename()
     most = Path(name).stat().st_size * (GZIP_MOST if ending(name).lower() == ".nii.gz" else 1)
     if most < math.prod(image.shape) * image.get_data_dtype().itemsize:
-        raise InputError(DAMAGED)
+        raise InputError(DAMAGED, code=Code.IMAGE_DAMAGED)

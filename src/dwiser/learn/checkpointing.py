@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 
 Fit: TypeAlias = Callable[[], tuple[int, int]]  # to the last iteration, and the best one
 NET, MOMENTS = "net.", ("step", "exp_avg", "exp_avg_sq")
@@ -132,7 +132,8 @@ def load_learned(net: nn.Module, state: Mapping[str, Tensor]) -> None:
         if name not in state or state[name].shape != parameter.shape:
             raise InputError(
                 "The weights are of a network of another kind or size: give those of the same "
-                "method, network and width."
+                "method, network and width.",
+                code=Code.WEIGHTS_MISMATCH,
             )
     with torch.no_grad():
         for name, parameter in parameters.items():

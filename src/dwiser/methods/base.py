@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.machine import Machine
 from dwiser.methods.capabilities import Capabilities
 from dwiser.prepare.noise_correlation import NoiseCorrelation
@@ -149,7 +149,8 @@ def need_directions(scan: Scan, name: str, least: int) -> None:
     if directions < least:
         raise InputError(
             f"{name} needs at least {least} diffusion-weighted volumes, "
-            f"the scan has {directions}: use a method that works on single volumes."
+            f"the scan has {directions}: use a method that works on single volumes.",
+            code=Code.GRADIENTS_TOO_FEW,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.learn.budget import Pace, TrainingPlan, Work, plan_work
 from dwiser.learn.checkpointing import Course
 from dwiser.learn.loop import Decay
@@ -129,7 +129,10 @@ class Learned:
         )  # fmt: skip
         if not len(stack.items):
             why = "; ".join(sorted(set(stack.plan.passed.values())))
-            raise InputError(f"{self.name} finds no volume that it can denoise: each is {why}.")
+            raise InputError(
+                f"{self.name} finds no volume that it can denoise: each is {why}.",
+                code=Code.METHOD_NOTHING_TO_LEARN,
+            )
         return Ready(mask, sigma, stack)
 
     @property

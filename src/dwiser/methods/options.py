@@ -3,7 +3,7 @@
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from dwiser.errors import InputError, unknown
+from dwiser.errors import Code, InputError, unknown
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -33,7 +33,7 @@ def parse(cls: type, name: str, text: str) -> Any:
     """The value of field ``name`` of method ``cls`` from a command line's text."""
     known = {f.name: f for f in fields(cls)}
     if name not in known:
-        raise unknown(f"option of {method_name(cls)}", name, known)
+        raise unknown(f"option of {method_name(cls)}", name, known, code=Code.SETTING_UNKNOWN)
     return _checked(cls, known[name], _convert(cls, name, text))
 
 
@@ -46,7 +46,7 @@ def _convert(cls: type, name: str, text: str) -> Any:
         if get_origin(kind) is Literal:
             if text in get_args(kind):
                 return text
-            raise unknown(f"value of {name}", text, get_args(kind))
+            raise unknown(f"value of {name}", text, get_args(kind), code=Code.SETTING_VALUE)
         if kind is bool and text.lower() in ("true", "false", "yes", "no"):
             return text.lower() in ("true", "yes")
         if kind in (int, float):
@@ -56,7 +56,10 @@ def _convert(cls: type, name: str, text: str) -> Any:
                 continue
         if kind is str:
             return text
-    raise InputError(f"'{text}' is no value for {name} of {method_name(cls)}: {_wanted(hint)}.")
+    raise InputError(
+        f"'{text}' is no value for {name} of {method_name(cls)}: {_wanted(hint)}.",
+        code=Code.SETTING_VALUE,
+    )
 
 
 def _wanted(hint: Any) -> str:
@@ -70,9 +73,15 @@ def _checked(cls: type, spec: Field[Any], value: Any) -> Any:
     least, most = spec.metadata.get("least"), spec.metadata.get("most")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if (least is not None and value < least) or not abs(value) < float("inf"):
-            raise InputError(f"{spec.name} of {method_name(cls)} must be at least {least:g}.")
+            raise InputError(
+                f"{spec.name} of {method_name(cls)} must be at least {least:g}.",
+                code=Code.SETTING_VALUE,
+            )
         if most is not None and value > most:
-            raise InputError(f"{spec.name} of {method_name(cls)} must be at most {most:g}.")
+            raise InputError(
+                f"{spec.name} of {method_name(cls)} must be at most {most:g}.",
+                code=Code.SETTING_VALUE,
+            )
     return value
 
 

@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from dwiser.errors import InputError, unknown
+from dwiser.errors import Code, InputError, unknown
 from dwiser.methods.base import Denoiser
 from dwiser.methods.options import Presets, parse
 from dwiser.methods.peers.programs import find_program
@@ -191,7 +191,7 @@ METHODS: dict[str, Entry] = {
 def find(name: str) -> Entry:
     """The entry of a method; an unknown name is answered with the nearest known one."""
     if name not in METHODS:
-        raise unknown("method", name, METHODS)
+        raise unknown("method", name, METHODS, code=Code.METHOD_UNKNOWN)
     return METHODS[name]
 
 
@@ -214,7 +214,9 @@ def build(
     cls = find(name).load()
     presets: Presets = cls().capabilities.presets
     if preset not in presets and not (preset == DEFAULT_PRESET and not presets):
-        raise unknown(f"preset of {name}", preset, presets or [DEFAULT_PRESET])
+        raise unknown(
+            f"preset of {name}", preset, presets or [DEFAULT_PRESET], code=Code.PRESET_UNKNOWN
+        )
     values = {field: s.value for field, s in presets.get(preset, {}).items()}
     chosen = {field: parse(cls, field, str(v)) for field, v in (settings or {}).items()}
     method: Denoiser = cls(**(values | chosen))
@@ -227,6 +229,8 @@ def settings_of(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         field, equals, value = pair.partition("=")
         if not equals or not field.strip():
-            raise InputError(f"'{pair}' is no setting: write --set field=value.")
+            raise InputError(
+                f"'{pair}' is no setting: write --set field=value.", code=Code.SETTING_VALUE
+            )
         settings[field.strip()] = value.strip()
     return settings

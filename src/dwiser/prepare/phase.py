@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from scipy import ndimage
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 
 WIDTH = 1.2  # voxels, sd of the in-plane Gaussian: of 0.8 … 3 the least error on a tuning phantom
 PERIODS = {
@@ -42,14 +42,18 @@ def as_radians(
     low, high = float(phase.min()), float(phase.max())
     span = high - low
     if not np.isfinite(span):
-        raise InputError("The phase holds NaN or infinite voxels: replace them first.")
+        raise InputError(
+            "The phase holds NaN or infinite voxels: replace them first.",
+            code=Code.IMAGE_NOT_FINITE,
+        )
     for unit, period in PERIODS.items():
         least = LEAST_RADIANS if unit == "radians" else FILLED * period
         if least <= span <= OVER * period:
             return (phase * np.float32(2 * np.pi / period)).astype(np.float32, copy=False), unit
     raise InputError(
         f"The phase goes from {low:g} to {high:g}: these are neither radians nor the steps of a "
-        "scanner (a span of 4096, 8192 or 65536): rescale it to radians."
+        "scanner (a span of 4096, 8192 or 65536): rescale it to radians.",
+        code=Code.PHASE_VALUES,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.shells import b_tolerance, shells
@@ -66,7 +66,9 @@ def decide(summaries: Sequence[ScanSummary], forced: bool | None = None) -> tupl
         return False, "as asked for"
     apart = [why for other in others if (why := off_grid(first, other)) is not None]
     if forced and apart:
-        raise InputError(f"These scans cannot be denoised together: {apart[0]}.")
+        raise InputError(
+            f"These scans cannot be denoised together: {apart[0]}.", code=Code.SCANS_DIFFER
+        )
     if forced:
         return True, "as asked for"
     apart += [why for other in others if not apart and (why := unlike(first, other)) is not None]

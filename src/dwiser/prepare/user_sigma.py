@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from scipy import ndimage
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 
 
 def fill_holes(
@@ -22,15 +22,21 @@ def fill_holes(
         For a map with negative or infinite values, with no positive one, or above the signal.
     """
     if np.isinf(sigma).any() or (sigma < 0).any():
-        raise InputError("The σ map holds negative or infinite values: give the noise's sd.")
+        raise InputError(
+            "The σ map holds negative or infinite values: give the noise's sd.",
+            code=Code.NOISE_VALUES,
+        )
     known = np.nan_to_num(sigma, nan=0.0) > 0
     if not known.any():
-        raise InputError("The σ map holds no positive value: give the noise's sd.")
+        raise InputError(
+            "The σ map holds no positive value: give the noise's sd.", code=Code.NOISE_VALUES
+        )
     typical, most = float(np.median(sigma[known])), float(data[known].max())
     if typical >= most:
         raise InputError(
             f"The σ map's median is {typical:.4g}, the scan's highest voxel there {most:.4g}: give "
-            "the noise's sd (not its variance) in the scan's own units."
+            "the noise's sd (not its variance) in the scan's own units.",
+            code=Code.NOISE_VALUES,
         )
     if known.all():
         return sigma.astype(np.float32)

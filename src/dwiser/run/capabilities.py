@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dwiser.errors import DwiserError, DwiserWarning, InputError
+from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
 from dwiser.io import about, read_on_grid
 from dwiser.methods.base import Denoiser
 from dwiser.methods.registry import METHODS
@@ -31,7 +31,10 @@ def with_maps(
         record["NoiseMap"] = str(noise_map)
     if phase is not None:
         if scan.phase is not None:
-            raise InputError(f"{phase}: the image is complex and has its phase: drop --phase.")
+            raise InputError(
+                f"{phase}: the image is complex and has its phase: drop --phase.",
+                code=Code.ARGUMENT_CONFLICT,
+            )
         values = read_on_grid(phase, scan, "phase", series=True)
         with about(phase):
             turned, unit = as_radians(values)
@@ -45,7 +48,8 @@ def check_phase(method: Denoiser) -> None:
     if not method.capabilities.takes_phase:
         raise InputError(
             f"{method.name} cannot use a phase, it works on magnitudes: give the magnitude "
-            f"alone, or take {_able('takes_phase')}."
+            f"alone, or take {_able('takes_phase')}.",
+            code=Code.METHOD_PHASE,
         )
 
 
@@ -62,7 +66,8 @@ def in_range(scan: Scan) -> Iterator[None]:
             raise
         raise InputError(
             f"The scan's values reach {highest:.0e}, and the method needs their squares in single "
-            "precision: scale the scan down."
+            "precision: scale the scan down.",
+            code=Code.IMAGE_VALUES,
         ) from error
 
 
@@ -90,7 +95,8 @@ def with_uncertainty(method: Denoiser) -> Denoiser:
     if not method.capabilities.gives_uncertainty:
         raise InputError(
             f"{method.name} gives no uncertainty: leave out --save-uncertainty, or take "
-            f"{_able('gives_uncertainty')}."
+            f"{_able('gives_uncertainty')}.",
+            code=Code.METHOD_UNCERTAINTY,
         )
     return replace(method, uncertainty=True)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dwiser import __version__
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io import read_tensors, sha256, stem, write_tensors
 from dwiser.learn.checkpointing import Course, Snapshot
 from dwiser.methods.base import Denoiser, IterativeDenoiser
@@ -117,7 +117,8 @@ def _resumed(run: Run, expected: dict[str, Any]) -> tuple[dict[str, Snapshot], d
     if other:
         raise InputError(
             f"{run.path}: this checkpoint is of another run, {' and '.join(other)} changed: call "
-            "as before, or leave out --resume to begin anew."
+            "as before, or leave out --resume to begin anew.",
+            code=Code.CHECKPOINT_OTHER_RUN,
         )
     tensors: dict[str, dict[str, Any]] = {task: {} for task in metadata["tasks"]}
     for key, tensor in tensors_of(arrays).items():
@@ -132,7 +133,8 @@ def check_training(method: Denoiser, *, resume: bool, start: Path | None) -> boo
     trains = isinstance(method, IterativeDenoiser)
     if resume and not trains:
         raise InputError(
-            f"{method.name} does not train, there is nothing to go on from: drop --resume."
+            f"{method.name} does not train, there is nothing to go on from: drop --resume.",
+            code=Code.METHOD_NO_WEIGHTS,
         )
     if start is not None:
         check_reusable(method, "--warm-start")

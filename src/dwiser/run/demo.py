@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io import load
 from dwiser.io.sample import sample_paths
 from dwiser.methods.base import Denoised
@@ -44,7 +44,9 @@ def demonstrate(
         try:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{place}: cannot be made a folder: give another name.") from error
+            raise InputError(
+                f"{place}: cannot be made a folder: give another name.", code=Code.OUTPUT_FOLDER
+            ) from error
         out = place / "denoised.nii.gz"
         maps = [place / f"{name}.nii.gz" for name in ("sigma", "residual", "mask")]
         request = Request(

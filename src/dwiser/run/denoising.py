@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from dwiser import __version__
-from dwiser.errors import DwiserError, DwiserWarning, InputError
+from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual_findings import standardised_of
 from dwiser.evaluation.residual_sd import residual_sd_by_shell
@@ -91,14 +91,20 @@ def denoise(
         options: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
         if weights is not None:
             if not isinstance(chosen, TrainableDenoiser):
-                raise InputError(f"{chosen.name} learns nothing: leave out its weights.")
+                raise InputError(
+                    f"{chosen.name} learns nothing: leave out its weights.",
+                    code=Code.METHOD_NO_WEIGHTS,
+                )
             result = chosen.apply(weights, scan, **options)
         elif course is not None and isinstance(chosen, IterativeDenoiser):
             result = chosen.denoise(scan, **options, course=course)
         else:
             result = chosen.denoise(scan, **options)
     if not all(np.isfinite(result.data[..., v]).all() for v in range(scan.shape[3])):
-        raise DwiserError("The result holds NaN: the training diverged; lower learning_rate.")
+        raise DwiserError(
+            "The result holds NaN: the training diverged; lower learning_rate.",
+            code=Code.METHOD_DIVERGED,
+        )
     anonymous = None if peak.anonymous is None else round(peak.anonymous, 1)
     cost = RunCost(round(perf_counter() - begun, 2), round(peak.mib, 1), anonymous)
     record = result.record | _about(chosen, preset, machine, seed) | _measured(scan, result, cost)
@@ -181,7 +187,8 @@ def denoise_file(
     if failure is not None:
         raise DwiserError(
             f"{request.report}: the report could not be made ({failure}), but {request.out} and "
-            "what belongs to it were written: report this."
+            "what belongs to it were written: report this.",
+            code=Code.REPORT_FAILED,
         ) from failure
     return result
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Thread
 
-from dwiser.errors import DwiserError
+from dwiser.errors import Code, DwiserError
 from dwiser.io.outputs import NO_ROOM
 from dwiser.learn.memory import out_of_memory
 from dwiser.methods.base import Denoiser
@@ -96,7 +96,8 @@ def enough_memory(device: str, method: Denoiser) -> Iterator[None]:
             raise
         raise DwiserError(
             f"{tempfile.gettempdir()} has no room for what a scan this large needs beside itself: "
-            "name another folder by TMPDIR, or raise --memory. Nothing was written."
+            "name another folder by TMPDIR, or raise --memory. Nothing was written.",
+            code=Code.DISK_SCRATCH,
         ) from error
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or out_of_memory(error)):
@@ -109,7 +110,7 @@ def enough_memory(device: str, method: Denoiser) -> Iterator[None]:
             )
         else:
             sentence = f"This machine's memory ran out: {less}end other programs, or give a --mask."
-        raise DwiserError(f"{sentence} Nothing was written.") from error
+        raise DwiserError(f"{sentence} Nothing was written.", code=Code.MEMORY_RAN_OUT) from error
 
 
 def high_water_mib(who: int = resource.RUSAGE_SELF) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.machine import GIB
 from dwiser.memmap import is_mapped, is_tmpfs
 from dwiser.methods.base import Denoiser
@@ -78,7 +78,8 @@ def check_memory(method: Denoiser, scan: Scan, limit: int | None, usable: int | 
     if limit is not None and needed > limit:
         raise InputError(
             f"{need}, --memory allows {limit / GIB:.1f}: raise it, crop the scan to the object, or "
-            "take a method that holds less (dwiser methods)."
+            "take a method that holds less (dwiser methods).",
+            code=Code.MEMORY_LIMIT,
         )
     if usable is not None and needed > usable:
         warnings.warn(

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io import find_inputs, load, planned_images, save_volume, write_set
 from dwiser.machine import find_machine, limited, parse_memory, usable_memory
 from dwiser.methods.base import Denoiser
@@ -56,7 +56,10 @@ def noise_file(request: Request) -> float:
     }  # fmt: skip
     for option, value in idle.items():
         if value is not None:
-            raise InputError(f"With --noise-only OUT is the σ map and all there is: drop {option}.")
+            raise InputError(
+                f"With --noise-only OUT is the σ map and all there is: drop {option}.",
+                code=Code.ARGUMENT_CONFLICT,
+            )
     chosen = build(request.method, request.preset, request.settings)
     images = [request.out] if request.save_mask is None else [request.save_mask, request.out]
     inputs = [*request.named, *find_inputs(*named_inputs(request)).files]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.learn.checkpointing import Course
 from dwiser.machine import GIB, find_machine, parse_memory, usable_memory
 from dwiser.methods.base import Denoised, Denoiser, Weights
@@ -101,7 +101,8 @@ def plan_of(request: Request) -> Plan:
     find_machine(request.device, request.threads)
     if not request.checkpoint_every >= 0:  # NaN is wrong too
         raise InputError(
-            f"--checkpoint-every must be 0 or more seconds, not {request.checkpoint_every:g}."
+            f"--checkpoint-every must be 0 or more seconds, not {request.checkpoint_every:g}.",
+            code=Code.ARGUMENT_VALUE,
         )
     memory = None if request.memory is None else parse_memory(request.memory)
     if request.weights is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from dwiser import __version__
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io import about, read_tensors, sha256, tensor_bytes
 from dwiser.methods.base import Denoiser, Weights
 from dwiser.methods.registry import METHODS, build
@@ -25,7 +25,10 @@ def check_reusable(method: Denoiser, option: str) -> None:
     if method.capabilities.reusable_weights:
         return
     why, names = method.capabilities.why_not_reusable, ", ".join(able("reusable_weights"))
-    raise InputError(f"{option} is not for {method.name}, {why}: {names} have weights to keep.")
+    raise InputError(
+        f"{option} is not for {method.name}, {why}: {names} have weights to keep.",
+        code=Code.METHOD_NO_WEIGHTS,
+    )
 
 
 def weights_bytes(weights: Weights, method: Denoiser, preset: str, scan: Scan) -> bytes:
@@ -59,14 +62,19 @@ class WeightsFile:
         arrays, metadata = read_tensors(path)
         with about(path):
             if metadata.get("kind") != KIND:
-                raise InputError("It holds no finished weights: give a file of --save-weights.")
+                raise InputError(
+                    "It holds no finished weights: give a file of --save-weights.",
+                    code=Code.WEIGHTS_INVALID,
+                )
             try:
                 self.path, self.preset = path, str(metadata["preset"])
                 self.method = _built(metadata)
                 self.weights = Weights(dict(tensors_of(arrays)), dict(metadata["training"]))
                 self.protocol = Protocol.from_plain(metadata["protocol"])
             except (KeyError, TypeError, ValueError) as error:
-                raise InputError("It does not tell what it is for: train anew.") from error
+                raise InputError(
+                    "It does not tell what it is for: train anew.", code=Code.WEIGHTS_INVALID
+                ) from error
             check_reusable(self.method, "A file of weights")
 
     def check(self, scan: Scan, dwi: Path) -> None:
@@ -75,7 +83,8 @@ class WeightsFile:
         if other is not None:
             raise InputError(
                 f"{dwi}: this is another protocol than the weights were learned on, {other}: "
-                "train on this scan (dwiser denoise)."
+                "train on this scan (dwiser denoise).",
+                code=Code.WEIGHTS_PROTOCOL,
             )
 
     @property
@@ -89,7 +98,10 @@ def begin_with(path: Path, method: Denoiser) -> dict[str, torch.Tensor]:
     weights_file = WeightsFile(path)
     theirs, ours = weights_file.method.name, method.name
     if theirs != ours:
-        raise InputError(f"{path}: its weights are those of {theirs}: give {ours}'s, or none.")
+        raise InputError(
+            f"{path}: its weights are those of {theirs}: give {ours}'s, or none.",
+            code=Code.WEIGHTS_MISMATCH,
+        )
     return dict(weights_file.weights.state)
 
 
@@ -97,8 +109,14 @@ def _built(metadata: Mapping[str, Any]) -> Denoiser:
     """The method with the settings that the file holds."""
     name, values = str(metadata["method"]), dict(metadata["parameters"])
     if name not in METHODS:
-        raise InputError(f"Its method {name!r} is not one of this version of dwiser: train anew.")
+        raise InputError(
+            f"Its method {name!r} is not one of this version of dwiser: train anew.",
+            code=Code.WEIGHTS_MISMATCH,
+        )
     known = {spec.name for spec in fields(METHODS[name].load())}
     if set(values) - known:
-        raise InputError(f"Its settings are of another version of {name}: train anew.")
+        raise InputError(
+            f"Its settings are of another version of {name}: train anew.",
+            code=Code.WEIGHTS_MISMATCH,
+        )
     return build(name, settings=values)

@@ -9,7 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io import planned, stem
 from dwiser.methods.base import VolumeReasons, need_directions
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
@@ -97,7 +97,8 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
                 if name.name != str(name):
                     raise InputError(
                         f"{name}: with --outdir give a name without folders: it is put after "
-                        "each scan's own."
+                        "each scan's own.",
+                        code=Code.ARGUMENT_VALUE,
                     )
                 of_file[extra.name] = outdir / f"{stem(file).name}_{name.name}"
         requests.append(replace(request, **of_file))
@@ -111,7 +112,9 @@ def output_folder(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made a folder: give another name.") from error
+        raise InputError(
+            f"{folder}: cannot be made a folder: give another name.", code=Code.OUTPUT_FOLDER
+        ) from error
     try:
         yield
     finally:
@@ -129,13 +132,15 @@ def _check(requests: Sequence[Request]) -> int:
             if getattr(request, name) not in (None, False):
                 raise InputError(
                     f"--{name.replace('_', '-')} belongs to one scan: denoise each by itself, "
-                    "or put its table beside it."
+                    "or put its table beside it.",
+                    code=Code.ARGUMENT_CONFLICT,
                 )
         other = dwi_of_output.setdefault(request.out.resolve(), request.dwi)
         if other is not request.dwi:
             raise InputError(
                 f"{request.dwi}: its result would have the name of {other}'s: "
-                "give it a name of its own, or another --outdir."
+                "give it a name of its own, or another --outdir.",
+                code=Code.OUTPUT_SAME_NAME,
             )
         planned(request.out, *request.extras, inputs=inputs, force=request.force)
     return method.capabilities.least_directions

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
-from dwiser.errors import InputError, unknown
+from dwiser.errors import Code, InputError, unknown
 from dwiser.simulation import noise as law
 from dwiser.simulation.kspace import add_kspace, coil_sensitivities
 
@@ -47,16 +47,22 @@ class NoiseModel:
 
     def __post_init__(self) -> None:
         if self.kind not in NOISES:
-            raise unknown("noise model", self.kind, NOISES)
+            raise unknown("noise model", self.kind, NOISES, code=Code.ARGUMENT_VALUE)
         if self.sigma_map not in law.SIGMA_MAPS:
-            raise unknown("σ map", self.sigma_map, law.SIGMA_MAPS)
+            raise unknown("σ map", self.sigma_map, law.SIGMA_MAPS, code=Code.ARGUMENT_VALUE)
         if not self.snr > 0 or not np.isfinite(self.snr):
-            raise InputError(f"The SNR must be a positive number, not {self.snr:g}.")
+            raise InputError(
+                f"The SNR must be a positive number, not {self.snr:g}.", code=Code.ARGUMENT_VALUE
+            )
         if self.coils < 1:
-            raise InputError(f"The number of coils must be at least 1, not {self.coils}.")
+            raise InputError(
+                f"The number of coils must be at least 1, not {self.coils}.",
+                code=Code.ARGUMENT_VALUE,
+            )
         if self.coils > 1 and self.kind in ("gaussian", "rician"):
             raise InputError(
-                f"{self.kind} noise is that of one coil: use nc-chi for {self.coils} coils."
+                f"{self.kind} noise is that of one coil: use nc-chi for {self.coils} coils.",
+                code=Code.ARGUMENT_CONFLICT,
             )
 
 

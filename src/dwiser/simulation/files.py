@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dwiser import __version__
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.io import find_inputs, load
 from dwiser.io.truth import LESIONS, check_folder, save_simulated
 from dwiser.scan import Scan
@@ -212,7 +212,8 @@ def parse_shells(text: str) -> Shells:
         except ValueError as error:
             raise InputError(
                 f"--shells '{text}' is not understood at '{part.strip()}': write "
-                "b-value:directions pairs with commas between them, such as 1000:64,2000:64."
+                "b-value:directions pairs with commas between them, such as 1000:64,2000:64.",
+                code=Code.ARGUMENT_VALUE,
             ) from error
     return tuple(shells)
 
@@ -237,7 +238,8 @@ def parse_shape(text: str) -> tuple[int, int, int]:
         x, y, z = (int(part) for part in text.split(","))
     except ValueError as error:
         raise InputError(
-            f"--shape '{text}' is not understood: write three numbers of voxels such as 65,78,66."
+            f"--shape '{text}' is not understood: write three numbers of voxels such as 65,78,66.",
+            code=Code.ARGUMENT_VALUE,
         ) from error
     return x, y, z
 
@@ -246,21 +248,31 @@ def _check(request: SimulationRequest) -> None:
     """Refuse wrong settings before anything is read or simulated."""
     check_seed(request.seed)
     if request.voxel is not None and not (request.voxel > 0 and isfinite(request.voxel)):
-        raise InputError(f"--voxel must be a positive number of mm, not {request.voxel:g}.")
+        raise InputError(
+            f"--voxel must be a positive number of mm, not {request.voxel:g}.",
+            code=Code.ARGUMENT_VALUE,
+        )
     _noise_settings(request)
     _texture_settings(request)
     if request.source is None:
         orphans = {"--bval": request.bval, "--bvec": request.bvec, "--mask": request.mask}
         for option, value in orphans.items():
             if value is not None:
-                raise InputError(f"{option} belongs to a real scan: give that with --from.")
+                raise InputError(
+                    f"{option} belongs to a real scan: give that with --from.",
+                    code=Code.ARGUMENT_MISSING,
+                )
         return
     for option, grid_setting in {"--shape": request.shape, "--voxel": request.voxel}.items():
         if grid_setting is not None:
-            raise InputError(f"{option} cannot go with --from: the grid is that of the scan.")
+            raise InputError(
+                f"{option} cannot go with --from: the grid is that of the scan.",
+                code=Code.ARGUMENT_CONFLICT,
+            )
     if request.b0 is not None and request.shells is None:
         raise InputError(
-            "--b0 with --from needs --shells too: without it the scheme is the scan's."
+            "--b0 with --from needs --shells too: without it the scheme is the scan's.",
+            code=Code.ARGUMENT_MISSING,
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.seeds import stream
 from dwiser.simulation import atlas
 from dwiser.simulation.fibres import bundles, corona, populations
@@ -69,7 +69,10 @@ def head_anatomy(shape: tuple[int, int, int], seed: int) -> HeadAnatomy:
         For a grid of fewer than 3 voxels along two axes, or without any voxel.
     """
     if len(shape) != 3 or min(shape) < 1 or sorted(shape)[1] < LEAST_SIDE:
-        raise InputError(f"A phantom of shape {shape} is too small: give X,Y,Z such as 65,78,66.")
+        raise InputError(
+            f"A phantom of shape {shape} is too small: give X,Y,Z such as 65,78,66.",
+            code=Code.ARGUMENT_VALUE,
+        )
     frame = Frame(shape)
     white, grey, head = _cortex(frame, stream(seed, "cortex"))
     tracts = bundles(frame, stream(seed, "bundles"))

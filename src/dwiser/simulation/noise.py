@@ -7,7 +7,7 @@ import numpy as np
 import scipy.fft
 from jaxtyping import Bool, Complex, Float
 
-from dwiser.errors import InputError, unknown
+from dwiser.errors import Code, InputError, unknown
 from dwiser.seeds import stream
 
 G_RANGE = (1.0, 2.5)  # edge to centre, as SENSE 2 shows; see the g-factor of sherbrooke_1p8mm
@@ -41,12 +41,19 @@ class Sampling:
         if not 0.5 < self.partial_fourier <= 1:
             raise InputError(
                 f"The partial Fourier factor must be above 0.5 and at most 1, "
-                f"not {self.partial_fourier:g}."
+                f"not {self.partial_fourier:g}.",
+                code=Code.ARGUMENT_VALUE,
             )
         if not self.zero_fill >= 1:
-            raise InputError(f"The zero-fill factor must be at least 1, not {self.zero_fill:g}.")
+            raise InputError(
+                f"The zero-fill factor must be at least 1, not {self.zero_fill:g}.",
+                code=Code.ARGUMENT_VALUE,
+            )
         if self.phase_axis not in (0, 1):
-            raise InputError(f"The phase-encode axis must be 0 or 1, not {self.phase_axis}.")
+            raise InputError(
+                f"The phase-encode axis must be 0 or 1, not {self.phase_axis}.",
+                code=Code.ARGUMENT_VALUE,
+            )
 
     def acquired(self, shape: Sequence[int]) -> Bool[np.ndarray, "x y"]:
         """The acquired part of an in-plane k-space.
@@ -148,7 +155,7 @@ def sigma_map(
     if kind == "gfactor":
         gain = gfactor_map(mask.shape, seed)
         return (gain * np.float32(level / gain[mask].mean())).astype(np.float32)
-    raise unknown("σ map", kind, SIGMA_MAPS)
+    raise unknown("σ map", kind, SIGMA_MAPS, code=Code.ARGUMENT_VALUE)
 
 
 Volume = Float[np.ndarray, "x y z"]

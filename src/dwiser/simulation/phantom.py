@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation.acquire import NoiseModel, acquire
 from dwiser.simulation.contrast import compartments
@@ -126,7 +126,9 @@ def phantom(
     """
     model = NoiseModel(noise, snr, coils, sigma_map, Sampling(partial_fourier, zero_fill))
     if not voxel > 0:
-        raise InputError(f"The voxel size must be positive, not {voxel:g} mm.")
+        raise InputError(
+            f"The voxel size must be positive, not {voxel:g} mm.", code=Code.ARGUMENT_VALUE
+        )
     tissue_texture = Texture(texture, texture_correlation)
     gradients = scheme(shells, n_b0=n_b0, b0_place=b0_place, seed=seed)
     anatomy = textured(head_anatomy((shape[0], shape[1], shape[2]), seed), tissue_texture, seed)
@@ -192,7 +194,10 @@ def simulate(
     mask = anatomy.mask
     white = anatomy.tissues["wm"] > WHITE
     if not white.any():
-        raise InputError("The object holds no white matter, so no SNR can be set: enlarge it.")
+        raise InputError(
+            "The object holds no white matter, so no SNR can be set: enlarge it.",
+            code=Code.SCAN_TOO_SMALL,
+        )
     placed_lesions = place_lesions(anatomy, gradients, seed) if lesions else []
     truth = np.zeros((*mask.shape, len(gradients)), np.float32)
     healthy, labelled = signal(gradients), labels(placed_lesions, mask)

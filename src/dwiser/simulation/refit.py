@@ -9,7 +9,7 @@ from scipy.ndimage import binary_fill_holes
 from scipy.optimize import nnls
 from skimage.filters import threshold_otsu
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation.acquire import NoiseModel
 from dwiser.simulation.contrast import GREY, PARALLEL, WATER
@@ -148,7 +148,10 @@ def refit(scan: Scan, watch: Watch = silent) -> Refit:
         For a scan without a b0.
     """
     if not scan.gradients.is_b0.any():
-        raise InputError("The scan has no b0, so no model can be refitted to it: give one.")
+        raise InputError(
+            "The scan has no b0, so no model can be refitted to it: give one.",
+            code=Code.GRADIENTS_NO_B0,
+        )
     mask = _object_mask(scan) if scan.mask is None else scan.mask
     axes = get_sphere(name=AXES).vertices
     axes = axes[(axes @ HALF) > 0]

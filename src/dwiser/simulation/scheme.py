@@ -8,7 +8,7 @@ from dipy.core.sphere import HemiSphere, disperse_charges
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from dwiser.errors import InputError, unknown
+from dwiser.errors import Code, InputError, unknown
 from dwiser.scan import B0_THRESHOLD, Gradients
 from dwiser.seeds import stream
 
@@ -93,14 +93,18 @@ def scheme(
     (20, 2)
     """
     if b0_place not in B0_PLACES:
-        raise unknown("b0 place", b0_place, B0_PLACES)
+        raise unknown("b0 place", b0_place, B0_PLACES, code=Code.ARGUMENT_VALUE)
     if n_b0 < 0 or not shells:
-        raise InputError("A scheme needs at least one shell and no negative number of b0s.")
+        raise InputError(
+            "A scheme needs at least one shell and no negative number of b0s.",
+            code=Code.ARGUMENT_VALUE,
+        )
     for b, n in shells:
         if not (np.isfinite(b) and b > B0_THRESHOLD) or n < 1:
             raise InputError(
                 f"Shell {b:g}:{n} cannot be simulated: give a b-value above {B0_THRESHOLD:g} "
-                "s/mm² and at least one direction, such as 1000:64."
+                "s/mm² and at least one direction, such as 1000:64.",
+                code=Code.ARGUMENT_VALUE,
             )
     bvals = np.concatenate([np.full(n, float(b)) for b, n in shells])
     bvecs = np.concatenate([spread_directions(n, seed, i) for i, (_, n) in enumerate(shells)])

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.seeds import stream
 from dwiser.simulation.geometry import HeadAnatomy
 from dwiser.simulation.shapes import Field, smooth_field, unit
@@ -47,7 +47,10 @@ class Texture:
     def __post_init__(self) -> None:
         for name, value in (("strength", self.strength), ("correlation", self.correlation)):
             if not (value >= 0 and np.isfinite(value)):
-                raise InputError(f"The texture's {name} must be 0 or more, not {value:g}.")
+                raise InputError(
+                    f"The texture's {name} must be 0 or more, not {value:g}.",
+                    code=Code.ARGUMENT_VALUE,
+                )
 
     def field(self, shape: tuple[int, ...], quantity: str, seed: int, place: int = 0) -> Field:
         """One Gaussian random field.

@@ -8,7 +8,8 @@ import pytest
 
 from dwiser.cli import main
 from dwiser.cohort.validate import PROGRAM, check_dataset, program
-from dwiser.errors import InputError
+from dwiser.errors import Code
+from tests.refusals import refused
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,8 +40,8 @@ def test_a_dataset_with_errors_is_refused_with_the_first_of_them(bids, tmp_path:
     root = bids(tmp_path, "sub-01")
     assert check_dataset(root) is None
     (root / "sub-01/dwi/sub-01_dwi.bvec").unlink()
-    with pytest.raises(InputError, match=r"DWI_MISSING_BVEC.*--skip-bids-validation"):
+    with refused(Code.BIDS_INVALID, root, "DWI_MISSING_BVEC", "--skip-bids-validation"):
         check_dataset(root)
     (root / "dataset_description.json").unlink()
-    with pytest.raises(InputError, match="there is no such file"):
+    with refused(Code.FILE_MISSING, "dataset_description.json: there is no such file", "check"):
         check_dataset(root)

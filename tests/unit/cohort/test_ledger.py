@@ -14,6 +14,7 @@ import pytest
 from dwiser.cohort import ledger, worker
 from dwiser.cohort.job import HIDDEN, CohortOptions, Job
 from dwiser.cohort.worker import denoise_scan
+from dwiser.errors import Code
 from dwiser.io.bids import find_scans
 
 QUICK = CohortOptions("gaussian", threads=1, device="cpu")
@@ -120,6 +121,7 @@ def test_a_scan_that_another_process_has_locked_is_freed_by_its_death(job: Job) 
     assert other.stdout.readline() == "held\n"
     outcome = denoise_scan(job)
     assert outcome.status == "locked"
+    assert outcome.code is Code.SCAN_LOCKED
     assert f"process {other.pid}" in outcome.reason
     assert not job.image.exists()
     other.kill()
@@ -180,14 +182,29 @@ def test_a_link_to_nothing_is_said_in_a_sentence(job: Job) -> None:
     job.scan.dwi.symlink_to("../.git/annex/objects/away")
     outcome = denoise_scan(job)
     assert outcome.status == "failed"
+    assert outcome.code is Code.FILE_NOT_FETCHED
+    assert outcome.reason.startswith(f"{job.scan.dwi}: ")
     assert "datalad get" in outcome.reason
 
 
 def test_what_would_outgrow_its_worker_is_refused_from_the_header(job: Job) -> None:
     outcome = denoise_scan(job, limit=2**28)
     assert outcome.status == "failed"
+    assert outcome.code is Code.MEMORY_LIMIT
     assert "gaussian needs about 0.4 GiB for it, a worker may use 0.2" in outcome.reason
-    assert denoise_scan(job, limit=2**30).status == "done"
+    again = denoise_scan(job, limit=2**30)
+    assert (again.status, again.code) == ("done", None)
+
+
+def test_an_input_that_changes_while_it_is_read_is_no_result(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter(range(9))
+    monkeypatch.setattr(ledger, "fingerprints", lambda _: {"dwi": next(times)})
+    outcome = denoise_scan(job)
+    assert (outcome.status, outcome.code) == ("failed", Code.FILE_CHANGED)
+    assert outcome.reason == f"{job.scan.dwi}: it changed while it was read: run it again."
+    assert not job.image.exists()
 
 
 def test_no_room_is_said_before_the_work(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +214,7 @@ def test_no_room_is_said_before_the_work(job: Job, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(worker.shutil, "disk_usage", lambda path: Usage)
     begun = time.perf_counter()
     outcome = denoise_scan(job)
+    assert outcome.code is Code.DISK_SPACE
     assert "make room" in outcome.reason
     assert time.perf_counter() - begun < 1
 

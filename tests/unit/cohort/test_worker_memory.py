@@ -10,8 +10,9 @@ from dwiser.cli import cohort as command
 from dwiser.cohort import clusters
 from dwiser.cohort.clusters import WorkerRequest
 from dwiser.cohort.plan import CohortPlan
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.machine import GIB
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize(
@@ -40,5 +41,5 @@ def test_a_workers_memory_is_read_like_that_of_one_scan(
 
 @pytest.mark.parametrize("text", ["1e9", "-1", "0", "much"])
 def test_what_is_no_amount_is_refused_before_the_dataset_is_read(text: str) -> None:
-    with pytest.raises(InputError, match="write 8G or 500M"):
+    with refused(Code.ARGUMENT_VALUE, f"--memory {text!r}", "write 8G or 500M"):
         command.cohort(Path("nowhere"), Path("out"), "participant", memory=text)

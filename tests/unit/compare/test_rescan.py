@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from dwiser.compare.rescan import Rescan, rescan_scores
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.io import save_volume, write_bvals, write_bvecs
 from dwiser.scan import Gradients
 from dwiser.simulation import Simulation
+from tests.refusals import refused
 
 
 def test_a_rescan_of_another_gain_has_the_same_fa_and_the_gain_s_spread(small: Simulation):
@@ -41,5 +42,5 @@ def test_a_rescan_on_another_grid_is_refused_by_name(
     save_volume(scan.data[cut:], path, like=type(scan)(scan.data[cut:], affine, scan.gradients))
     write_bvals(scan.gradients, tmp_path / "second.bval")
     write_bvecs(scan.gradients, tmp_path / "second.bvec")
-    with pytest.raises(InputError, match=f"second.nii.gz: the rescan has .*{said}"):
+    with refused(Code.SCANS_DIFFER, "second.nii.gz: the rescan has ", said, "bring it onto"):
         Rescan(path).read(scan)

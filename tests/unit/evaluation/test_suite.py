@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.special import hyp1f1
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.evaluation.groups import tissue_masks, volume_groups
 from dwiser.evaluation.records import Absent, Metric
 from dwiser.evaluation.suite import evaluate
@@ -13,6 +13,7 @@ from dwiser.evaluation.tensor import pick
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation import phantom
 from dwiser.simulation.scheme import scheme
+from tests.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_the_raw_scan_has_the_rician_bias_of_its_known_sigma(head, head_scan, tr
 
 
 def test_a_bundle_off_the_grid_is_refused_by_name(head, head_scan):
-    with pytest.raises(InputError, match="bundle's start"):
+    with refused(Code.GRID_SHAPE, "bundle's start", "on the raw scan's grid"):
         evaluate(head.truth, head_scan, bundle={"start": head.mask[1:]})
 
 
@@ -131,9 +132,9 @@ def test_no_noise_no_verdict_but_the_rest(head):
 
 
 def test_inputs_off_the_grid_are_refused_by_name(head, head_scan):
-    with pytest.raises(InputError, match="denoised image"):
+    with refused(Code.GRID_SHAPE, "denoised image", "on the raw scan's grid"):
         evaluate(head.truth[1:], head_scan)
-    with pytest.raises(InputError, match="mask"):
+    with refused(Code.GRID_SHAPE, "mask", "on the raw scan's grid"):
         evaluate(head.truth, head_scan, mask=head.mask[1:])
 
 

@@ -7,13 +7,14 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.stats import rice
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.evaluation.residual_findings import residual_findings, residual_of
 from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.evaluation.suite import evaluate
 from dwiser.evaluation.verdict import Verdict, judge
 from dwiser.scan import Scan
 from dwiser.simulation import Simulation, phantom, scheme
+from tests.refusals import refused
 
 
 def verdict(denoised: np.ndarray, scan: Scan) -> Verdict:
@@ -112,7 +113,7 @@ def test_the_input_unchanged_is_told_so(head_scan):
 def test_an_image_with_nan_is_refused_not_passed(head, head_scan):
     broken = head.truth.copy()
     broken[tuple(np.argwhere(head.mask)[5])] = np.nan
-    with pytest.raises(InputError, match="NaN"):
+    with refused(Code.IMAGE_NOT_FINITE, "denoised image", "NaN"):
         verdict(broken, head_scan)
 
 

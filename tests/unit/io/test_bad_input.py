@@ -2,15 +2,15 @@
 
 import gzip
 import os
-import re
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.io import load
+from tests.refusals import assert_says, refused
 
 RNG = np.random.default_rng(3)
 
@@ -66,68 +66,158 @@ def random_noise(small, **how):  # does not compress, so that a cut is within th
     return small.series(data=RNG.random(small.shape).astype(np.float32), **how)
 
 
-IMAGES = {
-    "missing": (lambda s: s.path("dwi.nii.gz"), "no such file"),
-    "below a file": (lambda s: s.series("a.nii") / "dwi.nii.gz", "cannot be read"),
-    "folder": (folder, "a folder"),
-    "0 bytes": (lambda s: replace(s.series(), b""), "0 bytes"),
-    "text.nii.gz": (lambda s: replace(s.series(), b"hello\n"), "not gzip-compressed"),
-    "text.nii": (lambda s: replace(s.series("dwi.nii"), b"hello\n" * 100), "no NIfTI image"),
-    "gzipped text": (lambda s: replace(s.series(), gzip.compress(b"hello" * 99)), "no NIfTI image"),
-    "no gzip": (lambda s: replace(s.series(), b"\x1f\x8b" + b"x" * 500), "no NIfTI image"),
+TRUNCATED = Code.IMAGE_DAMAGED, "truncated", "export or copy it again"
+NO_IMAGE = Code.IMAGE_DAMAGED, "no NIfTI image", "export it again"
+IMAGES = {  # what to do, the code, and what its sentence says, the remedy last
+    "missing": (
+        lambda s: s.path("dwi.nii.gz"),
+        Code.FILE_MISSING,
+        "no such file",
+        "check the name",
+    ),
+    "below a file": (
+        lambda s: s.series("a.nii") / "dwi.nii.gz",
+        Code.FILE_UNREADABLE,
+        "cannot be read",
+        "check the file",
+    ),
+    "folder": (folder, Code.FILE_KIND, "a folder", "give a file"),
+    "0 bytes": (
+        lambda s: replace(s.series(), b""),
+        Code.IMAGE_DAMAGED,
+        "0 bytes",
+        "export or copy it again",
+    ),
+    "text.nii.gz": (
+        lambda s: replace(s.series(), b"hello\n"),
+        Code.IMAGE_FORMAT,
+        "not gzip-compressed",
+        "give a NIfTI image",
+    ),
+    "text.nii": (lambda s: replace(s.series("dwi.nii"), b"hello\n" * 100), *NO_IMAGE),
+    "gzipped text": (lambda s: replace(s.series(), gzip.compress(b"hello" * 99)), *NO_IMAGE),
+    "no gzip": (lambda s: replace(s.series(), b"\x1f\x8b" + b"x" * 500), *NO_IMAGE),
     "gzip as .nii": (
         lambda s: s.series().rename(s.path("dwi.nii")),
+        Code.IMAGE_FORMAT,
         "name it .nii.gz",
     ),
-    "mgz": (lambda s: other_format(s, "dwi.mgz", nib.MGHImage), "only NIfTI"),
-    "analyze": (lambda s: other_format(s, "dwi.img", nib.Spm2AnalyzeImage), "only NIfTI"),
+    "mgz": (
+        lambda s: other_format(s, "dwi.mgz", nib.MGHImage),
+        Code.FILE_ENDING,
+        "only NIfTI",
+        ".nii or .nii.gz",
+    ),
+    "analyze": (
+        lambda s: other_format(s, "dwi.img", nib.Spm2AnalyzeImage),
+        Code.FILE_ENDING,
+        "only NIfTI",
+        ".nii or .nii.gz",
+    ),
     "mgz as .nii.gz": (
         lambda s: other_format(s, "dwi.mgz", nib.MGHImage).rename(s.path("dwi.nii.gz")),
-        "no NIfTI image",
+        *NO_IMAGE,
     ),
-    "truncated .nii": (lambda s: cut(s.series("dwi.nii")), "truncated"),
-    "truncated .nii.gz": (lambda s: cut(random_noise(s)), "truncated"),
-    "truncated scaled": (lambda s: cut(s.series("dwi.nii", kind=nib.Nifti2Image)), "truncated"),
-    "truncated header": (lambda s: cut(s.series("dwi.nii"), 0.05), "no NIfTI image"),
-    "truncated gz header": (lambda s: cut(s.series(), 0.05), "no NIfTI image"),
-    "3-D": (lambda s: s.series(data=s.data[..., 0]), "3 dimensions"),
-    "5-D": (lambda s: s.series(data=s.data.reshape(5, 4, 3, 2, 4)), "5 dimensions"),
-    "one volume": (lambda s: s.series(data=s.data[..., :1]), "one volume"),
-    "RGB": (rgb, "RGB"),
-    "NaN": (lambda s: changed(s, (1, 2, 0, 3), np.nan), "1 NaN or infinite voxels"),
-    "inf": (lambda s: changed(s, (1, 2, slice(None), 3), np.inf), "3 NaN or infinite"),
-    "beyond float32": (lambda s: s.series(data=s.data.astype(float) * 1e300), "infinite"),
-    "all zero": (lambda s: s.series(data=s.data * 0), "all zero"),
-    "signed": (lambda s: s.series(data=s.data - 4000), "negative"),
+    "truncated .nii": (lambda s: cut(s.series("dwi.nii")), *TRUNCATED),
+    "truncated .nii.gz": (lambda s: cut(random_noise(s)), *TRUNCATED),
+    "truncated scaled": (lambda s: cut(s.series("dwi.nii", kind=nib.Nifti2Image)), *TRUNCATED),
+    "truncated header": (lambda s: cut(s.series("dwi.nii"), 0.05), *NO_IMAGE),
+    "truncated gz header": (lambda s: cut(s.series(), 0.05), *NO_IMAGE),
+    "3-D": (
+        lambda s: s.series(data=s.data[..., 0]),
+        Code.IMAGE_DIMENSIONS,
+        "3 dimensions",
+        "a 4-D series",
+    ),
+    "5-D": (
+        lambda s: s.series(data=s.data.reshape(5, 4, 3, 2, 4)),
+        Code.IMAGE_DIMENSIONS,
+        "5 dimensions",
+        "a 4-D series",
+    ),
+    "one volume": (
+        lambda s: s.series(data=s.data[..., :1]),
+        Code.IMAGE_DIMENSIONS,
+        "one volume",
+        "a series of DWIs is needed",
+    ),
+    "RGB": (rgb, Code.IMAGE_KIND, "RGB", "give a magnitude image"),
+    "NaN": (
+        lambda s: changed(s, (1, 2, 0, 3), np.nan),
+        Code.IMAGE_NOT_FINITE,
+        "1 NaN or infinite voxels",
+        "replace them first",
+    ),
+    "inf": (
+        lambda s: changed(s, (1, 2, slice(None), 3), np.inf),
+        Code.IMAGE_NOT_FINITE,
+        "3 NaN or infinite",
+        "replace them first",
+    ),
+    "beyond float32": (
+        lambda s: s.series(data=s.data.astype(float) * 1e300),
+        Code.IMAGE_NOT_FINITE,
+        "infinite",
+        "replace them first",
+    ),
+    "all zero": (
+        lambda s: s.series(data=s.data * 0),
+        Code.IMAGE_VALUES,
+        "all zero",
+        "nothing to denoise",
+    ),
+    "signed": (
+        lambda s: s.series(data=s.data - 4000),
+        Code.IMAGE_VALUES,
+        "negative",
+        "give the magnitude",
+    ),
     "affine NaN": (
         lambda s: with_header(s.series("dwi.nii"), srow_x=[np.nan, 0, 0, 0]),
+        Code.IMAGE_AFFINE,
         "affine",
+        "repair the header",
     ),
-    "impossible gz size": (huge, "truncated"),
+    "impossible gz size": (huge, *TRUNCATED),
     "negative size": (
         lambda s: with_header(s.series("dwi.nii"), dim=[4, 5, -4, 3, 8, 1, 1, 1]),
+        Code.IMAGE_DIMENSIONS,
         "dwi.nii",
+        "export it again",
     ),
     "impossible size": (
         lambda s: with_header(s.series("dwi.nii"), dim=[4, 32767, 32767, 32767, 8, 1, 1, 1]),
-        "truncated",
+        *TRUNCATED,
     ),
     "no voxels": (
         lambda s: with_header(s.series("dwi.nii"), dim=[4, 5, 0, 3, 8, 1, 1, 1]),
+        Code.IMAGE_DIMENSIONS,
         "no voxels",
+        "export it again",
     ),
-    "unknown dtype": (lambda s: with_header(s.series("dwi.nii"), datatype=999), "NIfTI image"),
-    "wrong count": (lambda s: s.series(data=s.data[..., :7]), "8 b-values for the 7 volumes"),
+    "unknown dtype": (
+        lambda s: with_header(s.series("dwi.nii"), datatype=999),
+        Code.IMAGE_DAMAGED,
+        "NIfTI image",
+        "export it again",
+    ),
+    "wrong count": (
+        lambda s: s.series(data=s.data[..., :7]),
+        Code.GRADIENTS_LENGTH,
+        "8 b-values for the 7 volumes",
+        "give the table that belongs to it",
+    ),
 }
 
 
-@pytest.mark.parametrize(("make", "says"), IMAGES.values(), ids=IMAGES)
-def test_a_bad_image(small, make, says, capfd):
+@pytest.mark.parametrize("case", IMAGES)
+def test_a_bad_image(small, case, capfd):
+    make, code, *says = IMAGES[case]
     path = make(small)
     capfd.readouterr()
-    message = refusal(path)
+    message = refusal(code, path)
     assert capfd.readouterr().err == ""
-    assert says in message
+    assert_says(message, *says)
     assert path.name in message or "dwi.bval" in message
 
 
@@ -138,63 +228,97 @@ def shifted(small, by):
 
 
 MASKS = {
-    "missing": (lambda s: s.path("m.nii.gz"), "no such file"),
+    "missing": (lambda s: s.path("m.nii.gz"), Code.FILE_MISSING, "no such file", "check the name"),
     "shape": (
         lambda s: s.image("m.nii.gz", np.ones((5, 4, 4), "u1")),
-        "shape (5, 4, 4) but .*dwi.nii.gz",
+        Code.GRID_SHAPE,
+        "shape (5, 4, 4) but ",
+        "dwi.nii.gz",
+        "give a mask on the image's grid",
     ),
-    "affine": (lambda s: shifted(s, 0.01), "0.01 off that of .*dwi.nii.gz"),
-    "4-D": (lambda s: s.image("m.nii.gz", s.data), "4 dimensions"),
-    "empty": (lambda s: s.image("m.nii.gz", np.zeros(s.shape[:3], "u1")), "empty"),
+    "affine": (
+        lambda s: shifted(s, 0.01),
+        Code.GRID_AFFINE,
+        "0.01 off that of ",
+        "dwi.nii.gz",
+        "give a mask on the image's grid",
+    ),
+    "4-D": (lambda s: s.image("m.nii.gz", s.data), Code.IMAGE_DIMENSIONS, "4 dimensions"),
+    "empty": (
+        lambda s: s.image("m.nii.gz", np.zeros(s.shape[:3], "u1")),
+        Code.MASK_EMPTY,
+        "empty",
+        "give one that covers the object",
+    ),
     "all NaN": (
         lambda s: s.image("m.nii.gz", np.full(s.shape[:3], np.nan, np.float32)),
+        Code.MASK_EMPTY,
         "empty",
+        "give one that covers the object",
     ),
-    "text": (lambda s: replace(s.path("m.nii.gz"), b"hello"), "gzip"),
-    "truncated": (lambda s: cut(s.image("m.nii", np.ones(s.shape[:3], "f8"))), "truncated"),
+    "text": (
+        lambda s: replace(s.path("m.nii.gz"), b"hello"),
+        Code.IMAGE_FORMAT,
+        "gzip",
+        "give a NIfTI image",
+    ),
+    "truncated": (lambda s: cut(s.image("m.nii", np.ones(s.shape[:3], "f8"))), *TRUNCATED),
 }
 
 
-@pytest.mark.parametrize(("make", "says"), MASKS.values(), ids=MASKS)
-def test_a_bad_mask(small, make, says):
+@pytest.mark.parametrize("case", MASKS)
+def test_a_bad_mask(small, case):
+    make, code, *says = MASKS[case]
     path = make(small)
     image = small.series()
-    message = refusal(image, mask=path)
-    assert path.name in message
-    assert re.search(says.replace("(", r"\(").replace(")", r"\)"), message), message
+    assert_says(refusal(code, image, mask=path), path.name, *says)
 
 
 TABLES = {
-    "none": (lambda s: s.path("dwi.bval").unlink(), "dwi.bval or dwi.bvals"),
-    "folder": (
-        lambda s: (s.path("dwi.bval").unlink(), s.path("dwi.bval").mkdir()),
+    "none": (
+        lambda s: s.path("dwi.bval").unlink(),
+        Code.GRADIENTS_MISSING,
+        "dwi.bval or dwi.bvals",
         "--bval",
     ),
-    "no bvec": (lambda s: s.path("dwi.bvec").unlink(), "--bvec"),
+    "folder": (
+        lambda s: (s.path("dwi.bval").unlink(), s.path("dwi.bval").mkdir()),
+        Code.GRADIENTS_MISSING,
+        "--bval",
+    ),
+    "no bvec": (lambda s: s.path("dwi.bvec").unlink(), Code.GRADIENTS_MISSING, "--bvec"),
     "swapped": (
         lambda s: s.path("dwi.bval").write_bytes(s.path("dwi.bvec").read_bytes()),
+        Code.GRADIENTS_FORMAT,
         "dwi.bval: it holds a 3×8 table",
+        "give the .bval file",
     ),
     "not unit": (
         lambda s: np.savetxt(s.path("dwi.bvec"), s.bvecs.T * 1.2),
+        Code.GRADIENTS_VALUES,
         "dwi.bvec: 6 b-vectors of DWIs are not of unit length",
+        "give unit vectors",
     ),
     "few bvecs": (
         lambda s: np.savetxt(s.path("dwi.bvec"), s.bvecs[:7]),
+        Code.GRADIENTS_LENGTH,
         "dwi.bvec: there are 7 b-vectors for the 8 volumes",
+        "give the table that belongs to it",
     ),
 }
 
 
-@pytest.mark.parametrize(("spoil", "says"), TABLES.values(), ids=TABLES)
-def test_a_bad_table(small, spoil, says):
+@pytest.mark.parametrize("case", TABLES)
+def test_a_bad_table(small, case):
+    spoil, code, *says = TABLES[case]
     path = small.series()
     spoil(small)
-    assert says in refusal(path)
+    assert_says(refusal(code, path), *says)
 
 
 def test_a_given_table_that_is_missing(small):
-    assert "nowhere.bval: there is no such file" in refusal(small.series(), bval="nowhere.bval")
+    message = refusal(Code.FILE_MISSING, small.series(), bval="nowhere.bval")
+    assert "nowhere.bval: there is no such file: check the name" in message
 
 
 @pytest.mark.parametrize("spoilt", ["dwi.nii.gz", "dwi.bval", "dwi.bvec"])
@@ -209,7 +333,7 @@ def test_a_file_that_may_not_be_read(small, monkeypatch, spoilt):
         return allowed(self, *args, **kwargs)
 
     monkeypatch.setattr(Path, "open", guarded)
-    message = refusal(path)
+    message = refusal(Code.FILE_PERMISSION, path)
     assert spoilt in message
     assert "permissions" in message
 
@@ -218,11 +342,12 @@ def test_a_file_that_may_not_be_read(small, monkeypatch, spoilt):
 def test_permissions_of_the_system(small):
     path = small.series()
     path.chmod(0)
-    assert "permissions" in refusal(path)
+    assert_says(refusal(Code.FILE_PERMISSION, path), path.name, "permissions")
 
 
-def refusal(path, **how):
-    with pytest.raises(InputError) as caught:
+def refusal(code, path, **how):
+    """The sentence that this scan is refused with, and its code."""
+    with refused(code) as caught:
         load(path, **how)
     message = str(caught.value)
     assert "\n" not in message

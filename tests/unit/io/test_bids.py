@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-import pytest
-
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.io.bids import dataset_description, entities, find_scans, inherited_fields
+from tests.refusals import refused
 
 
 def put(root: Path, *names: str) -> None:
@@ -70,17 +69,17 @@ def test_labels_choose_with_or_without_their_key(tmp_path: Path) -> None:
         "sub-1_ses-b",
         "sub-2_ses-b",
     ]
-    with pytest.raises(InputError, match=r"Unknown participant '12'"):
+    with refused(Code.BIDS_NO_SERIES, "participant '12'", "did you mean '2'?"):
         find_scans(tmp_path, ["12"])
-    with pytest.raises(InputError, match="session 'z'"):
+    with refused(Code.BIDS_NO_SERIES, tmp_path, "session 'z'", "check the label"):
         find_scans(tmp_path, sessions=["a", "z"])
 
 
 def test_a_dataset_without_a_series_is_refused(tmp_path: Path) -> None:
     put(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz")
-    with pytest.raises(InputError, match="no diffusion series"):
+    with refused(Code.BIDS_NO_SERIES, tmp_path, "no diffusion series", "_dwi.nii.gz"):
         find_scans(tmp_path)
-    with pytest.raises(InputError, match="no such folder"):
+    with refused(Code.FILE_MISSING, tmp_path / "nowhere", "give the BIDS dataset's"):
         find_scans(tmp_path / "nowhere")
 
 
@@ -96,7 +95,7 @@ def test_gradients_and_fields_are_inherited_from_above_the_nearest_first(tmp_pat
     (tmp_path / f"{place}.json").write_text('{"EchoTime": 3}')  # its own: read elsewhere
     assert inherited_fields(tmp_path, scan) == {"EchoTime": 2, "FlipAngle": 90}
     (tmp_path / "dwi.json").write_text("[")
-    with pytest.raises(InputError, match=r"dwi\.json: it is not a readable JSON object"):
+    with refused(Code.SIDECAR_FORMAT, "dwi.json: it is", "JSON", "correct or remove it"):
         inherited_fields(tmp_path, scan)
 
 

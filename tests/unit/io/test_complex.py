@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.io import load
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize("kind", [np.complex64, np.complex128])
@@ -23,5 +24,5 @@ def test_a_real_image_has_no_phase(small) -> None:
 
 def test_a_complex_mask_is_refused_by_name(small) -> None:
     mask = small.image("m.nii.gz", np.ones(small.shape[:3], np.complex64))
-    with pytest.raises(InputError, match=r"m\.nii\.gz: the image is complex"):
+    with refused(Code.IMAGE_KIND, "m.nii.gz: the image is complex", "give one that is real"):
         load(small.series(), mask=mask)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.io import load
 from dwiser.memmap import is_mapped
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize("name", ["dwi.nii", "dwi.nii.gz"])
@@ -42,12 +43,12 @@ def test_a_full_temporary_folder_is_reported(small, monkeypatch) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.posix_fallocate", full)
-    with pytest.raises(InputError, match=r"dwi\.nii\.gz: it needs a temporary file.*TMPDIR"):
+    with refused(Code.DISK_SCRATCH, "dwi.nii.gz: it needs a temporary file", "TMPDIR"):
         load(small.series(), memory=100)
 
 
 def test_a_truncated_one_is_refused(small) -> None:
     path = small.series("dwi.nii")
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(InputError, match="truncated"):
+    with refused(Code.IMAGE_DAMAGED, "dwi.nii: ", "truncated", "export or copy it again"):
         load(path, memory=100)

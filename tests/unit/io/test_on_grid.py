@@ -6,9 +6,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.io import read_on_grid, save_volume
 from dwiser.scan import Gradients, Scan
+from tests.refusals import refused
 
 
 @pytest.fixture
@@ -27,18 +28,20 @@ def test_a_map_and_a_series_come_back_as_they_were_written(scan: Scan, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("shape", "shift", "series", "said"),
+    ("shape", "shift", "series", "code", "said", "remedy"),
     [
-        ((3, 4, 6), 0.0, False, "shape"),
-        ((3, 4, 5), 0.5, False, "affine is up to 0.5 off"),
-        ((3, 4, 5, 3), 0.0, True, "shape"),
-        ((3, 4, 5), 0.0, True, "4-D series"),
-        ((3, 4, 5, 2), 0.0, False, "3-D map"),
+        ((3, 4, 6), 0.0, False, Code.GRID_SHAPE, "(3, 4, 6)", "give one on the scan's grid"),
+        ((3, 4, 5), 0.5, False, Code.GRID_AFFINE, "is up to 0.5 off", "give one on the scan's"),
+        ((3, 4, 5, 3), 0.0, True, Code.GRID_SHAPE, "(3, 4, 5, 3)", "give one on the scan's grid"),
+        ((3, 4, 5), 0.0, True, Code.IMAGE_DIMENSIONS, "3 dimensions", "4-D series"),
+        ((3, 4, 5, 2), 0.0, False, Code.IMAGE_DIMENSIONS, "4 dimensions", "3-D map"),
     ],
 )
-def test_another_grid_is_refused_by_name(shape, shift, series, said, scan, tmp_path) -> None:
+def test_another_grid_is_refused_by_name(
+    shape, shift, series, code, said, remedy, scan, tmp_path
+) -> None:
     affine = scan.affine.copy()
     affine[1, 3] += shift
     nib.save(nib.Nifti1Image(np.ones(shape, np.float32), affine), tmp_path / "odd.nii.gz")
-    with pytest.raises(InputError, match=f"odd.nii.gz.*{said}"):
+    with refused(code, "odd.nii.gz: ", said, remedy):
         read_on_grid(tmp_path / "odd.nii.gz", scan, "σ map", series=series)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import dwiser
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.io import read_tensors, tensor_bytes, write_tensors
+from tests.refusals import refused
 
 TENSORS = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3).T,  # not contiguous
@@ -36,7 +37,7 @@ def test_one_changed_bit_is_found(tmp_path: Path) -> None:
     content[-1] ^= 1
     path = tmp_path / "w.safetensors"
     path.write_bytes(bytes(content))
-    with pytest.raises(InputError, match=r"w\.safetensors: its contents do not match its hash"):
+    with refused(Code.WEIGHTS_INVALID, "w.safetensors: ", "match its hash", "create it again"):
         read_tensors(path)
 
 
@@ -46,26 +47,29 @@ def other_programs(path: Path) -> None:
     save_file({"a": np.zeros(2, np.float32)}, path)
 
 
+NO_WEIGHTS = Code.WEIGHTS_INVALID, ("no safetensors file", "create it again")
+
+
 class Evil:
     def __reduce__(self):
         return Path.touch, (Path("ran"),)
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "code", "says"),
     [
-        (lambda p: None, "no such file"),
-        (lambda p: p.write_bytes(b""), "no safetensors file"),
-        (lambda p: p.write_text("hello" * 99), "no safetensors file"),
-        (lambda p: p.write_bytes(tensor_bytes(TENSORS, METADATA)[:-3]), "no safetensors file"),
-        (lambda p: p.write_bytes(pickle.dumps(Evil())), "no safetensors file"),
-        (other_programs, "not dwiser's"),
+        (lambda p: None, Code.FILE_MISSING, ("there is no such file", "check the name")),
+        (lambda p: p.write_bytes(b""), *NO_WEIGHTS),
+        (lambda p: p.write_text("hello" * 99), *NO_WEIGHTS),
+        (lambda p: p.write_bytes(tensor_bytes(TENSORS, METADATA)[:-3]), *NO_WEIGHTS),
+        (lambda p: p.write_bytes(pickle.dumps(Evil())), *NO_WEIGHTS),
+        (other_programs, Code.WEIGHTS_INVALID, ("not dwiser's", "--save-weights")),
     ],
 )
-def test_anything_else_is_refused(tmp_path, monkeypatch, make, says) -> None:
+def test_anything_else_is_refused(tmp_path, monkeypatch, make, code, says) -> None:
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match=says):
+    with refused(code, "w.safetensors: ", *says):
         read_tensors(tmp_path / "w.safetensors")
     assert not (tmp_path / "ran").exists()
 

@@ -7,10 +7,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from dwiser.errors import DwiserError, InputError
+from dwiser.errors import Code, DwiserError
 from dwiser.io import truth as module
 from dwiser.io.truth import all_paths, check_folder, save_simulated
 from dwiser.scan import Gradients, Scan
+from tests.refusals import refused
 
 SHAPE = (4, 5, 3)
 
@@ -63,7 +64,7 @@ def test_force_replaces_the_set_and_removes_what_the_new_one_has_not(
     lesion = {"lesions": np.ones(SHAPE, np.int16), "f_lesion": np.ones(SHAPE, np.float32)}
     save_simulated(tiny, tmp_path, maps() | lesion, record={}, lesions={})
     before = names(tmp_path)
-    with pytest.raises(InputError, match="--force"):
+    with refused(Code.OUTPUT_EXISTS, tmp_path, "--force"):
         save_simulated(tiny, tmp_path, maps(), record={})
     assert names(tmp_path) == before
     save_simulated(tiny, tmp_path, maps(), record={"new": 1}, force=True)
@@ -100,10 +101,10 @@ def test_a_failure_leaves_everything_as_it_was(
 def test_any_file_of_a_set_stands_in_the_way(tmp_path: Path) -> None:
     for path in all_paths(tmp_path):
         path.write_text("mine")
-        with pytest.raises(InputError, match=f"{path.name}.*--force"):
+        with refused(Code.OUTPUT_EXISTS, f"{path.name}: ", "--force"):
             check_folder(tmp_path)
         check_folder(tmp_path, force=True)
-        with pytest.raises(InputError, match="also an input"):
+        with refused(Code.OUTPUT_IS_INPUT, f"{path.name}: ", "choose another name"):
             check_folder(tmp_path, inputs=[path], force=True)
         path.unlink()
 
@@ -111,5 +112,5 @@ def test_any_file_of_a_set_stands_in_the_way(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for name in ("file", "file/below"):
-        with pytest.raises(InputError, match="not a folder"):
+        with refused(Code.FILE_KIND, tmp_path / name, "is not a folder", "give another name"):
             check_folder(tmp_path / name)

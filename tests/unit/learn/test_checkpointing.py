@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.learn.checkpointing import Course, load_learned
 from dwiser.methods.registry import build
 from dwiser.scan import Scan
 from dwiser.watch import Progress
+from tests.refusals import refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 METHODS = ["difusion", "noise2noise", "ddm2", "splitnet", "deep_image_prior"]
@@ -84,7 +85,7 @@ def test_a_warm_start_begins_with_the_weights_it_is_given(slab, machine) -> None
 
 
 def test_weights_of_another_network_are_refused() -> None:
-    with pytest.raises(InputError, match="another kind or size"):
+    with refused(Code.WEIGHTS_MISMATCH, "another kind", "same method, network and width"):
         load_learned(torch.nn.Linear(3, 2), torch.nn.Linear(4, 2).state_dict())
-    with pytest.raises(InputError, match="another kind or size"):
+    with refused(Code.WEIGHTS_MISMATCH, "another kind", "same method, network and width"):
         load_learned(torch.nn.Linear(3, 2), {"other": torch.zeros(2)})

@@ -6,11 +6,12 @@ from math import prod
 import numpy as np
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.methods.ddm2.method import DDM2
 from dwiser.methods.registry import build, settings_of
 from dwiser.nets.decoder import flops_per_pixel as decoder_flops
 from dwiser.scan import Gradients
+from tests.refusals import refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 PATCHED = ["noise2noise", "noisier2noise", "ddm2"]
@@ -104,5 +105,5 @@ def test_a_scan_without_a_volume_to_pair_is_refused_with_the_reason(small, machi
     g = small.scan.gradients
     bvals = np.where(g.is_b0, 0, 1000 + 300.0 * np.arange(len(g)))
     scan = replace(small.scan, gradients=Gradients(bvals, g.bvecs))
-    with pytest.raises(InputError, match="alone in its shell"):
+    with refused(Code.METHOD_NOTHING_TO_LEARN, "ddm2", "alone in its shell"):
         build("ddm2", "smoke").denoise(scan, machine=machine, seed=0)

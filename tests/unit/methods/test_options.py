@@ -4,10 +4,11 @@ from dataclasses import fields
 
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.options import describe
 from dwiser.methods.registry import build, settings_of
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize(
@@ -29,32 +30,32 @@ def test_text_becomes_the_fields_type(field: str, text: str, value: object) -> N
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "code", "said"),
     [
-        ({"paring": "adjacent"}, "did you mean 'pairing'"),
-        ({"pairing": "adjacnt"}, "did you mean 'adjacent'"),
-        ({"iterations": "many"}, "give a whole number"),
-        ({"iterations": "0"}, "at least 1"),
-        ({"crop": "maybe"}, "true or false"),
-        ({"latter": "1000"}, "at most 999"),
-        ({"threshold": "nan"}, "at least 0"),
+        ({"paring": "adjacent"}, Code.SETTING_UNKNOWN, "did you mean 'pairing'"),
+        ({"pairing": "adjacnt"}, Code.SETTING_VALUE, "did you mean 'adjacent'"),
+        ({"iterations": "many"}, Code.SETTING_VALUE, "give a whole number"),
+        ({"iterations": "0"}, Code.SETTING_VALUE, "at least 1"),
+        ({"crop": "maybe"}, Code.SETTING_VALUE, "true or false"),
+        ({"latter": "1000"}, Code.SETTING_VALUE, "at most 999"),
+        ({"threshold": "nan"}, Code.SETTING_VALUE, "at least 0"),
     ],
 )
-def test_a_wrong_setting_is_answered_with_the_right_one(settings, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_a_wrong_setting_is_answered_with_the_right_one(settings, code: Code, said: str) -> None:
+    with refused(code, said):
         build("difusion", "laptop", settings)
 
 
 def test_unknown_methods_and_presets_are_answered_with_the_nearest() -> None:
-    with pytest.raises(InputError, match="did you mean 'difusion'"):
+    with refused(Code.METHOD_UNKNOWN, "'diffusion'", "did you mean 'difusion'"):
         build("diffusion")
-    with pytest.raises(InputError, match="did you mean 'laptop'"):
+    with refused(Code.PRESET_UNKNOWN, "'labtop'", "did you mean 'laptop'"):
         build("difusion", "labtop")
 
 
 def test_settings_are_pairs() -> None:
     assert settings_of(["a=1", " b = x=y"]) == {"a": "1", "b": "x=y"}
-    with pytest.raises(InputError, match="field=value"):
+    with refused(Code.SETTING_VALUE, "'a'", "field=value"):
         settings_of(["a"])
 
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.methods.registry import build
 from dwiser.prepare.phase import as_radians, real_part
 from dwiser.seeds import stream
 from dwiser.simulation import phantom
 from dwiser.simulation.noise import complex_noise
+from tests.refusals import refused
 
 SHAPE = (40, 36, 4, 6)
 RNG = np.random.default_rng(0)
@@ -50,11 +51,18 @@ def test_a_scanners_steps_become_radians(low, steps, unit) -> None:
     assert np.abs(turn - turn.flat[0]).max() < 0.02
 
 
-@pytest.mark.parametrize(("values", "says"), [(700, "neither radians"), (np.nan, "NaN"), (0, "0")])
-def test_what_is_no_phase_is_refused(values, says) -> None:
+@pytest.mark.parametrize(
+    ("values", "code", "says"),
+    [
+        (700, Code.PHASE_VALUES, ("to 700", "rescale it to radians")),
+        (np.nan, Code.IMAGE_NOT_FINITE, ("phase", "NaN", "replace them first")),
+        (0, Code.PHASE_VALUES, ("0: these", "rescale it to radians")),
+    ],
+)
+def test_what_is_no_phase_is_refused(values, code, says) -> None:
     phase = wrapped() * 0
     phase[0, 0, 0, 0] = values
-    with pytest.raises(InputError, match=says):
+    with refused(code, *says):
         as_radians(phase)
 
 

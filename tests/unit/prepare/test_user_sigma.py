@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning
 from dwiser.prepare.user_sigma import fill_holes
+from tests.refusals import refused
 
 DATA = np.full((4, 4, 2, 3), 100, np.float32)
 
@@ -28,5 +29,6 @@ def test_holes_get_the_nearest_known_value(hole) -> None:
     ("value", "says"), [(-1, "negative"), (np.inf, "infinite"), (0, "positive"), (400, "variance")]
 )
 def test_what_is_no_sigma_map_is_refused(value, says) -> None:
-    with pytest.raises(InputError, match=says):
+    with refused(Code.NOISE_VALUES, "σ map", "give the noise's sd") as caught:
         fill_holes(np.full((4, 4, 2), float(value)), DATA)
+    assert says in str(caught.value)

@@ -6,12 +6,13 @@ import h5py
 import numpy as np
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.seeds import stream
 from dwiser.simulation import phantom
 from dwiser.simulation.kspace import root_sum_of_squares
 from reproduce.kspace_noise import Subject, by_slice, calibrated, poster_metric
 from reproduce.poster import poster
+from tests.refusals import refused
 
 SHAPE, DRAWS = (20, 24, 3), 4
 
@@ -65,5 +66,5 @@ def test_m4raws_layout_is_read(tmp_path: Path) -> None:
 
 def test_a_file_without_kspace_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.h5").write_text("no")
-    with pytest.raises(InputError, match="no multi-coil k-space"):
+    with refused(Code.IMAGE_FORMAT, "no multi-coil k-space", "give M4Raw's .h5"):
         Subject.from_m4raw(tmp_path / "no.h5")

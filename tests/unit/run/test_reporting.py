@@ -9,7 +9,7 @@ import pytest
 
 import dwiser
 from dwiser.cli import build_app
-from dwiser.errors import DwiserError
+from dwiser.errors import Code, DwiserError
 from dwiser.methods.base import Weights
 from dwiser.methods.registry import settings_of
 from dwiser.run import reporting
@@ -20,6 +20,7 @@ from dwiser.run.request import Request
 from dwiser.run.result import Result
 from dwiser.scan import Scan
 from dwiser.simulation import Simulation
+from tests.refusals import refused
 
 EVERYTHING = Request(
     Path("a b.nii.gz"), Path("out's.nii"), bval=Path("x.bval"), bvec=Path("y.bvec"),
@@ -106,7 +107,8 @@ def test_a_report_that_fails_loses_no_result(
 
     monkeypatch.setattr(reporting, "report", broken)
     out, page = tmp_path / "out.nii.gz", tmp_path / "out.html"
-    with pytest.raises(DwiserError, match=r"out\.html: the report could not be made") as caught:
+    said = ("out.html: the report could not be made", out, "were written", "report this")
+    with refused(Code.REPORT_FAILED, *said, error=DwiserError) as caught:
         denoise_file(Request(tmp_path / "dwi.nii.gz", out, method="identity", report=page))
     assert caught.value.exit_code == 1
     assert out.exists()

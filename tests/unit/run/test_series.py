@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.io import load, save
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.run import Request, denoise, denoising
 from dwiser.run.series import denoise_series, in_folder, output_folder
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation import Simulation
+from tests.refusals import refused
 
 
 def part(scan: Scan, volumes: np.ndarray) -> Scan:
@@ -74,7 +75,7 @@ def test_together_where_they_are_alike(halves) -> None:
     assert decision(*halves, forced=False) == (False, "as asked for")
     brighter = replace(halves[1], data=halves[1].data * 2)
     assert decision(halves[0], brighter, forced=True) == (True, "as asked for")
-    with pytest.raises(InputError, match="cannot be denoised together: B has shape"):
+    with refused(Code.SCANS_DIFFER, "cannot be denoised together: B has shape"):
         decision(halves[0], replace(halves[1], data=halves[1].data[:-1]), forced=True)
 
 
@@ -142,14 +143,22 @@ def test_what_is_refused_leaves_nothing(tmp_path, halves) -> None:
     few = part(halves[1], np.arange(4))
     save(few.data, tmp_path / "few.nii.gz", few)
     cases = {
-        "would have the name of": ([paths[0], *twin], {}),
-        "belongs to one scan": (paths, {"bval": tmp_path / "A.bval"}),
-        "without folders": (paths, {"save_mask": tmp_path / "m.nii.gz"}),
-        "needs at least 6": ([paths[0], tmp_path / "few.nii.gz"], {"method": "splitq"}),
-        "no such file": ([paths[0], tmp_path / "none.nii.gz"], {}),
-    }
-    for words, (files, more) in cases.items():
+        (Code.OUTPUT_SAME_NAME, f"{twin[0]}: ", "another --outdir"): ([paths[0], *twin], {}),
+        (Code.ARGUMENT_CONFLICT, "--bval belongs to one scan: denoise each by itself"): (
+            paths, {"bval": tmp_path / "A.bval"}
+        ),
+        (Code.ARGUMENT_VALUE, "m.nii.gz: ", "give a name without folders"): (
+            paths, {"save_mask": tmp_path / "m.nii.gz"}
+        ),
+        (Code.GRADIENTS_TOO_FEW, "splitq needs at least 6", "has 3"): (
+            [paths[0], tmp_path / "few.nii.gz"], {"method": "splitq"}
+        ),
+        (Code.FILE_MISSING, "none.nii.gz: ", "check the name"): (
+            [paths[0], tmp_path / "none.nii.gz"], {}
+        ),
+    }  # fmt: skip
+    for (code, *words), (files, more) in cases.items():
         request = Request(files[0], tmp_path, threads=1, **more)
-        with pytest.raises(InputError, match=words), output_folder(tmp_path / "out"):
+        with refused(code, *words), output_folder(tmp_path / "out"):
             denoise_series(in_folder(request, files, tmp_path / "out"), together=False)
         assert not (tmp_path / "out").exists()

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.simulation import Simulation
 from dwiser.simulation.files import parse_shape, parse_shells, truth_maps
+from tests.refusals import refused
 
 
 def test_shells_and_shape_are_read() -> None:
@@ -16,13 +17,13 @@ def test_shells_and_shape_are_read() -> None:
 
 @pytest.mark.parametrize("text", ["", "1000", "1000:", ":6", "1000:6.5", "1000:6;2000:6", "a:b"])
 def test_other_shells_are_refused_with_an_example(text: str) -> None:
-    with pytest.raises(InputError, match="such as 1000:64,2000:64"):
+    with refused(Code.ARGUMENT_VALUE, f"--shells '{text}'", "such as 1000:64,2000:64"):
         parse_shells(text)
 
 
 @pytest.mark.parametrize("text", ["", "65", "65,78", "65,78,66,1", "65x78x66", "6.5,7,8"])
 def test_other_shapes_are_refused_with_an_example(text: str) -> None:
-    with pytest.raises(InputError, match="such as 65,78,66"):
+    with refused(Code.ARGUMENT_VALUE, f"--shape '{text}'", "such as 65,78,66"):
         parse_shape(text)
 
 

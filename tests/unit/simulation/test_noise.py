@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import eval_genlaguerre, gammaln, hyp1f1
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.seeds import stream
 from dwiser.simulation.kspace import coil_sensitivities, noisy_coils, root_sum_of_squares
 from dwiser.simulation.noise import (
@@ -18,6 +18,7 @@ from dwiser.simulation.noise import (
     gfactor_map,
     sigma_map,
 )
+from tests.refusals import refused
 
 SHAPE = (60, 64, 40)  # 153 600 voxels: a mean is known to 0.3 % of σ
 SIGMA = 12.0
@@ -115,7 +116,7 @@ def test_sigma_map_has_the_mean_asked_for_in_the_mask() -> None:
     mask[5:25, 5:25] = True
     for kind in ("uniform", "gfactor"):
         assert sigma_map(kind, 35.0, mask, 0)[mask].mean() == pytest.approx(35.0, rel=1e-4)
-    with pytest.raises(InputError, match="did you mean 'gfactor'"):
+    with refused(Code.ARGUMENT_VALUE, "σ map 'gfact'", "did you mean 'gfactor'"):
         sigma_map("gfact", 1.0, mask, 0)
 
 
@@ -145,5 +146,5 @@ def test_sensitivities_give_the_image_back_and_differ_between_coils() -> None:
     "wrong", [{"partial_fourier": 0.5}, {"partial_fourier": 1.1}, {"zero_fill": 0.9}]
 )
 def test_impossible_sampling_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="must be"):
+    with refused(Code.ARGUMENT_VALUE, "factor must be", f"not {next(iter(wrong.values())):g}"):
         Sampling(**wrong)

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.scan import Gradients
 from dwiser.simulation import Simulation, phantom
 from dwiser.simulation.contrast import B0_SIGNAL, WATER, b0_signal, compartments
 from dwiser.simulation.geometry import head_anatomy
 from dwiser.simulation.shapes import Frame, inside, sheet, tube
 from dwiser.simulation.signal import synthesise
+from tests.refusals import refused
 
 SHAPE = (36, 42, 34)
 SHELLS = ((1000.0, 12),)
@@ -201,20 +202,20 @@ def test_odd_grids_hold_all_tissues(shape: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "code"),
     [
-        {"noise": "rice"},
-        {"snr": 0.0},
-        {"coils": 0},
-        {"noise": "rician", "coils": 4},
-        {"sigma_map": "g"},
-        {"voxel": 0.0},
-        {"shape": (2, 2, 9)},
-        {"b0_place": "middle"},
+        ({"noise": "rice"}, Code.ARGUMENT_VALUE),
+        ({"snr": 0.0}, Code.ARGUMENT_VALUE),
+        ({"coils": 0}, Code.ARGUMENT_VALUE),
+        ({"noise": "rician", "coils": 4}, Code.ARGUMENT_CONFLICT),
+        ({"sigma_map": "g"}, Code.ARGUMENT_VALUE),
+        ({"voxel": 0.0}, Code.ARGUMENT_VALUE),
+        ({"shape": (2, 2, 9)}, Code.ARGUMENT_VALUE),
+        ({"b0_place": "middle"}, Code.ARGUMENT_VALUE),
     ],
 )
-def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(InputError):
+def test_impossible_settings_are_refused(wrong: dict[str, object], code: Code) -> None:
+    with refused(code):
         phantom(**{"shape": (20, 24, 16), **wrong})
 
 

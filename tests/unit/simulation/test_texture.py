@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.simulation import Simulation, phantom, phantom_from
 from dwiser.simulation.contrast import STICK, compartments
 from dwiser.simulation.geometry import HeadAnatomy, head_anatomy
 from dwiser.simulation.texture import FWHM_PER_SD, Texture, mixed, textured, turned
+from tests.refusals import refused
 
 SHAPE = (32, 36, 24)
 SHELLS = ((1000.0, 12),)
@@ -160,5 +161,5 @@ def test_a_refit_takes_texture_too_and_keeps_its_b0() -> None:
     "wrong", [{"texture": -0.1}, {"texture": np.nan}, {"texture_correlation": -1.0}]
 )
 def test_impossible_textures_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="texture's"):
+    with refused(Code.ARGUMENT_VALUE, "texture's", "must be 0 or more"):
         phantom((20, 24, 16), shells=SHELLS, **wrong)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.machine import Machine
 from dwiser.methods.classical import TASK, Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
@@ -52,7 +52,9 @@ class Dwidenoise(Classical):
 
     def __post_init__(self) -> None:
         if self.extent is not None and self.extent % 2 == 0:
-            raise InputError(f"extent of dwidenoise must be odd, not {self.extent}.")
+            raise InputError(
+                f"extent of dwidenoise must be odd, not {self.extent}.", code=Code.SETTING_VALUE
+            )
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch

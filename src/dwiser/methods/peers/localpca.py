@@ -12,7 +12,7 @@ from dipy.denoise.pca_noise_estimate import pca_noise_estimate
 from jaxtyping import Bool, Float, Int
 from threadpoolctl import threadpool_limits
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.machine import Machine
 from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.classical import Classical, Filtered, MaskAndSigma
@@ -111,7 +111,8 @@ def estimated_sigma(scan: Scan, smooth: int) -> Float[np.ndarray, "x y z"]:
     if 2 in scan.shape[:3]:
         raise InputError(
             "DIPY's pca_noise_estimate needs one voxel or at least 3 along each axis: set "
-            "sigma=map, or take mppca."
+            "sigma=map, or take mppca.",
+            code=Code.SCAN_TOO_SMALL,
         )
     g = scan.gradients
     b0s = int(g.is_b0.sum())

@@ -7,7 +7,7 @@ import numpy as np
 from dipy.denoise.nlmeans import nlmeans
 from jaxtyping import Bool, Float
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.machine import Machine
 from dwiser.methods.classical import MaskAndSigma, VolumeByVolume
 from dwiser.methods.options import Presets, option
@@ -77,7 +77,8 @@ def refuse_idle_search(
     if algorithm == "classic" and block_radius <= patch_radius:
         raise InputError(
             f"block_radius of {name} must be above its patch_radius {patch_radius} with the "
-            f"classic algorithm, not {block_radius}: raise it, or set algorithm=blockwise."
+            f"classic algorithm, not {block_radius}: raise it, or set algorithm=blockwise.",
+            code=Code.SETTING_VALUE,
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 from threadpoolctl import threadpool_limits
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.machine import Machine
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.classical import TASK, Classical, Filtered, MaskAndSigma
@@ -96,15 +96,20 @@ class NLSAM(Classical):
         """An error for scans that NLSAM cannot cut into blocks."""
         if min(scan.shape[:3]) < LEAST_EDGE:
             raise InputError(
-                f"nlsam needs at least {LEAST_EDGE} voxels along each axis: take nlmeans."
+                f"nlsam needs at least {LEAST_EDGE} voxels along each axis: take nlmeans.",
+                code=Code.SCAN_TOO_SMALL,
             )
         if not scan.gradients.is_b0.any():
-            raise InputError("nlsam needs a b0, and the scan has none: take localpca or mppca.")
+            raise InputError(
+                "nlsam needs a b0, and the scan has none: take localpca or mppca.",
+                code=Code.GRADIENTS_NO_B0,
+            )
         directions = int((~scan.gradients.is_b0).sum())
         if directions < self.neighbours:
             raise InputError(
                 f"nlsam looks at {self.neighbours} directions together, and the scan has "
-                f"{directions}: set neighbours={max(2, directions)}, or take mppca."
+                f"{directions}: set neighbours={max(2, directions)}, or take mppca.",
+                code=Code.GRADIENTS_TOO_FEW,
             )
 
 
@@ -121,9 +126,12 @@ def needed_function(module: str, name: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         raise InputError(
             f"The package {PACKAGE} is not installed: pip install {PACKAGE} 'scipy<1.17', or "
-            "choose another method, such as nlmeans."
+            "choose another method, such as nlmeans.",
+            code=Code.PROGRAM_MISSING,
         ) from error
     except ImportError as error:
         raise InputError(
-            f"nlsam cannot be imported ({error}): pip install 'scipy<1.17', or set stabilize=false."
+            f"nlsam cannot be imported ({error}): pip install 'scipy<1.17', "
+            "or set stabilize=false.",
+            code=Code.PROGRAM_MISSING,
         ) from error

@@ -12,7 +12,7 @@ import numpy as np
 from dipy.denoise.patch2self import patch2self
 from jaxtyping import Float
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.machine import Machine
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.classical import TASK, Classical, Filtered, MaskAndSigma
@@ -82,14 +82,18 @@ class Patch2Self(Classical):
 
     def __post_init__(self) -> None:
         if self.version not in VERSIONS:
-            raise InputError(f"version of patch2self must be 1 or 3, not {self.version}.")
+            raise InputError(
+                f"version of patch2self must be 1 or 3, not {self.version}.",
+                code=Code.SETTING_VALUE,
+            )
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
         if self.version == 3 and np.prod(scan.shape[:3]) < LEAST_VOXELS:
             raise InputError(
-                f"patch2self needs at least {LEAST_VOXELS} voxels for its sketch: set version=1."
+                f"patch2self needs at least {LEAST_VOXELS} voxels for its sketch: set version=1.",
+                code=Code.SCAN_TOO_SMALL,
             )
         is_b0 = scan.gradients.is_b0
         directions = int((~is_b0).sum())

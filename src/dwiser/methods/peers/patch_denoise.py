@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from dwiser.errors import DwiserError, InputError
+from dwiser.errors import Code, DwiserError, InputError
 from dwiser.machine import Machine
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.classical import TASK, Classical, Filtered, MaskAndSigma
@@ -74,7 +74,8 @@ class PatchDenoise(Classical):
         if self.overlap >= self.patch:
             raise InputError(
                 f"overlap of patch_denoise must be below its patch {self.patch}, not "
-                f"{self.overlap}."
+                f"{self.overlap}.",
+                code=Code.SETTING_VALUE,
             )
 
     def _filter(
@@ -125,6 +126,7 @@ def checked_version(program: str) -> str:
     if number is None or int(version.split(".")[0]) < LEAST_VERSION:
         raise InputError(
             f"{PROGRAM} of version {version} is on the PATH, and versions below {LEAST_VERSION} "
-            f"denoise wrongly: {REMEDY}."
+            f"denoise wrongly: {REMEDY}.",
+            code=Code.PROGRAM_MISSING,
         )
     return version

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.errors import DwiserError, InputError
+from dwiser.errors import Code, DwiserError, InputError
 from dwiser.scan import Scan
 
 
@@ -29,7 +29,9 @@ def need_program(name: str, remedy: str) -> str:
     """
     program = find_program(name)
     if program is None:
-        raise InputError(f"The program {name} is not on the PATH: {remedy}.")
+        raise InputError(
+            f"The program {name} is not on the PATH: {remedy}.", code=Code.PROGRAM_MISSING
+        )
     return program
 
 
@@ -49,7 +51,7 @@ def run_program(command: list[str], *, threads: int = 1) -> str:
         lines = [line.strip(" │\t") for line in done.stderr.splitlines()]
         last = [line for line in lines if line.strip("╭╮╰╯─ ")]
         reason = last[-1] if last else f"exit code {done.returncode}"
-        raise DwiserError(f"{Path(command[0]).name} failed: {reason}")
+        raise DwiserError(f"{Path(command[0]).name} failed: {reason}", code=Code.PROGRAM_FAILED)
     return done.stdout
 
 

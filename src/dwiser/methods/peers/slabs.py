@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from joblib import Parallel, delayed
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.methods.classical import TASK
 from dwiser.scan import Scan
 from dwiser.watch import Progress, Watch
@@ -62,7 +62,10 @@ def radius_by_axis(name: str, radius: int, scan: Scan) -> Int[np.ndarray, "3"]:
     """
     fitting = np.minimum(radius, (np.array(scan.shape[:3]) - 1) // 2)
     if not fitting.any():
-        raise InputError(f"{name} needs at least 3 voxels along one axis: there is no patch.")
+        raise InputError(
+            f"{name} needs at least 3 voxels along one axis: there is no patch.",
+            code=Code.SCAN_TOO_SMALL,
+        )
     return fitting
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dwiser.chain.sample import F
 from dwiser.chain.walk import Steps, run_walk
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.learn.budget import Pace, TrainingPlan, measure, plan_work
 from dwiser.learn.checkpointing import Course
 from dwiser.learn.loop import Decay, train
@@ -69,7 +69,10 @@ class Splitnet:
 
     def __post_init__(self) -> None:
         if self.evaluations is not None and not self.chain:
-            raise InputError("evaluations of splitnet count along its chain: set chain=yes too.")
+            raise InputError(
+                "evaluations of splitnet count along its chain: set chain=yes too.",
+                code=Code.SETTING_VALUE,
+            )
 
     @property
     def capabilities(self) -> Capabilities:

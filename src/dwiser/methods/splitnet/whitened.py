@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.prepare.box import Box
 from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.noise import sigma_map
@@ -36,7 +36,10 @@ def whiten(scan: Scan, seed: int, name: str) -> WhitenedBox:
     """Mask, σ, subspace and what stays out of it; ``name`` is the method's, for its errors."""
     groups, passed_through = grouped(scan.gradients)
     if not groups:
-        raise InputError(f"{name} needs a shell with at least 4 volumes, there is none.")
+        raise InputError(
+            f"{name} needs a shell with at least 4 volumes, there is none.",
+            code=Code.GRADIENTS_TOO_FEW,
+        )
     mask = object_mask(scan)
     sigma = sigma_map(scan, mask)
     noise = np.maximum(sigma, 1e-6 * float(scan.data.max()))
@@ -45,7 +48,10 @@ def whiten(scan: Scan, seed: int, name: str) -> WhitenedBox:
     moment = second_moment((voxels - mean) / noise[mask][:, None])
     subspace = fit_subspace(moment, len(voxels), groups, seed)
     if subspace is None:
-        raise InputError(f"{name} finds nothing that the volumes share: use splitq.")
+        raise InputError(
+            f"{name} finds nothing that the volumes share: use splitq.",
+            code=Code.METHOD_NOTHING_TO_LEARN,
+        )
     mean = mean[subspace.volumes]
     box = Box.around(mask)
     part = scan.data[box.index].transpose(2, 0, 1, 3)[..., subspace.volumes]

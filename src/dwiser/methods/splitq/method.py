@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from dwiser.errors import InputError
+from dwiser.errors import Code, InputError
 from dwiser.machine import Machine, give_memory_back, limited, side_by_side
 from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import Denoised, Weights
@@ -137,7 +137,8 @@ class Splitq:
             whitened = self._prepare(scan, machine, seed)
             if whitened is None:
                 raise InputError(
-                    "No noise was found in the scan: there is nothing to learn from it."
+                    "No noise was found in the scan: there is nothing to learn from it.",
+                    code=Code.METHOD_NOTHING_TO_LEARN,
                 )
             return self._learn(whitened, scan.gradients, machine, seed, watch)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dwiser.errors import DwiserError, InputError
+from dwiser.errors import Code, DwiserError
 from dwiser.machine import Machine
 from dwiser.methods.peers.dwidenoise import Dwidenoise
+from tests.refusals import refused
 
 STAND_IN = """#!/bin/sh
 echo "$@" > {told}
@@ -32,7 +33,7 @@ def put_on_path(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_without_mrtrix_it_says_in_one_sentence_what_to_do(small, machine, monkeypatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(InputError, match="not on the PATH: install MRtrix3"):
+    with refused(Code.PROGRAM_MISSING, "dwidenoise is not on the PATH: install MRtrix3"):
         Dwidenoise().denoise(small.scan, machine=machine, seed=0)
 
 
@@ -51,12 +52,12 @@ def test_it_is_told_everything_and_what_it_writes_comes_back(small, tmp_path, mo
 def test_its_last_words_are_the_error(small, machine, tmp_path, monkeypatch) -> None:
     script = "#!/bin/sh\necho first >&2\necho 'dwidenoise: [ERROR] no disk' >&2\nexit 1\n"
     put_on_path(tmp_path, script, monkeypatch)
-    with pytest.raises(DwiserError, match=r"dwidenoise failed: .*no disk"):
+    with refused(Code.PROGRAM_FAILED, "dwidenoise failed: ", "no disk", error=DwiserError):
         Dwidenoise().denoise(small.scan, machine=machine, seed=0)
 
 
 def test_an_even_patch_is_refused() -> None:
-    with pytest.raises(InputError, match="must be odd, not 4"):
+    with refused(Code.SETTING_VALUE, "extent of dwidenoise", "must be odd, not 4"):
         Dwidenoise(extent=4)
 
 

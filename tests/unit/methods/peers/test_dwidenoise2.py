@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dwiser.errors import DwiserError, InputError
+from dwiser.errors import Code, DwiserError
 from dwiser.machine import Machine
 from dwiser.methods.peers.dwidenoise2 import Dwidenoise2
+from tests.refusals import refused
 
 WITH_VALUES = {
     "-noise_out": 1, "-noise_in": 1, "-estimator": 1, "-filter": 1, "-aggregator": 1, "-demean": 1,
@@ -60,7 +61,7 @@ def test_without_it_one_sentence_names_the_licence_and_the_remedy(
     small, machine, monkeypatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(InputError, match=r"not on the PATH: build it .*noncommercial.* localpca"):
+    with refused(Code.PROGRAM_MISSING, "not on the PATH: build it ", "noncommercial", " localpca"):
         Dwidenoise2().denoise(small.scan, machine=machine, seed=0)
 
 
@@ -102,5 +103,5 @@ def test_what_is_set_is_passed_on(small, received_file) -> None:
 def test_its_last_words_are_the_error(small, machine, tmp_path, monkeypatch) -> None:
     script = "#!/bin/sh\necho 'dwidenoise2: [ERROR] no disk' >&2\nexit 1\n"
     put_on_path(tmp_path, script, monkeypatch)
-    with pytest.raises(DwiserError, match=r"dwidenoise2 failed: .*no disk"):
+    with refused(Code.PROGRAM_FAILED, "dwidenoise2 failed: ", "no disk", error=DwiserError):
         Dwidenoise2().denoise(small.scan, machine=machine, seed=0)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.methods.peers.nlsam import NLSAM, needed_function
 from dwiser.methods.registry import METHODS
 from dwiser.scan import Gradients
+from tests.refusals import refused
 
 
 @pytest.fixture
@@ -40,16 +41,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict:
 def test_without_it_one_sentence_says_what_to_install(small, machine, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "nlsam", None)
     monkeypatch.delitem(sys.modules, "nlsam.denoiser", raising=False)
-    with pytest.raises(
-        InputError, match=r"nlsam is not installed: pip install nlsam 'scipy<1\.17'"
-    ):
+    with refused(Code.PROGRAM_MISSING, "nlsam is not installed: pip install nlsam 'scipy<1.17'"):
         NLSAM().denoise(small.scan, machine=machine, seed=0)
 
 
 def test_a_scipy_that_it_does_not_know_is_named(tmp_path, monkeypatch) -> None:
     (tmp_path / "broken_nlsam_part.py").write_text("raise ImportError('no function chndtr')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(InputError, match=r"no function chndtr.*pip install 'scipy<1\.17'"):
+    with refused(Code.PROGRAM_MISSING, "no function chndtr", "pip install 'scipy<1.17'"):
         needed_function("broken_nlsam_part", "anything")
 
 
@@ -97,12 +96,12 @@ def test_scans_that_it_cannot_cut_into_blocks_are_refused(small, machine, calls)
         return replace(small.scan, data=small.scan.data[..., volumes].copy(), gradients=table)
 
     thin = replace(small.scan, data=small.scan.data[:, :, 3:5].copy())
-    for scan, words in (
-        (some(dwis), "needs a b0"),
-        (some(np.arange(8)), "set neighbours=6"),
-        (thin, "3 voxels along each axis"),
+    for scan, code, words in (
+        (some(dwis), Code.GRADIENTS_NO_B0, "needs a b0"),
+        (some(np.arange(8)), Code.GRADIENTS_TOO_FEW, "set neighbours=6"),
+        (thin, Code.SCAN_TOO_SMALL, "3 voxels along each axis: take nlmeans"),
     ):
-        with pytest.raises(InputError, match=words):
+        with refused(code, "nlsam ", words):
             NLSAM(neighbours=8).denoise(scan, machine=machine, seed=0)
 
 

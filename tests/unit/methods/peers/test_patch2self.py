@@ -7,10 +7,11 @@ import pytest
 from dipy.denoise.patch2self import patch2self
 from sklearn.linear_model import LinearRegression
 
-from dwiser.errors import DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning
 from dwiser.methods.peers.patch2self import Patch2Self
 from dwiser.scan import Scan
 from dwiser.simulation import phantom
+from tests.refusals import refused
 
 quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 
@@ -112,5 +113,5 @@ def test_few_directions_are_warned_of_and_a_version_nobody_knows_is_refused(smal
     few = replace(small.scan, data=small.scan.data[..., :7].copy(), gradients=table)
     with pytest.warns(DwiserWarning, match="6 directions are few"):
         Patch2Self().denoise(few, machine=machine, seed=0)
-    with pytest.raises(InputError, match="must be 1 or 3, not 2"):
+    with refused(Code.SETTING_VALUE, "version of patch2self", "must be 1 or 3, not 2"):
         Patch2Self(version=2)

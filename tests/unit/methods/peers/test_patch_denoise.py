@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dwiser.errors import InputError
+from dwiser.errors import Code
 from dwiser.methods.peers.patch_denoise import PatchDenoise
 from dwiser.methods.registry import METHODS
+from tests.refusals import refused
 
 STAND_IN = """#!{python}
 import sys
@@ -39,14 +40,14 @@ def put_on_path(folder: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_it_one_sentence_says_which_python_it_needs(small, machine, monkeypatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(InputError, match=r"not on the PATH: with a Python of version 3\.12"):
+    with refused(Code.PROGRAM_MISSING, "not on the PATH: with a Python of version 3.12"):
         PatchDenoise().denoise(small.scan, machine=machine, seed=0)
 
 
 @pytest.mark.parametrize("version", ["1.4.4", "1.10", "no version at all"])
 def test_a_version_below_2_is_refused(version, small, machine, tmp_path, monkeypatch) -> None:
     arguments_file = put_on_path(tmp_path, version, monkeypatch)
-    with pytest.raises(InputError, match=r"below 2 denoise wrongly: .*3\.12"):
+    with refused(Code.PROGRAM_MISSING, "below 2 denoise wrongly: ", "3.12"):
         PatchDenoise().denoise(small.scan, machine=machine, seed=0)
     assert not arguments_file.exists()
 
@@ -81,7 +82,7 @@ def test_nordic_is_given_the_noise_map(small, machine, tmp_path, monkeypatch) ->
 
 
 def test_patches_that_overlap_whole_are_refused() -> None:
-    with pytest.raises(InputError, match="overlap of patch_denoise must be below its patch 5"):
+    with refused(Code.SETTING_VALUE, "overlap of patch_denoise must be below its patch 5"):
         PatchDenoise(patch=5, overlap=5)
 
 
