@@ -117,7 +117,8 @@ def shrinkage(
     eigenvalues, vectors = eigenvalues[::-1].clip(0), vectors[:, ::-1]
     quartile = 1 - 2 * QUARTILE * np.sqrt(min(1.0, v / n))
     noise = min(1.0, float(np.median(eigenvalues[v // 2 :]) / quartile))
-    ratio = eigenvalues / max(noise, np.finfo(float).tiny)
+    least = np.finfo(float).eps * float(eigenvalues[0])  # of a scan without noise
+    ratio = eigenvalues / max(noise, least, np.finfo(float).tiny)
     signal = ratio > (1 + np.sqrt(v / n)) ** 2
     signal &= np.arange(v) < (v if rank is None else rank)
     weights = np.where(signal, 1 - 1 / np.maximum(ratio, 1), 0.0)

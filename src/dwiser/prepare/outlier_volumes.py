@@ -35,7 +35,8 @@ def find_outlier_volumes(
     ridge = max(ridge, 1e-9 * float(np.trace(covariance)))
     precision = np.linalg.inv(covariance + ridge * np.eye(len(volumes)))
     unexplained = 1 / np.diag(precision)
-    shared = -precision * np.sqrt(np.outer(unexplained, unexplained))
+    # below 0 by rounding alone, where a few voxels outshine all others: nothing is known there
+    shared = -precision * np.sqrt(np.outer(unexplained, unexplained).clip(min=0))
     np.fill_diagonal(shared, 0)
     outliers: dict[int, str] = {}
     for i, j in np.argwhere(np.triu(shared) > SAME):

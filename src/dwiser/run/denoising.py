@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -111,28 +111,42 @@ def denoise(
 BeforeWriting: TypeAlias = Callable[[Scan, Result, Judgement], None]
 
 
+@dataclass(frozen=True, eq=False)
+class ReadScan:
+    """A scan from its file, and what was warned of while it was read."""
+
+    scan: Scan
+    warnings: list[str]
+
+
+def read_scan(request: Request, memory: int | None = None) -> ReadScan:
+    """Read the series that a request names; above a part of ``memory`` (bytes) it is mapped."""
+    with recorded() as heard:
+        scan = load(*named_inputs(request), b0_threshold=request.b0_threshold, memory=memory)
+    return ReadScan(scan, heard)
+
+
 def denoise_file(
     request: Request,
     watch: Watch = silent,
     work: Callable[[Scan], Result] | None = None,
     *,
+    read: ReadScan | None = None,
     before_writing: BeforeWriting = lambda scan, result, judged: None,
 ) -> Result:
     """Denoise a file into a set of files; wrong input is refused before the work begins.
 
     ``work`` takes the place of `denoise`: a scan of a series gets its part of the series' joint
-    result. ``before_writing`` is called with the scan, the result and its judgement; what it adds
-    to the result's record is written too.
+    result. ``read`` is the scan, where it was read before. ``before_writing`` is called with the
+    scan, the result and its judgement; what it adds to the result's record is written too.
     """
     plan = plan_of(request)
     weights = (request.save_weights,)
     places: dict[str, Any] = {"weights": weights, "pages": [request.report], "force": request.force}
     planned(request.out, *request.extras, inputs=request.named, **places)
+    read = read_scan(request, plan.room) if read is None else read
     with recorded() as heard:
-        scan = load(
-            *named_inputs(request), b0_threshold=request.b0_threshold, memory=plan.room
-        )  # fmt: skip
-        scan, inputs_record = with_maps(scan, noise_map=request.noise_map, phase=request.phase)
+        scan, inputs_record = with_maps(read.scan, noise_map=request.noise_map, phase=request.phase)
         inputs_record |= plan.checked(scan)
         acquisition = carried_over(request.dwi)
     files = (*find_inputs(*named_inputs(request)).files, *maps_of(request))
@@ -143,7 +157,7 @@ def denoise_file(
         device=request.device, threads=request.threads, seed=request.seed, watch=watch,
         weights=plan.weights, course=course,
     )  # fmt: skip
-    result.record["Warnings"][:0] = heard + plan.overrun(result.cost)
+    result.record["Warnings"][:0] = read.warnings + heard + plan.overrun(result.cost)
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
     result.record.update(acquisition | source | inputs_record)
     with recorded() as heard:

@@ -5,17 +5,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from dwiser.errors import DwiserWarning, InputError
-from dwiser.io import load, planned, stem
+from dwiser.io import planned, stem
 from dwiser.methods.base import VolumeReasons, need_directions
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.prepare.shells import shell_table
-from dwiser.run.denoising import denoise, denoise_file, residual_over_sigma
+from dwiser.run.denoising import ReadScan, denoise, denoise_file, read_scan, residual_over_sigma
 from dwiser.run.plan import plan_of
-from dwiser.run.request import Request, named_inputs
+from dwiser.run.request import Request
 from dwiser.run.result import Result, RunSummary
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
@@ -51,33 +52,33 @@ def denoise_series(
         different grids; then nothing is written.
     """
     least = _check(requests)
+    reads = [read_scan(request, plan_of(request).room) for request in requests]
+    scans = [read.scan for read in reads]
+    counts = [scan.shape[3] for scan in scans]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # each is given when its file is denoised
-        scans = [_read(request) for request in requests]
         names = [request.dwi.name for request in requests]
         scan_summaries = [summarize(scan, name) for scan, name in zip(scans, names, strict=True)]
         as_one, why = decide(scan_summaries, together)
         for scan in () if as_one else scans:  # refused now, not after the first is denoised
             need_directions(scan, requests[0].method, least)
         one = joined(scans) if as_one else None
-    counts = [scan.shape[3] for scan in scans]
+        if one is not None:  # which holds their voxels from now on
+            reads = [_view_of(one, read, p) for read, p in zip(reads, _parts(counts), strict=True)]
     del scans, scan_summaries
     print_line(f"{'together' if as_one else 'apart'}: {why}")
     about = {"Together": as_one, "Why": why, "Files": names, "VolumesOfEach": counts}
+    summaries: list[RunSummary] = []
     if one is None:
-        return [
-            denoise_file(
-                r, watch, work=partial(_alone, request=r, about=about, watch=watch)
-            ).summary
-            for r in requests
-        ]
+        reads.reverse()  # each is released once it is denoised
+        for request in requests:
+            work = partial(_alone, request=request, about=about, watch=watch)
+            summaries.append(denoise_file(request, watch, work=work, read=reads.pop()).summary)
+        return summaries
     together_result = _denoised(one, requests[0], watch)
-    del one
-    summaries, start = [], 0
-    for request, count in zip(requests, counts, strict=True):
-        work = partial(part_of, together_result, slice(start, start + count), about)
-        summaries.append(denoise_file(request, watch, work=work).summary)
-        start += count
+    for request, read, part in zip(requests, reads, _parts(counts), strict=True):
+        work = partial(part_of, together_result, part, about)
+        summaries.append(denoise_file(request, watch, work=work, read=read).summary)
     return summaries
 
 
@@ -140,8 +141,15 @@ def _check(requests: Sequence[Request]) -> int:
     return method.capabilities.least_directions
 
 
-def _read(request: Request) -> Scan:
-    return load(*named_inputs(request), b0_threshold=request.b0_threshold)
+def _parts(counts: Sequence[int]) -> list[slice]:
+    """Of each scan's volumes in the series of all."""
+    ends = list(accumulate(counts))
+    return [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+
+
+def _view_of(joint: Scan, read: ReadScan, part: slice) -> ReadScan:
+    """A scan whose voxels are a part of the ``joint`` scan's, not a copy of them."""
+    return replace(read, scan=replace(read.scan, data=joint.data[..., part]))
 
 
 def _denoised(scan: Scan, request: Request, watch: Watch) -> Result:

@@ -10,7 +10,7 @@ import pytest
 from dwiser.errors import InputError
 from dwiser.io import load, save
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
-from dwiser.run import Request, denoise
+from dwiser.run import Request, denoise, denoising
 from dwiser.run.series import denoise_series, in_folder, output_folder
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation import Simulation
@@ -83,6 +83,21 @@ def written(folder: Path, scans: tuple[Scan, ...]) -> list[Path]:
     for path, scan in zip(paths, scans, strict=True):
         save(scan.data, path, scan)
     return paths
+
+
+@pytest.mark.parametrize("together", [None, False])
+def test_each_file_is_read_once(tmp_path, halves, together, monkeypatch) -> None:
+    paths, opened = written(tmp_path, halves), []
+
+    def counting(dwi: Path, *rest: object, **more: object) -> Scan:
+        opened.append(Path(dwi).name)
+        return load(dwi, *rest, **more)
+
+    monkeypatch.setattr(denoising, "load", counting)
+    request = Request(paths[0], tmp_path, method="gaussian", threads=1)
+    with output_folder(tmp_path / "out"):
+        denoise_series(in_folder(request, paths, tmp_path / "out"), together=together)
+    assert opened == ["A.nii.gz", "B.nii.gz"]
 
 
 @pytest.mark.parametrize("together", [None, False])
