@@ -282,13 +282,13 @@ def test_noise_alone_teaches_no_response(shrunk) -> None:
     model, _, estimate = shrunk
     rows = np.arange(len(estimate))
     rim = rows >= len(rows) - 500
-    alone = (1.2 - model.ground.mean / model.sigma[0]).astype(np.float32)
+    alone = (1.2 - model.whitened.mean / model.sigma[0]).astype(np.float32)
     values = np.where(rim[:, None], alone, estimate)
     assert np.array_equal(model.bright(values, rows), ~rim)
     held = np.arange(1, 45, 2)
     with_rim, without = HeldOutResponse(model, rows), HeldOutResponse(model, rows[~rim])
-    with_rim.add(values, model.ground.y, held)
-    without.add(values[~rim], model.ground.y[~rim], held)
+    with_rim.add(values, model.whitened.y, held)
+    without.add(values[~rim], model.whitened.y[~rim], held)
     np.testing.assert_allclose(with_rim.coefficients(), without.coefficients(), atol=1e-6)
 
 
@@ -299,7 +299,7 @@ def test_classes_share_each_voxel_out_and_the_faint_are_apart(shrunk) -> None:
     np.testing.assert_allclose(shares.sum(1), 1, atol=1e-6)
     assert not shares[:, -1].any()
     fluid = truth.copy()
-    fluid[:, 1:] = 1.5 - model.ground.mean[1:] / model.sigma[0]
+    fluid[:, 1:] = 1.5 - model.whitened.mean[1:] / model.sigma[0]
     np.testing.assert_allclose(model.classes(fluid, slice(None))[:, -1], 1)
 
 
