@@ -75,9 +75,9 @@ def denoise_series(
             work = partial(_alone, request=request, about=about, watch=watch)
             summaries.append(denoise_file(request, watch, work=work, read=reads.pop()).summary)
         return summaries
-    whole = _denoised(one, requests[0], watch)
+    together_result = _denoised(one, requests[0], watch)
     for request, read, part in zip(requests, reads, _parts(counts), strict=True):
-        work = partial(part_of, whole, part, about)
+        work = partial(part_of, together_result, part, about)
         summaries.append(denoise_file(request, watch, work=work, read=read).summary)
     return summaries
 
@@ -152,9 +152,9 @@ def _parts(counts: Sequence[int]) -> list[slice]:
     return [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
 
 
-def _view_of(whole: Scan, read: ReadScan, part: slice) -> ReadScan:
-    """A scan whose voxels are a part of the ``whole``'s, not a copy of them."""
-    return replace(read, scan=replace(read.scan, data=whole.data[..., part]))
+def _view_of(joint: Scan, read: ReadScan, part: slice) -> ReadScan:
+    """A scan whose voxels are a part of the ``joint`` scan's, not a copy of them."""
+    return replace(read, scan=replace(read.scan, data=joint.data[..., part]))
 
 
 def _denoised(scan: Scan, request: Request, watch: Watch) -> Result:
