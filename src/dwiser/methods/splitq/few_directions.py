@@ -121,15 +121,14 @@ def weights_by_risk(
         if classes is None:
             shares.append(np.ones((len(inner), 1), np.float32))
     raw, probe_along = channels[inner] @ rotation, probe[inner] @ rotation
-    per_component = [
-        _solved(
-            np.stack([e[:, c] for e in plain], 1).astype(float),
-            np.stack([e[:, c] for e in probed], 1).astype(float),
-            shares[0], shares[1], raw[:, c], probe_along[:, c] * (noise / step),
+
+    def of_component(c: int) -> Float[np.ndarray, "s e"]:
+        own, after = (np.stack([e[:, c] for e in p], 1).astype(float) for p in (plain, probed))
+        return _solved(
+            own, after, shares[0], shares[1], raw[:, c], probe_along[:, c] * (noise / step)
         )
-        for c in range(channels.shape[1])
-    ]  # fmt: skip
-    weights = np.stack(per_component, 2)
+
+    weights = np.stack([of_component(c) for c in range(channels.shape[1])], 2)
     small = weights.astype(np.float32)
     before, after = (
         np.sum([e * (p @ small[:, k]) for k, e in enumerate(part)], 0) @ rotation.T
@@ -165,10 +164,21 @@ def _solved(
     prior = SPREAD**-2
     return np.stack(
         [
-            np.linalg.solve(own + ridge(own) + prior * identity, aim + prior * common)
+            np.linalg.solve(own + prior * identity, aim + prior * common)
             for own, aim in zip(left, right, strict=True)
         ]
     )
+
+
+def classes_with_dark(
+    model: ResponseModel, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
+) -> Float[np.ndarray, "n s"]:
+    """The shares in the model's classes, and last of the voxels that show noise alone.
+
+    A mask made without help holds a rim of these; fluid is not to be weighted as they are.
+    """
+    bright = model.bright(values, rows)[:, None].astype(np.float32)
+    return np.concatenate([model.classes(values, rows) * bright, 1 - bright], 1)
 
 
 def response_by_risk(

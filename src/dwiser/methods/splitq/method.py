@@ -19,6 +19,7 @@ from dwiser.methods.splitq.few_directions import (
     PILOT,
     WithTensor,
     axes_of,
+    classes_with_dark,
     local_names,
     probe_of,
     residual_share,
@@ -240,7 +241,7 @@ class Splitq:
         channels = whitened.y[rows] / scale
 
         def classes(pilot: Float[np.ndarray, "m v"]) -> Float[np.ndarray, "m s"]:
-            return model.classes(pilot * scale, rows[inner])
+            return classes_with_dark(model, pilot * scale, rows[inner])
 
         weights, estimate, probed, step = weights_by_risk(
             estimates, channels, probe_of(whitened, seed)[rows], inner, axes, whitened.noise,
@@ -415,7 +416,9 @@ def _shares(
     """Shares in the classes of FA, by an estimate of the channels and their way back to y."""
 
     def classes(part: slice) -> Float[np.ndarray, "m s"]:
-        return model.classes(_times(pilot[part], back).cpu().numpy(), part)
+        values = _times(pilot[part], back).cpu().numpy()
+        by_risk = model.whitened.axes is not None
+        return classes_with_dark(model, values, part) if by_risk else model.classes(values, part)
 
     return np.concatenate(list(side_by_side(classes, chunks(len(pilot)), model.threads)))
 
