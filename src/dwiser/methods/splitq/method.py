@@ -62,7 +62,7 @@ FIRST = NAMES.index(PILOT)  # where it stands among the estimates, and with a te
 
 @dataclass(frozen=True)
 class Splitq:
-    """What all volumes share is found once, denoised locally, and weighted by held-out volumes.
+    """What all volumes share is estimated once, denoised locally, and weighted by held-out volumes.
 
     In the mask y = (x − μ)/σ lies near a subspace W of K of the V volumes' dimensions. The
     volumes A of a split give coordinates u_A along W with known white noise; several local
@@ -189,22 +189,22 @@ class Splitq:
         splits = folds(whitened.groups, volumes, self.folds, stream(seed, "splits"))
         for done, seen in enumerate(splits, 1):
             matrix, root = whitened.subspace.coordinates(seen)
-            found = [_times(u[inner], root) for _, u in local(_times(y, matrix))]
+            estimates = [_times(u[inner], root) for _, u in local(_times(y, matrix))]
             held = np.flatnonzero(~seen)
-            pilot = _all_volumes(found[FIRST], lone, whitened)
+            pilot = _all_volumes(estimates[FIRST], lone, whitened)
             shares = model.classes(pilot, rows)
             if self.response and model.shells and done > 1:  # weights from volumes before these
-                estimate = torch.zeros_like(found[0])
-                for e, row in zip(found, stacking.weights().transpose(1, 0, 2), strict=True):
+                estimate = torch.zeros_like(estimates[0])
+                for e, row in zip(estimates, stacking.weights().transpose(1, 0, 2), strict=True):
                     estimate += e * _tensor(shares @ row, e)
                 response.add(_all_volumes(estimate, lone, whitened), raw, volumes[held])
             bright = model.bright(pilot, rows)
             if bright.any():
                 shares *= bright[:, None]
-            stacking.add(found, y[inner][:, held], whitened.subspace.components[held], shares)
+            stacking.add(estimates, y[inner][:, held], whitened.subspace.components[held], shares)
             watch(Progress(TASK, done, len(splits) + 1, "splits"))
         weights = stacking.weights()
-        del found, y
+        del estimates, y
         give_memory_back()
         record = {
             "learned": True,
@@ -269,15 +269,15 @@ class Splitq:
         whitened.axes = weights.state.get("axes")
         model = ResponseModel(whitened, scan.gradients, machine.threads)
         clean = partial(self._clean, weights.state["stacking"], model=model, machine=machine)
-        found = clean(whitened)
+        denoised = clean(whitened)
         give_memory_back()
         held_out, residual = weights.state.get("response"), None
         if held_out is not None:
-            shape = restore_held_out(found, model, held_out)
+            shape = restore_held_out(denoised, model, held_out)
             part = float(weights.state.get("residual_share", 1.0))
             if part > 0:
-                residual = residual_response(found, model, shape)
-                restore_residual(found, model, residual, shape, share=part)
+                residual = residual_response(denoised, model, shape)
+                restore_residual(denoised, model, residual, shape, share=part)
             del shape
         sigma, variance = whitened.sigma[whitened.mask], None
         if self.uncertainty:
@@ -292,8 +292,8 @@ class Splitq:
                         restore_residual(values, model, residual, shape, share=part)
                 return values
 
-            variance = estimate_variance(estimate, found, dwi, whitened, seed)
-        share = self._return(found, whitened, scan, machine.threads) if self.give_back else None
+            variance = estimate_variance(estimate, denoised, dwi, whitened, seed)
+        share = self._return(denoised, whitened, scan, machine.threads) if self.give_back else None
         whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
         errors = None if variance is None else Errors(variance, whitened.scale, share)
@@ -301,9 +301,9 @@ class Splitq:
         give_memory_back()
         data = writable_copy(scan.data)
         for shell in shells(scan.gradients):
-            power = self._power(found, shell.volumes, whitened)
+            power = self._power(denoised, shell.volumes, whitened)
             for v in shell.volumes.tolist():
-                values = found[:, v] * sigma + np.float32(whitened.mean[v])
+                values = denoised[:, v] * sigma + np.float32(whitened.mean[v])
                 if errors is not None and not shell.is_b0:
                     errors.add(v, partial(self._signal_sd, values, sigma, whitened, power))
                 signal = self._signal(values, sigma, whitened, power)
@@ -319,12 +319,15 @@ class Splitq:
         )  # fmt: skip
 
     def _power(
-        self, found: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"], whitened: WhitenedScan
+        self,
+        estimate: Float[np.ndarray, "n v"],
+        volumes: Int[np.ndarray, "m"],
+        whitened: WhitenedScan,
     ) -> Float[np.ndarray, "n"] | None:
         """What signals to expect of a shell, by voxel; None where it has too few volumes."""
         if self.floor == "kept" or len(volumes) < FEWEST_SHARED:
             return None
-        return whitened.power_of(found, volumes)
+        return whitened.power_of(estimate, volumes)
 
     def _signal(
         self,
@@ -344,26 +347,26 @@ class Splitq:
         """The error's sd in the data's units, where the estimate's is ``spread`` σ."""
         if self.floor == "kept":
             return spread * sigma
-        given = self._signal(values, sigma, whitened, power)
-        return signal_sd(values, given, sigma, spread, whitened.coils, power)
+        signal = self._signal(values, sigma, whitened, power)
+        return signal_sd(values, signal, sigma, spread, whitened.coils, power)
 
     def _return(
-        self, found: Float[np.ndarray, "n v"], whitened: WhitenedScan, scan: Scan, threads: int
+        self, estimate: Float[np.ndarray, "n v"], whitened: WhitenedScan, scan: Scan, threads: int
     ) -> Float[np.ndarray, "n v"]:
-        """Put back into ``found`` what noise does not explain; the share that went back.
+        """Put back into ``estimate`` what noise does not explain; the share that went back.
 
         The whitened scan's y becomes the standardised residual, and is gone.
         """
         residual = whitened.take_y()
-        residual -= found
+        residual -= estimate
 
         def standardise(v: int) -> None:
-            residual[:, v] /= whitened.spread_of(found[:, v], v)
+            residual[:, v] /= whitened.spread_of(estimate[:, v], v)
 
         def put_back(v: int) -> None:
             own, part = residual[:, v], share[:, v]
             back = part * own + (1 - part) * mean_back(own, whitened.mask)
-            found[:, v] += whitened.spread_of(found[:, v], v) * back
+            estimate[:, v] += whitened.spread_of(estimate[:, v], v) * back
 
         volumes = range(residual.shape[1])
         list(side_by_side(standardise, volumes, threads))

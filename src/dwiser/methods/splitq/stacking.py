@@ -47,11 +47,11 @@ class LocalEstimates:
         yield "itself", values
         yield "cross", self._pca(values, cross())
         for name, radius, centres in PATCHES:
-            found = self._pca(values, cube(radius), centres)
-            yield name, found
+            estimate = self._pca(values, cube(radius), centres)
+            yield name, estimate
             for around in (cross(), cube(1)):
                 others = around[np.abs(around).sum(1) > 0]
-                mean = neighbour_mean(found, self.grid, others, threads=self.threads)
+                mean = neighbour_mean(estimate, self.grid, others, threads=self.threads)
                 yield f"{name} {len(others)}", mean
 
     def _pca(self, values: Tensor, offsets: np.ndarray, centres: Centres = "all") -> Tensor:
@@ -77,8 +77,8 @@ class Stacking:
 
     def __post_init__(self) -> None:
         size = self.estimates * self.rank
-        self.left = np.zeros((self.classes, size, size))
-        self.right = np.zeros((self.classes, size))
+        self.normal = np.zeros((self.classes, size, size))
+        self.target = np.zeros((self.classes, size))
 
     def add(
         self,
@@ -92,7 +92,7 @@ class Stacking:
         ``shares`` of a voxel in the classes; None: all in one. A voxel of no share counts nothing.
         """
         w = torch.from_numpy(components.astype(np.float32)).to(targets.device)
-        square, cross_ = np.zeros_like(self.left), np.zeros_like(self.right)
+        square, cross_ = np.zeros_like(self.normal), np.zeros_like(self.target)
         for rows in torch.arange(len(targets), device=targets.device).split(CHUNK):
             x = torch.cat([e[rows] for e in estimates], 1)
             wanted = (targets[rows] @ w).repeat(1, self.estimates)
@@ -105,23 +105,23 @@ class Stacking:
                     weighted = part * share[near, None]
                 square[c] += (weighted.T @ part).double().cpu().numpy()
                 cross_[c] += (weighted * aim).sum(0, dtype=torch.float64).cpu().numpy()
-        self.left += square * np.tile(components.T @ components, (self.estimates,) * 2)
-        self.right += cross_
+        self.normal += square * np.tile(components.T @ components, (self.estimates,) * 2)
+        self.target += cross_
 
     def weights(self) -> Float[np.ndarray, "c e k"]:
         """α of each class, estimate and channel."""
         shape = (self.classes, self.estimates, self.rank)
-        left, right = self.left.sum(0), self.right.sum(0)
-        identity = np.eye(len(left))
-        common = np.linalg.solve(left + RIDGE * np.trace(left) / len(left) * identity, right)
+        normal, target = self.normal.sum(0), self.target.sum(0)
+        identity = np.eye(len(normal))
+        common = np.linalg.solve(normal + RIDGE * np.trace(normal) / len(normal) * identity, target)
         if self.classes == 1:
             return common.reshape(shape)
         prior = SPREAD**-2
-        found = [
+        weights = [
             np.linalg.solve(own + prior * identity, aim + prior * common)
-            for own, aim in zip(self.left, self.right, strict=True)
+            for own, aim in zip(self.normal, self.target, strict=True)
         ]
-        return np.stack(found).reshape(shape)
+        return np.stack(weights).reshape(shape)
 
 
 def plain_weights(channels: int) -> Float[np.ndarray, "e k"]:
