@@ -3,10 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo docs hooks wheel test test-slow lint bench bench-setup reproduce reproduce-here pages clean
+.PHONY: demo docs hooks wheel test fast-tests test-slow lint bench bench-setup reproduce reproduce-here pages clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
+	$(PIP) install -q -c constraints.txt -e ".[test]"
+	touch $@
+
+# What a contributor needs beyond the tests: the documentation site, pre-commit, wheels.
+.venv/dev: .venv/installed
 	$(PIP) install -q -c constraints.txt -e ".[dev]"
 	touch $@
 
@@ -20,14 +25,17 @@ lint: .venv/installed
 	$(BIN)/lint-imports
 
 # git then runs the linters before each commit.
-hooks: .venv/installed
+hooks: .venv/dev
 	$(BIN)/pre-commit install
 
 # Two workers of one thread each: thread pools of several workers would fight for the cores.
-test: lint
+test: .venv/installed
+	$(MAKE) --no-print-directory -j 2 lint fast-tests
+
+fast-tests: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-test-slow: .venv/installed
+test-slow: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow
 
 # The peers that dwiser does not bring. MRtrix3 is one of Debian's packages; patch-denoise needs a
@@ -64,11 +72,11 @@ reproduce-here: .venv/installed
 	$(MAKE) reproduce
 
 # The documentation as a site, in site/: any warning is an error.
-docs: .venv/installed
+docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # dist/*.whl and dist/*.tar.gz.
-wheel: .venv/installed
+wheel: .venv/dev
 	$(BIN)/python -m build --outdir dist
 
 clean:

@@ -111,7 +111,7 @@ def test_it_beats_every_classical_method_on_a_phantom(case: str, machine) -> Non
         },
         "few directions": {"shells": ((1000.0, 8),), "n_b0": 1, "snr": 20},
     }[case]  # fmt: skip
-    s = phantom(shape=(40, 44, 14), seed=23, **settings)
+    s = phantom(shape=(40, 44, 10), seed=23, **settings)
 
     def rmse(data: np.ndarray) -> float:
         return float(np.sqrt(np.mean((data - s.truth)[s.mask] ** 2)))
