@@ -6,7 +6,8 @@ Each scan is drawn by its seed: SNR, directions, shells, law of the noise, g-fac
 texture, lesions, a mask or none. The default method denoises it with its own σ and mask; the
 verdict's reasons stand beside what the truth says of each (`confirmation`). A scan that is on
 record is not run again, so a run that was stopped goes on. The verdict was mended on the scans of
-the first draw of settings; those of the second were judged once, when it was done.
+the first draw of settings; those of the second were judged when it was done, and those of the third
+once, after splitq had changed.
 """
 
 import argparse
@@ -150,7 +151,7 @@ def by_draw(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default=f"{SEEDS[0]}-{SEEDS[-1]}", help="seeds, first-last")
-    parser.add_argument("--draw", type=int, default=1, help="of the settings, 1 or 2")
+    parser.add_argument("--draw", type=int, default=1, help="of the settings: 1, 2, 3 …")
     parser.add_argument("--again", action="store_true", help="those on record too")
     parser.add_argument("--keep", type=Path, help="folder of denoised scans, to be judged again")
     asked = parser.parse_args()
