@@ -21,8 +21,7 @@ from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
 from dwiser.prepare.phase import as_radians
 from dwiser.prepare.user_sigma import fill_holes
 from dwiser.run import denoising
-from dwiser.run.judging import judgement
-from dwiser.run.reporting import report as report_page
+from dwiser.run.judging import judgement, with_verdict
 from dwiser.run.result import Result
 from dwiser.scan import B0_THRESHOLD, Gradients, Scan
 from dwiser.simulation import phantom
@@ -189,10 +188,7 @@ def denoise(
     )  # fmt: skip
     if not verdict:
         return result
-    judged = judgement(scan, result, seed=seed)
-    result = replace(result, verdict=judged.verdict, no_verdict=judged.why)
-    result.record["Verdict"] = judged.record
-    return result
+    return with_verdict(result, judgement(scan, result, seed=seed))
 
 
 def evaluate(
@@ -274,6 +270,8 @@ def report(
     >>> dwiser.report(result, phantom.scan, "out.html").name
     'out.html'
     """
+    from dwiser.run.reporting import report as report_page  # matplotlib: not for who only denoises
+
     series, path = as_scan(scan, **table), Path(out)
     _same_shape("scan", series.data, result.data.shape)
     check_outputs([path], force=force)

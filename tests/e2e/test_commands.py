@@ -108,7 +108,7 @@ def test_importing_dwiser_does_not_import_torch() -> None:
 
 
 def test_only_what_draws_waits_for_matplotlib() -> None:
-    code = "import dwiser.run, sys; sys.exit('matplotlib' in sys.modules)"
+    code = "import dwiser.run, dwiser.api, sys; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

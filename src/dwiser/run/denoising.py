@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -40,7 +40,7 @@ from dwiser.run.capabilities import (
     with_maps,
 )
 from dwiser.run.checkpoint import checkpoint_path
-from dwiser.run.judging import Judgement, judgement
+from dwiser.run.judging import Judgement, judgement, with_verdict
 from dwiser.run.memory_limit import enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
 from dwiser.run.request import Request, named_inputs
@@ -174,8 +174,7 @@ def denoise_file(
     images = (result.sigma, result.mask, result.uncertainty, residual, standardised)
     maps = dict(zip(request.extras, images, strict=True))
     wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
-    result = replace(result, verdict=judged.verdict, no_verdict=judged.why)
-    result.record["Verdict"] = judged.record
+    result = with_verdict(result, judged)
     result.record["Warnings"] += heard
     before_writing(scan, result, judged)
     drawn, failure = _reported(request, scan, result, judged)

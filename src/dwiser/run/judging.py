@@ -1,7 +1,7 @@
 """Was anything but noise removed? Measured once, for the sidecar, the report and a cohort."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -17,6 +17,7 @@ from dwiser.memmap import FLOAT32, is_mapped
 from dwiser.methods.base import Denoised
 from dwiser.reports.material import Judged
 from dwiser.run.memory_needed import BASE
+from dwiser.run.result import Result
 from dwiser.scan import Scan
 
 HELD = 3  # arrays of the mask's voxels in all volumes, at most at once: the residual, what tests it
@@ -49,6 +50,13 @@ class Judgement:
             ],
             "Notes": list(verdict.notes),
         }
+
+
+def with_verdict(result: Result, tests: Judgement) -> Result:
+    """The result with the verdict that its tests come to, in its record too."""
+    result = replace(result, verdict=tests.verdict, no_verdict=tests.why)
+    result.record["Verdict"] = tests.record
+    return result
 
 
 def judgement(scan: Scan, result: Denoised, *, seed: int = 0, room: int | None = None) -> Judgement:
