@@ -1,0 +1,5 @@
+"""Images: geometry, types and storage."""
+
+from tests.real_inputs.situation import Situation
+
+ROWS: tuple[Situation, ...] = ()

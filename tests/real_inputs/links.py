@@ -1,0 +1,5 @@
+"""Files that are not there."""
+
+from tests.real_inputs.situation import Situation
+
+ROWS: tuple[Situation, ...] = ()

@@ -1,0 +1,5 @@
+"""Names."""
+
+from tests.real_inputs.situation import Situation
+
+ROWS: tuple[Situation, ...] = ()

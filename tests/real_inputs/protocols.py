@@ -1,0 +1,5 @@
+"""Protocols, pipelines and outputs."""
+
+from tests.real_inputs.situation import Situation
+
+ROWS: tuple[Situation, ...] = ()

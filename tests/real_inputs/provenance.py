@@ -1,0 +1,5 @@
+"""What earlier steps wrote."""
+
+from tests.real_inputs.situation import Situation
+
+ROWS: tuple[Situation, ...] = ()

@@ -1,0 +1,5 @@
+"""JSON sidecars."""
+
+from tests.real_inputs.situation import Situation
+
+ROWS: tuple[Situation, ...] = ()

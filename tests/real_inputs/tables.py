@@ -1,0 +1,5 @@
+"""Gradient tables."""
+
+from tests.real_inputs.situation import Situation
+
+ROWS: tuple[Situation, ...] = ()
