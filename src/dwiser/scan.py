@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from dwiser.errors import Code, DwiserWarning, InputError
 
@@ -80,6 +80,14 @@ class Gradients:
         """Which volumes are b0s."""
         return self.bvals <= self.b0_threshold
 
+    def selected(self, volumes: Int[np.ndarray, "m"]) -> "Gradients":
+        """The table of some volumes, to the last bit: nothing is checked or normalised again."""
+        part = object.__new__(Gradients)
+        object.__setattr__(part, "bvals", self.bvals[volumes])
+        object.__setattr__(part, "bvecs", self.bvecs[volumes])
+        object.__setattr__(part, "b0_threshold", self.b0_threshold)
+        return part
+
 
 def _unit(bvecs: np.ndarray, is_dwi: np.ndarray) -> np.ndarray:
     bvecs[~is_dwi] = 0.0
@@ -118,6 +126,9 @@ class Scan:
     sigma : (X, Y, Z) or None; the noise's sd in the data's units, where it is known.
     phase : (X, Y, Z, V) or None; the voxels' phase in radians, for methods that take it.
     signed : whether the data are a real part, negative where noise makes them so.
+    coils : channels behind the magnitude, where they are known; None to estimate them.
+    noise_volumes : volumes acquired without excitation, counted from 0, () for none; None to look
+        for them.
 
     Raises
     ------
@@ -142,6 +153,8 @@ class Scan:
     sigma: Float[np.ndarray, "x y z"] | None = None
     phase: Float[np.ndarray, "x y z v"] | None = None
     signed: bool = False
+    coils: float | None = None
+    noise_volumes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         data = np.asarray(self.data)

@@ -12,6 +12,7 @@ from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.machine import Machine
 from dwiser.methods.capabilities import Capabilities
 from dwiser.prepare.noise_correlation import NoiseCorrelation
+from dwiser.prepare.volume_roles import VolumeRoles
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
@@ -51,6 +52,7 @@ class Denoised:
         it does not learn across them.
     outlier_volumes : of these, the ones that dropped out, moved or repeat another.
     noise_correlation : of the scan's noise between neighbours, where the method measured it.
+    roles : which volumes are measurements and what the others are, where that was looked at.
     """
 
     data: Float[np.ndarray, "x y z v"]
@@ -65,6 +67,7 @@ class Denoised:
     not_shared: VolumeReasons | None = None
     outlier_volumes: VolumeReasons | None = None
     noise_correlation: NoiseCorrelation | None = None
+    roles: VolumeRoles | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "record", self.record | self._entries())

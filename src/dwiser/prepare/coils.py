@@ -33,10 +33,12 @@ _COILS = np.geomspace(0.5, HIGHEST, 300)
 def effective_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"], *, threads: int = 1) -> float:
     """The number of channels that the noise behaves like; 1 where it cannot be estimated.
 
-    Estimated from the background, unless the scanner zeroed most of it (what remains was chosen
+    The scan's own number, if it has one. Estimated from the background, unless the scanner zeroed most of it (what remains was chosen
     by its brightness) or it contains ghosts or was filtered. Else from the darkest voxels of the
     object at a high b-value, if their variance is that of noise alone.
     """
+    if scan.coils is not None:
+        return scan.coils
     outside = ~ndimage.binary_dilation(mask, iterations=ASIDE)
     background_voxels = int(outside.sum())
     outside &= _alive(scan)
@@ -107,8 +109,13 @@ def noise_channels(values: Float[np.ndarray, "n v"]) -> float | None:
     low, middle, high = np.percentile(ratio, [25, 50, 75])
     if (high - low) / middle > TOLERANCE * QUARTILES / np.sqrt(volumes):
         return None
-    channels = float(np.interp(-middle, -floor_ratio(_COILS), _COILS))
+    channels = channels_of_ratio(middle)
     return 1.0 if channels < ONE else round(channels, 2)
+
+
+def channels_of_ratio(ratio: float) -> float:
+    """The channels of a magnitude without signal whose (sd/mean)² is this; at least 0.5."""
+    return float(np.interp(-ratio, -floor_ratio(_COILS), _COILS))
 
 
 def floor_ratio(coils: np.ndarray) -> np.ndarray:

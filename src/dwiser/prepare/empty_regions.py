@@ -1,0 +1,67 @@
+"""Places where a volume holds no data: slices that were not acquired, edges that a step zeroed."""
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+from scipy import ndimage
+
+SQUARE = 5  # voxels on an edge: as many zeros side by side in a slice are no noise
+USUAL = 0.5  # of the other volumes that have data at a voxel of the object
+MOST = 20_000  # voxels that a prediction is learned on
+RIDGE = 1e-3  # of the predictors' mean square
+
+
+def empty_regions(
+    data: Float[np.ndarray, "x y z v"], volumes: Int[np.ndarray, "m"]
+) -> dict[int, Bool[np.ndarray, "x y z"]]:
+    """Of ``volumes``, those with zeros where most others have data, and where.
+
+    A single zero may be rounded noise; what counts are squares of 5×5 of them in a slice (or the
+    slice's width), and what touches them.
+    """
+    alive = np.zeros(data.shape[:3], np.int32)
+    for v in volumes:
+        alive += data[..., v] > 0
+    usual = alive > USUAL * len(volumes)
+    side = [min(SQUARE, n) for n in data.shape[:2]]
+    square = np.ones((*side, 1), bool)
+    regions = {}
+    for v in volumes:
+        empty = usual & (data[..., v] == 0)
+        if empty.sum() < square.size:
+            continue
+        opened = ndimage.binary_opening(empty, square)
+        if opened.any():
+            regions[int(v)] = ndimage.binary_propagation(opened, mask=empty)
+    return regions
+
+
+def filled(
+    volume: Float[np.ndarray, "x y z"],
+    region: Bool[np.ndarray, "x y z"],
+    others: Float[np.ndarray, "x y z u"],
+    generator: np.random.Generator,
+) -> Float32[np.ndarray, "x y z"]:
+    """The volume with a prediction from the others, and noise, in the region that has no data.
+
+    Least squares (with a small ridge) where the volume has data; the noise has the sd of what
+    the prediction leaves there at like brightness. So neither the patches nor the covariances
+    of a method meet an edge that the object does not have.
+    """
+    known = np.argwhere(~region & (volume > 0))
+    known = known[:: max(1, -(-len(known) // MOST))]
+    x, y, z = known.T
+    predictors, values = others[x, y, z].astype(float), volume[x, y, z].astype(float)
+    gram = predictors.T @ predictors
+    gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)) / len(gram)
+    shares = np.linalg.solve(gram, predictors.T @ values)
+    left = values - predictors @ shares
+    predicted = others[region].astype(float) @ shares
+    order = np.argsort(predictors @ shares)
+    parts = np.array_split(order, 8)
+    levels = [float((predictors[p] @ shares).mean()) for p in parts if len(p)]
+    spreads = [float(np.median(np.abs(left[p]))) * 1.4826 for p in parts if len(p)]
+    sd = np.interp(predicted, levels, spreads)
+    complete = volume.astype(np.float32, copy=True)
+    noisy = predicted + sd * generator.standard_normal(len(predicted))
+    complete[region] = np.abs(noisy).clip(np.finfo(np.float32).tiny)
+    return complete

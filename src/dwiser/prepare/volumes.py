@@ -1,0 +1,89 @@
+"""Volumes that are no measurement of their own, found before anything is estimated."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from dwiser.errors import Code, InputError
+from dwiser.prepare.computed_volumes import Differences, computed_volumes
+from dwiser.prepare.empty_regions import empty_regions
+from dwiser.prepare.noise_volumes import noise_volumes
+from dwiser.prepare.volume_roles import CONSTANT, EMPTY, NOISE, VolumeRoles, ranges
+from dwiser.scan import Scan
+
+
+def volume_roles(scan: Scan, noise: Sequence[int] | None = None) -> VolumeRoles:
+    """Tell measurements from volumes that are empty, constant, copies, computed, or noise alone.
+
+    ``noise`` : the volumes of noise alone, where they are known; None to look for them, () for
+    none. A real part (``scan.signed``) and a complex series go by their magnitude.
+
+    Raises
+    ------
+    InputError
+        For a noise volume that the scan does not have, and a scan without two measurements.
+    """
+    count = scan.shape[3]
+    wrong = [v for v in noise or () if not 0 <= v < count]
+    if wrong:
+        raise InputError(
+            f"There is no noise volume {wrong[0]}: the scan's volumes are 0 to {count - 1}.",
+            code=Code.ARGUMENT_VALUE,
+        )
+    unchanged, copies = _flat(scan.data), _copies(scan.data)
+    copies = {v: first for v, first in copies.items() if v not in unchanged}
+    rest = np.array([v for v in range(count) if v not in {*unchanged, *copies}], int)
+    differences = Differences.of(scan.data, rest)
+    if noise is None:
+        noise = noise_volumes(scan, rest, differences)
+    unchanged |= dict.fromkeys(noise, NOISE)
+    rest = np.array([v for v in rest if v not in unchanged], int)
+    unchanged |= computed_volumes(differences, rest, scan.gradients)
+    copies = {v: first for v, first in copies.items() if v not in unchanged}
+    copies, unchanged = _copies_of_unchanged(copies, unchanged)
+    roles = VolumeRoles(count, unchanged, copies, {}, tuple(sorted(noise)))
+    regions = empty_regions(scan.data, roles.measured)
+    roles = VolumeRoles(count, unchanged, copies, regions, roles.noise)
+    if len(roles.measured) < 2 and not roles.plain:
+        raise InputError(
+            f"Of the scan's {count} volumes only {ranges(roles.measured.tolist()) or 'none'} is a "
+            f"measurement of its own ({' '.join(roles.sentences)[:200]}): give a series of DWIs.",
+            code=Code.IMAGE_VALUES,
+        )
+    return roles
+
+
+def _flat(data: Float[np.ndarray, "x y z v"]) -> dict[int, str]:
+    """Volumes of one value."""
+    flat = {}
+    for v in range(data.shape[3]):
+        first = data[0, 0, 0, v]
+        if (data[..., v] == first).all():
+            flat[v] = EMPTY if first == 0 else CONSTANT
+    return flat
+
+
+def _copies(data: Float[np.ndarray, "x y z v"]) -> dict[int, int]:
+    """Volumes whose voxels all equal those of an earlier one, and the first such."""
+    seen: dict[bytes, list[int]] = {}
+    copies: dict[int, int] = {}
+    middle = data.shape[2] // 2
+    for v in range(data.shape[3]):
+        same = seen.setdefault(np.ascontiguousarray(data[:, :, middle, v]).tobytes(), [])
+        first = next((u for u in same if np.array_equal(data[..., u], data[..., v])), None)
+        if first is None:
+            same.append(v)
+        else:
+            copies[v] = first
+    return copies
+
+
+def _copies_of_unchanged(
+    copies: dict[int, int], unchanged: dict[int, str]
+) -> tuple[dict[int, int], dict[int, str]]:
+    """A copy of a volume that comes back unchanged does so too."""
+    also = {v: unchanged[first] for v, first in copies.items() if first in unchanged}
+    return {v: f for v, f in copies.items() if v not in also}, unchanged | also
+
+

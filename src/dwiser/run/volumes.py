@@ -1,0 +1,92 @@
+"""The methods see the measurements of a series; its other volumes go back to their places."""
+
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from dwiser.errors import Code, InputError
+from dwiser.memmap import allocate_like
+from dwiser.methods.base import Denoised, VolumeReasons
+from dwiser.prepare.measured_scan import replace_quietly, selected, take
+from dwiser.prepare.volume_roles import VolumeRoles
+from dwiser.prepare.volumes import volume_roles
+from dwiser.scan import Scan
+
+R = TypeVar("R", bound=Denoised)
+
+
+def roles_of(scan: Scan, result: Denoised) -> VolumeRoles:
+    """What each volume is: as the run saw it, else looked for."""
+    return volume_roles(scan) if result.roles is None else result.roles
+
+
+def restored(result: Denoised, scan: Scan, roles: VolumeRoles) -> Denoised:
+    """The result of the measured scan as one of the whole ``scan``.
+
+    Copies receive the result of what they repeat, other volumes that are no measurement come
+    back unchanged, and so do places without data. Volumes are counted as in the whole scan.
+    """
+    if roles.plain:
+        return replace(result, roles=roles)
+    data, measured = allocate_like(scan.data), roles.measured.tolist()
+    for place, v in enumerate(measured):
+        data[..., v] = result.data[..., place]
+        if v in roles.empty_regions:
+            data[..., v][roles.empty_regions[v]] = 0
+    for v, first in roles.copies.items():
+        data[..., v] = data[..., first]
+        if first in roles.empty_regions:
+            data[..., v][roles.empty_regions[first]] = 0
+    for v in roles.unchanged:
+        data[..., v] = scan.data[..., v]
+    passed = _renumbered(result.passed_through, measured) | dict(roles.unchanged)
+    shared, outliers = result.not_shared, result.outlier_volumes
+    return replace(
+        result,
+        data=data,
+        passed_through=passed,
+        not_shared=None if shared is None else _renumbered(shared, measured),
+        outlier_volumes=None if outliers is None else _renumbered(outliers, measured),
+        roles=roles,
+    )
+
+
+def judged_part(scan: Scan, result: R) -> tuple[Scan, R]:
+    """The measurements with data everywhere, raw and denoised: what residuals are tested on."""
+    roles = roles_of(scan, result)
+    if roles.plain:
+        return scan, result
+    volumes = roles.complete
+    places = {v: place for place, v in enumerate(volumes.tolist())}
+
+    def counted(reasons: VolumeReasons | None) -> VolumeReasons | None:
+        return None if reasons is None else {
+            places[v]: why for v, why in reasons.items() if v in places
+        }  # fmt: skip
+
+    part = replace(
+        result,
+        data=take(result.data, volumes),
+        passed_through=counted(result.passed_through) or {},
+        not_shared=counted(result.not_shared),
+        outlier_volumes=counted(result.outlier_volumes),
+        roles=VolumeRoles(len(volumes)),
+    )
+    return selected(scan, volumes), part
+
+
+def _renumbered(reasons: VolumeReasons, measured: list[int]) -> dict[int, str]:
+    return {measured[v]: why for v, why in reasons.items()}
+
+
+def volumes_record(roles: VolumeRoles) -> dict[str, object]:
+    """The sidecar's entry: nothing for a series of plain measurements."""
+    if roles.plain:
+        return {}
+    return {
+        "VolumesWithoutMeasurement": {str(v): what for v, what in sorted(roles.unchanged.items())},
+        "VolumeCopies": {str(v): first for v, first in sorted(roles.copies.items())},
+        "VolumesPartlyEmpty": sorted(roles.empty_regions),
+        "NoiseVolumes": list(roles.noise),
+    }
