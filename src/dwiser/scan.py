@@ -22,7 +22,8 @@ class Gradients:
     ----------
     bvals : (V,) float, s/mm²
     bvecs : (V, 3) float, in the image's voxel axes; for b0s any value, stored as 0.
-        A DWI's vector off unit length by 0.01-0.1 is normalised with a warning.
+        A DWI's vector off unit length by 0.01-0.1 is normalised with a warning; a null vector is
+        a DWI without a direction (`without_direction`) and stays null.
     b0_threshold : b-values up to this many s/mm² count as b0.
 
     Raises
@@ -88,11 +89,17 @@ class Gradients:
         object.__setattr__(part, "b0_threshold", self.b0_threshold)
         return part
 
+    @property
+    def without_direction(self) -> Bool[np.ndarray, "v"]:
+        """Which volumes are DWIs with a null vector: a trace, or spherical encoding."""
+        return ~self.is_b0 & ~self.bvecs.any(axis=1)
+
 
 def _unit(bvecs: np.ndarray, is_dwi: np.ndarray) -> np.ndarray:
     bvecs[~is_dwi] = 0.0
     length = np.linalg.norm(bvecs, axis=1)
-    off = np.where(is_dwi, np.abs(length - 1), 0.0)
+    directed = is_dwi & (length != 0)  # NaN is a wrong direction
+    off = np.where(directed, np.abs(length - 1), 0.0)
     wrong = ~(off <= UNIT_FAIL)  # NaN is wrong too
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
@@ -108,7 +115,7 @@ def _unit(bvecs: np.ndarray, is_dwi: np.ndarray) -> np.ndarray:
             DwiserWarning,
             stacklevel=4,
         )
-    return bvecs / np.where(is_dwi, length, 1.0)[:, None]
+    return bvecs / np.where(directed, length, 1.0)[:, None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,6 +60,7 @@ def _survey_text(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
     lines = [
         f"{dwi}",
         f"shape       {' × '.join(map(str, survey.shape))}",
+        *(f"volumes     {sentence}" for sentence in survey.volumes),
         f"voxel       {size} mm",
         f"b0 volumes  {_listed(survey.b0s)}",
         "shells      " + ", ".join(f"b={s['bval']:g}: {s['volumes']}" for s in survey.shells),

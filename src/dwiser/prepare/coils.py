@@ -33,9 +33,10 @@ _COILS = np.geomspace(0.5, HIGHEST, 300)
 def effective_coils(scan: Scan, mask: Bool[np.ndarray, "x y z"], *, threads: int = 1) -> float:
     """The number of channels that the noise behaves like; 1 where it cannot be estimated.
 
-    The scan's own number, if it has one. Estimated from the background, unless the scanner zeroed most of it (what remains was chosen
-    by its brightness) or it contains ghosts or was filtered. Else from the darkest voxels of the
-    object at a high b-value, if their variance is that of noise alone.
+    The scan's own number, if it has one. Estimated from the background, unless the scanner zeroed
+    most of it (what remains was chosen by its brightness) or it contains ghosts or was filtered.
+    Else from the darkest voxels of the object at a high b-value, if their variance is that of
+    noise alone.
     """
     if scan.coils is not None:
         return scan.coils

@@ -155,9 +155,7 @@ def _sets(
         yield explaining, [v]
 
 
-def _explained(
-    differences: Differences, rest: list[int]
-) -> Iterator[tuple[int, tuple[int, ...]]]:
+def _explained(differences: Differences, rest: list[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Volumes that the others explain to less than noise, and the main ones that do."""
     steps = differences.here[:, rest] - differences.beside[:, rest]
     if len(steps) < 4 * len(rest):

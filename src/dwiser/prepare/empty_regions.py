@@ -7,32 +7,55 @@ from scipy import ndimage
 SQUARE = 5  # voxels on an edge: as many zeros side by side in a slice are no noise
 USUAL = 0.5  # of the other volumes that have data at a voxel of the object
 MOST = 20_000  # voxels that a prediction is learned on
+BRIGHT = 0.15  # of the brightest voxels' mean; air whose noise some volumes lack is no object
 RIDGE = 1e-3  # of the predictors' mean square
 
 
 def empty_regions(
     data: Float[np.ndarray, "x y z v"], volumes: Int[np.ndarray, "m"]
 ) -> dict[int, Bool[np.ndarray, "x y z"]]:
-    """Of ``volumes``, those with zeros where most others have data, and where.
+    """Of ``volumes``, those with zeros in the object where most others have data, and where.
 
     A single zero may be rounded noise; what counts are squares of 5×5 of them in a slice (or the
     slice's width), and what touches them.
     """
-    alive = np.zeros(data.shape[:3], np.int32)
+    alive, mean = np.zeros(data.shape[:3], np.int32), np.zeros(data.shape[:3], np.float32)
     for v in volumes:
         alive += data[..., v] > 0
+        mean += data[..., v]
+    if not mean.any():
+        return {}
     usual = alive > USUAL * len(volumes)
-    side = [min(SQUARE, n) for n in data.shape[:2]]
-    square = np.ones((*side, 1), bool)
+    usual &= mean > BRIGHT * np.percentile(mean[mean > 0], 95)
+    square = np.ones((min(SQUARE, data.shape[0]), min(SQUARE, data.shape[1]), 1), bool)
     regions = {}
     for v in volumes:
         empty = usual & (data[..., v] == 0)
-        if empty.sum() < square.size:
-            continue
-        opened = ndimage.binary_opening(empty, square)
-        if opened.any():
+        if _holds(empty, square.shape):
+            opened = ndimage.binary_opening(empty, square)
             regions[int(v)] = ndimage.binary_propagation(opened, mask=empty)
     return regions
+
+
+def _holds(empty: Bool[np.ndarray, "x y z"], size: tuple[int, ...]) -> bool:
+    """Whether a box of this size fits somewhere into the places: an erosion, axis by axis."""
+    if empty.sum() < np.prod(size):
+        return False
+    for axis, n in enumerate(size):
+        length = empty.shape[axis] - n + 1
+        part = _window(empty, axis, 0, length).copy()
+        for shift in range(1, n):
+            part &= _window(empty, axis, shift, length)
+        empty = part
+    return bool(empty.any())
+
+
+def _window(
+    values: Bool[np.ndarray, "x y z"], axis: int, start: int, length: int
+) -> Bool[np.ndarray, "x2 y2 z2"]:
+    index = [slice(None)] * 3
+    index[axis] = slice(start, start + length)
+    return values[tuple(index)]
 
 
 def filled(

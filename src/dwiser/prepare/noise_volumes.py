@@ -77,9 +77,10 @@ def noise_only(noise: Float[np.ndarray, "x y z n"], numbers: tuple[int, ...]) ->
     off = np.abs(size / usual - 1) > OFF if len(size) > 2 else np.zeros(len(size), bool)
     outliers = tuple(n for n, is_off in zip(numbers, off, strict=True) if is_off)
     if outliers:
+        most = float(np.abs(size[off] / usual - 1).max())
         warnings.warn(
             f"Of the noise volumes, {ranges(outliers)} (counted from 0) differ in size from the "
-            f"others by up to {np.abs(size[off] / usual - 1).max():.0%}: σ is read from the others.",
+            f"others by up to {most:.0%}: σ is read from the others.",
             DwiserWarning,
             stacklevel=2,
         )

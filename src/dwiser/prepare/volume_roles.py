@@ -76,13 +76,11 @@ class VolumeRoles:
             for what, volumes in by_kind.items()
         ]
         if self.copies:
-            copies, firsts = sorted(self.copies), [self.copies[v] for v in sorted(self.copies)]
-            one = len(copies) == 1
-            lines.append(
-                f"{_volumes(copies)} {'is a copy' if one else 'are copies'} of "
-                f"{ranges(sorted(set(firsts)))}: {'it receives' if one else 'they receive'} the "
-                f"{'result' if one else 'results'} of {'that' if len(set(firsts)) == 1 else 'those'}."
-            )
+            copies, firsts = sorted(self.copies), sorted(set(self.copies.values()))
+            are = "is a copy" if len(copies) == 1 else "are copies"
+            receive = "it receives" if len(copies) == 1 else "they receive"
+            result = "that one's result" if len(firsts) == 1 else "the results of those"
+            lines.append(f"{_volumes(copies)} {are} of {ranges(firsts)}: {receive} {result}.")
         if self.empty_regions:
             partly = sorted(self.empty_regions)
             one = len(partly) == 1

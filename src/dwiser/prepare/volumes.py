@@ -58,8 +58,8 @@ def _flat(data: Float[np.ndarray, "x y z v"]) -> dict[int, str]:
     """Volumes of one value."""
     flat = {}
     for v in range(data.shape[3]):
-        first = data[0, 0, 0, v]
-        if (data[..., v] == first).all():
+        first, middle = data[0, 0, 0, v], data[:, :, data.shape[2] // 2, v]
+        if (middle == first).all() and (data[..., v] == first).all():
             flat[v] = EMPTY if first == 0 else CONSTANT
     return flat
 
@@ -85,5 +85,3 @@ def _copies_of_unchanged(
     """A copy of a volume that comes back unchanged does so too."""
     also = {v: unchanged[first] for v, first in copies.items() if first in unchanged}
     return {v: f for v, f in copies.items() if v not in also}, unchanged | also
-
-

@@ -31,6 +31,7 @@ from dwiser.methods.base import (
     Weights,
 )
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
+from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.shells import shell_table
 from dwiser.run.capabilities import (
     check_earlier_steps,
@@ -45,6 +46,7 @@ from dwiser.run.memory_limit import enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
 from dwiser.run.request import Request, named_inputs
 from dwiser.run.result import Result, RunCost
+from dwiser.run.volumes import restored, roles_told, volumes_record
 from dwiser.scan import Scan
 from dwiser.seeds import check_seed
 from dwiser.watch import Watch, silent
@@ -87,7 +89,9 @@ def denoise(
     safe = enough_memory(machine.device, chosen)
     sane = in_range(scan)
     with limited(machine), recorded() as heard, peak_memory() as peak, safe, sane:
-        check_earlier_steps(scan)
+        roles = roles_told(scan)
+        measured = measured_scan(scan, roles)
+        check_earlier_steps(measured)
         options: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
         if weights is not None:
             if not isinstance(chosen, TrainableDenoiser):
@@ -95,23 +99,32 @@ def denoise(
                     f"{chosen.name} learns nothing: leave out its weights.",
                     code=Code.METHOD_NO_WEIGHTS,
                 )
-            result = chosen.apply(weights, scan, **options)
+            part = chosen.apply(weights, measured, **options)
         elif course is not None and isinstance(chosen, IterativeDenoiser):
-            result = chosen.denoise(scan, **options, course=course)
+            part = chosen.denoise(measured, **options, course=course)
         else:
-            result = chosen.denoise(scan, **options)
-    if not all(np.isfinite(result.data[..., v]).all() for v in range(scan.shape[3])):
-        raise DwiserError(
-            "The result holds NaN: the training diverged; lower learning_rate.",
-            code=Code.METHOD_DIVERGED,
-        )
+            part = chosen.denoise(measured, **options)
+        if not all(np.isfinite(part.data[..., v]).all() for v in range(measured.shape[3])):
+            raise DwiserError(
+                "The result holds NaN: the training diverged; lower learning_rate.",
+                code=Code.METHOD_DIVERGED,
+            )
+        result = restored(part, scan, roles)
+        _warn_of_outliers(result)
     anonymous = None if peak.anonymous is None else round(peak.anonymous, 1)
     cost = RunCost(round(perf_counter() - begun, 2), round(peak.mib, 1), anonymous)
-    record = result.record | _about(chosen, preset, machine, seed) | _measured(scan, result, cost)
+    record = result.record | _about(chosen, preset, machine, seed) | _measured(measured, part, cost)
     return Result(
-        **vars(result) | {"record": record | {"Warnings": heard}},
+        **vars(result) | {"record": record | volumes_record(roles) | {"Warnings": heard}},
         method=chosen.name, preset=preset, parameters=asdict(chosen), seed=seed, cost=cost,
     )  # fmt: skip
+
+
+def _warn_of_outliers(result: Denoised) -> None:
+    """Once the volumes are counted as in the whole scan."""
+    for volume, why in (result.outlier_volumes or {}).items():
+        sentence = f"Volume {volume} (counted from 0): {why}; it is denoised on its own."
+        warnings.warn(sentence, DwiserWarning, stacklevel=3)
 
 
 BeforeWriting: TypeAlias = Callable[[Scan, Result, Judgement], None]
@@ -201,7 +214,7 @@ def _difference(scan: Scan, result: Denoised) -> np.ndarray:
 
 
 def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
-    """(input − expected)/sd, 0 where σ is unknown: mapped if the scan is."""
+    """(input − expected)/sd, 0 where σ or a volume is unknown: mapped if the scan is."""
     if result.sigma is not None and result.mask is not None:
         inputs = EvaluationInputs(
             result.data, scan, result.mask, result.sigma, coils=result.coils or None

@@ -18,6 +18,7 @@ from dwiser.methods.base import Denoised
 from dwiser.reports.material import Judged
 from dwiser.run.memory_needed import BASE
 from dwiser.run.result import Result
+from dwiser.run.volumes import judged_part
 from dwiser.scan import Scan
 
 HELD = 3  # arrays of the mask's voxels in all volumes, at most at once: the residual, what tests it
@@ -82,14 +83,16 @@ def judgement(scan: Scan, result: Denoised, *, seed: int = 0, room: int | None =
 def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Judgement:
     if result.sigma is None or result.mask is None:
         raise CannotMeasure("the method gave no σ map")
-    held = HELD * FLOAT32.itemsize * int(result.mask.sum()) * scan.shape[3]
+    mask, sigma = result.mask, result.sigma
+    scan, result = judged_part(scan, result)
+    held = HELD * FLOAT32.itemsize * int(mask.sum()) * scan.shape[3]
     held += sum(a.nbytes for a in (scan.data, result.data) if not is_mapped(a))
     if room is not None and BASE + held > room:
         raise CannotMeasure(
             f"its tests would hold about {(BASE + held) / GIB:.1f} GiB, {room / GIB:.1f} may be"
         )
     inputs = EvaluationInputs(
-        result.data, scan, result.mask, result.sigma, seed=seed,
+        result.data, scan, mask, sigma, seed=seed,
         coils=result.coils or None,  # measured by the method: not to be measured again
         noise_correlation=result.noise_correlation,
     )  # fmt: skip

@@ -15,9 +15,11 @@ from dwiser.methods.registry import build
 from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.complex import real_scan
 from dwiser.prepare.mask import object_mask
+from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.noise import sigma_map
 from dwiser.run.capabilities import with_maps
 from dwiser.run.request import Request, named_inputs
+from dwiser.run.volumes import roles_told
 from dwiser.scan import Scan
 
 
@@ -68,8 +70,9 @@ def noise_file(request: Request) -> float:
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold, memory=room)
     scan, _ = with_maps(scan, phase=request.phase)
     with limited(find_machine("cpu", request.threads)):
-        mask = object_mask(scan)
-        sigma = sigma_of(scan, mask, chosen)
+        measured = measured_scan(scan, roles_told(scan))
+        mask = object_mask(measured)
+        sigma = sigma_of(measured, mask, chosen)
     if not sigma.any():
         warnings.warn("No noise was found in the scan: σ is 0.", DwiserWarning, stacklevel=2)
     maps = dict(zip(images[::-1], (sigma, mask), strict=False))

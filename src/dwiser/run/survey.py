@@ -9,9 +9,11 @@ from dwiser.machine import Machine, find_machine, limited
 from dwiser.methods.base import Denoiser, IterativeDenoiser
 from dwiser.prepare.earlier_steps import noise_traces
 from dwiser.prepare.mask import object_mask
+from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.noise_correlation import noise_correlation
 from dwiser.prepare.shells import shell_table
 from dwiser.prepare.snr import snr_by_shell
+from dwiser.prepare.volumes import volume_roles
 from dwiser.run.capabilities import check_phase, noise_model
 from dwiser.run.noise import sigma_of
 from dwiser.scan import Scan
@@ -22,10 +24,12 @@ class Survey:
     """Shape, voxel size in mm, shells, b0s, σ and SNR in the mask; noise, plan, time in words.
 
     ``correlation`` is that of the magnitude's noise between adjacent voxels along x, y and z;
+    ``volumes`` tell which are no measurements: what follows is of the others.
     ``earlier_steps`` tell what was done to the scan before, if anything shows.
     """
 
     shape: tuple[int, int, int, int]
+    volumes: tuple[str, ...]
     voxel_size: tuple[float, float, float]
     shells: list[dict[str, Any]]
     b0s: list[int]
@@ -52,6 +56,8 @@ def survey(
         check_phase(method)
     machine = find_machine(device, threads)
     with limited(machine):
+        roles, whole = volume_roles(scan), scan
+        scan = measured_scan(scan, roles)
         mask = object_mask(scan)
         sigma = sigma_of(scan, mask, method)
         inside = sigma[mask]
@@ -60,10 +66,11 @@ def survey(
         plan, time = _plan(scan, method, machine)
         traces = noise_traces(scan)
     return Survey(
-        scan.shape,
+        whole.shape,
+        roles.sentences,
         scan.voxel_size,
         [dict(row) for row in shell_table(scan.gradients)],
-        [int(v) for v in np.flatnonzero(scan.gradients.is_b0)],
+        roles.measured[scan.gradients.is_b0].tolist(),
         float(mask.mean()),
         float(middle),
         float(low),

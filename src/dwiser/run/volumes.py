@@ -1,24 +1,33 @@
 """The methods see the measurements of a series; its other volumes go back to their places."""
 
+import re
+import warnings
 from dataclasses import replace
 from typing import TypeVar
 
-import numpy as np
-
-from dwiser.errors import Code, InputError
+from dwiser.errors import DwiserWarning
 from dwiser.memmap import allocate_like
 from dwiser.methods.base import Denoised, VolumeReasons
-from dwiser.prepare.measured_scan import replace_quietly, selected, take
+from dwiser.prepare.measured_scan import selected, take
 from dwiser.prepare.volume_roles import VolumeRoles
 from dwiser.prepare.volumes import volume_roles
 from dwiser.scan import Scan
 
 R = TypeVar("R", bound=Denoised)
+VOLUME = re.compile(r"\bvolume (\d+)")  # in a reason: "shares its noise with volume 3"
 
 
 def roles_of(scan: Scan, result: Denoised) -> VolumeRoles:
     """What each volume is: as the run saw it, else looked for."""
     return volume_roles(scan) if result.roles is None else result.roles
+
+
+def roles_told(scan: Scan) -> VolumeRoles:
+    """What each volume is, with a warning of each kind that is no plain measurement."""
+    roles = volume_roles(scan)
+    for sentence in roles.sentences:
+        warnings.warn(sentence, DwiserWarning, stacklevel=3)
+    return roles
 
 
 def restored(result: Denoised, scan: Scan, roles: VolumeRoles) -> Denoised:
@@ -77,7 +86,12 @@ def judged_part(scan: Scan, result: R) -> tuple[Scan, R]:
 
 
 def _renumbered(reasons: VolumeReasons, measured: list[int]) -> dict[int, str]:
-    return {measured[v]: why for v, why in reasons.items()}
+    """Reasons by volume, and the volumes that they name, counted as in the whole scan."""
+
+    def name(match: re.Match[str]) -> str:
+        return f"volume {measured[int(match[1])]}"
+
+    return {measured[v]: VOLUME.sub(name, why) for v, why in reasons.items()}
 
 
 def volumes_record(roles: VolumeRoles) -> dict[str, object]:

@@ -237,12 +237,6 @@ def _shared(
         volumes = np.sort(np.concatenate(groups))
         if voxels - len(volumes) >= LEAST_EXTRA_VOXELS:
             apart = find_outlier_volumes(covariance[np.ix_(volumes, volumes)], volumes, groups)
-        for volume, why in apart.items():
-            warnings.warn(
-                f"Volume {volume} (counted from 0): {why}; it is denoised on its own.",
-                DwiserWarning,
-                stacklevel=5,
-            )
         groups, ungrouped = grouped(gradients, apart=tuple(apart))
         alone = ungrouped | apart
     return (groups if sum(len(g) for g in groups) >= fewest else ()), alone, apart
