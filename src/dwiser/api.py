@@ -68,6 +68,7 @@ def as_scan(
     mask: ArrayLike | None = None,
     noise_map: ArrayLike | None = None,
     phase: ArrayLike | None = None,
+    noise_volumes: Sequence[int] | None = None,
     b0_threshold: float | None = None,
 ) -> Scan:
     """A diffusion-weighted series as one checked value.
@@ -81,6 +82,8 @@ def as_scan(
     mask : (X, Y, Z), voxels that are not 0 are inside; outside, voxels come back unchanged.
     noise_map : (X, Y, Z), the noise's sd (σ) in the data's units, where it is known.
     phase : (X, Y, Z, V), in radians or in scanner steps, for methods that take one.
+    noise_volumes : volumes acquired without excitation, counted from 0, () for none; looked for
+        by default. They tell σ and the channels, and come back unchanged.
     b0_threshold : b-values up to this count as b0, in s/mm²; 50, or the ``gtab``'s.
 
     Raises
@@ -116,6 +119,8 @@ def as_scan(
         sigma = np.asarray(noise_map, np.float32)
         _same_shape("noise_map", sigma, scan.shape[:3])
         scan = replace(scan, sigma=fill_holes(sigma, scan.data))
+    if noise_volumes is not None:
+        scan = replace(scan, noise_volumes=tuple(int(v) for v in noise_volumes))
     if phase is not None:
         angles = np.asarray(phase, np.float32)
         _same_shape("phase", angles, scan.shape)
@@ -135,6 +140,7 @@ def denoise(
     mask: ArrayLike | None = None,
     noise_map: ArrayLike | None = None,
     phase: ArrayLike | None = None,
+    noise_volumes: Sequence[int] | None = None,
     b0_threshold: float | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -148,7 +154,8 @@ def denoise(
 
     Parameters
     ----------
-    data, bvals, bvecs, gtab, affine, mask, noise_map, phase, b0_threshold : as for `as_scan`.
+    data, bvals, bvecs, gtab, affine, mask, noise_map, phase, noise_volumes, b0_threshold : as
+        for `as_scan`.
     method, preset : a name of ``dwiser methods`` (or a configured method), and which set of
         values its fields begin with: "laptop", "paper" or "smoke".
     device : "auto", "cpu" or "cuda".
@@ -180,7 +187,7 @@ def denoise(
     """
     scan = as_scan(
         data, bvals=bvals, bvecs=bvecs, gtab=gtab, affine=affine, mask=mask, noise_map=noise_map,
-        phase=phase, b0_threshold=b0_threshold,
+        phase=phase, noise_volumes=noise_volumes, b0_threshold=b0_threshold,
     )  # fmt: skip
     result = denoising.denoise(
         scan, method, preset,

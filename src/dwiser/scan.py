@@ -25,6 +25,8 @@ class Gradients:
         A DWI's vector off unit length by 0.01-0.1 is normalised with a warning; a null vector is
         a DWI without a direction (`without_direction`) and stays null.
     b0_threshold : b-values up to this many s/mm² count as b0.
+    numbers : (V,) what the volumes are called, counted from 0; 0 … V−1 by default, else where
+        they stand in the series that they are a part of.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class Gradients:
     bvals: Float[np.ndarray, "v"]
     bvecs: Float[np.ndarray, "v 3"]
     b0_threshold: float = B0_THRESHOLD
+    numbers: Int[np.ndarray, "v"] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.b0_threshold < np.inf:
@@ -84,10 +87,19 @@ class Gradients:
     def selected(self, volumes: Int[np.ndarray, "m"]) -> "Gradients":
         """The table of some volumes, to the last bit: nothing is checked or normalised again."""
         part = object.__new__(Gradients)
-        object.__setattr__(part, "bvals", self.bvals[volumes])
-        object.__setattr__(part, "bvecs", self.bvecs[volumes])
-        object.__setattr__(part, "b0_threshold", self.b0_threshold)
+        values = {
+            "bvals": self.bvals[volumes],
+            "bvecs": self.bvecs[volumes],
+            "b0_threshold": self.b0_threshold,
+            "numbers": np.array([self.number(v) for v in volumes], int),
+        }
+        for name, value in values.items():
+            object.__setattr__(part, name, value)
         return part
+
+    def number(self, v: int | np.integer) -> int:
+        """What volume v is called: its place in the whole series."""
+        return int(v) if self.numbers is None else int(self.numbers[v])
 
     @property
     def without_direction(self) -> Bool[np.ndarray, "v"]:

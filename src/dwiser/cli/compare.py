@@ -17,6 +17,7 @@ from dwiser.cli.options import (
     Force,
     Lesions,
     Mask,
+    NoiseVolumes,
     Preset,
     Quiet,
     Seed,
@@ -42,6 +43,7 @@ def compare(
         Parameter(help="Comma-separated: name or name:field=value, 'dwiser methods' lists them."),
     ],
     truth: Truth = None,
+    noise_volumes: NoiseVolumes = None,
     noise_map: Annotated[
         Path | None,
         Parameter(
@@ -100,7 +102,7 @@ def compare(
     request = Request(
         dwi, outdir, bval, bvec, mask,
         b0_threshold=b0_threshold, device=device, threads=threads, seed=seed, force=force,
-        noise_map=noise_map, phase=phase,
+        noise_map=noise_map, phase=phase, noise_volumes=noise_volumes,
     )  # fmt: skip
     if noise_map is not None and sigma is not None:
         raise InputError(

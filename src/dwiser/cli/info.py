@@ -13,6 +13,7 @@ from dwiser.cli.options import (
     Mask,
     Method,
     NoiseMap,
+    NoiseVolumes,
     Phase,
     Preset,
     Settings,
@@ -33,6 +34,7 @@ def info(
     bvec: Bvec = None,
     mask: Mask = None,
     noise_map: NoiseMap = None,
+    noise_volumes: NoiseVolumes = None,
     phase: Phase = None,
     method: Method = DEFAULT_METHOD,
     preset: Preset = "laptop",
@@ -50,7 +52,7 @@ def info(
 
     chosen = build(method, preset, settings_of(settings or []))
     scan = load(dwi, bval, bvec, mask, b0_threshold=b0_threshold, memory=usable_memory())
-    scan, _ = with_maps(scan, noise_map=noise_map, phase=phase)
+    scan, _ = with_maps(scan, noise_map=noise_map, phase=phase, noise_volumes=noise_volumes)
     print(_survey_text(survey(scan, chosen, device=device, threads=threads), dwi, method, preset))
     return 0
 

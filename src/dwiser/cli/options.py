@@ -24,6 +24,13 @@ Phase = Annotated[
     Path | None,
     Parameter(help="Phase of the series, in radians or scanner steps: denoise the complex image."),
 ]
+NoiseVolumes = Annotated[
+    str | None,
+    Parameter(
+        help="Volumes acquired without excitation, which tell σ and the channels: 70-72 or 5,7 "
+        "(counted from 0), an image of them (BIDS noRF), or none (default: b0s as dark as noise)."
+    ),
+]
 SaveNoise = Annotated[Path | None, Parameter(help="Write the noise's sd (σ map) here.")]
 SaveResidual = Annotated[
     Path | None, Parameter(help="Write what was removed, input − output, here.")
@@ -100,6 +107,7 @@ class Shared:
     bvec: Bvec = None
     mask: Mask = None
     noise_map: NoiseMap = None
+    noise_volumes: NoiseVolumes = None
     save_noise: SaveNoise = None
     save_residual: SaveResidual = None
     save_standardised: SaveStandardised = None

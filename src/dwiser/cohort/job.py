@@ -135,6 +135,7 @@ class Job:
             "mask": self.mask,
             "noise_map": self.noise_map,
             "phase": self.phase,
+            "noise_volumes": self.scan.noise,
         }
         return {kind: path for kind, path in paths.items() if path is not None}
 

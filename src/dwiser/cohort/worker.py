@@ -25,6 +25,7 @@ from dwiser.run.judging import Judgement
 from dwiser.run.reporting import repeat_command, report
 from dwiser.run.request import Request
 from dwiser.run.result import Result
+from dwiser.run.volumes import judged_part
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
@@ -131,6 +132,7 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Result:
         settings=options.settings,
         noise_map=job.noise_map,
         phase=job.phase,
+        noise_volumes=None if job.scan.noise is None else str(job.scan.noise),
         memory=options.memory,
         b0_threshold=options.b0_threshold,
         device=options.device,
@@ -141,8 +143,9 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Result:
     )
 
     def add_files(scan: Scan, result: Result, judgement: Judgement) -> None:
-        result.record.update(scan_fields(scan, result))
-        draw_figure(scan, result, scratch / job.figure.name, job.name)
+        measured = judged_part(scan, result)
+        result.record.update(scan_fields(*measured) | {"Shape": scan.shape})
+        draw_figure(*measured, scratch / job.figure.name, job.name)
         if options.report:
             command = _command(request, job, result)
             text = report(scan, result, judgement, name=str(job.scan.dwi), command=command)

@@ -23,7 +23,9 @@ from dwiser.io import load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
 from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
+from dwiser.prepare.measured_scan import measured_scan, selected, take
 from dwiser.prepare.noise import sigma_map
+from dwiser.prepare.volumes import volume_roles
 from dwiser.reports.figures import middle_dwi, save_montage
 from dwiser.reports.side_by_side import side_by_side
 from dwiser.run.capabilities import with_maps
@@ -62,15 +64,19 @@ def compare_files(
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
     if plan.rescan is not None:
         plan.rescan.read(scan, request.b0_threshold)  # refused now, not after the first method
+    scan, _ = with_maps(scan, noise_volumes=request.noise_volumes)
     with_maps(scan, noise_map=request.noise_map, phase=request.phase)
     reference_images = references.read(scan)
     _make(folder)  # only now: what is refused above leaves nothing behind
-    mask = object_mask(scan)
+    roles = volume_roles(scan)
+    measurements = measured_scan(scan, roles)
+    mask = object_mask(measurements)
     sigma = reference_images["sigma"]
-    sigma = sigma if sigma is not None else sigma_map(scan, mask)
-    measured_scan = replace(scan, mask=mask, sigma=sigma)
-    measure = measuring(measured_scan, reference_images, plan)
-    rows = [Compared(RAW, noisy_trial(measured_scan, request, plan), measure(scan.data))]
+    sigma = sigma if sigma is not None else sigma_map(measurements, mask)
+    known_scan = replace(scan, mask=mask, sigma=sigma)
+    measure = measuring(known_scan, reference_images, plan)
+    noisy = noisy_trial(selected(known_scan, roles.complete), request, plan)
+    rows = [Compared(RAW, noisy, measure(scan.data))]
     images: dict[str, np.ndarray] = {}
     for variant in variants:
         out = folder / f"{variant.file_name}.nii.gz"
@@ -89,9 +95,7 @@ def compare_files(
         rows.append(Compared(variant.label, trial, measure(images[variant.label])))
         if trial.summary is not None:
             print_line(f"{variant.label}: {trial.summary.cost.seconds:.0f} s")
-    _write(
-        folder, rows, measured_scan, images, reference_images["truth"], request, references, plan
-    )
+    _write(folder, rows, known_scan, images, reference_images["truth"], request, references, plan)
     return rows
 
 
@@ -114,13 +118,16 @@ def measuring(
     assert scan.mask is not None
     where: dict[str, np.ndarray] = {}
     absent = [Absent("kfold", "all", "no folds were asked for")]
+    volumes = volume_roles(scan).complete
+    part = selected(scan, volumes)
     if plan.folds:
         white = tissue_masks(reference_images["tissues"], scan.mask).get("wm")
-        where, absent = regions(scan, scan.mask, white)
+        where, absent = regions(part, scan.mask, white)
 
     def measure(image: np.ndarray) -> Evaluation:
         evaluation = evaluate(image, scan, **reference_images, crossing=True, seed=plan.seed)
-        rows = [*kfold_rows(image, scan, where, count=plan.folds, seed=plan.seed), *absent]
+        folds = take(image, volumes), part, where
+        rows = [*kfold_rows(*folds, count=plan.folds, seed=plan.seed), *absent]
         return evaluation.extended(rows)
 
     return measure

@@ -37,6 +37,7 @@ from dwiser.run.capabilities import with_maps
 from dwiser.run.denoising import denoise, denoise_file
 from dwiser.run.request import Request, named_inputs
 from dwiser.run.result import RunSummary
+from dwiser.run.volumes import judged_part
 from dwiser.scan import Scan
 
 PREDICTORS = {"dti": predict_dti, "sh": predict_sh}
@@ -106,9 +107,12 @@ def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
     result = denoise_file(request)
     trial = Trial(variant, request.out, result.summary)
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
-    scan, _ = with_maps(scan, phase=request.phase)
+    scan, _ = with_maps(scan, phase=request.phase, noise_volumes=request.noise_volumes)
     if result.mask is None or result.sigma is None:
         return trial
+    scan, result = judged_part(scan, result)
+    assert result.mask is not None
+    assert result.sigma is not None
     masked = replace(scan, mask=result.mask, sigma=result.sigma)
 
     sigma_file = plan.sigma

@@ -15,7 +15,9 @@ from dwiser.evaluation.sections import ALL, EvaluationInputs, collect
 from dwiser.evaluation.tensor import TensorMaps, fit_tensor
 from dwiser.evaluation.verdict import Verdict, judge
 from dwiser.prepare.mask import object_mask
+from dwiser.prepare.measured_scan import measured_scan, selected, take
 from dwiser.prepare.noise import sigma_map
+from dwiser.prepare.volumes import volume_roles
 from dwiser.scan import Scan
 
 
@@ -108,7 +110,9 @@ def evaluate(
         "mask": "estimated" if mask is None and raw.mask is None else "given",
         "sigma": "estimated" if sigma is None and raw.sigma is None else "given",
     }
-    where = object_mask(raw) if mask is None else mask
+    roles = volume_roles(raw)
+    measured = measured_scan(raw, roles)
+    where = object_mask(measured) if mask is None else mask
     if not where.any():
         raise InputError(
             "The mask is empty: give one that covers the object.", code=Code.MASK_EMPTY
@@ -118,27 +122,46 @@ def evaluate(
             "The denoised image holds NaN or infinite values in the mask.",
             code=Code.IMAGE_NOT_FINITE,
         )
-    noise = sigma_map(raw, where) if sigma is None else sigma
+    noise = sigma_map(measured, where) if sigma is None else sigma
+    volumes = roles.complete
+    if lesion_volumes is not None:
+        lesion_volumes, lesion_changes = _placed(lesion_volumes, lesion_changes, volumes.tolist())
     inputs = EvaluationInputs(
-        denoised,
-        raw,
+        denoised if roles.plain else take(denoised, volumes),
+        raw if roles.plain else selected(raw, volumes),
         where,
         noise,
-        truth,
+        truth if truth is None or roles.plain else take(truth, volumes),
         tissues,
         lesions,
         lesion_volumes,
         lesion_changes,
         bundle,
         seed,
+        measured.coils,
     )
     rows, verdict = _measure(inputs, crossing)
+    rows += [Absent("volumes", ALL, sentence) for sentence in roles.sentences]
     return Evaluation(
         tuple(r for r in rows if isinstance(r, Metric)),
         tuple(dict.fromkeys(r for r in rows if isinstance(r, Absent))),
         verdict,
         source,
     )
+
+
+def _placed(
+    shown: Mapping[int, Sequence[int]],
+    changes: Mapping[int, Sequence[float]] | None,
+    volumes: list[int],
+) -> tuple[dict[int, list[int]], dict[int, list[float]] | None]:
+    """In which of ``volumes`` each lesion shows, counted among these, and by how much."""
+    places = {v: place for place, v in enumerate(volumes)}
+    where = {label: [k for k, v in enumerate(of) if v in places] for label, of in shown.items()}
+    placed = {label: [places[shown[label][k]] for k in ks] for label, ks in where.items()}
+    if changes is None:
+        return placed, None
+    return placed, {label: [of[k] for k in where[label]] for label, of in changes.items()}
 
 
 def _measure(inputs: EvaluationInputs, crossing: bool) -> tuple[list[Row], Verdict | None]:

@@ -15,6 +15,7 @@ from dwiser.io.about import about
 from dwiser.io.names import BVAL_ENDINGS, BVEC_ENDINGS, NIFTI_ENDINGS, companion, stem
 
 SUFFIX = "dwi"
+NOISE = "noRF"
 NOT_MAGNITUDE = ("phase", "real", "imag")  # BIDS "part"
 BIDS_VERSION = "1.10.0"
 
@@ -43,6 +44,12 @@ class BidsScan:
         head = self.name if "part" in self.entities else _with_part(self.name)
         name = head.replace("part-mag", "part-phase")
         names = (self.dwi.with_name(f"{name}_{SUFFIX}{ending}") for ending in NIFTI_ENDINGS)
+        return next((path for path in names if path.exists()), None)
+
+    @property
+    def noise(self) -> Path | None:
+        """Its volumes without excitation, suffix ``noRF``, beside it; None where there are none."""
+        names = (self.dwi.with_name(f"{self.name}_{NOISE}{ending}") for ending in NIFTI_ENDINGS)
         return next((path for path in names if path.exists()), None)
 
     @property

@@ -105,7 +105,7 @@ def read_shape(dwi: FilePath) -> tuple[int, ...]:
 
 
 def read_on_grid(
-    path: FilePath, like: Scan, name: str, *, series: bool = False
+    path: FilePath, like: Scan, name: str, *, series: bool | None = False
 ) -> Float32[np.ndarray, "x y z *v"]:
     """Read an image that must lie on the grid of a scan: a map, or a series as long.
 
@@ -114,7 +114,7 @@ def read_on_grid(
     path : .nii or .nii.gz.
     like : the scan; shape and affine must be its own.
     name : what the image is ("mask", "σ map"), for the error.
-    series : whether (X, Y, Z, V) is expected, and not (X, Y, Z).
+    series : whether (X, Y, Z, V) is expected, and not (X, Y, Z); None for either, of any length.
 
     Returns
     -------
@@ -135,9 +135,10 @@ def read_on_grid(
     """
     image = _open(path)
     with about(path):
-        shape = _shape(image, SERIES_NDIM if series else MAP_NDIM)
+        four = image.ndim > MAP_NDIM if series is None else series
+        shape = _shape(image, SERIES_NDIM if four else MAP_NDIM)
         grid = like.shape if series else like.shape[:3]
-        if shape != grid:
+        if (shape[:3] if series is None else shape) != grid:
             raise InputError(
                 f"The {name} has shape {shape}, the scan {grid}: give one on the scan's grid.",
                 code=Code.GRID_SHAPE,

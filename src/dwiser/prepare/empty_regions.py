@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 from scipy import ndimage
 
+from dwiser.prepare.box import Box
+
 SQUARE = 5  # voxels on an edge: as many zeros side by side in a slice are no noise
 USUAL = 0.5  # of the other volumes that have data at a voxel of the object
 MOST = 20_000  # voxels that a prediction is learned on
@@ -27,13 +29,15 @@ def empty_regions(
         return {}
     usual = alive > USUAL * len(volumes)
     usual &= mean > BRIGHT * np.percentile(mean[mean > 0], 95)
+    box = Box.around(usual).index if usual.any() else ()
     square = np.ones((min(SQUARE, data.shape[0]), min(SQUARE, data.shape[1]), 1), bool)
     regions = {}
     for v in volumes:
-        empty = usual & (data[..., v] == 0)
+        empty = usual[box] & (data[..., v][box] == 0)
         if _holds(empty, square.shape):
             opened = ndimage.binary_opening(empty, square)
-            regions[int(v)] = ndimage.binary_propagation(opened, mask=empty)
+            regions[int(v)] = np.zeros(usual.shape, bool)
+            regions[int(v)][box] = ndimage.binary_propagation(opened, mask=empty)
     return regions
 
 

@@ -8,8 +8,10 @@ from jaxtyping import Bool, Float
 
 from dwiser.errors import Code, InputError
 from dwiser.prepare.mask import object_mask
+from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.shells import b_tolerance, shells
+from dwiser.prepare.volumes import volume_roles
 from dwiser.scan import AFFINE_TOLERANCE, Gradients, Scan
 
 SAME_SCALE = 1.05  # brightness of a shell over that of the other's
@@ -39,7 +41,8 @@ class ScanSummary:
 
 
 def summarize(scan: Scan, name: str) -> ScanSummary:
-    """Summarize a scan; ``name`` is what messages call it."""
+    """Summarize a scan's measurements; ``name`` is what messages call it."""
+    scan = measured_scan(scan, volume_roles(scan))
     mask = object_mask(scan)
     sigma = float(np.median(sigma_map(scan, mask)[mask]))
     shell_means = tuple(

@@ -115,7 +115,8 @@ def shell_rows(material: Material) -> list[dict[str, Any]]:
         snr = {int(shell.volumes[0]): ratio for shell, ratio in by_shell}
     for group in volume_groups(scan.gradients, pooled=False):
         row: dict[str, Any] = {"b": round(float(scan.gradients.bvals[group.volumes].mean()))}
-        row |= {"volumes": len(group.volumes), "which": words.listed(group.volumes.tolist())}
+        which = [scan.gradients.number(v) for v in group.volumes]
+        row |= {"volumes": len(which), "which": words.listed(which)}
         row |= {"snr": snr.get(int(group.volumes[0])), "mean": None, "sd": None}
         if material.judged is not None:
             moments = material.judged.findings.raw_moments[group.name]
@@ -126,9 +127,9 @@ def shell_rows(material: Material) -> list[dict[str, Any]]:
 
 def outlier_rows(material: Material) -> list[dict[str, Any]]:
     """Volumes that dropped out, moved or repeat another, with their place in the table."""
-    b = material.scan.gradients.bvals
+    table = material.scan.gradients
     return [
-        {"volume": v, "b": round(float(b[v])), "why": reason}
+        {"volume": table.number(v), "b": round(float(table.bvals[v])), "why": reason}
         for v, reason in sorted(material.outlier_volumes.items())
     ]
 

@@ -50,8 +50,8 @@ def contrasts(gradients: Gradients) -> list[Contrast]:
     ]
     for v in two_dwis(gradients):
         if not any(len(c.volumes) == 1 and v in c.volumes for c in selected):
-            b = gradients.bvals[v]
-            selected.append(Contrast(f"volume {v}, b = {b:.0f} s/mm²", "", np.array([v])))
+            label = f"volume {gradients.number(v)}, b = {gradients.bvals[v]:.0f} s/mm²"
+            selected.append(Contrast(label, "", np.array([v])))
     return selected
 
 
@@ -223,6 +223,6 @@ def _about_volume(
     x, y, z = gradients.bvecs[v].round(2) + 0.0  # no −0.00
     along = "" if gradients.is_b0[v] else f", along ({x:.2f}, {y:.2f}, {z:.2f})"
     return {
-        "label": f"volume {v}, b = {gradients.bvals[v]:.0f} s/mm²{along}",
+        "label": f"volume {gradients.number(v)}, b = {gradients.bvals[v]:.0f} s/mm²{along}",
         "window": window, "slope": scale.slope,
     }  # fmt: skip

@@ -25,7 +25,7 @@ def group_words(group: Group, gradients: Gradients) -> str:
         return "b0" if count == 1 else f"mean of {count} b0s"
     b = gradients.bvals[group.volumes].mean()
     if count == 1:
-        return f"volume {group.volumes[0]}, b = {b:.0f} s/mm²"
+        return f"volume {gradients.number(group.volumes[0])}, b = {b:.0f} s/mm²"
     return f"mean of {count} DWIs, b = {b:.0f} s/mm²"
 
 
@@ -33,7 +33,12 @@ def why(material: Material) -> list[str]:
     """What ran and why, in sentences; only what the record holds is said."""
     result, record = material.result, material.result.record
     sentences = [*_method(record), *_mask_and_noise(material), *_splitq(result), *_trained(record)]
-    return [*sentences, *_volumes(result), *_uncertain(result)]
+    return [*sentences, *_roles(record), *_volumes(result), *_uncertain(result)]
+
+
+def _roles(record: Mapping[str, Any]) -> Iterator[str]:
+    """Volumes that are no measurement of their own."""
+    yield from record.get("VolumeNotes", ())
 
 
 def _method(record: Mapping[str, Any]) -> Iterator[str]:

@@ -14,16 +14,26 @@ from dwiser.methods.registry import METHODS
 from dwiser.prepare.earlier_steps import noise_traces
 from dwiser.prepare.phase import as_radians
 from dwiser.prepare.user_sigma import fill_holes
+from dwiser.run.noise_volumes import with_noise_volumes
 from dwiser.scan import Scan
 
 BRIGHTEST = 1e15  # of values whose squares, summed over a brain, float32 holds
 
 
 def with_maps(
-    scan: Scan, *, noise_map: Path | None = None, phase: Path | None = None
+    scan: Scan,
+    *,
+    noise_map: Path | None = None,
+    phase: Path | None = None,
+    noise_volumes: str | None = None,
 ) -> tuple[Scan, dict[str, Any]]:
-    """The scan with the σ map and the phase that were given, and their entries of the record."""
+    """The scan with σ map, phase and noise volumes as given, and their entries of the record.
+
+    ``noise_volumes`` : of the scan, as "70-72" or "none"; or the path of an image of them.
+    """
     record: dict[str, Any] = {}
+    if noise_volumes is not None:
+        scan, record = with_noise_volumes(scan, noise_volumes)
     if noise_map is not None:
         sigma = read_on_grid(noise_map, scan, "σ map")
         with about(noise_map):
@@ -104,6 +114,8 @@ def with_uncertainty(method: Denoiser) -> Denoiser:
 def noise_model(scan: Scan) -> str:
     """In words, where σ comes from and what law the noise has."""
     law = "Rician or nc-chi magnitude" if scan.phase is None else "Gaussian, real part"
+    if scan.coils is not None:
+        return f"{law}; sd and channels ({scan.coils:g}) from volumes of noise alone"
     if scan.sigma is not None:
         return f"{law}; sd from the map that was given"
     corrected = ", Koay-corrected" if scan.phase is None else ""

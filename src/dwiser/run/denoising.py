@@ -165,7 +165,10 @@ def denoise_file(
     planned(request.out, *request.extras, inputs=request.named, **places)
     read = read_scan(request, plan.room) if read is None else read
     with recorded() as heard:
-        scan, inputs_record = with_maps(read.scan, noise_map=request.noise_map, phase=request.phase)
+        scan, inputs_record = with_maps(
+            read.scan, noise_map=request.noise_map, phase=request.phase,
+            noise_volumes=request.noise_volumes,
+        )  # fmt: skip
         inputs_record |= plan.checked(scan)
         acquisition = carried_over(request.dwi)
     files = (*find_inputs(*named_inputs(request)).files, *maps_of(request))

@@ -68,7 +68,7 @@ def noise_file(request: Request) -> float:
     planned_images(*images, inputs=inputs, force=request.force)
     room = usable_memory() if request.memory is None else parse_memory(request.memory)
     scan = load(*named_inputs(request), b0_threshold=request.b0_threshold, memory=room)
-    scan, _ = with_maps(scan, phase=request.phase)
+    scan, _ = with_maps(scan, phase=request.phase, noise_volumes=request.noise_volumes)
     with limited(find_machine("cpu", request.threads)):
         measured = measured_scan(scan, roles_told(scan))
         mask = object_mask(measured)

@@ -15,6 +15,7 @@ from dwiser.run.capabilities import check_noise_map, check_phase, with_uncertain
 from dwiser.run.checkpoint import Run, check_training, course_of
 from dwiser.run.memory_limit import MIB
 from dwiser.run.memory_needed import check_disk, check_memory, check_room
+from dwiser.run.noise_volumes import noise_image
 from dwiser.run.request import Request
 from dwiser.run.result import RunCost
 from dwiser.run.reuse import WeightsFile, check_reusable, weights_bytes
@@ -123,4 +124,5 @@ def plan_of(request: Request) -> Plan:
 
 def maps_of(request: Request) -> tuple[Path, ...]:
     """The images that were given besides the scan."""
-    return tuple(path for path in (request.noise_map, request.phase) if path is not None)
+    maps = request.noise_map, request.phase, noise_image(request.noise_volumes)
+    return tuple(path for path in maps if path is not None)

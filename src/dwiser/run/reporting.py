@@ -17,6 +17,7 @@ from dwiser.reports.page import page
 from dwiser.reports.tensor import colour_fa
 from dwiser.run.judging import Judgement
 from dwiser.run.result import Result
+from dwiser.run.volumes import judged_part
 from dwiser.scan import Scan
 
 FEWEST_VOLUMES = 12  # volumes in shells of four: fewer cannot tell which of them stands apart
@@ -30,6 +31,7 @@ def report(scan: Scan, result: Result, judged: Judgement, *, name: str, command:
 
 def measured(scan: Scan, result: Result, judged: Judgement, *, name: str, command: str) -> Material:
     """Everything that the report shows; what cannot be measured has its reason."""
+    scan, result = judged_part(scan, result)
     shown: dict[str, Any] = {"absent": {}}
     if judged.residual is None or judged.judged is None:
         shown["absent"]["residual"] = judged.why

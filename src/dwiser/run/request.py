@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
 from dwiser.run.checkpoint import EVERY
+from dwiser.run.noise_volumes import noise_image
 from dwiser.scan import B0_THRESHOLD
 
 NOT_PLAIN = ("dwi", "out", "settings", "force", "weights")  # have places of their own in a command
@@ -35,6 +36,7 @@ class Request:
     force: bool = False
     noise_map: Path | None = None
     phase: Path | None = None
+    noise_volumes: str | None = None
     save_uncertainty: Path | None = None
     weights: Path | None = None
     save_weights: Path | None = None
@@ -53,7 +55,8 @@ class Request:
     @property
     def named(self) -> tuple[Path, ...]:
         """Every file that is read and was named: never to be overwritten."""
-        beside = (self.bval, self.bvec, self.mask, self.noise_map, self.phase)
+        noise = noise_image(self.noise_volumes)
+        beside = (self.bval, self.bvec, self.mask, self.noise_map, self.phase, noise)
         some = (self.dwi, *beside, self.weights, self.warm_start)
         return tuple(path for path in some if path is not None)
 

@@ -12,12 +12,15 @@ from typing import Any
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io import planned, stem
 from dwiser.methods.base import VolumeReasons, need_directions
+from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.prepare.shells import shell_table
+from dwiser.prepare.volumes import volume_roles
 from dwiser.run.denoising import ReadScan, denoise, denoise_file, read_scan, residual_over_sigma
 from dwiser.run.plan import plan_of
 from dwiser.run.request import Request
 from dwiser.run.result import Result, RunSummary
+from dwiser.run.volumes import VOLUME_ENTRIES, judged_part, volumes_record
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
 
@@ -61,7 +64,7 @@ def denoise_series(
         scan_summaries = [summarize(scan, name) for scan, name in zip(scans, names, strict=True)]
         as_one, why = decide(scan_summaries, together)
         for scan in () if as_one else scans:  # refused now, not after the first is denoised
-            need_directions(scan, requests[0].method, least)
+            need_directions(measured_scan(scan, volume_roles(scan)), requests[0].method, least)
         one = joined(scans) if as_one else None
         if one is not None:  # which holds their voxels from now on
             reads = [_view_of(one, read, p) for read, p in zip(reads, _parts(counts), strict=True)]
@@ -190,12 +193,18 @@ def part_of(joined_result: Result, part: slice, about: dict[str, Any], scan: Sca
             else _within(joined_result.outlier_volumes, part)
         ),
     )
+    if joined_result.roles is not None:
+        roles = joined_result.roles.part(part)
+        result = replace(result, roles=roles)
+        for entry in VOLUME_ENTRIES:
+            result.record.pop(entry, None)
+        result.record.update(volumes_record(roles))
     record = result.record
     record["Shells"] = shell_table(scan.gradients)
     record["Warnings"] = list(record["Warnings"])
     record["Series"] = about | {"Volumes": [part.start, part.stop - 1]}
     if "ResidualOverSigma" in record:
-        record["ResidualOverSigma"] = residual_over_sigma(scan, result)
+        record["ResidualOverSigma"] = residual_over_sigma(*judged_part(scan, result))
     return result
 
 

@@ -14,6 +14,10 @@ from dwiser.prepare.volumes import volume_roles
 from dwiser.scan import Scan
 
 R = TypeVar("R", bound=Denoised)
+VOLUME_ENTRIES = (
+    "VolumesWithoutMeasurement", "VolumeCopies", "VolumesPartlyEmpty", "NoiseVolumes",
+    "VolumeNotes",
+)  # fmt: skip
 VOLUME = re.compile(r"\bvolume (\d+)")  # in a reason: "shares its noise with volume 3"
 
 
@@ -95,12 +99,14 @@ def _renumbered(reasons: VolumeReasons, measured: list[int]) -> dict[int, str]:
 
 
 def volumes_record(roles: VolumeRoles) -> dict[str, object]:
-    """The sidecar's entry: nothing for a series of plain measurements."""
+    """The sidecar's ``VOLUME_ENTRIES``: nothing for a series of plain measurements."""
     if roles.plain:
         return {}
-    return {
-        "VolumesWithoutMeasurement": {str(v): what for v, what in sorted(roles.unchanged.items())},
-        "VolumeCopies": {str(v): first for v, first in sorted(roles.copies.items())},
-        "VolumesPartlyEmpty": sorted(roles.empty_regions),
-        "NoiseVolumes": list(roles.noise),
-    }
+    values = (
+        {str(v): what for v, what in sorted(roles.unchanged.items())},
+        {str(v): first for v, first in sorted(roles.copies.items())},
+        sorted(roles.empty_regions),
+        list(roles.noise),
+        list(roles.sentences),
+    )
+    return dict(zip(VOLUME_ENTRIES, values, strict=True))

@@ -1,0 +1,48 @@
+"""``--noise-volumes``: volumes of the series by number, or an image of them."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dwiser.errors import Code, InputError
+from dwiser.io import about, read_on_grid
+from dwiser.io.names import NIFTI_ENDINGS
+from dwiser.prepare.noise_volumes import noise_only
+from dwiser.prepare.volume_roles import numbers
+from dwiser.scan import Scan
+
+
+def with_noise_volumes(scan: Scan, given: str) -> tuple[Scan, dict[str, Any]]:
+    """Noise volumes by number, or σ and channels from an image of them."""
+    path = noise_image(given)
+    if path is None:
+        return replace(scan, noise_volumes=noise_numbers(given)), {}
+    volumes = read_on_grid(path, scan, "noise image", series=None)
+    volumes = volumes.reshape(*scan.shape[:3], -1)
+    with about(path):
+        noise = noise_only(volumes, tuple(range(volumes.shape[3])))
+    record = {"NoiseImage": str(path), "NoiseVolumesLeftOut": list(noise.outliers)}
+    return replace(scan, sigma=noise.sigma, coils=noise.coils, noise_volumes=()), record
+
+
+def noise_image(given: str | None) -> Path | None:
+    """The image that ``--noise-volumes`` names; None where it names numbers, or nothing."""
+    return Path(given) if given is not None and given.endswith(NIFTI_ENDINGS) else None
+
+
+def noise_numbers(given: str) -> tuple[int, ...]:
+    """The volumes that ``--noise-volumes`` names: "70-72", "5,7" or "none".
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    try:
+        return () if given == "none" else numbers(given)
+    except ValueError as error:
+        raise InputError(
+            f"--noise-volumes {given}: give volumes as 70-72 or 5,7 (counted from 0), none, or a "
+            "NIfTI image of them.",
+            code=Code.ARGUMENT_VALUE,
+        ) from error
