@@ -28,16 +28,16 @@ def empty_regions(
     if not mean.any():
         return {}
     usual = alive > USUAL * len(volumes)
-    usual &= mean > BRIGHT * np.percentile(mean[mean > 0], 95)
-    box = Box.around(usual).index if usual.any() else ()
+    bright = usual & (mean > BRIGHT * np.percentile(mean[mean > 0], 95))
+    box = Box.around(bright).index if bright.any() else ()
     square = np.ones((min(SQUARE, data.shape[0]), min(SQUARE, data.shape[1]), 1), bool)
     regions = {}
     for v in volumes:
-        empty = usual[box] & (data[..., v][box] == 0)
+        empty = bright[box] & (data[..., v][box] == 0)
         if _holds(empty, square.shape):
-            opened = ndimage.binary_opening(empty, square)
-            regions[int(v)] = np.zeros(usual.shape, bool)
-            regions[int(v)][box] = ndimage.binary_propagation(opened, mask=empty)
+            seeds = np.zeros(usual.shape, bool)
+            seeds[box] = ndimage.binary_opening(empty, square)
+            regions[int(v)] = ndimage.binary_propagation(seeds, mask=usual & (data[..., v] == 0))
     return regions
 
 

@@ -1,7 +1,5 @@
 """Volumes that are no measurement of their own, found before anything is estimated."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Float
 
@@ -13,18 +11,17 @@ from dwiser.prepare.volume_roles import CONSTANT, EMPTY, NOISE, VolumeRoles, ran
 from dwiser.scan import Scan
 
 
-def volume_roles(scan: Scan, noise: Sequence[int] | None = None) -> VolumeRoles:
+def volume_roles(scan: Scan) -> VolumeRoles:
     """Tell measurements from volumes that are empty, constant, copies, computed, or noise alone.
 
-    ``noise`` : the volumes of noise alone, where they are known; None to look for them, () for
-    none. A real part (``scan.signed``) and a complex series go by their magnitude.
+    Volumes of noise alone are those that the scan names, or are looked for among the b0s.
 
     Raises
     ------
     InputError
         For a noise volume that the scan does not have, and a scan without two measurements.
     """
-    count = scan.shape[3]
+    count, noise = scan.shape[3], scan.noise_volumes
     wrong = [v for v in noise or () if not 0 <= v < count]
     if wrong:
         raise InputError(

@@ -46,11 +46,9 @@ def restored(result: Denoised, scan: Scan, roles: VolumeRoles) -> Denoised:
     for place, v in enumerate(measured):
         data[..., v] = result.data[..., place]
         if v in roles.empty_regions:
-            data[..., v][roles.empty_regions[v]] = 0
+            data[..., v][scan.data[..., v] == 0] = 0
     for v, first in roles.copies.items():
         data[..., v] = data[..., first]
-        if first in roles.empty_regions:
-            data[..., v][roles.empty_regions[first]] = 0
     for v in roles.unchanged:
         data[..., v] = scan.data[..., v]
     passed = _renumbered(result.passed_through, measured) | dict(roles.unchanged)
