@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dwiser.errors import DwiserError, DwiserWarning
+from dwiser.errors import Code, DwiserError, DwiserWarning
 from dwiser.methods.base import Denoised
 from dwiser.run import denoise
 from dwiser.scan import Gradients, Scan
+from tests.refusals import refused
 
 AFFINE = np.diag([2.0, 2, 2, 1])
 
@@ -52,12 +53,8 @@ ODD = {
     "512 volumes": lambda: scan((6, 5, 2, 512)),
     "a single b0": lambda: scan((8, 8, 4, 34), b0s=(33,)),
     "no b0": lambda: scan((8, 8, 4, 34), b0s=()),
-    "constant": lambda: scan((8, 8, 4, 34), change=setting(..., 50)),
-    "constant volumes": lambda: scan((8, 8, 4, 34), noise=0.0, change=setting(np.s_[..., 3:], 7)),
-    "all volumes alike": lambda: scan((8, 8, 4, 34), change=all_alike),
     "an empty volume": lambda: scan((8, 8, 4, 34), change=setting(np.s_[..., 5], 0)),
     "a spike of a volume": lambda: scan((8, 8, 4, 34), change=setting(np.s_[..., 5], 1e6)),
-    "empty DWIs": lambda: scan((8, 8, 4, 12), b0s=(0,), change=setting(np.s_[..., 1:], 0)),
     "mostly zero": lambda: scan((1, 1, 7, 32), change=mostly_zero),
     "pure noise": lambda: scan((8, 8, 4, 34), change=lambda d: np.copyto(
         d, np.hypot(*np.random.default_rng(2).normal(0, 5, (2, *d.shape))))),
@@ -66,6 +63,12 @@ ODD = {
     "voxels of a micrometre": lambda: replace(
         scan((8, 8, 4, 34)), affine=np.diag([1e-3, 1e-3, 1e-3, 1])),
 }  # fmt: skip
+NO_SERIES = {
+    "constant": lambda: scan((8, 8, 4, 34), change=setting(..., 50)),
+    "constant volumes": lambda: scan((8, 8, 4, 34), noise=0.0, change=setting(np.s_[..., 3:], 7)),
+    "all volumes alike": lambda: scan((8, 8, 4, 34), change=all_alike),
+    "empty DWIs": lambda: scan((8, 8, 4, 12), b0s=(0,), change=setting(np.s_[..., 1:], 0)),
+}
 METHODS = ("splitq", "subspace", "gaussian", "identity")
 
 
@@ -83,6 +86,13 @@ def sound(result: Denoised, raw: Scan) -> None:
 def test_odd_scans(odd, method) -> None:
     raw = ODD[odd]()
     sound(denoise(raw, method, threads=1), raw)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("odd", NO_SERIES)
+def test_what_is_no_series_is_refused(odd, method) -> None:
+    with refused(Code.IMAGE_VALUES, "measurement", "give"):
+        denoise(NO_SERIES[odd](), method, threads=1)
 
 
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")

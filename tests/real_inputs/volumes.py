@@ -305,7 +305,9 @@ ROWS = (
         expected="One sentence: the file, and that one volume is no series.",
         before="“No noise was found”, exit 0.",
         change=_one_measurement,
-        check=lambda ran: ran.refused("volumes only 0 is a measurement", "give a series"),
+        check=lambda ran: ran.refused(
+            "Of the 7 volumes one is a measurement", "empty", "give a series"
+        ),
         base=s7,
     ),
 )

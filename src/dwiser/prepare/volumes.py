@@ -7,7 +7,7 @@ from dwiser.errors import Code, InputError
 from dwiser.prepare.computed_volumes import Differences, computed_volumes
 from dwiser.prepare.empty_regions import empty_regions
 from dwiser.prepare.noise_volumes import noise_volumes
-from dwiser.prepare.volume_roles import CONSTANT, EMPTY, NOISE, VolumeRoles, ranges
+from dwiser.prepare.volume_roles import CONSTANT, EMPTY, NOISE, VolumeRoles
 from dwiser.scan import Scan
 
 
@@ -43,17 +43,20 @@ def volume_roles(scan: Scan) -> VolumeRoles:
     regions = empty_regions(scan.data, roles.measured)
     roles = VolumeRoles(count, unchanged, copies, regions, roles.noise)
     if len(roles.measured) < 2 and not roles.plain:
+        what = sorted({*unchanged.values(), *(["a copy"] if copies else [])})
         raise InputError(
-            f"Of the scan's {count} volumes only {ranges(roles.measured.tolist()) or 'none'} is a "
-            f"measurement of its own ({' '.join(roles.sentences)[:200]}): give a series of DWIs.",
+            f"Of the {count} volumes {'one' if len(roles.measured) else 'none'} is a measurement "
+            f"of its own (the others: {', '.join(what)}): give a series of DWIs.",
             code=Code.IMAGE_VALUES,
         )
     return roles
 
 
 def _flat(data: Float[np.ndarray, "x y z v"]) -> dict[int, str]:
-    """Volumes of one value."""
-    flat = {}
+    """Volumes of one value; of a single voxel nothing can be said."""
+    flat: dict[int, str] = {}
+    if data[..., 0].size < 2:
+        return flat
     for v in range(data.shape[3]):
         first, middle = data[0, 0, 0, v], data[:, :, data.shape[2] // 2, v]
         if (middle == first).all() and (data[..., v] == first).all():

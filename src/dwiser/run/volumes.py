@@ -52,6 +52,7 @@ def restored(result: Denoised, scan: Scan, roles: VolumeRoles) -> Denoised:
     for v in roles.unchanged:
         data[..., v] = scan.data[..., v]
     passed = _renumbered(result.passed_through, measured) | dict(roles.unchanged)
+    passed |= {v: passed[first] for v, first in roles.copies.items() if first in passed}
     shared, outliers = result.not_shared, result.outlier_volumes
     return replace(
         result,
