@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 from dwiser.errors import Code, InputError
 from dwiser.evaluation import suite
 from dwiser.evaluation.suite import Evaluation
+from dwiser.gradient_lengths import BValueScaling
+from dwiser.io.gradients import ReadGradients
 from dwiser.io.outputs import check_outputs, write_set
 from dwiser.methods.base import Denoiser, Weights
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
@@ -23,7 +25,7 @@ from dwiser.prepare.user_sigma import fill_holes
 from dwiser.run import denoising
 from dwiser.run.judging import judgement, with_verdict
 from dwiser.run.result import Result
-from dwiser.scan import B0_THRESHOLD, Gradients, Scan
+from dwiser.scan import B0_THRESHOLD, Scan
 from dwiser.simulation import phantom
 from dwiser.simulation.phantom import Simulation
 from dwiser.watch import Watch, silent
@@ -69,6 +71,7 @@ def as_scan(
     noise_map: ArrayLike | None = None,
     phase: ArrayLike | None = None,
     b0_threshold: float | None = None,
+    bvalue_scaling: BValueScaling | None = None,
 ) -> Scan:
     """A diffusion-weighted series as one checked value.
 
@@ -82,6 +85,8 @@ def as_scan(
     noise_map : (X, Y, Z), the noise's sd (σ) in the data's units, where it is known.
     phase : (X, Y, Z, V), in radians or in scanner steps, for methods that take one.
     b0_threshold : b-values up to this count as b0, in s/mm²; 50, or the ``gtab``'s.
+    bvalue_scaling : whether b is multiplied by the squared length of its vector: "yes", "no", or
+        "auto" (None), as `Gradients` decides it.
 
     Raises
     ------
@@ -100,16 +105,16 @@ def as_scan(
     ((6, 6, 4, 8), (2.0, 2.0, 2.0))
     """
     if isinstance(data, Scan):
-        table = (bvals, bvecs, gtab, affine, b0_threshold)
+        table = (bvals, bvecs, gtab, affine, b0_threshold, bvalue_scaling)
         if any(value is not None for value in table):
             raise InputError(
-                "A Scan has its gradient table and affine: leave out bvals, bvecs, gtab, affine "
-                "and b0_threshold.",
+                "A Scan has its gradient table and affine: leave out bvals, bvecs, gtab, affine, "
+                "b0_threshold and bvalue_scaling.",
                 code=Code.ARGUMENT_CONFLICT,
             )
         scan = data
     else:
-        scan = _scan_of(data, bvals, bvecs, gtab, affine, b0_threshold)
+        scan = _scan_of(data, bvals, bvecs, gtab, affine, b0_threshold, bvalue_scaling)
     if mask is not None:
         scan = replace(scan, mask=np.nan_to_num(np.asarray(mask)) != 0)
     if noise_map is not None:
@@ -136,6 +141,7 @@ def denoise(
     noise_map: ArrayLike | None = None,
     phase: ArrayLike | None = None,
     b0_threshold: float | None = None,
+    bvalue_scaling: BValueScaling | None = None,
     device: str = "auto",
     threads: int | None = None,
     seed: int = 0,
@@ -148,7 +154,8 @@ def denoise(
 
     Parameters
     ----------
-    data, bvals, bvecs, gtab, affine, mask, noise_map, phase, b0_threshold : as for `as_scan`.
+    data, bvals, bvecs, gtab, affine, mask, noise_map, phase, b0_threshold, bvalue_scaling : as for
+        `as_scan`.
     method, preset : a name of ``dwiser methods`` (or a configured method), and which set of
         values its fields begin with: "laptop", "paper" or "smoke".
     device : "auto", "cpu" or "cuda".
@@ -180,7 +187,7 @@ def denoise(
     """
     scan = as_scan(
         data, bvals=bvals, bvecs=bvecs, gtab=gtab, affine=affine, mask=mask, noise_map=noise_map,
-        phase=phase, b0_threshold=b0_threshold,
+        phase=phase, b0_threshold=b0_threshold, bvalue_scaling=bvalue_scaling,
     )  # fmt: skip
     result = denoising.denoise(
         scan, method, preset,
@@ -331,6 +338,7 @@ def _scan_of(
     gtab: Any,
     affine: ArrayLike | None,
     b0_threshold: float | None,
+    bvalue_scaling: BValueScaling | None,
 ) -> Scan:
     header = None
     if isinstance(data, Image):
@@ -355,7 +363,11 @@ def _scan_of(
     values, directions, threshold = _table(bvals, bvecs, gtab)
     threshold = threshold if b0_threshold is None else b0_threshold
     voxels = np.asfortranarray(_voxels(data), np.float32)
-    return Scan(voxels, np.asarray(affine, float), Gradients(values, directions, threshold), header)
+    table = ReadGradients(
+        values, directions, threshold, bvalue_scaling or "auto", raw_bvals=values,
+        raw_bvecs=directions,
+    )  # fmt: skip
+    return Scan(voxels, np.asarray(affine, float), table, header)
 
 
 def _table(

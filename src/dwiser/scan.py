@@ -1,17 +1,19 @@
 """A diffusion MRI scan as frozen, validated values: voxels, geometry, gradient table, mask."""
 
 import warnings
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 from dwiser.errors import Code, DwiserWarning, InputError
+from dwiser.gradient_lengths import BValueScaling, check_unit, unit_vectors
+from dwiser.table_check import settled
 
 B0_THRESHOLD = 50.0  # s/mm²; DIPY's default
 AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
-UNIT_WARN, UNIT_FAIL = 0.01, 0.1  # how far from length 1 a b-vector may be
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +27,15 @@ class Gradients:
         A DWI's vector off unit length by 0.01-0.1 is normalised with a warning; a null vector is
         a DWI without a direction (`without_direction`) and stays null.
     b0_threshold : b-values up to this many s/mm² count as b0.
+    bvalue_scaling : whether b is multiplied by the squared length of a DWI's vector: "yes", "no",
+        or "auto": where all DWIs have one b-value, and vectors of length 1 and shorter.
+    settled : whether a scan's data decided what its null vectors are; `Scan` does it.
 
     Raises
     ------
     InputError
-        For mismatched lengths, values that are not finite, or a DWI direction off unit
-        length by more than 0.1.
+        For mismatched lengths, values that are not finite, b-values in s/m², or with "auto" a DWI
+        direction off unit length by more than 0.1 that is not what b-value scaling gives.
 
     Examples
     --------
@@ -42,6 +47,8 @@ class Gradients:
     bvals: Float[np.ndarray, "v"]
     bvecs: Float[np.ndarray, "v 3"]
     b0_threshold: float = B0_THRESHOLD
+    bvalue_scaling: BValueScaling = "auto"
+    settled: bool = field(default=False, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if not 0 <= self.b0_threshold < np.inf:
@@ -61,8 +68,12 @@ class Gradients:
                 "The b-values hold a negative, NaN or infinite number: correct them.",
                 code=Code.GRADIENTS_VALUES,
             )
+        check_unit(bvals)
+        is_dwi = bvals > self.b0_threshold
+        bvals, bvecs = unit_vectors(bvals, bvecs, is_dwi, self.bvalue_scaling)
+        bvecs[bvals <= self.b0_threshold] = 0.0
         object.__setattr__(self, "bvals", bvals)
-        object.__setattr__(self, "bvecs", _unit(bvecs, bvals > self.b0_threshold))
+        object.__setattr__(self, "bvecs", bvecs)
         between = bvals[(bvals > 10) & (bvals < 100)]
         if len(between):
             side = "b0s" if (between <= self.b0_threshold).all() else "not all b0s"
@@ -86,28 +97,13 @@ class Gradients:
         """Which volumes are DWIs with a null vector: a trace, or spherical encoding."""
         return ~self.is_b0 & ~self.bvecs.any(axis=1)
 
-
-def _unit(bvecs: np.ndarray, is_dwi: np.ndarray) -> np.ndarray:
-    bvecs[~is_dwi] = 0.0
-    length = np.linalg.norm(bvecs, axis=1)
-    directed = is_dwi & (length != 0)  # NaN is a wrong direction
-    off = np.where(directed, np.abs(length - 1), 0.0)
-    wrong = ~(off <= UNIT_FAIL)  # NaN is wrong too
-    if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
-        raise InputError(
-            f"{wrong.sum()} b-vectors of DWIs are not of unit length (volume {first}: "
-            f"{length[first]:.3g}): give unit vectors, or raise --b0-threshold if these are b0s.",
-            code=Code.GRADIENTS_VALUES,
-        )
-    if (off > UNIT_WARN).any():
-        warnings.warn(
-            f"{(off > UNIT_WARN).sum()} b-vectors were up to {off.max():.3f} off unit length "
-            "and were normalised.",
-            DwiserWarning,
-            stacklevel=4,
-        )
-    return bvecs / np.where(directed, length, 1.0)[:, None]
+    def take(self, volumes: Shaped[np.ndarray, "n"]) -> "Gradients":
+        """The rows of some volumes, by number or as booleans; nothing is decided again."""
+        part = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                object.__setattr__(part, name, value[volumes])
+        return part
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +115,8 @@ class Scan:
     data : (X, Y, Z, V) float32
         Magnitude voxels as the scanner gave them.
     affine : (4, 4), voxel to world in mm.
-    gradients : the table, as many rows as volumes.
+    gradients : the table, as many rows as volumes; a DWI with a null vector that is as bright as
+        a b0 becomes one, with a warning.
     header : the NIfTI header the image came with, or None.
     mask : (X, Y, Z) bool or None; voxels outside come back unchanged.
     sigma : (X, Y, Z) or None; the noise's sd in the data's units, where it is known.
@@ -174,6 +171,7 @@ class Scan:
             )
         object.__setattr__(self, "data", data.astype(np.float32, copy=False))
         _check_voxels(self.data, self.signed)
+        object.__setattr__(self, "gradients", settled(self.gradients, self.data))
         object.__setattr__(self, "affine", np.asarray(self.affine, float))
         if not all(0 < edge < np.inf for edge in self.voxel_size):
             raise InputError(

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from dwiser.cli.options import (
     B0Threshold,
     Bval,
+    BValueScalingOption,
     Bvec,
     Device,
     Mask,
@@ -38,6 +39,7 @@ def info(
     preset: Preset = "laptop",
     settings: Settings = None,
     b0_threshold: B0Threshold = B0_THRESHOLD,
+    bvalue_scaling: BValueScalingOption = "auto",
     device: Device = "auto",
     threads: Threads = None,
 ) -> int:
@@ -49,7 +51,15 @@ def info(
     from dwiser.run.capabilities import with_maps
 
     chosen = build(method, preset, settings_of(settings or []))
-    scan = load(dwi, bval, bvec, mask, b0_threshold=b0_threshold, memory=usable_memory())
+    scan = load(
+        dwi,
+        bval,
+        bvec,
+        mask,
+        b0_threshold=b0_threshold,
+        bvalue_scaling=bvalue_scaling,
+        memory=usable_memory(),
+    )
     scan, _ = with_maps(scan, noise_map=noise_map, phase=phase)
     print(_survey_text(survey(scan, chosen, device=device, threads=threads), dwi, method, preset))
     return 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from dwiser.gradient_lengths import BValueScaling
 from dwiser.scan import B0_THRESHOLD
 
 if TYPE_CHECKING:
@@ -53,6 +54,14 @@ Settings = Annotated[
 ]
 B0Threshold = Annotated[
     float, Parameter(name="--b0-threshold", help="b-values up to this (s/mm²) are b0s.")
+]
+BValueScalingOption = Annotated[
+    BValueScaling,
+    Parameter(
+        name="--bvalue-scaling",
+        help="Multiply b by the squared length of its vector; auto: where all DWIs have one "
+        "b-value and shorter vectors.",
+    ),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="Where to compute.")]
 Threads = Annotated[int | None, Parameter(help="CPU threads (default: all this process may use).")]
@@ -105,6 +114,7 @@ class Shared:
     save_standardised: SaveStandardised = None
     save_mask: SaveMask = None
     b0_threshold: B0Threshold = B0_THRESHOLD
+    bvalue_scaling: BValueScalingOption = "auto"
     device: Device = "auto"
     threads: Threads = None
     memory: Memory = None

@@ -133,6 +133,7 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Result:
         phase=job.phase,
         memory=options.memory,
         b0_threshold=options.b0_threshold,
+        bvalue_scaling=options.bvalue_scaling,
         device=options.device,
         threads=options.threads,
         seed=options.seed,

@@ -1,6 +1,5 @@
 """The diffusion tensor of a denoised scan against the truth's: FA, MD, RD, AD and V1."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -81,9 +80,7 @@ def dipy_table(gradients: Gradients) -> GradientTable:
 
 def pick(gradients: Gradients, volumes: np.ndarray) -> Gradients:
     """The table of some volumes only."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said once already, for the whole table
-        return Gradients(gradients.bvals[volumes], gradients.bvecs[volumes], gradients.b0_threshold)
+    return gradients.take(volumes)
 
 
 def tensor_volumes(gradients: Gradients, b_max: float = B_MAX) -> np.ndarray:

@@ -17,7 +17,7 @@ from dwiser.prepare.complex import real_scan
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.run.capabilities import with_maps
-from dwiser.run.request import Request, named_inputs
+from dwiser.run.request import Request, named_inputs, table_options
 from dwiser.scan import Scan
 
 
@@ -65,7 +65,7 @@ def noise_file(request: Request) -> float:
     inputs = [*request.named, *find_inputs(*named_inputs(request)).files]
     planned_images(*images, inputs=inputs, force=request.force)
     room = usable_memory() if request.memory is None else parse_memory(request.memory)
-    scan = load(*named_inputs(request), b0_threshold=request.b0_threshold, memory=room)
+    scan = load(*named_inputs(request), **table_options(request), memory=room)
     scan, _ = with_maps(scan, phase=request.phase)
     with limited(find_machine("cpu", request.threads)):
         mask = object_mask(scan)
