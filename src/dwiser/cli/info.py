@@ -73,6 +73,7 @@ def _survey_text(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
         f"voxel       {size} mm",
         f"b0 volumes  {_listed(survey.b0s)}",
         "shells      " + ", ".join(f"b={s['bval']:g}: {s['volumes']}" for s in survey.shells),
+        *([f"directions  {_directions(survey)}"] if survey.without_direction else []),
         f"mask        {survey.mask_share:.0%} of the field of view",
         f"sigma       {survey.sigma:.4g} (median in the mask; 5-95 %: "
         f"{survey.sigma_low:.4g}-{survey.sigma_high:.4g})",
@@ -86,6 +87,12 @@ def _survey_text(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
         f"would take  {survey.time}",
     ]
     return "\n".join(lines)
+
+
+def _directions(survey: "Survey") -> str:
+    dwis = survey.shape[3] - len(survey.b0s)
+    some = "none" if survey.without_direction == dwis else f"{dwis - survey.without_direction} DWIs"
+    return f"{some} ({survey.without_direction} DWIs have a null vector)"
 
 
 def _listed(volumes: list[int]) -> str:

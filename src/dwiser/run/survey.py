@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dwiser.machine import Machine, find_machine, limited
-from dwiser.methods.base import Denoiser, IterativeDenoiser
+from dwiser.methods.base import Denoiser, IterativeDenoiser, need_vectors
 from dwiser.prepare.earlier_steps import noise_traces
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise_correlation import noise_correlation
@@ -39,6 +39,7 @@ class Survey:
     snr: list[tuple[float, float]]
     plan: str
     time: str
+    without_direction: int = 0  # DWIs with a null vector
 
 
 def survey(
@@ -50,6 +51,7 @@ def survey(
     """
     if scan.phase is not None:
         check_phase(method)
+    need_vectors(scan, method)
     machine = find_machine(device, threads)
     with limited(machine):
         mask = object_mask(scan)
@@ -74,6 +76,7 @@ def survey(
         snr,
         plan,
         time,
+        int(scan.gradients.without_direction.sum()),
     )
 
 

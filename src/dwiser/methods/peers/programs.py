@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser.errors import Code, DwiserError, InputError
+from dwiser.methods.peers.directions import any_directions
 from dwiser.scan import Scan
 
 
@@ -70,9 +71,13 @@ def write_scan(
 
 
 def write_gradients(place: Path, scan: Scan) -> None:
-    """``dwi.bval`` and ``dwi.bvec`` in FSL's layout; the b0s' directions are 0."""
+    """``dwi.bval`` and ``dwi.bvec`` in FSL's layout; the b0s' directions are 0.
+
+    For programs that need the shells: DWIs without a direction get one, lest MRtrix take them
+    for b0s.
+    """
     np.savetxt(place / "dwi.bval", scan.gradients.bvals[None], fmt="%.10g")
-    np.savetxt(place / "dwi.bvec", scan.gradients.bvecs.T, fmt="%.10g")
+    np.savetxt(place / "dwi.bvec", any_directions(scan.gradients).T, fmt="%.10g")
 
 
 def read_image(path: Path) -> np.ndarray:
