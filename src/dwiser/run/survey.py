@@ -12,7 +12,7 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise_correlation import noise_correlation
 from dwiser.prepare.shells import shell_table
 from dwiser.prepare.snr import snr_by_shell
-from dwiser.run.capabilities import check_phase, noise_model
+from dwiser.run.capabilities import check_hot_voxels, check_phase, noise_model
 from dwiser.run.noise import sigma_of
 from dwiser.scan import Scan
 
@@ -52,6 +52,7 @@ def survey(
     if scan.phase is not None:
         check_phase(method)
     need_vectors(scan, method)
+    check_hot_voxels(scan)
     machine = find_machine(device, threads)
     with limited(machine):
         mask = object_mask(scan)
