@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 from dwiser.errors import Code, InputError
 from dwiser.evaluation import suite
 from dwiser.evaluation.suite import Evaluation
+from dwiser.gradient_lengths import BValueScaling
+from dwiser.io.gradients import ReadGradients
 from dwiser.io.outputs import check_outputs, write_set
 from dwiser.methods.base import Denoiser, Weights
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
@@ -23,7 +25,7 @@ from dwiser.prepare.user_sigma import fill_holes
 from dwiser.run import denoising
 from dwiser.run.judging import judgement, with_verdict
 from dwiser.run.result import Result
-from dwiser.scan import B0_THRESHOLD, Gradients, Scan
+from dwiser.scan import B0_THRESHOLD, Scan
 from dwiser.simulation import phantom
 from dwiser.simulation.phantom import Simulation
 from dwiser.watch import Watch, silent
@@ -70,6 +72,7 @@ def as_scan(
     phase: ArrayLike | None = None,
     noise_volumes: Sequence[int] | None = None,
     b0_threshold: float | None = None,
+    bvalue_scaling: BValueScaling | None = None,
 ) -> Scan:
     """A diffusion-weighted series as one checked value.
 
@@ -85,6 +88,8 @@ def as_scan(
     noise_volumes : volumes acquired without excitation, counted from 0, () for none; looked for
         by default. They tell σ and the channels, and come back unchanged.
     b0_threshold : b-values up to this count as b0, in s/mm²; 50, or the ``gtab``'s.
+    bvalue_scaling : whether b is multiplied by the squared length of its vector: "yes", "no", or
+        "auto" (None), as `Gradients` decides it.
 
     Raises
     ------
@@ -103,17 +108,18 @@ def as_scan(
     ((6, 6, 4, 8), (2.0, 2.0, 2.0))
     """
     if isinstance(data, Scan):
-        table = (bvals, bvecs, gtab, affine, b0_threshold)
+        table = (bvals, bvecs, gtab, affine, b0_threshold, bvalue_scaling)
         if any(value is not None for value in table):
             raise InputError(
-                "A Scan has its gradient table and affine: leave out bvals, bvecs, gtab, affine "
-                "and b0_threshold.",
+                "A Scan has its gradient table and affine: leave out bvals, bvecs, gtab, affine, "
+                "b0_threshold and bvalue_scaling.",
                 code=Code.ARGUMENT_CONFLICT,
             )
         scan = data
     else:
-        scan = _scan_of(data, bvals, bvecs, gtab, affine, b0_threshold)
-    if mask is not None:
+        inside = None if mask is None else np.nan_to_num(np.asarray(mask)) != 0
+        scan = _scan_of(data, bvals, bvecs, gtab, affine, inside, b0_threshold, bvalue_scaling)
+    if mask is not None and isinstance(data, Scan):
         scan = replace(scan, mask=np.nan_to_num(np.asarray(mask)) != 0)
     if noise_map is not None:
         sigma = np.asarray(noise_map, np.float32)
@@ -124,7 +130,7 @@ def as_scan(
     if phase is not None:
         angles = np.asarray(phase, np.float32)
         _same_shape("phase", angles, scan.shape)
-        scan = replace(scan, phase=as_radians(angles)[0])
+        scan = replace(scan, phase=as_radians(angles, scan.mask)[0])
     return scan
 
 
@@ -142,6 +148,7 @@ def denoise(
     phase: ArrayLike | None = None,
     noise_volumes: Sequence[int] | None = None,
     b0_threshold: float | None = None,
+    bvalue_scaling: BValueScaling | None = None,
     device: str = "auto",
     threads: int | None = None,
     seed: int = 0,
@@ -154,8 +161,8 @@ def denoise(
 
     Parameters
     ----------
-    data, bvals, bvecs, gtab, affine, mask, noise_map, phase, noise_volumes, b0_threshold : as
-        for `as_scan`.
+    data, bvals, bvecs, gtab, affine, mask, noise_map, phase, noise_volumes, b0_threshold,
+        bvalue_scaling : as for `as_scan`.
     method, preset : a name of ``dwiser methods`` (or a configured method), and which set of
         values its fields begin with: "laptop", "paper" or "smoke".
     device : "auto", "cpu" or "cuda".
@@ -188,6 +195,7 @@ def denoise(
     scan = as_scan(
         data, bvals=bvals, bvecs=bvecs, gtab=gtab, affine=affine, mask=mask, noise_map=noise_map,
         phase=phase, noise_volumes=noise_volumes, b0_threshold=b0_threshold,
+        bvalue_scaling=bvalue_scaling,
     )  # fmt: skip
     result = denoising.denoise(
         scan, method, preset,
@@ -337,7 +345,9 @@ def _scan_of(
     bvecs: ArrayLike | None,
     gtab: Any,
     affine: ArrayLike | None,
+    mask: np.ndarray | None,
     b0_threshold: float | None,
+    bvalue_scaling: BValueScaling | None,
 ) -> Scan:
     header = None
     if isinstance(data, Image):
@@ -362,7 +372,11 @@ def _scan_of(
     values, directions, threshold = _table(bvals, bvecs, gtab)
     threshold = threshold if b0_threshold is None else b0_threshold
     voxels = np.asfortranarray(_voxels(data), np.float32)
-    return Scan(voxels, np.asarray(affine, float), Gradients(values, directions, threshold), header)
+    table = ReadGradients(
+        values, directions, threshold, bvalue_scaling or "auto", raw_bvals=values,
+        raw_bvecs=directions,
+    )  # fmt: skip
+    return Scan(voxels, np.asarray(affine, float), table, header, mask)
 
 
 def _table(

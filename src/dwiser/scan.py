@@ -1,17 +1,20 @@
 """A diffusion MRI scan as frozen, validated values: voxels, geometry, gradient table, mask."""
 
 import warnings
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from dwiser.errors import Code, DwiserWarning, InputError
+from dwiser.gradient_lengths import BValueScaling, check_unit, unit_vectors
+from dwiser.memmap import writable_copy
+from dwiser.table_check import settled
 
 B0_THRESHOLD = 50.0  # s/mm²; DIPY's default
 AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
-UNIT_WARN, UNIT_FAIL = 0.01, 0.1  # how far from length 1 a b-vector may be
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +28,17 @@ class Gradients:
         A DWI's vector off unit length by 0.01-0.1 is normalised with a warning; a null vector is
         a DWI without a direction (`without_direction`) and stays null.
     b0_threshold : b-values up to this many s/mm² count as b0.
+    bvalue_scaling : whether b is multiplied by the squared length of a DWI's vector: "yes", "no",
+        or "auto": where all DWIs have one b-value, and vectors of length 1 and shorter.
+    settled : whether a scan's data decided what its null vectors are; `Scan` does it.
     numbers : (V,) what the volumes are called, counted from 0; 0 … V−1 by default, else where
         they stand in the series that they are a part of.
 
     Raises
     ------
     InputError
-        For mismatched lengths, values that are not finite, or a DWI direction off unit
-        length by more than 0.1.
+        For mismatched lengths, values that are not finite, b-values in s/m², or with "auto" a DWI
+        direction off unit length by more than 0.1 that is not what b-value scaling gives.
 
     Examples
     --------
@@ -44,7 +50,9 @@ class Gradients:
     bvals: Float[np.ndarray, "v"]
     bvecs: Float[np.ndarray, "v 3"]
     b0_threshold: float = B0_THRESHOLD
-    numbers: Int[np.ndarray, "v"] | None = field(default=None, repr=False)
+    bvalue_scaling: BValueScaling = "auto"
+    settled: bool = field(default=False, repr=False, kw_only=True)
+    numbers: Int[np.ndarray, "v"] | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if not 0 <= self.b0_threshold < np.inf:
@@ -64,8 +72,12 @@ class Gradients:
                 "The b-values hold a negative, NaN or infinite number: correct them.",
                 code=Code.GRADIENTS_VALUES,
             )
+        check_unit(bvals)
+        is_dwi = bvals > self.b0_threshold
+        bvals, bvecs = unit_vectors(bvals, bvecs, is_dwi, self.bvalue_scaling)
+        bvecs[bvals <= self.b0_threshold] = 0.0
         object.__setattr__(self, "bvals", bvals)
-        object.__setattr__(self, "bvecs", _unit(bvecs, bvals > self.b0_threshold))
+        object.__setattr__(self, "bvecs", bvecs)
         between = bvals[(bvals > 10) & (bvals < 100)]
         if len(between):
             side = "b0s" if (between <= self.b0_threshold).all() else "not all b0s"
@@ -84,19 +96,6 @@ class Gradients:
         """Which volumes are b0s."""
         return self.bvals <= self.b0_threshold
 
-    def selected(self, volumes: Int[np.ndarray, "m"]) -> "Gradients":
-        """The table of some volumes, to the last bit: nothing is checked or normalised again."""
-        part = object.__new__(Gradients)
-        values = {
-            "bvals": self.bvals[volumes],
-            "bvecs": self.bvecs[volumes],
-            "b0_threshold": self.b0_threshold,
-            "numbers": np.array([self.number(v) for v in volumes], int),
-        }
-        for name, value in values.items():
-            object.__setattr__(part, name, value)
-        return part
-
     def number(self, v: int | np.integer) -> int:
         """What volume v is called: its place in the whole series."""
         return int(v) if self.numbers is None else int(self.numbers[v])
@@ -106,28 +105,15 @@ class Gradients:
         """Which volumes are DWIs with a null vector: a trace, or spherical encoding."""
         return ~self.is_b0 & ~self.bvecs.any(axis=1)
 
-
-def _unit(bvecs: np.ndarray, is_dwi: np.ndarray) -> np.ndarray:
-    bvecs[~is_dwi] = 0.0
-    length = np.linalg.norm(bvecs, axis=1)
-    directed = is_dwi & (length != 0)  # NaN is a wrong direction
-    off = np.where(directed, np.abs(length - 1), 0.0)
-    wrong = ~(off <= UNIT_FAIL)  # NaN is wrong too
-    if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
-        raise InputError(
-            f"{wrong.sum()} b-vectors of DWIs are not of unit length (volume {first}: "
-            f"{length[first]:.3g}): give unit vectors, or raise --b0-threshold if these are b0s.",
-            code=Code.GRADIENTS_VALUES,
-        )
-    if (off > UNIT_WARN).any():
-        warnings.warn(
-            f"{(off > UNIT_WARN).sum()} b-vectors were up to {off.max():.3f} off unit length "
-            "and were normalised.",
-            DwiserWarning,
-            stacklevel=4,
-        )
-    return bvecs / np.where(directed, length, 1.0)[:, None]
+    def take(self, volumes: Shaped[np.ndarray, "n"]) -> "Gradients":
+        """The rows of some volumes, by number or as booleans; nothing is decided again."""
+        part = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                object.__setattr__(part, name, value[volumes])
+        if self.numbers is None:
+            object.__setattr__(part, "numbers", np.arange(len(self))[volumes])
+        return part
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,12 +125,15 @@ class Scan:
     data : (X, Y, Z, V) float32
         Magnitude voxels as the scanner gave them.
     affine : (4, 4), voxel to world in mm.
-    gradients : the table, as many rows as volumes.
+    gradients : the table, as many rows as volumes; a DWI with a null vector that is as bright as
+        a b0 becomes one, with a warning.
     header : the NIfTI header the image came with, or None.
     mask : (X, Y, Z) bool or None; voxels outside come back unchanged.
     sigma : (X, Y, Z) or None; the noise's sd in the data's units, where it is known.
     phase : (X, Y, Z, V) or None; the voxels' phase in radians, for methods that take it.
     signed : whether the data are a real part, negative where noise makes them so.
+    absent : (X, Y, Z, V) or None; where the image is NaN or infinite outside the mask. The data
+        are 0 there; what is saved is NaN.
     coils : channels behind the magnitude, where they are known; None to estimate them.
     noise_volumes : volumes acquired without excitation, counted from 0, () for none; None to look
         for them.
@@ -172,6 +161,7 @@ class Scan:
     sigma: Float[np.ndarray, "x y z"] | None = None
     phase: Float[np.ndarray, "x y z v"] | None = None
     signed: bool = False
+    absent: Bool[np.ndarray, "x y z v"] | None = field(default=None, repr=False)
     coils: float | None = None
     noise_volumes: tuple[int, ...] | None = None
 
@@ -198,7 +188,9 @@ class Scan:
                 code=Code.GRADIENTS_LENGTH,
             )
         object.__setattr__(self, "data", data.astype(np.float32, copy=False))
+        self._take_absent()
         _check_voxels(self.data, self.signed)
+        object.__setattr__(self, "gradients", settled(self.gradients, self.data))
         object.__setattr__(self, "affine", np.asarray(self.affine, float))
         if not all(0 < edge < np.inf for edge in self.voxel_size):
             raise InputError(
@@ -224,6 +216,27 @@ class Scan:
                 "The mask is empty: give one that covers the object.", code=Code.MASK_EMPTY
             )
 
+    def _take_absent(self) -> None:
+        """NaN and infinite voxels outside the mask become 0 in a copy of the data, aloud."""
+        if self.mask is None or self.mask.shape != self.data.shape[:3]:
+            return
+        counts = [int((~np.isfinite(self.data[..., v])).sum()) for v in range(self.data.shape[3])]
+        if not any(counts):
+            return
+        absent = ~np.isfinite(self.data)
+        if absent[self.mask].any():
+            return
+        data = writable_copy(self.data)
+        data[absent] = 0
+        object.__setattr__(self, "data", data)
+        object.__setattr__(self, "absent", absent)
+        warnings.warn(
+            f"{sum(counts)} NaN or infinite voxels lie outside the mask: they take no part, and "
+            "are NaN in the output.",
+            DwiserWarning,
+            stacklevel=4,
+        )
+
     @property
     def shape(self) -> tuple[int, int, int, int]:
         x, y, z, v = self.data.shape
@@ -245,7 +258,8 @@ def _check_voxels(data: np.ndarray, signed: bool) -> None:
         low, high = min(low, float(volume.min())), max(high, float(volume.max()))
     if bad:
         raise InputError(
-            f"The image has {bad} NaN or infinite voxels: replace them first.",
+            f"The image has {bad} NaN or infinite voxels: replace them first, or give a mask "
+            "(--mask) that leaves them out.",
             code=Code.IMAGE_NOT_FINITE,
         )
     if high <= 0:

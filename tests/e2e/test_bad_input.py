@@ -76,7 +76,7 @@ CASES = {
     "one volume": (image(lambda d: d[..., :1]), (), Code.IMAGE_DIMENSIONS, "one volume"),
     "bval count": (table("bval", lambda t: t[:, 1:]), (), Code.GRADIENTS_LENGTH, "40"),
     "bvec count": (table("bvec", lambda t: t[:, 1:]), (), Code.GRADIENTS_LENGTH, "40"),
-    "bvec length": (table("bvec", lambda t: 1.5 * t), (), Code.GRADIENTS_VALUES, "unit length"),
+    "bvec length": (table("bvec", lambda t: 1.5 * t), (), Code.GRADIENTS_VALUES, "have length 1.5"),
     "nan": (image(bad_voxel(np.nan)), (), Code.IMAGE_NOT_FINITE, "NaN"),
     "inf": (image(bad_voxel(np.inf)), (), Code.IMAGE_NOT_FINITE, "infinite"),
     "all zero": (image(np.zeros_like), (), Code.IMAGE_VALUES, "all zero"),

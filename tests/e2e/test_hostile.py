@@ -234,11 +234,11 @@ REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...], Code, str]] = 
     "a b-value is negative": (table("bval", "-5 " * 7), (), Code.GRADIENTS_VALUES, "negative"),
     "b-values are words": (table("bval", "zero " * 7), (), Code.GRADIENTS_FORMAT, "'zero'"),
     "no b-values": (table("bval", "\n \n"), (), Code.GRADIENTS_FORMAT, "empty"),
-    "b-vectors of length 0": (
-        table("bvec", ("0 " * 7 + "\n") * 3),
+    "b-vectors of NaN": (
+        table("bvec", ("nan " * 7 + "\n") * 3),
         (),
         Code.GRADIENTS_VALUES,
-        "unit length",
+        "hold NaN",
     ),
     "mostly negative": (voxels(lambda d: d - d.max()), (), Code.IMAGE_VALUES, "zero"),
     "half negative": (voxels(lambda d: d - np.median(d)), (), Code.IMAGE_VALUES, "negative"),

@@ -53,6 +53,7 @@ ODD = {
     "512 volumes": lambda: scan((6, 5, 2, 512)),
     "a single b0": lambda: scan((8, 8, 4, 34), b0s=(33,)),
     "no b0": lambda: scan((8, 8, 4, 34), b0s=()),
+    "constant volumes": lambda: scan((8, 8, 4, 34), noise=0.0, change=setting(np.s_[..., 3:], 7)),
     "an empty volume": lambda: scan((8, 8, 4, 34), change=setting(np.s_[..., 5], 0)),
     "a spike of a volume": lambda: scan((8, 8, 4, 34), change=setting(np.s_[..., 5], 1e6)),
     "mostly zero": lambda: scan((1, 1, 7, 32), change=mostly_zero),
@@ -65,7 +66,6 @@ ODD = {
 }  # fmt: skip
 NO_SERIES = {
     "constant": lambda: scan((8, 8, 4, 34), change=setting(..., 50)),
-    "constant volumes": lambda: scan((8, 8, 4, 34), noise=0.0, change=setting(np.s_[..., 3:], 7)),
     "all volumes alike": lambda: scan((8, 8, 4, 34), change=all_alike),
     "empty DWIs": lambda: scan((8, 8, 4, 12), b0s=(0,), change=setting(np.s_[..., 1:], 0)),
 }

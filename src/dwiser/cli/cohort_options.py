@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from dwiser.cli.options import B0Threshold, Device, Force, Method, Preset, Quiet, Settings, Verbose
+from dwiser.cli.options import (
+    B0Threshold,
+    BValueScalingOption,
+    Device,
+    Force,
+    Method,
+    Preset,
+    Quiet,
+    Settings,
+    Verbose,
+)
 from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
 from dwiser.seeds import check_seed
@@ -99,6 +109,7 @@ class Cohort:
         bool, Parameter(help="Also write the sd of the result's error.", negative=())
     ] = False
     b0_threshold: B0Threshold = B0_THRESHOLD
+    bvalue_scaling: BValueScalingOption = "auto"
     device: Device = "auto"
     threads: Annotated[
         int | None,
@@ -135,6 +146,7 @@ class Cohort:
             settings=settings_of(self.settings or []),
             seed=self.seed,
             b0_threshold=self.b0_threshold,
+            bvalue_scaling=self.bvalue_scaling,
             save_residual=self.save_residual,
             save_standardised=self.save_standardised,
             save_uncertainty=self.save_uncertainty,

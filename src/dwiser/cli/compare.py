@@ -12,6 +12,7 @@ from rich.table import Table
 from dwiser.cli.options import (
     B0Threshold,
     Bval,
+    BValueScalingOption,
     Bvec,
     Device,
     Force,
@@ -84,6 +85,7 @@ def compare(
     mask: Mask = None,
     preset: Preset = "laptop",
     b0_threshold: B0Threshold = B0_THRESHOLD,
+    bvalue_scaling: BValueScalingOption = "auto",
     device: Device = "auto",
     threads: Threads = None,
     seed: Seed = 0,
@@ -101,7 +103,8 @@ def compare(
 
     request = Request(
         dwi, outdir, bval, bvec, mask,
-        b0_threshold=b0_threshold, device=device, threads=threads, seed=seed, force=force,
+        b0_threshold=b0_threshold, bvalue_scaling=bvalue_scaling,
+        device=device, threads=threads, seed=seed, force=force,
         noise_map=noise_map, phase=phase, noise_volumes=noise_volumes,
     )  # fmt: skip
     if noise_map is not None and sigma is not None:

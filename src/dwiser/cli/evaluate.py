@@ -11,6 +11,7 @@ from rich.table import Table as Drawn
 from dwiser.cli.options import (
     B0Threshold,
     Bval,
+    BValueScalingOption,
     Bvec,
     Force,
     Lesions,
@@ -60,6 +61,7 @@ def evaluate(
         bool, Parameter(help="Exit code 1 unless the verdict is PASS or WARN.", negative=())
     ] = False,
     b0_threshold: B0Threshold = B0_THRESHOLD,
+    bvalue_scaling: BValueScalingOption = "auto",
     seed: Seed = 0,
     force: Force = False,
     quiet: Quiet = False,
@@ -69,7 +71,7 @@ def evaluate(
 
     request = EvaluationRequest(
         denoised, raw, truth, mask, noise_map, bval, bvec, tuple(tissues or ()), lesions,
-        bundle, through, json, tsv, b0_threshold, seed, force,
+        bundle, through, json, tsv, b0_threshold, bvalue_scaling, seed, force,
     )  # fmt: skip
     evaluation = evaluate_files(request)
     if not quiet:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from dwiser.cli.options import (
     B0Threshold,
     Bval,
+    BValueScalingOption,
     Bvec,
     Device,
     Mask,
@@ -40,6 +41,7 @@ def info(
     preset: Preset = "laptop",
     settings: Settings = None,
     b0_threshold: B0Threshold = B0_THRESHOLD,
+    bvalue_scaling: BValueScalingOption = "auto",
     device: Device = "auto",
     threads: Threads = None,
 ) -> int:
@@ -51,7 +53,15 @@ def info(
     from dwiser.run.capabilities import with_maps
 
     chosen = build(method, preset, settings_of(settings or []))
-    scan = load(dwi, bval, bvec, mask, b0_threshold=b0_threshold, memory=usable_memory())
+    scan = load(
+        dwi,
+        bval,
+        bvec,
+        mask,
+        b0_threshold=b0_threshold,
+        bvalue_scaling=bvalue_scaling,
+        memory=usable_memory(),
+    )
     scan, _ = with_maps(scan, noise_map=noise_map, phase=phase, noise_volumes=noise_volumes)
     print(_survey_text(survey(scan, chosen, device=device, threads=threads), dwi, method, preset))
     return 0
@@ -66,6 +76,7 @@ def _survey_text(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
         f"voxel       {size} mm",
         f"b0 volumes  {_listed(survey.b0s)}",
         "shells      " + ", ".join(f"b={s['bval']:g}: {s['volumes']}" for s in survey.shells),
+        *([f"directions  {_directions(survey)}"] if survey.without_direction else []),
         f"mask        {survey.mask_share:.0%} of the field of view",
         f"sigma       {survey.sigma:.4g} (median in the mask; 5-95 %: "
         f"{survey.sigma_low:.4g}-{survey.sigma_high:.4g})",
@@ -79,6 +90,12 @@ def _survey_text(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
         f"would take  {survey.time}",
     ]
     return "\n".join(lines)
+
+
+def _directions(survey: "Survey") -> str:
+    dwis = survey.shape[3] - len(survey.b0s)
+    some = "none" if survey.without_direction == dwis else f"{dwis - survey.without_direction} DWIs"
+    return f"{some} ({survey.without_direction} DWIs have a null vector)"
 
 
 def _listed(volumes: list[int]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from dwiser.gradient_lengths import BValueScaling
 from dwiser.scan import B0_THRESHOLD
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ NoiseMap = Annotated[
 ]
 Phase = Annotated[
     Path | None,
-    Parameter(help="Phase of the series, in radians or scanner steps: denoise the complex image."),
+    Parameter(
+        help="Phase of the series, in any unit that shows its wraps: denoise the complex image."
+    ),
 ]
 NoiseVolumes = Annotated[
     str | None,
@@ -60,6 +63,14 @@ Settings = Annotated[
 ]
 B0Threshold = Annotated[
     float, Parameter(name="--b0-threshold", help="b-values up to this (s/mm²) are b0s.")
+]
+BValueScalingOption = Annotated[
+    BValueScaling,
+    Parameter(
+        name="--bvalue-scaling",
+        help="Multiply b by the squared length of its vector; auto: where all DWIs have one "
+        "b-value and shorter vectors.",
+    ),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="Where to compute.")]
 Threads = Annotated[int | None, Parameter(help="CPU threads (default: all this process may use).")]
@@ -113,6 +124,7 @@ class Shared:
     save_standardised: SaveStandardised = None
     save_mask: SaveMask = None
     b0_threshold: B0Threshold = B0_THRESHOLD
+    bvalue_scaling: BValueScalingOption = "auto"
     device: Device = "auto"
     threads: Threads = None
     memory: Memory = None

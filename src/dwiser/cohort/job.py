@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dwiser import __version__
+from dwiser.gradient_lengths import BValueScaling
 from dwiser.io.bids import BidsScan
 from dwiser.io.names import NIFTI_ENDINGS
 from dwiser.io.sidecar import sidecar
@@ -25,6 +26,7 @@ class CohortOptions:
     settings: dict[str, str] = field(default_factory=dict)
     seed: int = 0
     b0_threshold: float = B0_THRESHOLD
+    bvalue_scaling: BValueScaling = "auto"
     save_residual: bool = False
     save_standardised: bool = False
     save_uncertainty: bool = False
@@ -60,6 +62,7 @@ class CohortOptions:
             "Parameters": asdict(method),
             "Seed": self.seed,
             "B0Threshold": self.b0_threshold,
+            "BValueScaling": self.bvalue_scaling,
             "Version": __version__,
         }
         plain: dict[str, Any] = json.loads(sidecar(values))

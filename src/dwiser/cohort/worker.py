@@ -135,6 +135,7 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Result:
         noise_volumes=None if job.scan.noise is None else str(job.scan.noise),
         memory=options.memory,
         b0_threshold=options.b0_threshold,
+        bvalue_scaling=options.bvalue_scaling,
         device=options.device,
         threads=options.threads,
         seed=options.seed,

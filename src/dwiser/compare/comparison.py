@@ -29,7 +29,7 @@ from dwiser.prepare.volumes import volume_roles
 from dwiser.reports.figures import middle_dwi, save_montage
 from dwiser.reports.side_by_side import side_by_side
 from dwiser.run.capabilities import with_maps
-from dwiser.run.request import Request, named_inputs
+from dwiser.run.request import Request, named_inputs, table_options
 from dwiser.scan import Scan
 
 FILES = ("comparison.json", "comparison.tsv", "montage.png")
@@ -61,9 +61,9 @@ def compare_files(
             f"--folds must be 0 (none) or at least 2, not {plan.folds}.", code=Code.ARGUMENT_VALUE
         )
     folder = _free(request.out, variants, request.force)
-    scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
+    scan = load(*named_inputs(request), **table_options(request))
     if plan.rescan is not None:
-        plan.rescan.read(scan, request.b0_threshold)  # refused now, not after the first method
+        plan.rescan.read(scan, **table_options(request))  # refused now, not after the first method
     scan, _ = with_maps(scan, noise_volumes=request.noise_volumes)
     with_maps(scan, noise_map=request.noise_map, phase=request.phase)
     reference_images = references.read(scan)

@@ -14,6 +14,7 @@ from dwiser import __version__
 from dwiser.compare.references import References, read_region
 from dwiser.errors import Code, InputError
 from dwiser.evaluation.suite import Evaluation, evaluate
+from dwiser.gradient_lengths import BValueScaling
 from dwiser.io import check_outputs, find_inputs, load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
 from dwiser.machine import usable_cores
@@ -42,6 +43,7 @@ class EvaluationRequest:
     json: Path | None = None
     tsv: Path | None = None
     b0_threshold: float = B0_THRESHOLD
+    bvalue_scaling: BValueScaling = "auto"
     seed: int = 0
     force: bool = False
 
@@ -75,7 +77,7 @@ def evaluate_files(request: EvaluationRequest) -> Evaluation:
     read = [request.denoised, *references.files(), *regions.values()]
     inputs = [*find_inputs(*named).files, *(path for path in read if path is not None)]
     check_outputs(outputs, inputs, request.force)
-    scan = load(*named, b0_threshold=request.b0_threshold)
+    scan = load(*named, b0_threshold=request.b0_threshold, bvalue_scaling=request.bvalue_scaling)
     reference_images = references.read(scan)
     bundle = {
         name: read_region(path, scan, f"bundle's {name} mask")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -12,7 +13,7 @@ from dwiser.evaluation.snr import Repeatability, repeatability
 from dwiser.evaluation.tensor import fit_tensor
 from dwiser.io import load
 from dwiser.prepare.protocol import same_table
-from dwiser.scan import AFFINE_TOLERANCE, B0_THRESHOLD, Gradients, Scan
+from dwiser.scan import AFFINE_TOLERANCE, Gradients, Scan
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,15 @@ class Rescan:
     bval: Path | None = None
     bvec: Path | None = None
 
-    def read(self, first: Scan, b0_threshold: float = B0_THRESHOLD) -> Scan:
-        """The second scan.
+    def read(self, first: Scan, **table: Any) -> Scan:
+        """The second scan; ``table`` is how ``io.load`` reads its gradients.
 
         Raises
         ------
         InputError
             If it cannot be read or does not lie on the first one's grid.
         """
-        second = load(self.dwi, self.bval, self.bvec, b0_threshold=b0_threshold)
+        second = load(self.dwi, self.bval, self.bvec, **table)
         grid, second_grid = first.shape[:3], second.shape[:3]
         off = float(np.abs(second.affine - first.affine).max())
         if second_grid != grid or off > AFFINE_TOLERANCE:

@@ -35,7 +35,7 @@ from dwiser.machine import one_heap
 from dwiser.prepare.moments import expected_magnitude
 from dwiser.run.capabilities import with_maps
 from dwiser.run.denoising import denoise, denoise_file
-from dwiser.run.request import Request, named_inputs
+from dwiser.run.request import Request, named_inputs, table_options
 from dwiser.run.result import RunSummary
 from dwiser.run.volumes import judged_part
 from dwiser.scan import Scan
@@ -106,7 +106,7 @@ def _trial(variant: Variant, request: Request, plan: TrialPlan) -> Trial:
     warnings.simplefilter("ignore", DwiserWarning)
     result = denoise_file(request)
     trial = Trial(variant, request.out, result.summary)
-    scan = load(*named_inputs(request), b0_threshold=request.b0_threshold)
+    scan = load(*named_inputs(request), **table_options(request))
     scan, _ = with_maps(scan, phase=request.phase, noise_volumes=request.noise_volumes)
     if result.mask is None or result.sigma is None:
         return trial
@@ -240,7 +240,7 @@ def _rescan(
     if plan.rescan is None:
         return {}
     assert scan.mask is not None
-    other = plan.rescan.read(scan, request.b0_threshold)
+    other = plan.rescan.read(scan, **table_options(request))
     second = again(replace(other, mask=scan.mask), plan.seed)
     scores, why = rescan_scores(first, second, (scan.gradients, other.gradients), scan.mask)
     absent.update(why)

@@ -4,7 +4,7 @@ import numpy as np
 from dipy.reconst.csdeconv import response_from_mask_ssst
 from jaxtyping import Float
 
-from dwiser.evaluation.groups import volume_groups
+from dwiser.evaluation.groups import directed_shells
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.tensor import dipy_table, fit_tensor
 from dwiser.scan import Gradients
@@ -22,7 +22,7 @@ def csd_volumes(gradients: Gradients) -> tuple[np.ndarray, int]:
     CannotMeasure
         Without a b0, or with fewer than 15 directions in that shell.
     """
-    shells = [g for g in volume_groups(gradients, pooled=False) if not g.is_b0]
+    shells = directed_shells(gradients)
     b0s = np.flatnonzero(gradients.is_b0)
     if not shells or not len(b0s):
         raise CannotMeasure("CSD needs a b0 and DWIs")

@@ -33,6 +33,17 @@ def volume_groups(gradients: Gradients, *, pooled: bool = True) -> tuple[Group, 
     return tuple(groups)
 
 
+def directed_shells(gradients: Gradients) -> tuple[Group, ...]:
+    """The shells without the b0s, and of each the volumes that have a direction, if any."""
+    without = np.flatnonzero(gradients.without_direction)
+    parts = (
+        Group(g.name, np.setdiff1d(g.volumes, without))
+        for g in volume_groups(gradients, pooled=False)
+        if not g.is_b0
+    )
+    return tuple(group for group in parts if len(group.volumes))
+
+
 def in_mask(
     data: Real[np.ndarray, "x y z v"],
     mask: Bool[np.ndarray, "x y z"],

@@ -18,7 +18,7 @@ from dipy.reconst.shm import real_sh_descoteaux
 from jaxtyping import Bool, Float, Int
 
 from dwiser.evaluation.bins import ENOUGH, FA_EDGES, fa_bins
-from dwiser.evaluation.groups import volume_groups
+from dwiser.evaluation.groups import directed_shells
 from dwiser.evaluation.records import CannotMeasure, measured
 from dwiser.evaluation.tensor import SIGNAL_FLOOR, UNKNOWNS, anisotropy, dipy_table
 from dwiser.scan import Gradients
@@ -69,7 +69,7 @@ def leave_out(gradients: Gradients, count: int, seed: int) -> np.ndarray:
     CannotMeasure
         When fewer than 6 directions would remain in a shell.
     """
-    shells = [g.volumes for g in volume_groups(gradients, pooled=False) if not g.is_b0]
+    shells = [group.volumes for group in directed_shells(gradients)]
     total = sum(len(s) for s in shells)
     chosen: list[np.ndarray] = []
     for i, shell in enumerate(shells):
@@ -89,6 +89,8 @@ def predict_dti(
     training: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
 ) -> Float[np.ndarray, "n h"]:
     """Signals of the ``held`` directions from DIPY's WLS tensor fit to the ``training`` volumes."""
+    usable = ~gradients.without_direction
+    training, gradients = training[:, usable], gradients.take(usable)
     if not gradients.is_b0.any() or (~gradients.is_b0).sum() < UNKNOWNS - 1:
         raise CannotMeasure("DTI needs a b0 and 6 DWIs among the kept volumes")
     signals = training.astype(float)
@@ -152,7 +154,7 @@ def predict_sh(
     CannotMeasure
         For a shell of too few directions: two a coefficient, 1.5 if ``order`` is asked for.
     """
-    groups = [g for g in volume_groups(gradients, pooled=False) if not g.is_b0]
+    groups = directed_shells(gradients)
     if not groups or held.is_b0.any():
         raise CannotMeasure("spherical harmonics predict DWIs from DWIs of their shell only")
     means = np.array([gradients.bvals[g.volumes].mean() for g in groups])

@@ -15,7 +15,7 @@ from dipy.reconst.csdeconv import ConstrainedSphericalDeconvModel
 from jaxtyping import Bool, Float
 
 from dwiser.evaluation.csd import csd_volumes, single_fibre_response
-from dwiser.evaluation.groups import volume_groups
+from dwiser.evaluation.groups import directed_shells
 from dwiser.evaluation.heldout import predict_dti
 from dwiser.evaluation.records import Absent, CannotMeasure, Row, measured, rows_of
 from dwiser.evaluation.snr import corpus_callosum
@@ -100,7 +100,7 @@ def kfold_rows(
 def folds(gradients: Gradients, count: int = FOLDS, *, seed: int = 0) -> list[np.ndarray]:
     """DWIs dealt at random into ``count`` folds, shell by shell; b0s belong to none."""
     deals: list[list[np.ndarray]] = [[] for _ in range(count)]
-    for i, group in enumerate(g for g in volume_groups(gradients, pooled=False) if not g.is_b0):
+    for i, group in enumerate(directed_shells(gradients)):
         order = stream(seed, "folds", i).permutation(group.volumes)
         for f in range(count):
             deals[f].append(order[f::count])
@@ -138,7 +138,7 @@ def kfold_prediction(
     count: int = FOLDS,
     seed: int = 0,
 ) -> Float[np.ndarray, "n v"]:
-    """Every DWI predicted from the folds without it; 0 for the b0s."""
+    """Every DWI predicted from the folds without it; 0 for b0s and DWIs without a direction."""
     predicted = np.zeros(denoised.shape)
     for fold in folds(gradients, count, seed=seed):
         rest = np.setdiff1d(np.arange(len(gradients)), fold)
@@ -152,7 +152,7 @@ def r_squared(
     predicted: Float[np.ndarray, "n v"], target: Float[np.ndarray, "n v"], gradients: Gradients
 ) -> Float[np.ndarray, "n"]:
     """Squared Pearson correlation over the DWIs, voxel by voxel; 0 where one is constant."""
-    dwis = ~gradients.is_b0
+    dwis = ~gradients.is_b0 & ~gradients.without_direction
     a = predicted[:, dwis] - predicted[:, dwis].mean(1, keepdims=True)
     b = target[:, dwis].astype(float)
     b = b - b.mean(1, keepdims=True)

@@ -5,7 +5,7 @@ from dipy.core.geometry import cart2sphere
 from dipy.reconst.shm import real_sh_descoteaux
 from jaxtyping import Bool, Float
 
-from dwiser.evaluation.groups import Group, volume_groups
+from dwiser.evaluation.groups import Group, directed_shells, volume_groups
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import Whiteness, whiteness
 from dwiser.scan import Gradients
@@ -36,9 +36,10 @@ def raw_noise(
     CannotMeasure
         With one b0 at most and no shell of 8 directions.
     """
+    b0s = [group for group in volume_groups(gradients, pooled=False) if group.is_b0]
     groups = [
         (group, basis)
-        for group in volume_groups(gradients, pooled=False)
+        for group in (*b0s, *directed_shells(gradients))
         if (basis := _basis(group, gradients)) is not None
     ]
     if not groups:

@@ -22,7 +22,7 @@ from dwiser.evaluation.angle_cells import (
     CellSums,
     angle_cells,
 )
-from dwiser.evaluation.groups import volume_groups
+from dwiser.evaluation.groups import directed_shells
 from dwiser.evaluation.main_direction import main_direction
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import expected_raw
@@ -76,7 +76,7 @@ def residual_by_angle(
         Without a b0 or a shell of 12 directions, and where fewer than 100 voxels have an FA
         above 0.15.
     """
-    shells = [g for g in volume_groups(gradients, pooled=False) if not g.is_b0]
+    shells = directed_shells(gradients)
     enough = [g for g in shells if len(g.volumes) >= FEWEST_DIRECTIONS]
     if not enough:
         raise CannotMeasure(f"no shell has {FEWEST_DIRECTIONS} directions")

@@ -1,6 +1,5 @@
 """The diffusion tensor of a denoised scan against the truth's: FA, MD, RD, AD and V1."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -81,9 +80,7 @@ def dipy_table(gradients: Gradients) -> GradientTable:
 
 def pick(gradients: Gradients, volumes: np.ndarray) -> Gradients:
     """The table of some volumes only."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said once already, for the whole table
-        return Gradients(gradients.bvals[volumes], gradients.bvecs[volumes], gradients.b0_threshold)
+    return gradients.take(volumes)
 
 
 def tensor_volumes(gradients: Gradients, b_max: float = B_MAX) -> np.ndarray:
@@ -94,10 +91,14 @@ def tensor_volumes(gradients: Gradients, b_max: float = B_MAX) -> np.ndarray:
     CannotMeasure
         When b0s or directions are too few or lie on a cone that leaves the tensor open.
     """
-    chosen = np.flatnonzero(gradients.bvals <= b_max)
+    without = gradients.without_direction
+    chosen = np.flatnonzero((gradients.bvals <= b_max) & ~without)
     dwis = int((~gradients.is_b0[chosen]).sum())
     if dwis < UNKNOWNS - 1:
-        raise CannotMeasure(f"a tensor needs 6 DWIs with b up to {b_max:g} s/mm², there are {dwis}")
+        also = f" ({without.sum()} DWIs have no direction)" if without.any() else ""
+        raise CannotMeasure(
+            f"a tensor needs 6 DWIs with b up to {b_max:g} s/mm², there are {dwis}{also}"
+        )
     b = gradients.bvals[chosen]
     one_shell = np.ptp(b) <= b_tolerance(b.max())
     design = design_matrix(dipy_table(pick(gradients, chosen)))

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dwiser.errors import Code, InputError
+from dwiser.gradient_lengths import BValueScaling, check_unit
 from dwiser.io.about import FilePath, about, refuse_special
 from dwiser.scan import B0_THRESHOLD, Gradients
 
@@ -65,6 +66,7 @@ def read_bvals(path: FilePath) -> Float[np.ndarray, "v"]:
                 "The b-values hold a negative, NaN or infinite number: correct them.",
                 code=Code.GRADIENTS_VALUES,
             )
+        check_unit(table.ravel())
     return table.ravel()
 
 
@@ -105,7 +107,12 @@ def read_bvecs(path: FilePath) -> Float[np.ndarray, "v 3"]:
 
 
 def read_gradients(
-    bval: FilePath, bvec: FilePath, *, volumes: int, b0_threshold: float = B0_THRESHOLD
+    bval: FilePath,
+    bvec: FilePath,
+    *,
+    volumes: int,
+    b0_threshold: float = B0_THRESHOLD,
+    bvalue_scaling: BValueScaling = "auto",
 ) -> ReadGradients:
     """Read the gradient table of a series.
 
@@ -114,6 +121,7 @@ def read_gradients(
     bval, bvec : text files in FSL's format.
     volumes : how many the series has.
     b0_threshold : b-values up to this many s/mm² count as b0.
+    bvalue_scaling : "yes", "no" or "auto", as for `Gradients`.
 
     Returns
     -------
@@ -124,7 +132,7 @@ def read_gradients(
     ------
     InputError
         If a file cannot be read, does not have one entry a volume, or holds DWI
-        directions that are not of unit length; the message names the file.
+        directions of a length that `Gradients` refuses; the message names the file.
 
     Examples
     --------
@@ -143,7 +151,9 @@ def read_gradients(
                 code=Code.GRADIENTS_LENGTH,
             )
     with about(bvec):
-        return ReadGradients(bvals, bvecs, b0_threshold, raw_bvals=bvals, raw_bvecs=bvecs)
+        return ReadGradients(
+            bvals, bvecs, b0_threshold, bvalue_scaling, raw_bvals=bvals, raw_bvecs=bvecs
+        )
 
 
 def write_bvals(gradients: Gradients, path: FilePath) -> None:

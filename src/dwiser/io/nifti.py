@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float32, Shaped
 from nibabel.imageglobals import logger as nibabel_log
 
 from dwiser.errors import Code, DwiserWarning, InputError
+from dwiser.gradient_lengths import BValueScaling
 from dwiser.io.about import FilePath, about, refuse_special
 from dwiser.io.gradients import read_gradients
 from dwiser.io.gz import zipped
@@ -21,8 +22,10 @@ from dwiser.io.names import ending, find_inputs
 from dwiser.io.voxels import read_voxels
 from dwiser.memmap import FLOAT32, allocate_mapped
 from dwiser.scan import AFFINE_TOLERANCE, B0_THRESHOLD, Scan
+from dwiser.table_check import settled
 
 GZIP_MAGIC = b"\x1f\x8b"
+BAD_INTERCEPT = "invalid intercept"  # nibabel's words
 SERIES_NDIM, MAP_NDIM = 4, 3
 MAPPED_SHARE = 0.25  # of the memory; a larger series is read from a file as it is needed
 
@@ -34,6 +37,7 @@ def load(
     mask: FilePath | None = None,
     *,
     b0_threshold: float = B0_THRESHOLD,
+    bvalue_scaling: BValueScaling = "auto",
     memory: int | None = None,
 ) -> Scan:
     """Read a diffusion-weighted series, its gradient table and, if given, a mask.
@@ -44,6 +48,8 @@ def load(
     bval, bvec : FSL's text files; without them those beside the image with its stem.
     mask : an image on the same grid; voxels neither zero nor NaN are inside.
     b0_threshold : b-values up to this many s/mm² count as b0.
+    bvalue_scaling : whether b-values are multiplied by the squared lengths of the vectors: "yes",
+        "no", or "auto", as `dwiser.Gradients` decides it.
     memory : bytes; a series above a quarter of them stays in a file and is mapped.
 
     Returns
@@ -69,14 +75,20 @@ def load(
     with about(dwi):
         shape = _shape(image, SERIES_NDIM)
     files = find_inputs(dwi, bval, bvec, mask)
-    gradients = read_gradients(files.bval, files.bvec, volumes=shape[-1], b0_threshold=b0_threshold)
+    gradients = read_gradients(
+        files.bval, files.bvec, volumes=shape[-1], b0_threshold=b0_threshold,
+        bvalue_scaling=bvalue_scaling,
+    )  # fmt: skip
     inside = None if mask is None else _read_mask(mask, dwi, image)
     with about(dwi):
         data, phase = _series(image, shape, memory)
+    with about(files.bval):
+        table = settled(gradients, data)
+    with about(dwi):
         return Scan(
             data=data,
             affine=np.array(image.affine, float),
-            gradients=gradients,
+            gradients=table,
             header=image.header.copy(),
             mask=inside,
             phase=phase,
@@ -238,6 +250,12 @@ def _open(path: FilePath) -> Any:
             with _captured_messages() as messages:
                 image = nib.load(path)
         except Exception as error:  # nibabel, gzip and zlib each have their own
+            if BAD_INTERCEPT in str(error):
+                raise InputError(
+                    "Its header has a slope (scl_slope) beside an intercept (scl_inter) that is "
+                    "NaN or infinite: set scl_inter to 0, or export the image again.",
+                    code=Code.IMAGE_DAMAGED,
+                ) from error
             raise InputError(
                 "It is no NIfTI image, or a damaged one: export it again.", code=Code.IMAGE_DAMAGED
             ) from error

@@ -13,6 +13,7 @@ from dwiser.io.gradients import write_bvals, write_bvecs
 from dwiser.io.nifti import save_volume
 from dwiser.io.outputs import Writer, planned, write_set
 from dwiser.io.sidecar import sidecar
+from dwiser.memmap import writable_copy
 from dwiser.scan import Scan
 
 
@@ -67,6 +68,9 @@ def save(
         **{path: partial(_write_text, text=page) for path, page in pages.items()},
         **{path: partial(_write_bytes, content=content) for path, content in weights.items()},
     }
+    if scan.absent is not None:
+        data = writable_copy(data)
+        data[scan.absent] = np.nan
     for path, array in zip(images, (*extras.values(), data), strict=True):
         writers[path] = partial(save_volume, array, like=scan)
     write_set(writers, force=force)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # they need torch, which a method without training does not
     from dwiser.learn.budget import TrainingPlan
     from dwiser.learn.checkpointing import Course
 
+WITHOUT_DIRECTIONS = ("splitq", "mppca")  # methods that take any DWI
 VolumeReasons = Mapping[int, str]  # volume, counted from 0: a reason, in words
 
 
@@ -154,6 +155,17 @@ def need_directions(scan: Scan, name: str, least: int) -> None:
             f"{name} needs at least {least} diffusion-weighted volumes, "
             f"the scan has {directions}: use a method that works on single volumes.",
             code=Code.GRADIENTS_TOO_FEW,
+        )
+
+
+def need_vectors(scan: Scan, method: Denoiser) -> None:
+    """Refuse DWIs without a direction for a method that uses directions."""
+    without = int(scan.gradients.without_direction.sum())
+    if without and method.capabilities.uses_directions:
+        raise InputError(
+            f"{method.name} with these settings needs directions, and {without} DWIs have none "
+            f"(their b-vectors are null): take {' or '.join(WITHOUT_DIRECTIONS)}.",
+            code=Code.GRADIENTS_VALUES,
         )
 
 

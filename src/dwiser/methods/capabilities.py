@@ -35,6 +35,7 @@ class Capabilities:
     ----------
     least_directions, least_b0s : volumes that it needs; 0 for none.
     presets : named sets of values of its fields, each value with its source.
+    uses_directions : it needs the direction of every DWI, not only its b-value.
     has_seed : another seed gives another result; without it every run gives the same.
     takes_mask : it works in the scan's mask; the other voxels are the input's.
     takes_noise_map : a σ map changes its result.
@@ -49,6 +50,7 @@ class Capabilities:
     least_directions: int = 1
     least_b0s: int = 0
     presets: Presets = field(default_factory=dict)
+    uses_directions: bool = False
     has_seed: bool = False
     takes_mask: bool = True
     takes_noise_map: bool = False

@@ -66,6 +66,7 @@ class Noise2Noise(Networked):
             self._learned,
             presets=PRESETS,
             least_directions=6,
+            uses_directions=self.pairing == "angular",
         )
 
     @property

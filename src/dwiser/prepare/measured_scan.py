@@ -39,11 +39,13 @@ def measured_scan(scan: Scan, roles: VolumeRoles) -> Scan:
 
 def selected(scan: Scan, volumes: Int[np.ndarray, "m"]) -> Scan:
     """The scan of some volumes, in this order: a view where they are the first ones."""
-    table = scan.gradients.selected(volumes)
+    table = scan.gradients.take(volumes)
     phase = None if scan.phase is None else take(scan.phase, volumes)
+    absent = None if scan.absent is None else scan.absent[..., volumes]
     return replace_quietly(
-        scan, data=take(scan.data, volumes), gradients=table, phase=phase, noise_volumes=()
-    )
+        scan, data=take(scan.data, volumes), gradients=table, phase=phase, absent=absent,
+        noise_volumes=(),
+    )  # fmt: skip
 
 
 def take(

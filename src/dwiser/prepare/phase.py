@@ -16,45 +16,91 @@ from dwiser.errors import Code, InputError
 WIDTH = 1.2  # voxels, sd of the in-plane Gaussian: of 0.8 … 3 the least error on a tuning phantom
 PERIODS = {
     "radians": 2 * np.pi,
+    "units of π": 2.0,
+    "cycles": 1.0,
     "degrees": 360.0,
     "scanner steps of 2π/4096": 4096.0,
     "milliradians": 2000 * np.pi,
     "scanner steps of 2π/8192": 8192.0,
     "scanner steps of 2π/65536": 65536.0,
 }
+SMALL = ("units of π", "cycles")  # a phase in radians without wraps may have their span too
 OVER, FILLED = 1.001, 0.9  # how much of a period the values of a whole series span
-LEAST_RADIANS = 0.1  # a span below this is a constant, or in a unit that nobody uses
+LEAST_WRAPS = 0.001  # of neighbours, more than half a period apart: 0.25 in noise alone
 
 
 def as_radians(
-    phase: Float[np.ndarray, "x y z v"],
+    phase: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"] | None = None
 ) -> tuple[Float32[np.ndarray, "x y z v"], str]:
     """A phase series in radians, and the unit that it was in.
 
     The unit is the period that the values fill: what a scanner writes as phase wraps, and the
-    background's noise takes every value. An offset of all values does not matter.
+    background's noise takes every value. An offset of all values does not matter. A span of 1 or
+    2 is a period only where neighbours wrap: steps of more than half of it. Without wraps it may
+    be radians or not, and is refused.
+
+    Parameters
+    ----------
+    mask : outside it NaN is allowed, and becomes 0.
 
     Raises
     ------
     InputError
-        For values that fill no known period, or hold NaN or infinite ones.
+        For values that fill no known period, or hold NaN or infinite ones in the mask.
     """
-    low, high = float(phase.min()), float(phase.max())
-    span = high - low
-    if not np.isfinite(span):
+    finite = np.isfinite(phase)
+    if not finite.all():
+        if mask is None or not finite[mask].all():
+            raise InputError(
+                "The phase holds NaN or infinite voxels: replace them first.",
+                code=Code.IMAGE_NOT_FINITE,
+            )
+        phase = np.where(finite, phase, np.float32(0))
+    low, high = (float(edge) for edge in (phase[finite].min(), phase[finite].max()))
+    unit = _unit(high - low, phase)
+    if unit is not None:
+        return (phase * np.float32(2 * np.pi / PERIODS[unit])).astype(np.float32, copy=False), unit
+    if low == high:
         raise InputError(
-            "The phase holds NaN or infinite voxels: replace them first.",
-            code=Code.IMAGE_NOT_FINITE,
+            f"The phase is {low + 0.0:g} everywhere: give the phase image that belongs to the "
+            "magnitude.",
+            code=Code.PHASE_VALUES,
         )
-    for unit, period in PERIODS.items():
-        least = LEAST_RADIANS if unit == "radians" else FILLED * period
-        if least <= span <= OVER * period:
-            return (phase * np.float32(2 * np.pi / period)).astype(np.float32, copy=False), unit
+    goes = f"The phase goes from {low + 0.0:g} to {high + 0.0:g}"
+    if high - low <= OVER * PERIODS["units of π"]:
+        raise InputError(
+            f"{goes} and never wraps, so that its unit cannot be told (radians, units of π or "
+            "cycles): give magnitude and phase as one complex image in place of the series.",
+            code=Code.PHASE_VALUES,
+        )
     raise InputError(
-        f"The phase goes from {low:g} to {high:g}: these are neither radians nor the steps of a "
-        "scanner (a span of 4096, 8192 or 65536): rescale it to radians.",
+        f"{goes}: these are neither radians, units of π, cycles nor the steps of a scanner (a "
+        "span of 4096, 8192 or 65536): rescale it to radians.",
         code=Code.PHASE_VALUES,
     )
+
+
+def _unit(span: float, phase: Float[np.ndarray, "x y z v"]) -> str | None:
+    for unit, period in PERIODS.items():
+        least = OVER * PERIODS["units of π"] if unit == "radians" else FILLED * period
+        fills = least <= span <= OVER * period
+        if fills and (unit not in SMALL or _wraps(phase, period) >= LEAST_WRAPS):
+            return unit
+    return None
+
+
+def _wraps(phase: Float[np.ndarray, "x y z v"], period: float) -> float:
+    """The share of neighbours along x that are more than half a period apart.
+
+    Voxels of exactly 0 do not count: a background that somebody masked has edges, not wraps.
+    """
+    pairs = wraps = 0
+    for v in range(phase.shape[3]):
+        first, second = phase[:-1, ..., v], phase[1:, ..., v]
+        known = (first != 0) & (second != 0)
+        pairs += int(known.sum())
+        wraps += int((known & (np.abs(second - first) > period / 2)).sum())
+    return wraps / max(pairs, 1)
 
 
 @dataclass(frozen=True, eq=False)

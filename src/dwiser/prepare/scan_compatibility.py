@@ -145,6 +145,8 @@ def joined(scans: Sequence[Scan]) -> Scan:
         np.concatenate([s.gradients.bvals for s in scans]),
         np.concatenate([s.gradients.bvecs for s in scans]),
         first.gradients.b0_threshold,
+        first.gradients.bvalue_scaling,
+        settled=True,
     )
     data = np.concatenate([s.data for s in scans], axis=3)
     return Scan(data, first.affine, table, first.header, first.mask)

@@ -222,6 +222,7 @@ def _about_volume(
 ) -> dict[str, Any]:
     x, y, z = gradients.bvecs[v].round(2) + 0.0  # no −0.00
     along = "" if gradients.is_b0[v] else f", along ({x:.2f}, {y:.2f}, {z:.2f})"
+    along = ", no direction" if gradients.without_direction[v] else along
     return {
         "label": f"volume {gradients.number(v)}, b = {gradients.bvals[v]:.0f} s/mm²{along}",
         "window": window, "slope": scale.slope,

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
 from dwiser.io import about, read_on_grid
 from dwiser.methods.base import Denoiser
@@ -17,6 +19,8 @@ from dwiser.prepare.user_sigma import fill_holes
 from dwiser.run.noise_volumes import with_noise_volumes
 from dwiser.scan import Scan
 
+USUAL = 98  # percentile of the voxels' brightest values: what is usual in a scan
+HOT, HOTTEST = 100.0, 1e4  # over that: 30 such voxels cost splitq half, and all, of its gain
 BRIGHTEST = 1e15  # of values whose squares, summed over a brain, float32 holds
 
 
@@ -47,7 +51,7 @@ def with_maps(
             )
         values = read_on_grid(phase, scan, "phase", series=True)
         with about(phase):
-            turned, unit = as_radians(values)
+            turned, unit = as_radians(values, scan.mask)
         scan = replace(scan, phase=turned)
         record |= {"Phase": str(phase), "PhaseUnit": unit}
     return scan, record
@@ -63,9 +67,40 @@ def check_phase(method: Denoiser) -> None:
         )
 
 
+def check_hot_voxels(scan: Scan) -> None:
+    """Warn of voxels that outshine all others; refuse them where they outweigh the scan's noise.
+
+    Only those in the scan's own mask count, if it has one.
+
+    Raises
+    ------
+    InputError
+        For voxels 10 000 times as bright as 98 % of the others: no estimate of σ stands that.
+    """
+    peak = np.zeros(scan.shape[:3], np.float32)
+    for v in range(scan.shape[3]):
+        np.maximum(peak, scan.data[..., v], out=peak)
+    inside = peak[peak > 0 if scan.mask is None else scan.mask & (peak > 0)]
+    usual = float(np.percentile(inside, USUAL)) if inside.size else 0.0
+    hot = int((inside > HOT * usual).sum())
+    if not hot:
+        return
+    sentence = (
+        f"{hot} voxel{'s' * (hot > 1)} reach{'es' * (hot == 1)} {inside.max():.3g} where "
+        f"{USUAL} % of the others stay below {usual:.3g}"
+    )
+    remedy = "leave them out by a --mask, or set them to 0."
+    if inside.max() > HOTTEST * usual:
+        raise InputError(f"{sentence}: {remedy}", code=Code.IMAGE_VALUES)
+    warnings.warn(
+        f"{sentence}, and spoil what is learned from all: {remedy}", DwiserWarning, stacklevel=3
+    )
+
+
 @contextmanager
 def in_range(scan: Scan) -> Iterator[None]:
-    """Explain errors that come from values whose squares float32 cannot hold."""
+    """Refuse hot voxels; explain errors of values whose squares float32 cannot hold."""
+    check_hot_voxels(scan)
     try:
         yield
     except DwiserError:

@@ -7,6 +7,7 @@ from typing import Any
 
 from dwiser import __version__
 from dwiser.errors import Code, DwiserWarning, InputError
+from dwiser.gradient_lengths import BValueScaling
 from dwiser.io import read_tensors, sha256, stem, write_tensors
 from dwiser.learn.checkpointing import Course, Snapshot
 from dwiser.methods.base import Denoiser, IterativeDenoiser
@@ -17,6 +18,7 @@ EVERY = 60.0  # seconds between two checkpoints
 WORDS = {
     "input": "the input files", "method": "the method", "parameters": "its settings",
     "seed": "the seed", "start": "the weights to start with", "b0_threshold": "the b0 threshold",
+    "bvalue_scaling": "the b-value scaling",
 }  # fmt: skip
 
 
@@ -34,6 +36,7 @@ class Run:
     method: Denoiser
     seed: int
     b0_threshold: float
+    bvalue_scaling: BValueScaling
     inputs: tuple[Path, ...]
     start: Path | None = None
 
@@ -50,6 +53,7 @@ class Run:
             "parameters": asdict(self.method),
             "seed": self.seed,
             "b0_threshold": self.b0_threshold,
+            "bvalue_scaling": self.bvalue_scaling,
             "start": None if self.start is None else sha256(self.start),
         }
 

@@ -44,7 +44,7 @@ from dwiser.run.checkpoint import checkpoint_path
 from dwiser.run.judging import Judgement, judgement, with_verdict
 from dwiser.run.memory_limit import enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
-from dwiser.run.request import Request, named_inputs
+from dwiser.run.request import Request, named_inputs, table_options
 from dwiser.run.result import Result, RunCost
 from dwiser.run.volumes import restored, roles_told, volumes_record
 from dwiser.scan import Scan
@@ -141,7 +141,7 @@ class ReadScan:
 def read_scan(request: Request, memory: int | None = None) -> ReadScan:
     """Read the series that a request names; above a part of ``memory`` (bytes) it is mapped."""
     with recorded() as heard:
-        scan = load(*named_inputs(request), b0_threshold=request.b0_threshold, memory=memory)
+        scan = load(*named_inputs(request), **table_options(request), memory=memory)
     return ReadScan(scan, heard)
 
 
@@ -313,6 +313,7 @@ def _measured(scan: Scan, result: Denoised, cost: RunCost) -> dict[str, Any]:
     measured: dict[str, Any] = {
         "Shells": shell_table(scan.gradients),
         "B0Threshold": scan.gradients.b0_threshold,
+        "BValueScaling": scan.gradients.bvalue_scaling,
         "NoiseModel": noise_model(scan),
         "WallTimeSeconds": cost.seconds,
         "PeakMemoryMiB": cost.peak_mib,

@@ -18,7 +18,7 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.noise import sigma_map
 from dwiser.run.capabilities import with_maps
-from dwiser.run.request import Request, named_inputs
+from dwiser.run.request import Request, named_inputs, table_options
 from dwiser.run.volumes import roles_told
 from dwiser.scan import Scan
 
@@ -67,7 +67,7 @@ def noise_file(request: Request) -> float:
     inputs = [*request.named, *find_inputs(*named_inputs(request)).files]
     planned_images(*images, inputs=inputs, force=request.force)
     room = usable_memory() if request.memory is None else parse_memory(request.memory)
-    scan = load(*named_inputs(request), b0_threshold=request.b0_threshold, memory=room)
+    scan = load(*named_inputs(request), **table_options(request), memory=room)
     scan, _ = with_maps(scan, phase=request.phase, noise_volumes=request.noise_volumes)
     with limited(find_machine("cpu", request.threads)):
         measured = measured_scan(scan, roles_told(scan))

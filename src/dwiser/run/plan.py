@@ -83,6 +83,7 @@ class Plan:
             self.method,
             request.seed,
             request.b0_threshold,
+            request.bvalue_scaling,
             tuple(files),
             request.warm_start,
         )

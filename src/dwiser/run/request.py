@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
+from dwiser.gradient_lengths import BValueScaling
 from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
 from dwiser.run.checkpoint import EVERY
 from dwiser.run.noise_volumes import noise_image
@@ -30,6 +32,7 @@ class Request:
     save_standardised: Path | None = None
     save_mask: Path | None = None
     b0_threshold: float = B0_THRESHOLD
+    bvalue_scaling: BValueScaling = "auto"
     device: str = "auto"
     threads: int | None = None
     seed: int = 0
@@ -81,3 +84,8 @@ class Request:
 def named_inputs(request: Request) -> tuple[Path, Path | None, Path | None, Path | None]:
     """What the user named, in the order that ``io.load`` takes it."""
     return request.dwi, request.bval, request.bvec, request.mask
+
+
+def table_options(request: Request) -> dict[str, Any]:
+    """How the gradient table is read, as ``io.load`` takes it."""
+    return {"b0_threshold": request.b0_threshold, "bvalue_scaling": request.bvalue_scaling}

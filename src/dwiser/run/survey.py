@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dwiser.machine import Machine, find_machine, limited
-from dwiser.methods.base import Denoiser, IterativeDenoiser
+from dwiser.methods.base import Denoiser, IterativeDenoiser, need_vectors
 from dwiser.prepare.earlier_steps import noise_traces
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.measured_scan import measured_scan
@@ -14,7 +14,7 @@ from dwiser.prepare.noise_correlation import noise_correlation
 from dwiser.prepare.shells import shell_table
 from dwiser.prepare.snr import snr_by_shell
 from dwiser.prepare.volumes import volume_roles
-from dwiser.run.capabilities import check_phase, noise_model
+from dwiser.run.capabilities import check_hot_voxels, check_phase, noise_model
 from dwiser.run.noise import sigma_of
 from dwiser.scan import Scan
 
@@ -43,6 +43,7 @@ class Survey:
     snr: list[tuple[float, float]]
     plan: str
     time: str
+    without_direction: int = 0  # DWIs with a null vector
 
 
 def survey(
@@ -54,6 +55,8 @@ def survey(
     """
     if scan.phase is not None:
         check_phase(method)
+    need_vectors(scan, method)
+    check_hot_voxels(scan)
     machine = find_machine(device, threads)
     with limited(machine):
         roles, whole = volume_roles(scan), scan
@@ -81,6 +84,7 @@ def survey(
         snr,
         plan,
         time,
+        int(scan.gradients.without_direction.sum()),
     )
 
 

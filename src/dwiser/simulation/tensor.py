@@ -46,7 +46,7 @@ def tensor_metrics(
     rank = np.linalg.matrix_rank(_design(gradients.bvecs[used & ~gradients.is_b0]))
     if gradients.is_b0.any() and rank >= LEAST_DIRECTIONS:
         rows, how = truth[mask][:, used], f"WLS on the truth's volumes of b <= {TENSOR_LIMIT:g}"
-        table = Gradients(gradients.bvals[used], gradients.bvecs[used], gradients.b0_threshold)
+        table = gradients.take(used)
     else:
         table = scheme(FALLBACK_SHELL, n_b0=1)
         rows, how = signal(table), "WLS on 30 noiseless directions of b=1000 of its own"

@@ -296,8 +296,8 @@ TABLES = {
     "not unit": (
         lambda s: np.savetxt(s.path("dwi.bvec"), s.bvecs.T * 1.2),
         Code.GRADIENTS_VALUES,
-        "dwi.bvec: 6 b-vectors of DWIs are not of unit length",
-        "give unit vectors",
+        "dwi.bvec: the b-vectors of 6 DWIs (volumes 1-4, 6-7) have length 1.2",
+        "--bvalue-scaling no",
     ),
     "few bvecs": (
         lambda s: np.savetxt(s.path("dwi.bvec"), s.bvecs[:7]),

@@ -116,9 +116,9 @@ def test_what_was_read_is_what_is_written(files, tmp_path):
             "dwi.bvec",
             b"0 1 0 0\n0 0 1 0\n0 0 0 0.5",
             Code.GRADIENTS_VALUES,
-            "unit length (volume 3: 0.5)",
+            "1 DWI (volume 3) have length 0.5",
         ),
-        ("dwi.bvec", b"0 1 0 nan\n0 0 1 0\n0 0 0 1", Code.GRADIENTS_VALUES, "unit length"),
+        ("dwi.bvec", b"0 1 0 nan\n0 0 1 0\n0 0 0 1", Code.GRADIENTS_VALUES, "hold NaN"),
         ("dwi.bvec", b"\n \n", Code.GRADIENTS_FORMAT, "empty"),
     ],
 )

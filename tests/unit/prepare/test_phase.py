@@ -39,6 +39,10 @@ def ramp() -> np.ndarray:
         (-1000 * np.pi, 2000 * np.pi, "milliradians"),
         (-np.pi, 2 * np.pi, "radians"),
         (0, 2 * np.pi, "radians"),
+        (-1, 2, "units of π"),
+        (0, 2, "units of π"),
+        (-0.5, 1, "cycles"),
+        (0, 1, "cycles"),
     ],
 )
 def test_a_scanners_steps_become_radians(low, steps, unit) -> None:
@@ -56,7 +60,8 @@ def test_a_scanners_steps_become_radians(low, steps, unit) -> None:
     [
         (700, Code.PHASE_VALUES, ("to 700", "rescale it to radians")),
         (np.nan, Code.IMAGE_NOT_FINITE, ("phase", "NaN", "replace them first")),
-        (0, Code.PHASE_VALUES, ("0: these", "rescale it to radians")),
+        (0, Code.PHASE_VALUES, ("is 0 everywhere",)),
+        (0.5, Code.PHASE_VALUES, ("0 to 0.5", "never wraps", "one complex image")),
     ],
 )
 def test_what_is_no_phase_is_refused(values, code, says) -> None:
@@ -64,6 +69,41 @@ def test_what_is_no_phase_is_refused(values, code, says) -> None:
     phase[0, 0, 0, 0] = values
     with refused(code, *says):
         as_radians(phase)
+
+
+def of_object(turns: float) -> np.ndarray:
+    """Smooth, ``turns`` of a period wide and wrapped; a background that somebody set to 0."""
+    x = np.linspace(-turns / 2, turns / 2, SHAPE[0])[:, None, None, None]
+    y = np.linspace(0, turns / 2, SHAPE[1])[None, :, None, None]
+    phase = (x + y + np.zeros(SHAPE) + 0.5) % 1 - 0.5
+    phase[:5], phase[-5:] = 0, 0
+    return phase.astype(np.float32)
+
+
+@pytest.mark.parametrize(("period", "unit"), [(2.0, "units of π"), (1.0, "cycles")])
+def test_the_wraps_of_an_object_alone_tell_a_small_unit(period, unit) -> None:
+    radians, stored_unit = as_radians(of_object(3.0) * np.float32(period))
+    assert stored_unit == unit
+    np.testing.assert_allclose(radians, of_object(3.0) * 2 * np.pi, atol=1e-5)
+
+
+@pytest.mark.parametrize("span", [1.0, 2.0])
+def test_a_span_of_a_small_unit_without_wraps_is_refused(span) -> None:
+    smooth = of_object(0.5)
+    smooth *= np.float32(span / np.ptp(smooth))
+    with refused(Code.PHASE_VALUES, "never wraps", "radians, units of π or cycles"):
+        as_radians(smooth)
+
+
+def test_nan_outside_the_mask_is_no_reason_to_refuse() -> None:
+    phase, mask = wrapped(), np.zeros(SHAPE[:3], bool)
+    mask[5:-5] = True
+    phase[~mask] = np.nan
+    radians, _ = as_radians(phase, mask)
+    np.testing.assert_array_equal(radians[mask], phase[mask])
+    assert not radians[~mask].any()
+    with refused(Code.IMAGE_NOT_FINITE, "NaN"):
+        as_radians(phase, ~mask)
 
 
 def test_without_noise_the_magnitude_comes_back() -> None:

@@ -71,6 +71,7 @@ class Difusion(Networked):
             self._learned,
             presets=PRESETS,
             least_directions=6,
+            uses_directions=self.pairing == "angular",
             takes_noise_map=self.stop == "noise",
         )
 

@@ -18,6 +18,7 @@ from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.classical import Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
+from dwiser.methods.peers.directions import any_directions
 from dwiser.methods.peers.mppca import warn_of_wide_patches
 from dwiser.methods.peers.slabs import filter_in_slabs, radius_by_axis
 from dwiser.scan import Scan
@@ -123,7 +124,7 @@ def estimated_sigma(scan: Scan, smooth: int) -> Float[np.ndarray, "x y z"]:
             DwiserWarning,
             stacklevel=4,
         )
-    table = gradient_table(g.bvals, bvecs=g.bvecs, b0_threshold=g.b0_threshold)
+    table = gradient_table(g.bvals, bvecs=any_directions(g), b0_threshold=g.b0_threshold)
     sigma = pca_noise_estimate(
         scan.data, table, patch_radius=SIGMA_RADIUS, correct_bias=True, smooth=smooth
     )

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from dwiser.errors import Code, InputError
 from dwiser.machine import Machine
+from dwiser.methods.base import need_vectors
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.classical import TASK, Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
@@ -65,11 +66,18 @@ class NLSAM(Classical):
     @property
     def capabilities(self) -> Capabilities:
         """What it needs and can do; it draws the b0s' order, the atoms' start, and noise."""
-        return replace(super().capabilities, least_directions=5, least_b0s=1, has_seed=True)
+        return replace(
+            super().capabilities,
+            least_directions=5,
+            least_b0s=1,
+            has_seed=True,
+            uses_directions=True,
+        )
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
+        need_vectors(scan, self)
         denoise = needed_function("nlsam.denoiser", "nlsam_denoise")
         stabilization = (
             needed_function("nlsam.bias_correction", "stabilization") if self.stabilize else None

@@ -1,7 +1,9 @@
 """Programs that are no part of dwiser: found, run in a temporary folder, and read back."""
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser.errors import Code, DwiserError, InputError
+from dwiser.methods.peers.directions import any_directions
 from dwiser.scan import Scan
+
+OTHER = "mppca"  # a method that starts no program
 
 
 def find_program(name: str) -> str | None:
@@ -47,12 +52,31 @@ def run_program(command: list[str], *, threads: int = 1) -> str:
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=os.environ | limits
     )
+    name = Path(command[0]).name
+    ended_by = _signal(done.returncode, done.stderr)
+    if ended_by is not None:
+        raise DwiserError(
+            f"{name} was ended by a signal ({ended_by}), by a fault of its own or for want of "
+            f"memory: take another method, such as --method {OTHER}.",
+            code=Code.PROGRAM_FAILED,
+        )
     if done.returncode:
         lines = [line.strip(" │\t") for line in done.stderr.splitlines()]
         last = [line for line in lines if line.strip("╭╮╰╯─ ")]
         reason = last[-1] if last else f"exit code {done.returncode}"
-        raise DwiserError(f"{Path(command[0]).name} failed: {reason}", code=Code.PROGRAM_FAILED)
+        raise DwiserError(f"{name} failed: {reason}", code=Code.PROGRAM_FAILED)
     return done.stdout
+
+
+def _signal(returncode: int, stderr: str) -> str | None:
+    """The signal that ended a program, by its exit code or, as MRtrix's do, by its own words."""
+    if returncode < 0:
+        try:
+            return signal.Signals(-returncode).name
+        except ValueError:
+            return f"number {-returncode}"
+    named = re.search(r"\bSIG[A-Z]{3,}\b", stderr) if returncode else None
+    return None if named is None else named.group()
 
 
 def write_scan(
@@ -70,9 +94,13 @@ def write_scan(
 
 
 def write_gradients(place: Path, scan: Scan) -> None:
-    """``dwi.bval`` and ``dwi.bvec`` in FSL's layout; the b0s' directions are 0."""
+    """``dwi.bval`` and ``dwi.bvec`` in FSL's layout; the b0s' directions are 0.
+
+    For programs that need the shells: DWIs without a direction get one, lest MRtrix take them
+    for b0s.
+    """
     np.savetxt(place / "dwi.bval", scan.gradients.bvals[None], fmt="%.10g")
-    np.savetxt(place / "dwi.bvec", scan.gradients.bvecs.T, fmt="%.10g")
+    np.savetxt(place / "dwi.bvec", any_directions(scan.gradients).T, fmt="%.10g")
 
 
 def read_image(path: Path) -> np.ndarray:

@@ -55,7 +55,9 @@ def response_shells(gradients: Gradients, volumes: Int[np.ndarray, "m"]) -> tupl
     if tensor_design(gradients, volumes) is None:
         return ()
     parts = (
-        Shell(s.bval, np.intersect1d(s.volumes, volumes)) for s in shells(gradients) if not s.is_b0
+        Shell(s.bval, np.intersect1d(s.volumes, volumes))
+        for s in _directed(gradients)
+        if not s.is_b0
     )
     return tuple(s for s in parts if len(s.volumes) >= FEWEST_DIRECTIONS)
 
@@ -69,13 +71,21 @@ def tensor_design(
     are ``shared``, the others stand apart and stay out. None where no such volumes determine the
     tensor: without a b0 or a second shell, or with directions that are too few or in one plane.
     """
-    parts = [(shell.bval, _fit_for_tensor(shell.volumes, shared)) for shell in shells(gradients)]
+    directed = _directed(gradients)
+    parts = [(s.bval, _fit_for_tensor(s.volumes, shared)) for s in directed]
     for some in ([v for b, v in parts if b <= B_MOST], [v for _, v in parts[:2]]):
         low = np.sort(np.concatenate([*some, np.zeros(0, int)]))
         design = _tensor_rows(gradients.bvals[low] * 1e-3, gradients.bvecs[low])
         if (~gradients.is_b0[low]).sum() >= FEWEST_DIRECTIONS and _determines(design):
             return low, design
     return None
+
+
+def _directed(gradients: Gradients) -> tuple[Shell, ...]:
+    """The shells without the DWIs that have no direction: their signal tells of no tensor."""
+    without = np.flatnonzero(gradients.without_direction)
+    parts = (Shell(s.bval, np.setdiff1d(s.volumes, without)) for s in shells(gradients))
+    return tuple(shell for shell in parts if len(shell.volumes))
 
 
 def _fit_for_tensor(
