@@ -1,0 +1,93 @@
+"""JSON objects in files: the one reader of sidecars and descriptions, whoever wrote them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dwiser.errors import Code, InputError
+from dwiser.io.about import FilePath, about, check_contents
+
+SHOWN = 24  # characters that an error quotes
+KINDS = {list: "a list", str: "a text", bool: "a truth value", int: "a number", float: "a number"}
+
+
+def read_object(path: FilePath) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    UTF-8 is what JSON is in; UTF-16 and UTF-32, and a byte order mark, are known with certainty
+    and read too. NaN and Infinity, which JSON lacks and many programs write, become floats. Of a
+    name that comes twice the last value counts, as for every reader.
+
+    Parameters
+    ----------
+    path : a text file.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read or holds no JSON object, in one sentence that names it and,
+        where it is one, the line.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dwiser.io import read_object
+    >>> _ = Path("dwi.json").write_text('{"EchoTime": 0.09,}')
+    >>> read_object("dwi.json")
+    Traceback (most recent call last):
+    dwiser.errors.InputError: dwi.json: line 1 has a comma with nothing after it: remove the comma.
+    """
+    with about(path):
+        check_contents(path)
+        return _object(_text(Path(path).read_bytes()))
+
+
+def _text(content: bytes) -> str:
+    encoding = json.detect_encoding(content)
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if not encoding.startswith("utf-8") or b"\0" in content:
+            raise _fault("It is no text: remove it, or write a JSON object in UTF-8") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _fault(
+            f"Line {line} is not UTF-8 (byte 0x{content[error.start]:02X}; is it Latin-1 or "
+            "Windows-1252?): save the file as UTF-8"
+        ) from error
+
+
+def _object(text: str) -> dict[str, Any]:
+    if not text.strip():
+        raise _fault("It is empty: remove it, or write a JSON object")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _fault(_syntax(text, error.pos)) from error
+    except (RecursionError, ValueError) as error:  # of a number with thousands of digits
+        raise _fault("It is no JSON that can be read: correct or remove it") from error
+    if not isinstance(value, dict):
+        kind = KINDS.get(type(value), "null")
+        raise _fault(f"It holds {kind} and no JSON object in braces: correct or remove it")
+    return value
+
+
+def _syntax(text: str, position: int) -> str:
+    """What is wrong with the JSON at a position, and what to do."""
+    before, after = text[:position].rstrip(), text[position:].lstrip()
+    if after.startswith(","):  # newer versions of Python point at the comma, older ones behind it
+        before, after = text[: len(text) - len(after) + 1], after[1:].lstrip()
+    if before.endswith(",") and after[:1] in ("}", "]"):
+        line = before.count("\n") + 1
+        return f"Line {line} has a comma with nothing after it: remove the comma"
+    if not after:
+        return "It ends in the middle: copy it again, or write its end"
+    line = text.count("\n", 0, len(text) - len(after)) + 1
+    return f"Line {line} is no JSON at {after.splitlines()[0][:SHOWN]!r}: correct it"
+
+
+def _fault(sentence: str) -> InputError:
+    return InputError(f"{sentence}.", code=Code.SIDECAR_FORMAT)
