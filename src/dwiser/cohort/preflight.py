@@ -56,7 +56,9 @@ def unreadable_sidecars(jobs: Iterable[Job]) -> list[str]:
     more = len(sentences) - SIDECARS_SHOWN
     if more <= 0:
         return sentences
-    rest = f"{more} more JSON files of these series cannot be read: each scan's sidecar tells which."
+    rest = (
+        f"{more} more JSON files of these series cannot be read: each scan's sidecar tells which."
+    )
     return [*sentences[:SIDECARS_SHOWN], rest]
 
 

@@ -18,6 +18,7 @@ FilePath: TypeAlias = str | os.PathLike[str]
 ANNEX = "/annex/objects/"
 POINTER = re.compile(rb"(?:(?:\.\./)*\.git\S*)?/annex/objects/")
 POINTER_BYTES = 4096  # that are looked at
+LINKS_FOLLOWED = 40  # as many as Linux follows
 
 
 def check_contents(path: FilePath) -> None:
@@ -52,9 +53,13 @@ def is_link_to_nothing(path: FilePath) -> bool:
 
 
 def _not_fetched(link: Path) -> InputError:
-    target = os.path.realpath(link)
-    if ANNEX in Path(target).as_posix():
-        return _annexed(link)
+    file, target = link, Path(os.path.realpath(link))
+    for _ in range(LINKS_FOLLOWED):  # a link may lead to a dataset's own
+        if not file.is_symlink():
+            break
+        if ANNEX in (pointed := file.readlink()).as_posix():
+            return _annexed(file)
+        file = file.parent / pointed
     return InputError(
         f"It is a link to {target}, which is not there: put the file there, or give another.",
         code=Code.FILE_NOT_FETCHED,
@@ -62,9 +67,12 @@ def _not_fetched(link: Path) -> InputError:
 
 
 def _annexed(path: Path) -> InputError:
+    home, name = path.parent, shlex.quote(path.name)
+    # from outside of the dataset `datalad get` knows no path into it
+    where = "" if home == Path() else f" -C {shlex.quote(str(home))}"
     return InputError(
         "Its contents are not on this disk, only git-annex's link to them: fetch them with "
-        f"'datalad get {shlex.quote(str(path))}'.",
+        f"`datalad{where} get {name}`.",
         code=Code.FILE_NOT_FETCHED,
     )
 

@@ -8,6 +8,7 @@ from dwiser.errors import Code, InputError
 from dwiser.io.about import FilePath, about, check_contents
 
 SHOWN = 24  # characters that an error quotes
+NO_TEXT = "It is no text: remove it, or write a JSON object in UTF-8"
 KINDS = {list: "a list", str: "a text", bool: "a truth value", int: "a number", float: "a number"}
 
 
@@ -49,15 +50,18 @@ def read_object(path: FilePath) -> dict[str, Any]:
 def _text(content: bytes) -> str:
     encoding = json.detect_encoding(content)
     try:
-        return content.decode(encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         if not encoding.startswith("utf-8") or b"\0" in content:
-            raise _fault("It is no text: remove it, or write a JSON object in UTF-8") from error
+            raise _fault(NO_TEXT) from error
         line = content.count(b"\n", 0, error.start) + 1
         raise _fault(
             f"Line {line} is not UTF-8 (byte 0x{content[error.start]:02X}; is it Latin-1 or "
             "Windows-1252?): save the file as UTF-8"
         ) from error
+    if not encoding.startswith("utf-8") and not text.lstrip().startswith(("{", "[")):
+        raise _fault(NO_TEXT)  # other bytes may be UTF-16 by chance
+    return text
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -66,7 +70,7 @@ def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise _fault(_syntax(text, error.pos)) from error
+        raise _fault(_syntax(text, error)) from error
     except (RecursionError, ValueError) as error:  # of a number with thousands of digits
         raise _fault("It is no JSON that can be read: correct or remove it") from error
     if not isinstance(value, dict):
@@ -75,16 +79,18 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _syntax(text: str, position: int) -> str:
-    """What is wrong with the JSON at a position, and what to do."""
-    before, after = text[:position].rstrip(), text[position:].lstrip()
-    if after.startswith(","):  # newer versions of Python point at the comma, older ones behind it
+def _syntax(text: str, error: json.JSONDecodeError) -> str:
+    """What is wrong with the JSON where its reader stopped, and what to do."""
+    before, after = text[: error.pos].rstrip(), text[error.pos :].lstrip()
+    if after.startswith(",") and after[1:].lstrip().startswith(("}", "]")):
         before, after = text[: len(text) - len(after) + 1], after[1:].lstrip()
-    if before.endswith(",") and after[:1] in ("}", "]"):
+    if before.endswith(",") and after.startswith(("}", "]")):  # the reader stops at it or behind
         line = before.count("\n") + 1
         return f"Line {line} has a comma with nothing after it: remove the comma"
-    if not after:
+    if not after or error.msg.startswith("Unterminated string"):
         return "It ends in the middle: copy it again, or write its end"
+    if error.msg.startswith("Invalid control character"):
+        return f"Line {error.lineno} has a line break or a tab inside a text: remove it"
     line = text.count("\n", 0, len(text) - len(after)) + 1
     return f"Line {line} is no JSON at {after.splitlines()[0][:SHOWN]!r}: correct it"
 

@@ -59,7 +59,9 @@ def with_earlier_steps(record: Mapping[str, Any], fields: Mapping[str, Any]) -> 
 
     acquisition = {name: value for name, value in fields.items() if not is_of_a_step(name)}
     earlier = fields.get(EARLIER)
-    records = [entry for entry in earlier if isinstance(entry, dict)] if isinstance(earlier, list) else []
+    records = (
+        [entry for entry in earlier if isinstance(entry, dict)] if isinstance(earlier, list) else []
+    )
     latest = {
         name: value
         for name, value in fields.items()

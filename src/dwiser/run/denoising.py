@@ -152,9 +152,9 @@ def denoise_file(
     """Denoise a file into a set of files; wrong input is refused before the work begins.
 
     ``work`` takes the place of `denoise`: a scan of a series gets its part of the series' joint
-    result. ``read`` is the scan, where it was read before; else ``inherited`` are the JSON files above
-    it that speak for it, the nearest last. ``before_writing`` is called with the scan, the result
-    and its judgement; what it adds to the result's record is written too.
+    result. ``read`` is the scan, where it was read before; else ``inherited`` are the JSON files
+    above it that speak for it, the nearest last. ``before_writing`` is called with the scan, the
+    result and its judgement; what it adds to the result's record is written too.
     """
     plan = plan_of(request)
     weights = (request.save_weights,)
