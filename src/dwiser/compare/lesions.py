@@ -50,7 +50,7 @@ def read_lesions(path: Path | None, scan: Scan) -> Lesions:
     sidecar = read_object(beside)
     try:
         return Lesions(labels, _volumes(sidecar, scan.shape[3]), _changes(sidecar))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(
             f"{beside}: it does not tell the lesions' volumes as dwiser simulate does: "
             "correct it, or take it away from beside the labels.",
