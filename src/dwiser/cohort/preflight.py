@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterable
+from pathlib import Path
 
 from dwiser.cohort.job import Job
 from dwiser.errors import Code, DwiserError, InputError
@@ -41,10 +42,14 @@ def unreadable_sidecars(jobs: Iterable[Job]) -> list[str]:
     The denoising does not need them: their fields are missing in its sidecars. Of many files the
     last sentence tells the number.
     """
+    listed: dict[Path, list[Path]] = {}
     paths = (
         path
         for job in jobs
-        for path in (*inherited_sidecars(job.root, job.scan), companion(job.scan.dwi, ".json"))
+        for path in (
+            *inherited_sidecars(job.root, job.scan, listed),
+            companion(job.scan.dwi, ".json"),
+        )
         if os.path.lexists(path)
     )
     sentences = []

@@ -204,7 +204,9 @@ def _applies_to(path: Path, head: str) -> bool:
     return entities(name).items() <= entities(head).items()
 
 
-def inherited_sidecars(root: Path, scan: BidsScan) -> tuple[Path, ...]:
+def inherited_sidecars(
+    root: Path, scan: BidsScan, listed: dict[Path, list[Path]] | None = None
+) -> tuple[Path, ...]:
     """Every JSON above the series that speaks for it, the nearest last.
 
     The sidecar beside the series is not among them. ``sidecar.carried_over`` reads them all.
@@ -213,17 +215,21 @@ def inherited_sidecars(root: Path, scan: BidsScan) -> tuple[Path, ...]:
     ----------
     root : the dataset's folder.
     scan : one of its series.
+    listed : by folder its files, to which those that are listed now are added; for many scans.
 
     Returns
     -------
     tuple of Path
     """
+    listed = {} if listed is None else listed
     sidecars: list[Path] = []
     own_sidecar = companion(scan.dwi, ".json")
     for level in reversed(_levels(root, scan.dwi.parent)):
+        if level not in listed:
+            listed[level] = _dwi_files(level)
         paths = [
             path
-            for path in _dwi_files(level)
+            for path in listed[level]
             if path.suffix == ".json" and path != own_sidecar and _applies_to(path, scan.name)
         ]
         sidecars += sorted(paths, key=lambda p: len(entities(p.name.split(".")[0])))

@@ -9,6 +9,8 @@ from dwiser.io.about import FilePath, about, check_contents
 
 SHOWN = 24  # characters that an error quotes
 NO_TEXT = "It is no text: remove it, or write a JSON object in UTF-8"
+TOO_DEEP = "Its lists and objects are nested too deeply: correct or remove it"
+DEEPEST = 100  # levels of lists and objects
 KINDS = {list: "a list", str: "a text", bool: "a truth value", int: "a number", float: "a number"}
 
 
@@ -71,12 +73,24 @@ def _object(text: str) -> dict[str, Any]:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise _fault(_syntax(text, error)) from error
-    except (RecursionError, ValueError) as error:  # of a number with thousands of digits
-        raise _fault("It is no JSON that can be read: correct or remove it") from error
+    except ValueError as error:
+        raise _fault("It has a number with thousands of digits: correct or remove it") from error
+    except RecursionError as error:
+        raise _fault(TOO_DEEP) from error
     if not isinstance(value, dict):
         kind = KINDS.get(type(value), "null")
         raise _fault(f"It holds {kind} and no JSON object in braces: correct or remove it")
+    if _is_deeper(value, DEEPEST):  # it could be read, but not be written again
+        raise _fault(TOO_DEEP)
     return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    inside = [value]
+    for _ in range(levels):
+        nested = [item for item in inside if isinstance(item, dict | list)]
+        inside = [x for item in nested for x in (item.values() if isinstance(item, dict) else item)]
+    return any(isinstance(item, dict | list) for item in inside)
 
 
 def _syntax(text: str, error: json.JSONDecodeError) -> str:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwiser.errors import Code, InputError
-from dwiser.io import read_object
+from dwiser.io import read_object, sidecar
+from dwiser.io.json_file import DEEPEST
 from tests.refusals import refused
 
 FIELDS = {"InstitutionName": "Hôpital", "EchoTime": 0.09}
@@ -44,14 +45,24 @@ def test_an_encoding_that_is_certain_is_read(tmp_path: Path, encoding: str) -> N
         (b"3", "it holds a number and no JSON object"),
         (b"\0\5\x16\7\0\2\0\0Mac OS X", "it is no text"),
         (b"\xff\xfe\0", "it is no text"),
-        (b"[" * 100_000, "it is no JSON that can be read"),
-        (b'{"A": ' + b"9" * 5000 + b"}", "it is no JSON that can be read"),
+        (b"[" * 100_000, "its lists and objects are nested too deeply"),
+        (b'{"A": ' + b"[" * 600 + b"]" * 600 + b"}", "its lists and objects are nested too deeply"),
+        (b'{"A": ' + b"9" * 5000 + b"}", "it has a number with thousands of digits"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "dwi.json"
     path.write_bytes(content)
     with refused(Code.SIDECAR_FORMAT, f"{path}: {words}"):
+        read_object(path)
+
+
+def test_what_is_read_can_be_written_again(tmp_path: Path) -> None:
+    path, deep = tmp_path / "dwi.json", DEEPEST - 1
+    path.write_text('{"A": ' + "[" * deep + "]" * deep + "}")
+    assert json.loads(sidecar(read_object(path))) == read_object(path)
+    path.write_text('{"A": ' + "[" * (deep + 1) + "]" * (deep + 1) + "}")
+    with refused(Code.SIDECAR_FORMAT, "nested too deeply"):
         read_object(path)
 
 
