@@ -236,7 +236,7 @@ ROWS: tuple[Situation, ...] = (
     ),
     Situation(
         name="description-not-fetched",
-        reported=("bids-standard/pybids #704",),
+        reported=("bids-standard/pybids #631",),
         happens="The dataset's description is a link to nothing.",
         expected="One sentence that names the file and the `datalad get` that fetches it.",
         before=NO_FILE,
