@@ -1,6 +1,7 @@
 """The options that ``dwiser bids`` and ``dwiser cohort`` share, and the run itself."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from dwiser.cli.options import (
     Settings,
     Verbose,
 )
+from dwiser.errors import DwiserWarning
 from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
 from dwiser.seeds import check_seed
@@ -181,6 +183,7 @@ def run_cohort(
     from dwiser.cohort import pages, summary
     from dwiser.cohort.engine import carry_out
     from dwiser.cohort.plan import plan_cohort
+    from dwiser.cohort.preflight import unreadable_sidecars
     from dwiser.cohort.validate import check_dataset
 
     root, out = bids_dir.absolute(), out.absolute()
@@ -193,6 +196,8 @@ def run_cohort(
     remark = None if options.skip_bids_validation else check_dataset(root)
     if not options.quiet or options.dry_run:
         print_plan(cohort_plan, options.verbose or options.dry_run, remark)
+    for sentence in unreadable_sidecars(step.job for step in cohort_plan.to_do):
+        warnings.warn(sentence, DwiserWarning, stacklevel=2)
     if options.dry_run:
         return 0
     pages.begin_dataset(root, out)

@@ -1,6 +1,7 @@
 """One scan of a dataset and its options: plain values that are sent to a worker."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -126,7 +127,7 @@ class Job:
         if home is None:
             return None
         names = (home / self.scan.derived(description, suffix, e) for e in NIFTI_ENDINGS)
-        return next((path for path in names if path.exists()), None)
+        return next((path for path in names if os.path.lexists(path)), None)
 
     @property
     def inputs(self) -> dict[str, Path]:

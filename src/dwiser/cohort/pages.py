@@ -1,6 +1,7 @@
 """The HTML pages of a cohort, and the files that make its folder a BIDS dataset."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from dwiser import __version__
 from dwiser.cohort import ledger, summary
 from dwiser.cohort.job import HIDDEN, Job
 from dwiser.cohort.run_record import read_run_record
-from dwiser.errors import Code, DwiserError, InputError
-from dwiser.io.bids import dataset_description, read_object
+from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
+from dwiser.io.bids import dataset_description
+from dwiser.io.json_file import read_object
+from dwiser.io.provenance import PROGRAM, generators
 from dwiser.io.sidecar import sidecar
 
 DESCRIPTION = "dataset_description.json"
@@ -79,18 +82,30 @@ def begin_dataset(root: Path, out: Path) -> None:
         ) from error
     description_path = out / DESCRIPTION
     if description_path.exists():
-        generators = read_object(description_path).get("GeneratedBy") or [{}]
-        if not any(generator.get("Name") == "dwiser" for generator in generators):
+        steps = generators(read_object(description_path))
+        if not any(step.get("Name") == PROGRAM for step in steps):
             raise InputError(
                 f"{out}: it holds another program's dataset: choose another folder.",
                 code=Code.OUTPUT_FOREIGN,
             )
-    raw = read_object(root / DESCRIPTION) if (root / DESCRIPTION).exists() else {}
-    fields = dataset_description(raw, __version__, _link(root, out))
+    fields = dataset_description(_raw_description(root), __version__, _link(root, out))
     replace_text(description_path, sidecar(fields))
     replace_text(out / ".bidsignore", IGNORED)
     if not (out / "README").exists():
         replace_text(out / "README", README)
+
+
+def _raw_description(root: Path) -> dict[str, Any]:
+    """Of the dataset; empty where there is none that can be read, which validation refuses."""
+    path = root / DESCRIPTION
+    if not os.path.lexists(path):
+        return {}
+    try:
+        return read_object(path)
+    except InputError as error:
+        sentence = f"{str(error).removesuffix('.')}; its name and authors are not carried over."
+        warnings.warn(sentence, DwiserWarning, stacklevel=3)
+        return {}
 
 
 def _link(root: Path, out: Path) -> str:

@@ -1,16 +1,25 @@
 """What can be refused before a scan is read: files that are missing, too little memory or disk."""
 
 import math
+import os
 import shutil
+from collections.abc import Iterable
+from pathlib import Path
 
 from dwiser.cohort.job import Job
 from dwiser.errors import Code, DwiserError, InputError
+from dwiser.io.about import about, check_contents
+from dwiser.io.bids import inherited_sidecars
+from dwiser.io.json_file import read_object
+from dwiser.io.names import companion
 from dwiser.io.nifti import read_shape
+from dwiser.io.sidecar import not_carried_over
 from dwiser.machine import GIB
 from dwiser.memmap import FLOAT32
 from dwiser.methods.registry import build
 from dwiser.run.memory_needed import bytes_at_least
 
+SIDECARS_SHOWN = 5  # of those that cannot be read
 SPARE = 1.5  # of the space that the outputs are expected to take
 
 
@@ -23,12 +32,39 @@ def check_files(job: Job) -> None:
             code=Code.FILE_MISSING,
         )
     for path in job.inputs.values():
-        if path.is_symlink() and not path.exists():
-            raise InputError(
-                f"{path}: it is a link to a file that is not here: fetch it first, "
-                "with 'datalad get' if the dataset is DataLad's.",
-                code=Code.FILE_NOT_FETCHED,
-            )
+        with about(path):
+            check_contents(path)
+
+
+def unreadable_sidecars(jobs: Iterable[Job]) -> list[str]:
+    """A sentence for each JSON file of these series, own or inherited, that cannot be read.
+
+    The denoising does not need them: their fields are missing in its sidecars. Of many files the
+    last sentence tells the number.
+    """
+    listed: dict[Path, list[Path]] = {}
+    paths = (
+        path
+        for job in jobs
+        for path in (
+            *inherited_sidecars(job.root, job.scan, listed),
+            companion(job.scan.dwi, ".json"),
+        )
+        if os.path.lexists(path)
+    )
+    sentences = []
+    for path in dict.fromkeys(paths):
+        try:
+            read_object(path)
+        except InputError as error:
+            sentences.append(not_carried_over(error))
+    more = len(sentences) - SIDECARS_SHOWN
+    if more <= 0:
+        return sentences
+    rest = (
+        f"{more} more JSON files of these series cannot be read: each scan's sidecar tells which."
+    )
+    return [*sentences[:SIDECARS_SHOWN], rest]
 
 
 def check_memory(job: Job, limit: int | None) -> None:

@@ -4,10 +4,13 @@ Anyone may have edited the file, or another version written it: a field of anoth
 expected reads as one that is not there.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from dwiser.errors import InputError
+from dwiser.io.json_file import read_object
+from dwiser.io.provenance import generators
 
 INPUTS = "InputFiles"  # the sidecar's entry on its input files
 
@@ -50,19 +53,17 @@ class RunRecord:
 def read_run_record(sidecar: Path) -> RunRecord | None:
     """Read the sidecar of a denoised series; None where it is missing or no JSON object."""
     try:
-        fields = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(fields, dict):
+        fields = read_object(sidecar)
+    except InputError:
         return None
     verdict = _dict(fields.get("Verdict"))
     first_shell = _dict(next(iter(_list(fields.get("SNR"))), None))
-    generator = _dict(next(iter(_list(fields.get("GeneratedBy"))), None))
+    steps = generators(fields)
     shape = _list(fields.get("Shape"))
     method = fields.get("Method")
     return RunRecord(
         method if isinstance(method, str) else None,
-        fields | {"Version": generator.get("Version")},
+        fields | {"Version": steps[-1].get("Version") if steps else None},
         {kind: _dict(entry) for kind, entry in _dict(fields.get(INPUTS)).items()},
         tuple(shape) if shape and all(isinstance(n, int) for n in shape) else None,
         _number(fields.get("WallTimeSeconds")),

@@ -9,8 +9,7 @@ from shutil import which
 
 from dwiser.cohort.pages import DESCRIPTION
 from dwiser.errors import Code, InputError
-from dwiser.io.about import about
-from dwiser.io.bids import read_object
+from dwiser.io.json_file import read_object
 
 PROGRAM = "bids-validator-deno"
 SHOWN = 3  # errors quoted; the program itself lists all
@@ -36,8 +35,7 @@ def check_dataset(root: Path) -> str | None:
         For a dataset without a readable description, or with the validator's errors.
     """
     description_path = root / DESCRIPTION
-    with about(description_path):
-        fields = read_object(description_path)
+    fields = read_object(description_path)
     missing = [key for key in ("Name", "BIDSVersion") if not fields.get(key)]
     if missing:
         raise InputError(

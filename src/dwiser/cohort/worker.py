@@ -17,7 +17,7 @@ from dwiser.cohort.outcome import Outcome, failed_outcome
 from dwiser.cohort.pages import write_subject
 from dwiser.cohort.run_record import INPUTS
 from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
-from dwiser.io.bids import inherited_fields
+from dwiser.io.bids import inherited_sidecars
 from dwiser.io.names import companion
 from dwiser.io.sidecar import sidecar
 from dwiser.run.denoising import denoise_file
@@ -157,7 +157,10 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Result:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # each is in the sidecar
-        result = denoise_file(request, watch, before_writing=add_files)
+        result = denoise_file(
+            request, watch,
+            inherited=inherited_sidecars(job.root, job.scan), before_writing=add_files,
+        )  # fmt: skip
     if ledger.fingerprints(job) != inputs:
         raise InputError(
             f"{job.scan.dwi}: it changed while it was read: run it again.", code=Code.FILE_CHANGED
@@ -178,12 +181,11 @@ def _command(request: Request, job: Job, result: Result) -> str:
 
 
 def _derivative_record(job: Job, inputs: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-    """The record as that of a BIDS derivative, inherited acquisition fields first."""
+    """The record as that of a BIDS derivative."""
     return {
-        **inherited_fields(job.root, job.scan),
+        "SkullStripped": False,  # unless the input's sidecar says otherwise
         **record,
         "Description": DENOISED,
-        "SkullStripped": False,
         "Sources": _sources(job),
         INPUTS: inputs,
     }

@@ -1,6 +1,6 @@
 """Lesion labels, and from their sidecar the volumes in which each lesion shows and how much."""
 
-import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from dwiser.errors import Code, InputError
-from dwiser.io import companion, read_on_grid
+from dwiser.io import companion, read_object, read_on_grid
 from dwiser.scan import Scan
 
 
@@ -45,12 +45,12 @@ def read_lesions(path: Path | None, scan: Scan) -> Lesions:
         )
     labels[:] = values
     beside = companion(path, ".json")
-    if not beside.is_file():
+    if not os.path.lexists(beside):
         return Lesions(labels)
+    sidecar = read_object(beside)
     try:
-        sidecar = json.loads(beside.read_text(encoding="utf-8-sig"))
         return Lesions(labels, _volumes(sidecar, scan.shape[3]), _changes(sidecar))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(
             f"{beside}: it does not tell the lesions' volumes as dwiser simulate does: "
             "correct it, or take it away from beside the labels.",

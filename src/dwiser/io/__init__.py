@@ -2,6 +2,7 @@
 
 from dwiser.io.about import about
 from dwiser.io.gradients import read_bvals, read_bvecs, read_gradients, write_bvals, write_bvecs
+from dwiser.io.json_file import read_object
 from dwiser.io.names import Inputs, companion, find_inputs, stem
 from dwiser.io.nifti import load, read_on_grid, save_volume
 from dwiser.io.outputs import check_outputs, planned, planned_images, write_set
@@ -22,6 +23,7 @@ __all__ = [
     "read_bvals",
     "read_bvecs",
     "read_gradients",
+    "read_object",
     "read_on_grid",
     "read_tensors",
     "save",

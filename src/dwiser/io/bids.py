@@ -4,14 +4,13 @@ Only ``sub-*/[ses-*/]dwi/`` is looked at, a folder at a time: a dataset of ten t
 listed in seconds, which an index of every file of it would not do.
 """
 
-import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dwiser.errors import Code, InputError, unknown
-from dwiser.io.about import about
 from dwiser.io.names import BVAL_ENDINGS, BVEC_ENDINGS, NIFTI_ENDINGS, companion, stem
 
 SUFFIX = "dwi"
@@ -44,7 +43,7 @@ class BidsScan:
         head = self.name if "part" in self.entities else _with_part(self.name)
         name = head.replace("part-mag", "part-phase")
         names = (self.dwi.with_name(f"{name}_{SUFFIX}{ending}") for ending in NIFTI_ENDINGS)
-        return next((path for path in names if path.exists()), None)
+        return next((path for path in names if os.path.lexists(path)), None)
 
     @property
     def noise(self) -> Path | None:
@@ -212,65 +211,36 @@ def _applies_to(path: Path, head: str) -> bool:
     return entities(name).items() <= entities(head).items()
 
 
-def inherited_fields(root: Path, scan: BidsScan) -> dict[str, Any]:
-    """The acquisition fields from every JSON above the series; the nearest one wins.
+def inherited_sidecars(
+    root: Path, scan: BidsScan, listed: dict[Path, list[Path]] | None = None
+) -> tuple[Path, ...]:
+    """Every JSON above the series that speaks for it, the nearest last.
 
-    The sidecar beside the series is not among them: ``sidecar.carried_over`` reads that.
+    The sidecar beside the series is not among them. ``sidecar.carried_over`` reads them all.
 
     Parameters
     ----------
     root : the dataset's folder.
     scan : one of its series.
+    listed : by folder its files, to which those that are listed now are added; for many scans.
 
     Returns
     -------
-    dict
-        The fields under their BIDS names.
-
-    Raises
-    ------
-    InputError
-        For a file that is no JSON object; the message names it.
+    tuple of Path
     """
-    fields: dict[str, Any] = {}
+    listed = {} if listed is None else listed
+    sidecars: list[Path] = []
     own_sidecar = companion(scan.dwi, ".json")
     for level in reversed(_levels(root, scan.dwi.parent)):
+        if level not in listed:
+            listed[level] = _dwi_files(level)
         paths = [
             path
-            for path in _dwi_files(level)
+            for path in listed[level]
             if path.suffix == ".json" and path != own_sidecar and _applies_to(path, scan.name)
         ]
-        for path in sorted(paths, key=lambda p: len(entities(p.name.split(".")[0]))):
-            with about(path):
-                fields |= read_object(path)
-    return fields
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Parameters
-    ----------
-    path : a text file in UTF-8.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    InputError
-        Where the file holds no JSON object.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise InputError(
-            "It is not a readable JSON object: correct or remove it.", code=Code.SIDECAR_FORMAT
-        )
-    return value
+        sidecars += sorted(paths, key=lambda p: len(entities(p.name.split(".")[0])))
+    return tuple(sidecars)
 
 
 def dataset_description(raw: Mapping[str, Any], version: str, link: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from dwiser.errors import Code, InputError
 from dwiser.gradient_lengths import BValueScaling, check_unit
-from dwiser.io.about import FilePath, about, refuse_special
+from dwiser.io.about import FilePath, about, check_contents
 from dwiser.scan import B0_THRESHOLD, Gradients
 
 TOKEN_SHOWN = 20  # characters of an unreadable number that an error quotes
@@ -214,7 +214,7 @@ def _row(values: Iterable[float]) -> str:
 
 def _read_table(path: Path) -> Float[np.ndarray, "rows columns"]:
     """Numbers in rows, apart by blanks or commas."""
-    refuse_special(path)
+    check_contents(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dwiser.errors import Code, InputError
-from dwiser.io.about import FilePath, about, refuse_special
+from dwiser.io.about import FilePath, about, check_contents, is_link_to_nothing
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")  # the longer one first
 BVAL_ENDINGS = (".bval", ".bvals")  # BIDS and dcm2niix write the first, FSL's tools the second
@@ -118,7 +118,7 @@ class Inputs:
     def files(self) -> tuple[Path, ...]:
         """All of them, with the acquisition sidecar if there is one: never to be overwritten."""
         sidecar = companion(self.dwi, ".json")
-        some = (self.dwi, self.bval, self.bvec, self.mask, sidecar if sidecar.exists() else None)
+        some = (self.dwi, self.bval, self.bvec, self.mask, sidecar if sidecar.is_file() else None)
         return tuple(path for path in some if path is not None)
 
 
@@ -153,7 +153,7 @@ def find_inputs(
     'dwi.bval'
     """
     with about(dwi):
-        refuse_special(dwi)
+        check_contents(dwi)
         Path(dwi).open("rb").close()
     return Inputs(
         dwi=Path(dwi),
@@ -165,9 +165,8 @@ def find_inputs(
 
 def _beside(dwi: FilePath, endings: tuple[str, ...], name: str, option: str) -> Path:
     candidates = [companion(dwi, extension) for extension in endings]
-    for path in candidates:
-        if path.is_file():
-            return path
+    for path in (*filter(Path.is_file, candidates), *filter(is_link_to_nothing, candidates)):
+        return path  # of a link to nothing its reader tells what to do
     names = " or ".join(path.name for path in candidates)
     raise InputError(
         f"{dwi}: there are no {name} beside it ({names}): give them with {option}.",

@@ -15,7 +15,7 @@ from nibabel.imageglobals import logger as nibabel_log
 
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.gradient_lengths import BValueScaling
-from dwiser.io.about import FilePath, about, refuse_special
+from dwiser.io.about import FilePath, about, check_contents
 from dwiser.io.gradients import read_gradients
 from dwiser.io.gz import zipped
 from dwiser.io.names import ending, find_inputs
@@ -230,7 +230,7 @@ def _captured_messages() -> Iterator[list[str]]:
 def _open(path: FilePath) -> Any:
     """The NIfTI image with its header read and checked, its voxels not yet."""
     with about(path):
-        refuse_special(path)
+        check_contents(path)
         with Path(path).open("rb") as file:
             magic = file.read(len(GZIP_MAGIC))
         if not magic:

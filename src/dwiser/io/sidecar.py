@@ -4,16 +4,18 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dwiser.errors import DwiserWarning
+from dwiser.errors import DwiserWarning, InputError
 from dwiser.io.about import FilePath
+from dwiser.io.json_file import read_object
 from dwiser.io.names import companion
 
 
@@ -54,8 +56,10 @@ def _plain(value: Any) -> Any:
         return _plain(float(value))
     if isinstance(value, np.ndarray | np.bool_ | np.integer | np.str_):
         return _plain(value.tolist())
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()  # half of a surrogate pair
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -69,18 +73,20 @@ def _plain(value: Any) -> Any:
     return str(value)  # a strange value in the record must not lose the result
 
 
-def carried_over(dwi: FilePath) -> dict[str, Any]:
-    """The acquisition fields of the BIDS sidecar beside an image.
+def carried_over(dwi: FilePath, inherited: Iterable[FilePath] = ()) -> dict[str, Any]:
+    """The acquisition fields of the BIDS sidecar beside an image, and of those above it.
 
     Parameters
     ----------
     dwi : the image.
+    inherited : further JSON files that speak for it, the nearest last; a field of a nearer one
+        wins, and the sidecar beside the image is the nearest.
 
     Returns
     -------
     dict
         The fields; empty if there is no sidecar. One that cannot be read gives a DwiserWarning
-        and no fields.
+        that says why, and no fields.
 
     Examples
     --------
@@ -90,21 +96,20 @@ def carried_over(dwi: FilePath) -> dict[str, Any]:
     >>> carried_over("dwi.nii.gz")
     {'EchoTime': 0.09}
     """
-    path = companion(dwi, ".json")
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError):
-        fields = None
-    if isinstance(fields, dict):
-        return fields
-    warnings.warn(
-        f"{path}: it is not a readable JSON object: its acquisition fields are not carried over.",
-        DwiserWarning,
-        stacklevel=2,
-    )
-    return {}
+    fields: dict[str, Any] = {}
+    for path in (*inherited, companion(dwi, ".json")):
+        if not os.path.lexists(path):
+            continue
+        try:
+            fields |= read_object(path)
+        except InputError as error:
+            warnings.warn(not_carried_over(error), DwiserWarning, stacklevel=2)
+    return fields
+
+
+def not_carried_over(error: InputError) -> str:
+    """What is said of a sidecar that cannot be read: the denoising does not need it."""
+    return f"{str(error).removesuffix('.')}; its acquisition fields are not carried over."
 
 
 def sha256(path: FilePath) -> str:

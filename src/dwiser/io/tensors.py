@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from dwiser.errors import Code, InputError
-from dwiser.io.about import FilePath, about
+from dwiser.io.about import FilePath, about, check_contents
 
 KEY, HASH = "dwiser", "sha256"
 
@@ -114,6 +114,7 @@ def read_tensors(path: FilePath) -> tuple[dict[str, np.ndarray], dict[str, Any]]
     ((2,), 3)
     """
     with about(path):
+        check_contents(path)
         Path(path).open("rb").close()
         try:
             with safe_open(path, framework="np") as file:

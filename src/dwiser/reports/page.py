@@ -88,7 +88,7 @@ def facts(material: Material) -> dict[str, str]:
     """The facts that a reader looks up first, by name."""
     record, scan = material.result.record, material.scan
     size = " × ".join(f"{v:.3g}" for v in scan.voxel_size)
-    generator: dict[str, str] = next(iter(record.get("GeneratedBy", [])), {})
+    generator: dict[str, str] = next(iter(record.get("GeneratedBy", [])[-1:]), {})
     values = {
         "Input": material.name,
         "Image": f"{' × '.join(map(str, scan.shape))}, {size} mm",

@@ -2,9 +2,9 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +20,7 @@ from dwiser.evaluation.residual_sd import residual_sd_by_shell
 from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
+from dwiser.io.provenance import PROGRAM, with_earlier_steps
 from dwiser.learn.checkpointing import Course
 from dwiser.machine import Machine, find_machine, give_memory_back, limited
 from dwiser.memmap import allocate_like, writable_copy
@@ -132,17 +133,24 @@ BeforeWriting: TypeAlias = Callable[[Scan, Result, Judgement], None]
 
 @dataclass(frozen=True, eq=False)
 class ReadScan:
-    """A scan from its file, and what was warned of while it was read."""
+    """A scan from its file, its sidecar's fields, and what was warned of while they were read."""
 
     scan: Scan
     warnings: list[str]
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
-def read_scan(request: Request, memory: int | None = None) -> ReadScan:
-    """Read the series that a request names; above a part of ``memory`` (bytes) it is mapped."""
+def read_scan(
+    request: Request, memory: int | None = None, inherited: Sequence[Path] = ()
+) -> ReadScan:
+    """Read the series that a request names; above a part of ``memory`` (bytes) it is mapped.
+
+    ``inherited`` are the JSON files above it that speak for it, the nearest last.
+    """
     with recorded() as heard:
         scan = load(*named_inputs(request), **table_options(request), memory=memory)
-    return ReadScan(scan, heard)
+        fields = carried_over(request.dwi, inherited)
+    return ReadScan(scan, heard, fields)
 
 
 def denoise_file(
@@ -151,26 +159,27 @@ def denoise_file(
     work: Callable[[Scan], Result] | None = None,
     *,
     read: ReadScan | None = None,
+    inherited: Sequence[Path] = (),
     before_writing: BeforeWriting = lambda scan, result, judged: None,
 ) -> Result:
     """Denoise a file into a set of files; wrong input is refused before the work begins.
 
     ``work`` takes the place of `denoise`: a scan of a series gets its part of the series' joint
-    result. ``read`` is the scan, where it was read before. ``before_writing`` is called with the
-    scan, the result and its judgement; what it adds to the result's record is written too.
+    result. ``read`` is the scan, where it was read before; else ``inherited`` are the JSON files
+    above it that speak for it, the nearest last. ``before_writing`` is called with the scan, the
+    result and its judgement; what it adds to the result's record is written too.
     """
     plan = plan_of(request)
     weights = (request.save_weights,)
     places: dict[str, Any] = {"weights": weights, "pages": [request.report], "force": request.force}
     planned(request.out, *request.extras, inputs=request.named, **places)
-    read = read_scan(request, plan.room) if read is None else read
+    read = read_scan(request, plan.room, inherited) if read is None else read
     with recorded() as heard:
         scan, inputs_record = with_maps(
             read.scan, noise_map=request.noise_map, phase=request.phase,
             noise_volumes=request.noise_volumes,
         )  # fmt: skip
         inputs_record |= plan.checked(scan)
-        acquisition = carried_over(request.dwi)
     files = (*find_inputs(*named_inputs(request)).files, *maps_of(request))
     planned(request.out, *request.extras, inputs=[*request.named, *files], **places)
     course = plan.course(files)
@@ -181,7 +190,7 @@ def denoise_file(
     )  # fmt: skip
     result.record["Warnings"][:0] = read.warnings + heard + plan.overrun(result.cost)
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
-    result.record.update(acquisition | source | inputs_record)
+    result.record.update(with_earlier_steps(result.record | source | inputs_record, read.fields))
     with recorded() as heard:
         give_memory_back()
         judged = judgement(scan, result, seed=request.seed, room=plan.room)
@@ -297,7 +306,7 @@ def _about(method: Denoiser, preset: str, machine: Machine, seed: int) -> dict[s
     if "torch" in sys.modules:
         versions["torch"] = str(sys.modules["torch"].__version__)
     return {
-        "GeneratedBy": [{"Name": "dwiser", "Version": __version__}],
+        "GeneratedBy": [{"Name": PROGRAM, "Version": __version__}],
         "Method": method.name,
         "Preset": preset,
         "Parameters": asdict(method),

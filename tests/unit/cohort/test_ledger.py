@@ -13,9 +13,14 @@ import pytest
 
 from dwiser.cohort import ledger, worker
 from dwiser.cohort.job import HIDDEN, CohortOptions, Job
+from dwiser.cohort.preflight import SIDECARS_SHOWN, unreadable_sidecars
 from dwiser.cohort.worker import denoise_scan
-from dwiser.errors import Code
-from dwiser.io.bids import find_scans
+from dwiser.errors import Code, DwiserWarning
+from dwiser.io import carried_over, companion
+from dwiser.io.bids import find_scans, inherited_sidecars
+from dwiser.io.provenance import OWN_FIELDS
+from dwiser.run.denoising import denoise_file
+from dwiser.run.request import Request
 
 QUICK = CohortOptions("gaussian", threads=1, device="cpu")
 
@@ -184,7 +189,53 @@ def test_a_link_to_nothing_is_said_in_a_sentence(job: Job) -> None:
     assert outcome.status == "failed"
     assert outcome.code is Code.FILE_NOT_FETCHED
     assert outcome.reason.startswith(f"{job.scan.dwi}: ")
-    assert "datalad get" in outcome.reason
+    assert f"datalad -C {job.scan.dwi.parent} get {job.scan.dwi.name}" in outcome.reason
+
+
+def test_every_field_of_a_record_is_one_of_dwisers_own(done: Job, tmp_path: Path) -> None:
+    """The list of names that no other program's field may have is complete."""
+    written = set(json.loads(done.sidecar.read_text()))
+    dwi, out = done.scan.dwi, tmp_path / "out.nii.gz"
+    request = Request(
+        dwi, out, bval=done.scan.bval, bvec=done.scan.bvec, method="gaussian", threads=1,
+        noise_map=done.images["sigma"], memory="4G",
+    )  # fmt: skip
+    with pytest.warns(DwiserWarning, match="the map that was given measures"):
+        denoise_file(request)
+    written |= set(json.loads(out.with_name("out.json").read_text()))
+    measured = {name for name in written if name[0].islower()}  # by a method
+    # SkullStripped is what BIDS asks for of the image: the input's own stands
+    carried = set(carried_over(dwi, inherited_sidecars(done.root, done.scan)))
+    assert written - measured - carried - OWN_FIELDS == {"SkullStripped"}
+    assert {"NoiseMap", "MemoryLimitMiB", "InputFiles", "Verdict", "SNR"} <= written
+
+
+def test_a_scan_whose_raw_sidecars_have_such_fields_is_done_all_the_same(job: Job) -> None:
+    fields = dict.fromkeys(OWN_FIELDS, "raw") | {"SkullStripped": True, "EchoTime": 0.09}
+    companion(job.scan.dwi, ".json").write_text(json.dumps(fields))
+    (job.root / "dwi.json").write_text(json.dumps({"Method": "inherited", "EchoTime": 1}))
+    assert denoise_scan(job).status == "done"
+    assert ledger.state(job) == ledger.State(True)
+    record = json.loads(job.sidecar.read_text())
+    assert (record["EchoTime"], record["SkullStripped"]) == (0.09, True)
+    assert record["EarlierRecords"][0]["Method"] == "raw"
+
+
+def test_sidecars_that_cannot_be_read_are_named_once_and_many_are_counted(job: Job) -> None:
+    (job.root / "dwi.json").write_bytes(b'{"A": "\xf4"}')
+    companion(job.scan.dwi, ".json").write_text("[")
+    first, second = unreadable_sidecars([job, job])
+    assert first.startswith(f"{job.root / 'dwi.json'}: line 1 is not UTF-8")
+    assert second.startswith(f"{companion(job.scan.dwi, '.json')}: ")
+    (job.root / "dwi.json").unlink()
+    jobs = []
+    for number in range(SIDECARS_SHOWN + 3):
+        dwi = job.scan.dwi.with_name(f"sub-01_ses-a_run-{number}_dwi.nii.gz")
+        companion(dwi, ".json").write_text("[")
+        jobs.append(replace(job, scan=replace(job.scan, dwi=dwi, name=f"sub-01_run-{number}")))
+    *named, counted = unreadable_sidecars(jobs)
+    assert len(named) == SIDECARS_SHOWN
+    assert counted.startswith("3 more JSON files")
 
 
 def test_what_would_outgrow_its_worker_is_refused_from_the_header(job: Job) -> None:

@@ -110,7 +110,7 @@ def test_the_cost_of_a_scan_is_that_of_the_ones_done_else_of_the_benchmark(tmp_p
 
 def test_a_sidecar_that_somebody_edited_reads_as_one_that_lacks_the_field(tmp_path: Path) -> None:
     odd = {"Method": 3, "Shape": "x", "WallTimeSeconds": "1 s", "SNR": [7], "Verdict": "PASS"}
-    record = read(tmp_path, odd | {"GeneratedBy": {"Version": "1"}, "InputFiles": [1]})
+    record = read(tmp_path, odd | {"GeneratedBy": 7, "InputFiles": [1]})
     assert record is not None
     assert (record.method, record.shape, record.voxels, record.seconds) == (None,) * 4
     assert (record.snr_b0, record.verdict, record.reasons, record.inputs) == (None, None, (), {})

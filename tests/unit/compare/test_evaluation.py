@@ -75,10 +75,15 @@ def test_lesions_are_labels_and_their_sidecar_tells_their_volumes(
     beside.write_text('{"Lesions": [{"label": 2, "volumes": [1, 13], "change": [4, -2.5]}]}')
     assert read_lesions(path, small.scan).changes == {2: [4.0, -2.5]}
     short = '{"Lesions": [{"label": 2, "volumes": [1, 13], "change": [4]}]}'
-    for bad in (short, '{"Lesions": [{"label": 2, "volumes": [14]}]}', "{}", "[", '{"Lesions": 3}'):
+    many = '{"Lesions": [{"label": 2, "volumes": [14]}]}'
+    endless = '{"Lesions": [{"label": 2, "volumes": [Infinity]}]}'
+    for bad in (short, many, endless, "{}", '{"Lesions": 3}'):
         beside.write_text(bad)
         with refused(Code.SIDECAR_FORMAT, "lesions.json: ", "correct it"):
             read_lesions(path, small.scan)
+    beside.write_text("[")
+    with refused(Code.SIDECAR_FORMAT, "lesions.json: ", "ends in the middle"):
+        read_lesions(path, small.scan)
     save_volume(labels / 4, path, small.scan)
     with refused(Code.TRUTH_VALUES, "lesions.nii.gz: ", "no map of labels"):
         read_lesions(path, small.scan)

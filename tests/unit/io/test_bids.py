@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from dwiser.errors import Code
-from dwiser.io.bids import dataset_description, entities, find_scans, inherited_fields
+from dwiser.io.bids import dataset_description, entities, find_scans, inherited_sidecars
 from tests.refusals import refused
 
 
@@ -90,13 +90,10 @@ def test_gradients_and_fields_are_inherited_from_above_the_nearest_first(tmp_pat
     (scan,) = find_scans(tmp_path)
     assert scan.bval == tmp_path / "acq-x_dwi.bval"  # the more specific of two in one folder
     assert scan.bvec == tmp_path / "sub-1/sub-1_dwi.bvec"  # the nearer of two folders
-    (tmp_path / "dwi.json").write_text('{"EchoTime": 1, "FlipAngle": 90}')
-    (tmp_path / "sub-1/sub-1_dwi.json").write_text('{"EchoTime": 2}')
-    (tmp_path / f"{place}.json").write_text('{"EchoTime": 3}')  # its own: read elsewhere
-    assert inherited_fields(tmp_path, scan) == {"EchoTime": 2, "FlipAngle": 90}
-    (tmp_path / "dwi.json").write_text("[")
-    with refused(Code.SIDECAR_FORMAT, "dwi.json: it is", "JSON", "correct or remove it"):
-        inherited_fields(tmp_path, scan)
+    put(tmp_path, "dwi.json", "sub-1/sub-1_dwi.json", f"{place}.json", "sub-2/sub-2_dwi.json")
+    put(tmp_path, "acq-y_dwi.json", "acq-x_dwi.json")
+    names = ["dwi.json", "acq-x_dwi.json", "sub-1/sub-1_dwi.json"]  # its own is read elsewhere
+    assert inherited_sidecars(tmp_path, scan) == tuple(tmp_path / name for name in names)
 
 
 def test_without_gradient_files_there_are_none(tmp_path: Path) -> None:

@@ -93,3 +93,19 @@ def test_an_unreadable_sidecar_is_a_warning(tmp_path, content):
 def test_sha256(tmp_path):
     (tmp_path / "x").write_bytes(b"abc" * 10_000)
     assert sha256(tmp_path / "x") == hashlib.sha256(b"abc" * 10_000).hexdigest()
+
+
+def test_the_nearest_of_several_sidecars_wins(tmp_path):
+    (tmp_path / "dwi.json").write_text('{"EchoTime": 3}')
+    (tmp_path / "top.json").write_text('{"EchoTime": 1, "FlipAngle": 90}')
+    (tmp_path / "near.json").write_text('{"EchoTime": 2, "FlipAngle": 80}')
+    above = [tmp_path / "top.json", tmp_path / "near.json"]
+    assert carried_over(tmp_path / "dwi.nii", above) == {"EchoTime": 3, "FlipAngle": 80}
+    (tmp_path / "near.json").write_text("{")
+    with pytest.warns(DwiserWarning, match=r"near\.json: it ends in the middle"):
+        assert carried_over(tmp_path / "dwi.nii", above) == {"EchoTime": 3, "FlipAngle": 90}
+
+
+def test_half_of_a_surrogate_pair_becomes_text_that_can_be_written():
+    text = sidecar({"a\udcfc": "M\udcfcller", "σ": "ü"})
+    assert json.loads(text.encode()) == {"a\\udcfc": "M\\udcfcller", "σ": "ü"}
