@@ -35,6 +35,7 @@ from dwiser.prepare.shells import shell_table
 from dwiser.run.capabilities import (
     check_earlier_steps,
     check_phase,
+    check_volumes,
     in_range,
     noise_model,
     with_maps,
@@ -80,6 +81,7 @@ def denoise(
     """
     chosen = build(method, preset, settings) if isinstance(method, str) else method
     check_seed(seed)
+    check_volumes(scan, chosen)
     if scan.phase is not None:
         check_phase(chosen)
     machine = find_machine(device, threads)
