@@ -1,7 +1,7 @@
 """One scan of a dataset and its options: plain values that are sent to a worker."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,8 @@ class Job:
 
     @property
     def figure(self) -> Path:
-        home = Path(f"sub-{self.scan.subject}")
-        return self.out / home / "figures" / f"{self.name}_desc-denoised_dwi.png"
+        name = self.scan.derived("denoised", "dwi", ".png").name
+        return self.out / f"sub-{self.scan.subject}" / "figures" / name
 
     @property
     def report(self) -> Path:
@@ -122,7 +122,9 @@ class Job:
     def _derivative(self, home: Path | None, description: str, suffix: str) -> Path | None:
         if home is None:
             return None
-        names = (home / self.scan.derived(description, suffix, e) for e in NIFTI_ENDINGS)
+        scan = self.scan
+        bare = replace(scan, name=scan.without_desc)  # as other programs name what belongs to it
+        names = (home / s.derived(description, suffix, e) for s in (scan, bare) for e in NIFTI_ENDINGS)
         return next((path for path in names if path.exists()), None)
 
     @property
@@ -144,7 +146,7 @@ class Job:
         derived = self.scan.derived
         paths = {
             "sigma": derived("sigma", "dwimap", ".nii.gz"),
-            "mask": derived("brain", "mask", ".nii.gz"),
+            "mask": derived("denoised", "mask", ".nii.gz"),
         }
         if self.options.save_residual:
             paths["residual"] = derived("residual", "dwi", ".nii.gz")
