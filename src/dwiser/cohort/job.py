@@ -124,7 +124,9 @@ class Job:
             return None
         scan = self.scan
         bare = replace(scan, name=scan.without_desc)  # as other programs name what belongs to it
-        names = (home / s.derived(description, suffix, e) for s in (scan, bare) for e in NIFTI_ENDINGS)
+        names = (
+            home / s.derived(description, suffix, e) for s in (scan, bare) for e in NIFTI_ENDINGS
+        )
         return next((path for path in names if path.exists()), None)
 
     @property

@@ -34,7 +34,9 @@ def why_skipped(job: Job) -> str | None:
         return None
     if len(bvals) != volumes:
         lent = _is_anothers(scan.bval, scan.dwi)
-        return f"it has no b-values of its own ({scan.bval.name} is another series')" if lent else None
+        return (
+            f"it has no b-values of its own ({scan.bval.name} is another series')" if lent else None
+        )
     options = job.options
     if (bvals <= options.b0_threshold).all():
         method = build(options.method, options.preset, options.settings)

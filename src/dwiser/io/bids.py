@@ -205,7 +205,9 @@ def _scans_of(
         levels_above = [*(_dwi_files(level) for level in _levels(root, folder)[:-1]), top]
         series: dict[str, list[Path]] = {}
         for dwi in sorted(folder.iterdir()):
-            if not is_hidden(dwi) and any(dwi.name.endswith(f"_{SUFFIX}{e}") for e in NIFTI_ENDINGS):
+            if not is_hidden(dwi) and any(
+                dwi.name.endswith(f"_{SUFFIX}{e}") for e in NIFTI_ENDINGS
+            ):
                 series.setdefault(stem(dwi).name.removesuffix(f"_{SUFFIX}"), []).append(dwi)
         for head, (dwi, *twins) in series.items():
             if entities(head).get("part") not in NOT_MAGNITUDE:

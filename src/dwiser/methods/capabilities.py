@@ -5,7 +5,9 @@ from typing import Literal
 
 from dwiser.methods.options import Presets
 
-FEWEST_B0S_ALONE = 5  # volumes; b0s of reversed phase encoding, to correct distortion with, are fewer
+FEWEST_B0S_ALONE = (
+    5  # volumes; b0s of reversed phase encoding, to correct distortion with, are fewer
+)
 
 
 @dataclass(frozen=True)

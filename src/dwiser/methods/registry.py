@@ -121,7 +121,8 @@ METHODS: dict[str, Entry] = {
         "MRtrix3's own MPPCA, called as a program",
         "Veraart et al., NeuroImage 2016; Cordero-Grande et al., NeuroImage 2019, "
         "10.1016/j.neuroimage.2019.06.039; Tournier et al.: MRtrix3, NeuroImage 2019",
-        "dwidenoise of MRtrix3 on the PATH (its licence is its own); b-values, 1 direction or 5 b0s",
+        "dwidenoise of MRtrix3 on the PATH (its licence is its own); "
+        "b-values, 1 direction or 5 b0s",
         program="dwidenoise",
     ),
     "dwidenoise2": Entry(

@@ -30,7 +30,7 @@ AXIS_COLOURS = {"red": "left–right", "lime": "anterior–posterior", "blue": "
 
 
 def middle_dwi(gradients: Gradients) -> int:
-    """The volume to show: the middle one of the DWIs, in the order of the series; of b0s alone the middle one."""
+    """The volume to show: the middle one of the DWIs, or of b0s alone, in the series' order."""
     dwis = np.flatnonzero(~gradients.is_b0)
     if not len(dwis):
         return len(gradients) // 2

@@ -70,7 +70,8 @@ def methods_that_take(scan: Scan) -> list[str]:
 
     ``identity``, which denoises nothing, is not among them.
     """
-    quick, trained = [], []
+    quick: list[str] = []
+    trained: list[str] = []
     for name, entry in METHODS.items():
         method = entry.load()()
         if name == Identity.name or not entry.available:

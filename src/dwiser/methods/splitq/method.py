@@ -51,7 +51,8 @@ from dwiser.watch import Progress, Watch, silent
 
 TASK = "learning"
 ABLE = Capabilities(
-    least_directions=6, least_b0s_alone=FEWEST_B0S_ALONE, presets=PRESETS, has_seed=True, takes_noise_map=True, takes_phase=True,
+    least_directions=6, least_b0s_alone=FEWEST_B0S_ALONE, presets=PRESETS, has_seed=True,
+    takes_noise_map=True, takes_phase=True,
     gives_uncertainty=True, device="cpu or cuda",
     why_not_reusable="which learns its weights from each scan anew, in seconds",
     memory=WorkingMemory(3.7, 4.9, "mask"),  # K coordinates of each voxel, five times; the verdict

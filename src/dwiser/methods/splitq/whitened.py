@@ -167,8 +167,8 @@ class WhitenedScan:
 
 
 def whiten(
-    scan: Scan, seed: int, *, name: str, able: Capabilities, fewest_shared: int, coils: float | None,
-    threads: int = 1,
+    scan: Scan, seed: int, *, name: str, able: Capabilities, fewest_shared: int,
+    coils: float | None, threads: int = 1,
 ) -> WhitenedScan | None:  # fmt: skip
     """Mask, σ, channels, subspace and the volumes outside it; None where there is no noise.
 
