@@ -35,7 +35,7 @@ def of(name: str, *, residual: bool = False) -> set[str]:
     home = "/".join([sub, *ses, "dwi", name])
     files = {f"{home}_desc-denoised_dwi.{e}" for e in ("nii.gz", "json", "bval", "bvec")}
     files |= {f"{home}_desc-sigma_dwimap.{e}" for e in ("nii.gz", "json")}
-    files |= {f"{home}_desc-brain_mask.{e}" for e in ("nii.gz", "json")}
+    files |= {f"{home}_desc-denoised_mask.{e}" for e in ("nii.gz", "json")}
     if residual:
         kinds, endings = ("residual", "standardised"), ("nii.gz", "json", "bval", "bvec")
         files |= {f"{home}_desc-{kind}_dwi.{e}" for kind in kinds for e in endings}

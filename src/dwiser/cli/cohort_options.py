@@ -202,14 +202,14 @@ def run_cohort(
         return 0
     pages.begin_dataset(root, out)
     jobs = [step.job for step in cohort_plan.steps]
-    outcomes, interrupted = {}, False
+    outcomes, interrupted = cohort_plan.outcomes(), False
     if cohort_plan.to_do:
         with live_status(options.quiet) as on_status, open_executor(cohort_plan) as executor:
             status = carry_out(
                 [step.job for step in cohort_plan.to_do], executor, on_status,
                 max_failures=options.max_failures,
             )  # fmt: skip
-        outcomes, interrupted = status.outcomes, status.interrupted
+        outcomes, interrupted = outcomes | status.outcomes, status.interrupted
     rows = summary.rows(jobs, outcomes)
     pages.write_summary(out, rows, f"dwiser: {root.name}")
     failed = [row for row in rows if row.status == "failed"]
@@ -219,4 +219,4 @@ def run_cohort(
     if failed:
         names = ", ".join(row.job.name for row in failed)
         print(f"dwiser: {len(failed)} scans failed: {names}.", file=sys.stderr)
-    return int(any(row.status != "done" for row in rows))
+    return int(any(row.status not in ("done", "skipped") for row in rows))

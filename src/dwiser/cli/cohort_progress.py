@@ -15,7 +15,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from dwiser.cohort.engine import RunStatus
-    from dwiser.cohort.plan import CohortPlan
+    from dwiser.cohort.plan import CohortPlan, Step
     from dwiser.cohort.summary import Row
 
 SHOWN = 12  # rows of a table that may have thousands
@@ -25,7 +25,8 @@ LOG_WIDTH = 160
 
 def print_plan(plan: "CohortPlan", list_scans: bool, remark: str | None) -> None:
     """The counts, the reasons, the expected cost; with ``list_scans`` a line a scan."""
-    to_do, done = plan.to_do, len(plan.steps) - len(plan.to_do)
+    to_do, skipped = plan.to_do, plan.skipped
+    done = len(plan.steps) - len(to_do) - len(skipped)
     people = len({step.job.scan.subject for step in plan.steps})
     why = ", ".join(f"{count} {words}" for words, count in plan.why().most_common())
     lines = [
@@ -33,6 +34,11 @@ def print_plan(plan: "CohortPlan", list_scans: bool, remark: str | None) -> None
         f"done         {done}",
         f"to do        {len(to_do)}" + (f": {why}" if to_do else ""),
     ]
+    if skipped:
+        lines.append(f"skipped      {len(skipped)}, no scans to denoise")
+        lines += [f"  {step.job.name}: {step.state.why}" for step in _shown(skipped, list_scans)]
+        if not list_scans and skipped[SHOWN:]:
+            lines.append(f"  and {len(skipped) - SHOWN} more")
     if to_do:
         total, most = plan.seconds, plan.largest_mib
         took = "time not known" if total is None else f"about {duration(total)} one by one"
@@ -43,6 +49,10 @@ def print_plan(plan: "CohortPlan", list_scans: bool, remark: str | None) -> None
     print("\n".join(lines))
     if list_scans and to_do:
         _console().print(_steps(plan))
+
+
+def _shown(steps: Sequence["Step"], every: bool) -> Sequence["Step"]:
+    return steps if every else steps[:SHOWN]
 
 
 def _steps(plan: "CohortPlan") -> Table:
@@ -150,7 +160,10 @@ def print_result(rows: Sequence["Row"], out: Path, quiet: bool, interrupted: boo
         if apart[FIRST:]:
             table.add_row(f"and {len(apart) - FIRST} more", "", "")
         _console().print(table)
-    print(f"{done} of {len(rows)} scans done, {len(failed)} failed; see {out / 'cohort.html'}")
+    skipped = sum(row.status == "skipped" for row in rows)
+    counts = f"{done} of {len(rows) - skipped} scans done, {len(failed)} failed"
+    counts += f", {skipped} skipped" if skipped else ""
+    print(f"{counts}; see {out / 'cohort.html'}")
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -95,8 +95,8 @@ class Job:
 
     @property
     def figure(self) -> Path:
-        home = Path(f"sub-{self.scan.subject}")
-        return self.out / home / "figures" / f"{self.name}_desc-denoised_dwi.png"
+        name = self.scan.derived("denoised", "dwi", ".png").name
+        return self.out / f"sub-{self.scan.subject}" / "figures" / name
 
     @property
     def report(self) -> Path:
@@ -126,7 +126,11 @@ class Job:
     def _derivative(self, home: Path | None, description: str, suffix: str) -> Path | None:
         if home is None:
             return None
-        names = (home / self.scan.derived(description, suffix, e) for e in NIFTI_ENDINGS)
+        scan = self.scan
+        bare = replace(scan, name=scan.without_desc)  # as other programs name what belongs to it
+        names = (
+            home / s.derived(description, suffix, e) for s in (scan, bare) for e in NIFTI_ENDINGS
+        )
         return next((path for path in names if os.path.lexists(path)), None)
 
     @property
@@ -149,7 +153,7 @@ class Job:
         derived = self.scan.derived
         paths = {
             "sigma": derived("sigma", "dwimap", ".nii.gz"),
-            "mask": derived("brain", "mask", ".nii.gz"),
+            "mask": derived("denoised", "mask", ".nii.gz"),
         }
         if self.options.save_residual:
             paths["residual"] = derived("residual", "dwi", ".nii.gz")

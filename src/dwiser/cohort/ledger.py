@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from dwiser.cohort.job import HIDDEN, Job
 from dwiser.cohort.run_record import read_run_record
 from dwiser.errors import Code, DwiserError
-from dwiser.io.bids import SUFFIX, BidsScan
+from dwiser.io.bids import SUFFIX, scan_of_derived
 from dwiser.io.sidecar import sha256
 
 
@@ -29,23 +29,21 @@ class ScanLocked(DwiserError):
 
 @dataclass(frozen=True)
 class State:
-    """Whether a scan's outputs are complete and up to date; if not, why."""
+    """Whether a scan's outputs are complete and up to date, or it is none to denoise; else why.
+
+    ``skipped`` is a series that no run denoises, for the reason ``why``.
+    """
 
     done: bool
     why: str = ""
+    skipped: bool = False
 
 
 def denoised_jobs(folder: Path, template: Job) -> list[Job]:
     """A job for every denoised series of a subject's ``folder``, like ``template`` otherwise."""
-    ending = f"_desc-denoised_{SUFFIX}.nii.gz"
-    images = sorted(p for s in ("dwi", "ses-*/dwi") for p in folder.glob(f"{s}/*{ending}"))
-    return [
-        replace(
-            template,
-            scan=BidsScan(p, p.parent.relative_to(template.out), p.name.removesuffix(ending)),
-        )
-        for p in images
-    ]
+    images = sorted(p for s in ("dwi", "ses-*/dwi") for p in folder.glob(f"{s}/*_{SUFFIX}.nii.gz"))
+    scans = (scan_of_derived(template.out, image, "denoised") for image in images)
+    return [replace(template, scan=scan) for scan in scans if scan is not None]
 
 
 def state(job: Job, *, exact: bool = False) -> State:
@@ -56,6 +54,8 @@ def state(job: Job, *, exact: bool = False) -> State:
     exact : hash an input whose size is as recorded but whose time is not, to see whether it
         really changed. Without it such a scan counts as to do; the worker then checks exactly.
     """
+    if job.scan.twin is not None:
+        return State(False, "there as .nii and .nii.gz")
     expected = [*job.images.values(), job.figure, *([job.report] if job.options.report else [])]
     missing = [path for path in expected if not path.is_file()]
     record = read_run_record(job.sidecar)

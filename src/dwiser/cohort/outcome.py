@@ -8,7 +8,7 @@ from typing import Literal
 from dwiser.cohort.job import Job
 from dwiser.errors import Code
 
-Status = Literal["done", "up to date", "failed", "locked", "lost", "not begun"]
+Status = Literal["done", "up to date", "failed", "locked", "lost", "not begun", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Outcome:
     """The outcome of one scan.
 
     ``status``: done; up to date, nothing was to do; failed, for ``reason``; locked, another
-    process is at work on it; lost, the scheduler went away; not begun. ``seconds`` is the whole
+    process is at work on it; lost, the scheduler went away; not begun;
+    skipped, no scan to denoise. ``seconds`` is the whole
     time, ``denoising`` the method's part of it. ``code`` is that of dwiser's own error, if one.
     """
 

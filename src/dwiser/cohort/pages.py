@@ -32,12 +32,13 @@ figures
 *_dwi.bval
 *_dwi.bvec
 """
-README = """Diffusion series denoised by dwiser.
+OLD_MASK = "*_desc-brain_mask.nii.gz     voxels that were denoised; the rest is the input's\n"
+NEW_MASK = "*_desc-denoised_mask.nii.gz  voxels that were denoised: no brain mask\n"
+README = f"""Diffusion series denoised by dwiser.
 
 *_desc-denoised_dwi.nii.gz   the series, in the units and geometry of the input; its .json says how
 *_desc-sigma_dwimap.nii.gz   standard deviation of the noise
-*_desc-brain_mask.nii.gz     voxels that were denoised; the rest is the input's
-*_desc-residual_dwi.nii.gz   input minus denoised, if it was asked for
+{NEW_MASK}*_desc-residual_dwi.nii.gz   input minus denoised, if it was asked for
 *_desc-standardised_dwi.nii.gz   the same in units of its noise, likewise
 sub-*.html, cohort.html      what to look at; cohort.tsv is a table of all scans
 sub-*/figures/*.html         interactive reports, if they were asked for
@@ -91,8 +92,17 @@ def begin_dataset(root: Path, out: Path) -> None:
     fields = dataset_description(_raw_description(root), __version__, _link(root, out))
     replace_text(description_path, sidecar(fields))
     replace_text(out / ".bidsignore", IGNORED)
-    if not (out / "README").exists():
-        replace_text(out / "README", README)
+    _write_readme(out / "README")
+
+
+def _write_readme(path: Path) -> None:
+    """The README, where there is none; in that of 0.2.0 the mask gets its present name."""
+    if not path.exists():
+        replace_text(path, README)
+        return
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if OLD_MASK in text:
+        replace_text(path, text.replace(OLD_MASK, NEW_MASK))
 
 
 def _raw_description(root: Path) -> dict[str, Any]:

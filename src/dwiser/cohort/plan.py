@@ -10,7 +10,9 @@ from pathlib import Path
 from dwiser.cohort import ledger
 from dwiser.cohort.costs import Cost, rate
 from dwiser.cohort.job import CohortOptions, Job
+from dwiser.cohort.outcome import Outcome
 from dwiser.cohort.run_record import read_run_record
+from dwiser.cohort.skipping import why_skipped
 from dwiser.errors import Code, InputError
 from dwiser.io.bids import find_scans
 from dwiser.io.nifti import read_shape
@@ -34,7 +36,17 @@ class CohortPlan:
 
     @property
     def to_do(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.steps if not step.state.done)
+        return tuple(s for s in self.steps if not (s.state.done or s.state.skipped))
+
+    @property
+    def skipped(self) -> tuple[Step, ...]:
+        """The series that are no scans to denoise; each state says why."""
+        return tuple(step for step in self.steps if step.state.skipped)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """Of the series that are skipped, by name: nothing is tried on them."""
+        names = ((step.job.name, step.state.why) for step in self.skipped)
+        return {name: Outcome(name, "skipped", why) for name, why in names}
 
     @property
     def seconds(self) -> float | None:
@@ -85,8 +97,7 @@ def plan_cohort(
     states = []
     for count, job in enumerate(jobs):
         on_progress(count, len(jobs))
-        state = ledger.State(False, "--force") if options.force else ledger.state(job)
-        states.append(state)
+        states.append(_state(job))
     on_progress(len(jobs), len(jobs))
     pairs = list(zip(jobs, states, strict=True))
     known = [
@@ -95,13 +106,19 @@ def plan_cohort(
         if s.done and (record := read_run_record(job.sidecar)) is not None
     ]
     costs = rate(str(options.decides["Method"]), known)
-    shapes = [None if state.done else _shape(job) for job, state in pairs]
+    shapes = [None if state.done or state.skipped else _shape(job) for job, state in pairs]
     return CohortPlan(
         tuple(
             Step(job, state, shape, costs.of(None if shape is None else math.prod(shape)))
             for (job, state), shape in zip(pairs, shapes, strict=True)
         )
     )
+
+
+def _state(job: Job) -> ledger.State:
+    state = ledger.State(False, "--force") if job.options.force else ledger.state(job)
+    why = None if state.done else why_skipped(job)
+    return state if why is None else ledger.State(False, why, skipped=True)
 
 
 def _apart(root: Path, out: Path) -> None:

@@ -24,7 +24,13 @@ SPARE = 1.5  # of the space that the outputs are expected to take
 
 
 def check_files(job: Job) -> None:
-    """Refuse a scan with a missing file."""
+    """Refuse a scan with a missing file, or one that is there twice."""
+    if job.scan.twin is not None:
+        raise InputError(
+            f"{job.scan.dwi}: the same series is there as {job.scan.twin.name}: remove one of the "
+            "two.",
+            code=Code.BIDS_INVALID,
+        )
     if job.options.phase and job.phase is None:
         raise InputError(
             f"{job.scan.dwi}: there is no part-phase beside it: leave out --phase, or name the "

@@ -15,7 +15,7 @@ from dwiser.cohort.run_record import read_run_record
 OUTLIER = 3.5  # robust z-scores (Iglewicz & Hoaglin 1993)
 MAD_TO_SD = 0.6745
 ENOUGH = 8  # fewer scans than this have no outliers
-NOT_DONE = ("failed", "not begun")
+NOT_DONE = ("failed", "not begun", "skipped")
 COLUMNS = (
     "participant_id", "session_id", "scan", "status", "verdict", "sigma", "snr_b0", "seconds",
     "memory_mib", "stands_apart", "reason", "report",
@@ -40,7 +40,12 @@ class Row:
 
     @property
     def rank(self) -> int:
-        """0 for what failed, 1 for what stands apart or is judged FAIL, 2 for WARN, else 3."""
+        """0 for what failed, 1 for what stands apart or is judged FAIL, 2 for WARN, else 3.
+
+        4 for what is skipped.
+        """
+        if self.status == "skipped":
+            return 4
         if self.status != "done":
             return 0
         if self.apart or self.verdict == "FAIL":

@@ -18,6 +18,7 @@ from dwiser.cohort.pages import write_subject
 from dwiser.cohort.run_record import INPUTS
 from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
 from dwiser.io.bids import inherited_sidecars
+from dwiser.io.json_file import read_object
 from dwiser.io.names import companion
 from dwiser.io.sidecar import sidecar
 from dwiser.run.denoising import denoise_file
@@ -37,7 +38,6 @@ DENOISED = "Denoised diffusion series, in the units, geometry and order of the i
 DESCRIPTIONS = (
     "denoised",
     "sigma",
-    "brain",
     "residual",
     "standardised",
     "uncertainty",
@@ -46,9 +46,10 @@ SAVED = {
     "sigma": "save_noise", "mask": "save_mask", "residual": "save_residual",
     "standardised": "save_standardised", "uncertainty": "save_uncertainty",
 }  # fmt: skip
+MASK = "Voxels that were denoised; outside them the series is the input's"
 MAPS = {
     "sigma": "Standard deviation of the noise in the input, in the input's units",
-    "mask": "Voxels that were denoised; outside them the series is the input's",
+    "mask": MASK,
     "residual": "Input minus denoised series",
     "standardised": "Input minus what the denoised series lets expect of it, in sd of that",
     "uncertainty": "Standard deviation of the denoised series' error, in the input's units",
@@ -198,7 +199,7 @@ def _describe_maps(job: Job, paths: dict[str, Path]) -> None:
         if kind in paths and paths[kind].exists():
             fields: dict[str, Any] = {"Description": words, "Sources": sources[:1]}
             if kind == "mask":
-                fields |= {"Type": "Brain", "SpatialReference": "orig"}
+                fields |= {"Type": "ROI", "SpatialReference": "orig"}
             if kind in ("residual", "standardised"):
                 fields["SkullStripped"] = False
                 for ending in (".bval", ".bvec"):
@@ -231,14 +232,31 @@ def publish(job: Job, staging: Path) -> None:
     job.image.unlink(missing_ok=True)
     names = sorted(path.name for path in staging.iterdir())
     for target in (folder, job.figure.parent):
-        for old in (
-            path
-            for description in DESCRIPTIONS
-            for path in target.glob(f"{job.name}_desc-{description}_*")
-        ):
+        for old in _of_earlier_runs(job, target):
             if old.name not in names:
                 old.unlink()
     for name in [n for n in names if n != job.image.name]:
         target = job.figure.parent if name in (job.figure.name, job.report.name) else folder
         (staging / name).replace(target / name)
     (staging / job.image.name).replace(job.image)
+
+
+def _of_earlier_runs(job: Job, folder: Path) -> list[Path]:
+    """This scan's files in a folder of the output, as this version names them and as 0.2.0 did."""
+    scan = job.scan
+    names = [scan.derived(description, "", "").name for description in DESCRIPTIONS]
+    names += [f"{scan.name}_desc-{description}_" for description in DESCRIPTIONS]  # two "desc"
+    files = {path for name in names for path in folder.glob(f"{name}*")}
+    described = folder / f"{scan.name}_desc-brain_mask.json"
+    if _is_our_mask(described):
+        files |= {described, described.with_suffix(".nii.gz")}
+    inputs = set(job.inputs.values())
+    return sorted(path for path in files if path.exists() and path not in inputs)
+
+
+def _is_our_mask(sidecar_path: Path) -> bool:
+    """Whether it describes what dwiser 0.2.0 called a brain mask; a user's own stays."""
+    try:
+        return bool(read_object(sidecar_path).get("Description") == MASK)
+    except (OSError, InputError):
+        return False

@@ -29,6 +29,7 @@ class BidsScan:
     place : its folder in the dataset, say "sub-01/ses-a/dwi".
     name : the entities of its name, say "sub-01_ses-a_run-1".
     bval, bvec : its gradient files by BIDS's inheritance; None where there are none.
+    twin : the same series as the other of .nii and .nii.gz; None where there is none.
     """
 
     dwi: Path
@@ -36,6 +37,7 @@ class BidsScan:
     name: str
     bval: Path | None = None
     bvec: Path | None = None
+    twin: Path | None = None
 
     @property
     def phase(self) -> Path | None:
@@ -78,15 +80,48 @@ class BidsScan:
         Returns
         -------
         Path
-            Say "sub-01/dwi/sub-01_desc-denoised_dwi.nii.gz".
+            Say "sub-01/dwi/sub-01_desc-denoised_dwi.nii.gz". A name has one "desc": that of
+            "sub-01_desc-preproc_dwi.nii.gz" becomes "desc-preprocDenoised", so that series that
+            differ by it alone keep apart.
         """
-        return self.place / f"{self.name}_desc-{description}_{suffix}{extension}"
+        own = self.entities.get("desc", "")
+        label = own + (description[:1].upper() + description[1:] if own else description)
+        return self.place / f"{self.without_desc}_desc-{label}_{suffix}{extension}"
+
+    @property
+    def without_desc(self) -> str:
+        """Its name without the entity "desc"."""
+        parts = self.name.split("_")
+        return "_".join(part for part in parts if not part.startswith("desc-"))
+
+
+def scan_of_derived(root: Path, image: Path, description: str) -> BidsScan | None:
+    """The series that ``derived`` named a denoised one after; None for any other file.
+
+    Parameters
+    ----------
+    root : the derived dataset's folder.
+    image : a denoised series in it; it takes the place of the raw one.
+    description : as in `BidsScan.derived`.
+    """
+    head, _, label = image.name.removesuffix(f"_{SUFFIX}.nii.gz").rpartition("_desc-")
+    own = label.removesuffix(description[:1].upper() + description[1:])
+    name = head if label == description else f"{head}_desc-{own}"
+    scan = BidsScan(image, image.parent.relative_to(root), name)
+    is_its = root / scan.derived(description, SUFFIX, ".nii.gz") == image
+    return scan if is_its and not is_hidden(image) else None
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a name begins with a dot: macOS puts a "._" file beside files on foreign disks."""
+    return path.name.startswith(".")
 
 
 def _with_part(name: str) -> str:
-    """A name with "part-mag" where BIDS has it: last, but for "chunk"."""
-    head, chunk, number = name.partition("_chunk-")
-    return f"{head}_part-mag{chunk}{number}"
+    """A name with "part-mag" where BIDS has it: last, but for "chunk" and "desc"."""
+    parts = name.split("_")
+    after = [part for part in parts if part.startswith(("chunk-", "desc-"))]
+    return "_".join([*(part for part in parts if part not in after), "part-mag", *after])
 
 
 def entities(name: str) -> dict[str, str]:
@@ -174,16 +209,19 @@ def _scans_of(
         if not folder.is_dir():
             continue
         levels_above = [*(_dwi_files(level) for level in _levels(root, folder)[:-1]), top]
+        series: dict[str, list[Path]] = {}
         for dwi in sorted(folder.iterdir()):
-            name = dwi.name
-            if not any(name.endswith(f"_{SUFFIX}{e}") for e in NIFTI_ENDINGS):
-                continue
-            head = stem(dwi).name.removesuffix(f"_{SUFFIX}")
+            if not is_hidden(dwi) and any(
+                dwi.name.endswith(f"_{SUFFIX}{e}") for e in NIFTI_ENDINGS
+            ):
+                series.setdefault(stem(dwi).name.removesuffix(f"_{SUFFIX}"), []).append(dwi)
+        for head, (dwi, *twins) in series.items():
             if entities(head).get("part") not in NOT_MAGNITUDE:
                 bval, bvec = (
                     _inherited(levels_above, head, e) for e in (BVAL_ENDINGS, BVEC_ENDINGS)
                 )
-                yield BidsScan(dwi, folder.relative_to(root), head, bval, bvec)
+                twin = twins[0] if twins else None
+                yield BidsScan(dwi, folder.relative_to(root), head, bval, bvec, twin)
 
 
 def _levels(root: Path, place: Path) -> list[Path]:
@@ -192,7 +230,9 @@ def _levels(root: Path, place: Path) -> list[Path]:
 
 
 def _dwi_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if f"{SUFFIX}." in path.name)
+    return sorted(
+        path for path in folder.iterdir() if f"{SUFFIX}." in path.name and not is_hidden(path)
+    )
 
 
 def _inherited(above: list[list[Path]], head: str, endings: tuple[str, ...]) -> Path | None:

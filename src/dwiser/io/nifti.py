@@ -116,6 +116,25 @@ def read_shape(dwi: FilePath) -> tuple[int, ...]:
         return _shape(image, SERIES_NDIM)
 
 
+def read_header_shape(path: FilePath) -> tuple[int, ...]:
+    """The shape of any image, from its header alone.
+
+    Parameters
+    ----------
+    path : a NIfTI image of any number of dimensions.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    return tuple(map(int, _open(path).shape))
+
+
 def read_on_grid(
     path: FilePath, like: Scan, name: str, *, series: bool | None = False
 ) -> Float32[np.ndarray, "x y z *v"]:

@@ -147,15 +147,26 @@ class IterativeDenoiser(TrainableDenoiser, Protocol):
         ...
 
 
-def need_directions(scan: Scan, name: str, least: int) -> None:
-    """Refuse a scan with fewer diffusion-weighted volumes than the method needs."""
-    directions = int((~scan.gradients.is_b0).sum())
-    if directions < least:
-        raise InputError(
-            f"{name} needs at least {least} diffusion-weighted volumes, "
-            f"the scan has {directions}: use a method that works on single volumes.",
-            code=Code.GRADIENTS_TOO_FEW,
-        )
+def need_volumes(scan: Scan, name: str, able: Capabilities) -> None:
+    """Refuse a scan with fewer b0s or diffusion-weighted volumes than the method needs.
+
+    `dwiser.run` refuses it before, and names methods that take this very scan.
+    """
+    words = shortage_of(scan, able)
+    if words is not None:
+        raise InputError(f"{name} {words}: take a method that does not.", code=code_of(scan, able))
+
+
+def shortage_of(scan: Scan, able: Capabilities) -> str | None:
+    """What the scan lacks for such a method, to complete "NAME …"; None if nothing."""
+    b0s = int(scan.gradients.is_b0.sum())
+    return able.shortage(b0s, len(scan.gradients) - b0s)
+
+
+def code_of(scan: Scan, able: Capabilities) -> Code:
+    """The kind of fault that `shortage_of` tells of."""
+    enough = int((~scan.gradients.is_b0).sum()) >= max(1, able.least_directions)
+    return Code.GRADIENTS_NO_B0 if enough else Code.GRADIENTS_TOO_FEW
 
 
 def need_vectors(scan: Scan, method: Denoiser) -> None:

@@ -5,6 +5,10 @@ from typing import Literal
 
 from dwiser.methods.options import Presets
 
+FEWEST_B0S_ALONE = (
+    5  # volumes; b0s of reversed phase encoding, to correct distortion with, are fewer
+)
+
 
 @dataclass(frozen=True)
 class WorkingMemory:
@@ -34,6 +38,7 @@ class Capabilities:
     Parameters
     ----------
     least_directions, least_b0s : volumes that it needs; 0 for none.
+    least_b0s_alone : volumes that it needs of a series of b0s alone; None if it takes no such one.
     presets : named sets of values of its fields, each value with its source.
     uses_directions : it needs the direction of every DWI, not only its b-value.
     has_seed : another seed gives another result; without it every run gives the same.
@@ -49,6 +54,7 @@ class Capabilities:
 
     least_directions: int = 1
     least_b0s: int = 0
+    least_b0s_alone: int | None = None
     presets: Presets = field(default_factory=dict)
     uses_directions: bool = False
     has_seed: bool = False
@@ -60,3 +66,33 @@ class Capabilities:
     why_not_reusable: str = "it learns nothing that is kept"
     device: Literal["cpu", "cpu or cuda"] = "cpu"
     memory: WorkingMemory | None = None
+
+    def shortage(self, b0s: int, directions: int) -> str | None:
+        """What a series of so many b0s and diffusion-weighted volumes lacks; None if nothing.
+
+        Parameters
+        ----------
+        b0s, directions : numbers of volumes.
+
+        Returns
+        -------
+        str or None
+            To complete "NAME …", say "needs at least 6 diffusion-weighted volumes, …".
+        """
+        if directions == 0:
+            if self.least_b0s_alone is None:
+                return f"needs diffusion-weighted volumes, the scan has {b0s} b0s alone"
+            least = self.least_b0s_alone
+            return (
+                f"needs at least {least} volumes of a scan of b0s alone, the scan has {b0s}"
+                if b0s < least
+                else None
+            )
+        if directions < self.least_directions:
+            return (
+                f"needs at least {self.least_directions} diffusion-weighted volumes, "
+                f"the scan has {directions}"
+            )
+        if b0s < self.least_b0s:
+            return f"needs at least {self.least_b0s} b0s, the scan has {b0s}"
+        return None

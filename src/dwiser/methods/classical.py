@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float
 
 from dwiser.machine import Machine
 from dwiser.memmap import allocate_like, writable_copy
-from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
-from dwiser.methods.capabilities import Capabilities, WorkingMemory
+from dwiser.methods.base import Denoised, need_volumes, warn_of_no_noise
+from dwiser.methods.capabilities import FEWEST_B0S_ALONE, Capabilities, WorkingMemory
 from dwiser.methods.options import Presets
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
@@ -52,8 +52,12 @@ class Classical:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it needs and can do: one direction, unless a subclass says more."""
-        return Capabilities(presets=self.presets, takes_noise_map=self.divides_by_sigma)
+        """What it needs and can do: one direction or five b0s, unless a subclass says more."""
+        return Capabilities(
+            least_b0s_alone=FEWEST_B0S_ALONE,
+            presets=self.presets,
+            takes_noise_map=self.divides_by_sigma,
+        )
 
     def denoise(
         self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
@@ -63,9 +67,9 @@ class Classical:
         Raises
         ------
         InputError
-            For a scan with fewer directions than the method needs.
+            For a scan with fewer volumes than the method needs.
         """
-        need_directions(scan, self.name, self.capabilities.least_directions)
+        need_volumes(scan, self.name, self.capabilities)
         mask = object_mask(scan)
         domain = MaskAndSigma(mask, sigma_map(scan, mask, threads=machine.threads))
         if self.divides_by_sigma and not domain.sigma[mask].any():
@@ -108,7 +112,7 @@ class VolumeByVolume(Classical):
     @property
     def capabilities(self) -> Capabilities:
         """What it needs and can do; it holds the filtered volumes."""
-        return replace(super().capabilities, memory=WorkingMemory(1.0, 0.0))
+        return replace(super().capabilities, least_b0s_alone=1, memory=WorkingMemory(1.0, 0.0))
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch

@@ -21,7 +21,12 @@ class Identity(Classical):
     @property
     def capabilities(self) -> Capabilities:
         """What it needs and can do."""
-        return replace(super().capabilities, least_directions=0, memory=WorkingMemory(0.0, 0.0))
+        return replace(
+            super().capabilities,
+            least_directions=0,
+            least_b0s_alone=1,
+            memory=WorkingMemory(0.0, 0.0),
+        )
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch

@@ -12,7 +12,7 @@ from dwiser.learn.budget import Pace, TrainingPlan, Work, plan_work
 from dwiser.learn.checkpointing import Course
 from dwiser.learn.loop import Decay
 from dwiser.machine import Machine
-from dwiser.methods.base import Denoised, Weights, need_directions, need_vectors
+from dwiser.methods.base import Denoised, Weights, need_vectors, need_volumes
 from dwiser.methods.budgets import DEFAULT
 from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.options import option
@@ -119,7 +119,7 @@ class Learned:
         return (f"{self.iterations} iterations",)
 
     def _prepare(self, scan: Scan) -> Ready:
-        need_directions(scan, self.name, self.capabilities.least_directions)
+        need_volumes(scan, self.name, self.capabilities)
         need_vectors(scan, self)
         mask = object_mask(scan)
         sigma = sigma_map(scan, mask)

@@ -51,7 +51,8 @@ METHODS: dict[str, Entry] = {
         "local estimates in the scan's own subspace, weighted across disjoint directions",
         "dwiser; stacking (Wolpert 1992) of local PCA with the shrinkage of Gavish & Donoho 2017, "
         "on the principle of Noise2Noise (Lehtinen et al., ICML 2018) across q-space",
-        "b-values, 6 directions; 28 volumes in shells of at least 4 for learning across them",
+        "b-values, 6 directions or 5 b0s alone; 28 volumes in shells of at least 4 for learning "
+        "across directions",
     ),
     "splitnet": Entry(
         "dwiser.methods.splitnet.method:Splitnet",
@@ -98,14 +99,14 @@ METHODS: dict[str, Entry] = {
         "Wiener shrinkage in the scan's q-space subspace: no network, about a second",
         "dwiser; Wiener's linear filter with noise from the Marchenko-Pastur law, Veraart et al.: "
         "Denoising of diffusion MRI using random matrix theory, NeuroImage 2016",
-        "b-values, 1 direction; the more, the better",
+        "b-values, 1 direction or 5 b0s; the more, the better",
     ),
     "mppca": Entry(
         "dwiser.methods.peers.mppca:MPPCA",
         "MPPCA: in small patches, principal components that are noise are set to zero (DIPY)",
         "Veraart, Novikov, Christiaens, Ades-aron, Sijbers, Fieremans: Denoising of diffusion MRI "
         "using random matrix theory, NeuroImage 2016, 10.1016/j.neuroimage.2016.08.016",
-        "b-values, 1 direction; the more, the better",
+        "b-values, 1 direction or 5 b0s; the more, the better",
     ),
     "localpca": Entry(
         "dwiser.methods.peers.localpca:LocalPCA",
@@ -113,14 +114,15 @@ METHODS: dict[str, Entry] = {
         "(DIPY)",
         "Manjón, Coupé, Concha, Buades, Collins, Robles: Diffusion Weighted Image Denoising Using "
         "Overcomplete Local PCA, PLoS ONE 2013, 10.1371/journal.pone.0073021",
-        "b-values, 1 direction; 2 b0s or 6 directions for its own σ",
+        "b-values, 1 direction or 5 b0s; 2 b0s or 6 directions for its own σ",
     ),
     "dwidenoise": Entry(
         "dwiser.methods.peers.dwidenoise:Dwidenoise",
         "MRtrix3's own MPPCA, called as a program",
         "Veraart et al., NeuroImage 2016; Cordero-Grande et al., NeuroImage 2019, "
         "10.1016/j.neuroimage.2019.06.039; Tournier et al.: MRtrix3, NeuroImage 2019",
-        "dwidenoise of MRtrix3 on the PATH (its licence is its own); b-values, 1 direction",
+        "dwidenoise of MRtrix3 on the PATH (its licence is its own); "
+        "b-values, 1 direction or 5 b0s",
         program="dwidenoise",
     ),
     "dwidenoise2": Entry(
@@ -129,7 +131,7 @@ METHODS: dict[str, Entry] = {
         "Cordero-Grande et al., NeuroImage 2019, 10.1016/j.neuroimage.2019.06.039; Manjón et al., "
         "PLoS ONE 2013, 10.1371/journal.pone.0073021; Tournier et al.: MRtrix3, NeuroImage 2019",
         "dwidenoise2 on the PATH (its licence, PolyForm Noncommercial 1.0.0, forbids commercial "
-        "use); b-values, 1 direction",
+        "use); b-values, 1 direction or 5 b0s",
         program="dwidenoise2",
     ),
     "patch_denoise": Entry(
@@ -139,7 +141,7 @@ METHODS: dict[str, Entry] = {
         "Theory 2017, 10.1109/TIT.2017.2653801; Comby, Amor, Vignaud, Ciuciu: Denoising of fMRI "
         "volumes using local low rank methods, ISBI 2023",
         "patch-denoise 2 or later (MIT) on the PATH, which needs a Python of 3.12 or later; "
-        "b-values, 1 direction",
+        "b-values, 1 direction or 5 b0s",
         program="patch-denoise",
     ),
     "patch2self": Entry(
@@ -154,7 +156,7 @@ METHODS: dict[str, Entry] = {
         "ASCM: a sharp and a smooth non-local mean of each volume, matched by wavelets (DIPY)",
         "Coupé, Manjón, Robles, Collins: Adaptive Multiresolution Non-Local Means Filter for 3D "
         "MR Image Denoising, IET Image Processing 2012, 10.1049/iet-ipr.2011.0161",
-        "b-values, 1 direction",
+        "b-values",
     ),
     "nlsam": Entry(
         "dwiser.methods.peers.nlsam:NLSAM",
@@ -171,13 +173,13 @@ METHODS: dict[str, Entry] = {
         "Coupé, Yger, Prima, Hellier, Kervrann, Barillot: An Optimized Blockwise Nonlocal Means "
         "Denoising Filter for 3-D Magnetic Resonance Images, IEEE TMI 2008, "
         "10.1109/TMI.2007.906087",
-        "b-values, 1 direction",
+        "b-values",
     ),
     "gaussian": Entry(
         "dwiser.methods.gaussian:Gaussian",
         "A Gaussian blur inside the mask: what every comparison must beat",
         "no publication",
-        "b-values, 1 direction",
+        "b-values",
     ),
     "identity": Entry(
         "dwiser.methods.identity:Identity",

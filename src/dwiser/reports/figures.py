@@ -30,8 +30,10 @@ AXIS_COLOURS = {"red": "left–right", "lime": "anterior–posterior", "blue": "
 
 
 def middle_dwi(gradients: Gradients) -> int:
-    """The volume to show: the middle one of the DWIs, in the order of the series."""
+    """The volume to show: the middle one of the DWIs, or of b0s alone, in the series' order."""
     dwis = np.flatnonzero(~gradients.is_b0)
+    if not len(dwis):
+        return len(gradients) // 2
     return int(dwis[len(dwis) // 2])
 
 

@@ -43,7 +43,7 @@ class Contrast:
 
 
 def contrasts(gradients: Gradients) -> list[Contrast]:
-    """The b0s' mean, each shell's mean, and two single DWIs."""
+    """The b0s' mean, each shell's mean, and two single DWIs; of b0s alone two of these."""
     selected = [
         Contrast(group_words(group, gradients), group.name, group.volumes)
         for group in volume_groups(gradients, pooled=False)
@@ -59,6 +59,8 @@ def two_dwis(gradients: Gradients) -> list[int]:
     """The middle DWI, and the one least like it: of another shell, else of another direction."""
     first = middle_dwi(gradients)
     dwis = np.flatnonzero(~gradients.is_b0)
+    if not len(dwis):
+        return sorted({0, first})
     along = np.abs(gradients.bvecs[dwis] @ gradients.bvecs[first])
     apart = np.abs(gradients.bvals[dwis] - gradients.bvals[first])
     second = int(dwis[np.lexsort((along, -apart.round(-2)))[0]])

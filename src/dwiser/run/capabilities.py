@@ -11,7 +11,8 @@ import numpy as np
 
 from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
 from dwiser.io import about, read_on_grid
-from dwiser.methods.base import Denoiser
+from dwiser.methods.base import Denoiser, IterativeDenoiser, code_of, shortage_of
+from dwiser.methods.identity import Identity
 from dwiser.methods.registry import METHODS
 from dwiser.prepare.earlier_steps import noise_traces
 from dwiser.prepare.phase import as_radians
@@ -21,6 +22,7 @@ from dwiser.scan import Scan
 
 USUAL = 98  # percentile of the voxels' brightest values: what is usual in a scan
 HOT, HOTTEST = 100.0, 1e4  # over that: 30 such voxels cost splitq half, and all, of its gain
+ADVISED = 2  # methods that a refusal names
 BRIGHTEST = 1e15  # of values whose squares, summed over a brain, float32 holds
 
 
@@ -95,6 +97,37 @@ def check_hot_voxels(scan: Scan) -> None:
     warnings.warn(
         f"{sentence}, and spoil what is learned from all: {remedy}", DwiserWarning, stacklevel=3
     )
+
+
+def check_volumes(scan: Scan, method: Denoiser) -> None:
+    """Refuse a scan with too few volumes for the method, and name methods that take it."""
+    words = shortage_of(scan, method.capabilities)
+    if words is not None:
+        raise InputError(
+            f"{method.name} {words}: {_which_takes(scan)}.",
+            code=code_of(scan, method.capabilities),
+        )
+
+
+def methods_that_take(scan: Scan) -> list[str]:
+    """The methods on this machine that take a scan of such volumes, those without training first.
+
+    ``identity``, which denoises nothing, is not among them.
+    """
+    quick: list[str] = []
+    trained: list[str] = []
+    for name, entry in METHODS.items():
+        method = entry.load()()
+        if name == Identity.name or not entry.available:
+            continue
+        if shortage_of(scan, method.capabilities) is None:
+            (trained if isinstance(method, IterativeDenoiser) else quick).append(name)
+    return quick + trained
+
+
+def _which_takes(scan: Scan) -> str:
+    names = methods_that_take(scan)[:ADVISED]
+    return f"take --method {' or '.join(names)}" if names else "no method takes such a scan"
 
 
 @contextmanager

@@ -37,6 +37,7 @@ from dwiser.prepare.shells import shell_table
 from dwiser.run.capabilities import (
     check_earlier_steps,
     check_phase,
+    check_volumes,
     in_range,
     noise_model,
     with_maps,
@@ -92,6 +93,7 @@ def denoise(
     with limited(machine), recorded() as heard, peak_memory() as peak, safe, sane:
         roles = roles_told(scan)
         measured = measured_scan(scan, roles)
+        check_volumes(measured, chosen)
         check_earlier_steps(measured)
         options: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
         if weights is not None:

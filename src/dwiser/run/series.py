@@ -11,11 +11,12 @@ from typing import Any
 
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io import planned, stem
-from dwiser.methods.base import VolumeReasons, need_directions
+from dwiser.methods.base import Denoiser, VolumeReasons
 from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.prepare.shells import shell_table
 from dwiser.prepare.volumes import volume_roles
+from dwiser.run.capabilities import check_volumes
 from dwiser.run.denoising import ReadScan, denoise, denoise_file, read_scan, residual_over_sigma
 from dwiser.run.plan import plan_of
 from dwiser.run.request import Request
@@ -54,7 +55,7 @@ def denoise_series(
         For a file that cannot be read or written, and for scans that are forced together on
         different grids; then nothing is written.
     """
-    least = _check(requests)
+    method = _check(requests)
     reads = [read_scan(request, plan_of(request).room) for request in requests]
     scans = [read.scan for read in reads]
     counts = [scan.shape[3] for scan in scans]
@@ -64,7 +65,7 @@ def denoise_series(
         scan_summaries = [summarize(scan, name) for scan, name in zip(scans, names, strict=True)]
         as_one, why = decide(scan_summaries, together)
         for scan in () if as_one else scans:  # refused now, not after the first is denoised
-            need_directions(measured_scan(scan, volume_roles(scan)), requests[0].method, least)
+            check_volumes(measured_scan(scan, volume_roles(scan)), method)
         one = joined(scans) if as_one else None
         if one is not None:  # which holds their voxels from now on
             reads = [_view_of(one, read, p) for read, p in zip(reads, _parts(counts), strict=True)]
@@ -125,8 +126,8 @@ def output_folder(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def _check(requests: Sequence[Request]) -> int:
-    """Refuse wrong names or a wrong method; how many directions the method needs."""
+def _check(requests: Sequence[Request]) -> Denoiser:
+    """Refuse wrong names or a wrong method; the method."""
     method = plan_of(requests[0]).method
     dwi_of_output: dict[Path, Path] = {}
     inputs = [request.dwi for request in requests]
@@ -146,7 +147,7 @@ def _check(requests: Sequence[Request]) -> int:
                 code=Code.OUTPUT_SAME_NAME,
             )
         planned(request.out, *request.extras, inputs=inputs, force=request.force)
-    return method.capabilities.least_directions
+    return method
 
 
 def _parts(counts: Sequence[int]) -> list[slice]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from dwiser.errors import InputError
 from dwiser.machine import Machine, find_machine, limited
 from dwiser.methods.base import Denoiser, IterativeDenoiser, need_vectors
 from dwiser.prepare.earlier_steps import noise_traces
@@ -14,7 +15,7 @@ from dwiser.prepare.noise_correlation import noise_correlation
 from dwiser.prepare.shells import shell_table
 from dwiser.prepare.snr import snr_by_shell
 from dwiser.prepare.volumes import volume_roles
-from dwiser.run.capabilities import check_hot_voxels, check_phase, noise_model
+from dwiser.run.capabilities import check_hot_voxels, check_phase, check_volumes, noise_model
 from dwiser.run.noise import sigma_of
 from dwiser.scan import Scan
 
@@ -55,7 +56,6 @@ def survey(
     """
     if scan.phase is not None:
         check_phase(method)
-    need_vectors(scan, method)
     check_hot_voxels(scan)
     machine = find_machine(device, threads)
     with limited(machine):
@@ -90,6 +90,11 @@ def survey(
 
 def _plan(scan: Scan, method: Denoiser, machine: Machine) -> tuple[str, str]:
     """What the method would do, and its time from a few measured steps."""
+    try:
+        check_volumes(scan, method)
+        need_vectors(scan, method)
+    except InputError as refusal:
+        return f"nothing: {str(refusal).removesuffix('.')}", "no time"
     if not isinstance(method, IterativeDenoiser):
         return "one pass over the scan", "not known beforehand for this method"
     plan = method.training_plan(scan, machine=machine, seed=0)

@@ -70,6 +70,7 @@ class NLSAM(Classical):
             super().capabilities,
             least_directions=5,
             least_b0s=1,
+            least_b0s_alone=None,
             has_seed=True,
             uses_directions=True,
         )
@@ -106,11 +107,6 @@ class NLSAM(Classical):
             raise InputError(
                 f"nlsam needs at least {LEAST_EDGE} voxels along each axis: take nlmeans.",
                 code=Code.SCAN_TOO_SMALL,
-            )
-        if not scan.gradients.is_b0.any():
-            raise InputError(
-                "nlsam needs a b0, and the scan has none: take localpca or mppca.",
-                code=Code.GRADIENTS_NO_B0,
             )
         directions = int((~scan.gradients.is_b0).sum())
         if directions < self.neighbours:

@@ -78,7 +78,12 @@ class Patch2Self(Classical):
     @property
     def capabilities(self) -> Capabilities:
         """What it needs and can do; version 3 draws a sketch of the voxels."""
-        return replace(super().capabilities, least_directions=2, has_seed=self.version == 3)
+        return replace(
+            super().capabilities,
+            least_directions=2,
+            least_b0s_alone=None,
+            has_seed=self.version == 3,
+        )
 
     def __post_init__(self) -> None:
         if self.version not in VERSIONS:

@@ -17,7 +17,7 @@ from dwiser.learn.checkpointing import Course
 from dwiser.learn.loop import Decay, train
 from dwiser.machine import Machine
 from dwiser.memmap import writable_copy
-from dwiser.methods.base import Denoised, Weights, need_directions
+from dwiser.methods.base import Denoised, Weights, need_volumes
 from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.options import option
 from dwiser.methods.splitnet.latent_chain import ChainDraw, LatentWalk
@@ -119,7 +119,7 @@ class Splitnet:
         return self._restored(weights, self._prepare(scan, seed), scan, machine, seed)
 
     def _prepare(self, scan: Scan, seed: int) -> WhitenedBox:
-        need_directions(scan, self.name, ABLE.least_directions)
+        need_volumes(scan, self.name, ABLE)
         return whiten(scan, seed, self.name)
 
     def _network(self, whitened: WhitenedBox, seed: int) -> tuple[Expanded, int]:

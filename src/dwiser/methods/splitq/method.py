@@ -12,7 +12,7 @@ from dwiser.errors import Code, InputError
 from dwiser.machine import Machine, give_memory_back, limited, side_by_side
 from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import Denoised, Weights
-from dwiser.methods.capabilities import Capabilities, WorkingMemory
+from dwiser.methods.capabilities import FEWEST_B0S_ALONE, Capabilities, WorkingMemory
 from dwiser.methods.options import option
 from dwiser.methods.splitq.few_directions import (
     FEWEST_VOXELS,
@@ -51,7 +51,8 @@ from dwiser.watch import Progress, Watch, silent
 
 TASK = "learning"
 ABLE = Capabilities(
-    least_directions=6, presets=PRESETS, has_seed=True, takes_noise_map=True, takes_phase=True,
+    least_directions=6, least_b0s_alone=FEWEST_B0S_ALONE, presets=PRESETS, has_seed=True,
+    takes_noise_map=True, takes_phase=True,
     gives_uncertainty=True, device="cpu or cuda",
     why_not_reusable="which learns its weights from each scan anew, in seconds",
     memory=WorkingMemory(3.7, 4.9, "mask"),  # K coordinates of each voxel, five times; the verdict
@@ -117,7 +118,7 @@ class Splitq:
         Raises
         ------
         InputError
-            For fewer than 6 diffusion-weighted volumes.
+            For fewer than 6 diffusion-weighted volumes, or of b0s alone fewer than 5.
         """
         with limited(ONE_EACH):
             whitened = self._prepare(scan, machine, seed)
@@ -155,7 +156,7 @@ class Splitq:
 
     def _prepare(self, scan: Scan, machine: Machine, seed: int) -> WhitenedScan | None:
         return whiten(
-            scan, seed, name=self.name, least=ABLE.least_directions,
+            scan, seed, name=self.name, able=ABLE,
             fewest_shared=self.fewest_shared, coils=self.coils, threads=machine.threads,
         )  # fmt: skip
 
@@ -282,7 +283,7 @@ class Splitq:
         sigma, variance = whitened.sigma[whitened.mask], None
         if self.uncertainty:
             watch(Progress(TASK, self.folds, self.folds + 1, "uncertainty"))
-            dwi = np.flatnonzero(~scan.gradients.is_b0)
+            unsure = _of_uncertainty(scan.gradients)
 
             def estimate(probed: WhitenedScan) -> np.ndarray:
                 values = clean(probed)
@@ -292,7 +293,7 @@ class Splitq:
                         restore_residual(values, model, residual, shape, share=part)
                 return values
 
-            variance = estimate_variance(estimate, denoised, dwi, whitened, seed)
+            variance = estimate_variance(estimate, denoised, unsure, whitened, seed)
         share = self._return(denoised, whitened, scan, machine.threads) if self.give_back else None
         whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
@@ -304,7 +305,7 @@ class Splitq:
             power = self._power(denoised, shell.volumes, whitened)
             for v in shell.volumes.tolist():
                 values = denoised[:, v] * sigma + np.float32(whitened.mean[v])
-                if errors is not None and not shell.is_b0:
+                if errors is not None and v in unsure:
                     errors.add(v, partial(self._signal_sd, values, sigma, whitened, power))
                 signal = self._signal(values, sigma, whitened, power)
                 data[..., v][whitened.mask] = signal.clip(min=0)
@@ -411,6 +412,13 @@ class Splitq:
         for v, column in enumerate(whitened.back.T):
             clean[:, v] = _times(out, column).cpu().numpy()
         return clean
+
+
+def _of_uncertainty(gradients: Gradients) -> Int[np.ndarray, "m"]:
+    """The volumes whose error is told: the diffusion-weighted ones, of b0s alone all."""
+    if gradients.is_b0.all():
+        return np.arange(len(gradients))
+    return np.flatnonzero(~gradients.is_b0)
 
 
 def _shares(

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int
 
 from dwiser.errors import DwiserWarning
 from dwiser.memmap import writable_copy
-from dwiser.methods.base import Denoised, need_directions, warn_of_no_noise
+from dwiser.methods.base import Denoised, need_volumes, warn_of_no_noise
+from dwiser.methods.capabilities import Capabilities
 from dwiser.prepare.complex import channels_of, real_scan
 from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.moments import magnitude_sd
@@ -19,6 +20,7 @@ from dwiser.prepare.outlier_volumes import find_outlier_volumes
 from dwiser.prepare.rician_bias import signal_power
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import (
+    FEWEST_SHARED,
     SignalSubspace,
     fit_subspace,
     grouped,
@@ -165,14 +167,16 @@ class WhitenedScan:
 
 
 def whiten(
-    scan: Scan, seed: int, *, name: str, least: int, fewest_shared: int, coils: float | None,
-    threads: int = 1,
+    scan: Scan, seed: int, *, name: str, able: Capabilities, fewest_shared: int,
+    coils: float | None, threads: int = 1,
 ) -> WhitenedScan | None:  # fmt: skip
     """Mask, σ, channels, subspace and the volumes outside it; None where there is no noise.
 
     Warns of volumes that stand apart, and where too few share a subspace.
     """
-    need_directions(scan, name, least)
+    need_volumes(scan, name, able)
+    if scan.gradients.is_b0.all():  # repeats of one image, in which few tell what they share
+        fewest_shared = min(fewest_shared, FEWEST_SHARED)
     mask = object_mask(scan)
     phase_record: dict[str, Any] = {}
     if scan.phase is not None:
