@@ -10,7 +10,13 @@ from dwiser.cli.options import SHARED, Shared
 
 
 def apply(
-    weights: Annotated[Path, Parameter(help="What 'dwiser denoise --save-weights' wrote.")],
+    weights: Annotated[
+        Path,
+        Parameter(
+            help="What 'dwiser denoise --save-weights' wrote, with a method that has weights for "
+            "another scan: difusion, noise2noise, noisier2noise or ddm2; splitq has none."
+        ),
+    ],
     dwi: Annotated[Path, Parameter(help="Another series of the same protocol.")],
     out: Annotated[Path, Parameter(help="The denoised series; .json, .bval, .bvec come with it.")],
     /,

@@ -16,6 +16,7 @@ from dwiser.cli.options import (
     Lesions,
     Quiet,
     Seed,
+    Threads,
     Tissues,
     Truth,
 )
@@ -60,6 +61,7 @@ def evaluate(
         bool, Parameter(help="Exit code 1 unless the verdict is PASS or WARN.", negative=())
     ] = False,
     b0_threshold: B0Threshold = B0_THRESHOLD,
+    threads: Threads = None,
     seed: Seed = 0,
     force: Force = False,
     quiet: Quiet = False,
@@ -69,7 +71,7 @@ def evaluate(
 
     request = EvaluationRequest(
         denoised, raw, truth, mask, noise_map, bval, bvec, tuple(tissues or ()), lesions,
-        bundle, through, json, tsv, b0_threshold, seed, force,
+        bundle, through, json, tsv, b0_threshold, seed, force, threads,
     )  # fmt: skip
     evaluation = evaluate_files(request)
     if not quiet:

@@ -90,6 +90,7 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
     """
     requests = []
     for file in files:
+        stem(file)  # refuses another format for what it is, an input
         of_file: dict[str, Any] = {"dwi": file, "out": outdir / file.name}
         for extra in fields(request):
             name = getattr(request, extra.name)
