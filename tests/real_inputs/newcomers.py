@@ -1,5 +1,8 @@
 """What a newcomer meets."""
 
+import json
+import re
+
 import numpy as np
 
 from dwiser.simulation import Simulation
@@ -82,6 +85,28 @@ def refused_afni(ran: Ran) -> None:
 
 def refused_analyze(ran: Ran) -> None:
     ran.refused("dwi.img: this is an Analyze image", "`nib-convert dwi.img dwi.nii.gz`.")
+
+
+def surveyed(ran: Ran) -> None:
+    ran.ok()
+    survey = json.loads(ran.out)
+    assert survey["Shape"] == [10, 11, 5, 7]
+    assert survey["Shells"][0]["volumes"] == 1
+    assert survey["Method"] == "splitq"
+    assert survey["SigmaMedian"] > 0
+
+
+def timed(ran: Ran) -> None:
+    ran.ok("would take  about ", "factor of two", "1 threads")
+
+
+def titled(ran: Ran) -> None:
+    ran.ok()
+    page = (ran.series.folder / "out.html").read_text()
+    title = re.search("<title>(.*)</title>", page)
+    assert title is not None
+    assert title[1].startswith("sub-07 dir-AP: identity, ")
+    assert "denoised by dwiser" in title[1]
 
 
 def no_weights(ran: Ran) -> None:
@@ -214,6 +239,39 @@ ROWS: tuple[Situation, ...] = (
         lambda series: series.files.update({"out.json": {"Method": "splitq"}}),
         no_weights_file,
         ("apply out.json dwi.nii.gz again.nii.gz",),
+        s7,
+    ),
+    Situation(
+        "survey-for-a-program",
+        (),
+        "A script is to read what `dwiser info` says.",
+        "`--json`: one JSON object on standard output, with the sidecar's names.",
+        "“Unknown option: --json”, exit code 2.",
+        as_it_is,
+        surveyed,
+        ("info dwi.nii.gz --json --threads 1",),
+        s7,
+    ),
+    Situation(
+        "time-of-the-default-method",
+        (),
+        "How long will the default method take?",
+        "About so long, from the scan's size and how fast the machine is now.",
+        "“not known beforehand for this method”.",
+        as_it_is,
+        timed,
+        ("info dwi.nii.gz --threads 1",),
+        s7,
+    ),
+    Situation(
+        "forty-reports",
+        (),
+        "Forty reports are open in a browser.",
+        "Each is titled by its series, method and verdict.",
+        "Each title was “dwiser report: ” and a bare file name, such as dwi.nii.gz.",
+        lambda series: setattr(series, "name", "sub-07_dir-AP_dwi"),
+        titled,
+        ("denoise sub-07_dir-AP_dwi.nii.gz out.nii.gz --method identity --report out.html",),
         s7,
     ),
 )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dwiser.cli.denoise import denoise_and_print
+from dwiser.cli.denoise import denoise_and_print, started
 from dwiser.cli.options import SHARED, Shared
 
 
@@ -24,5 +24,5 @@ def apply(
     shared: Shared = SHARED,
 ) -> int:
     """Denoise a scan with weights learned on another one of the same protocol."""
-    request = shared.request(dwi, out, weights=weights)
+    request = started(shared, dwi, out, weights=weights)
     return denoise_and_print(request, shared)

@@ -19,7 +19,7 @@ from dwiser.run.plan import plan_of
 from dwiser.run.request import Request
 from dwiser.run.result import Result, RunSummary
 from dwiser.scan import Scan
-from dwiser.watch import Watch, silent
+from dwiser.watch import Watch, silent, step
 
 IMAGES = "save_"  # fields of a request that name further images begin so
 # fields that cannot be meant for several, or not yet
@@ -52,7 +52,8 @@ def denoise_series(
         different grids; then nothing is written.
     """
     least = _check(requests)
-    reads = [read_scan(request, plan_of(request).room) for request in requests]
+    with step(watch, "reading"):
+        reads = [read_scan(request, plan_of(request).room) for request in requests]
     scans = [read.scan for read in reads]
     counts = [scan.shape[3] for scan in scans]
     with warnings.catch_warnings():

@@ -47,9 +47,9 @@ from dwiser.prepare.splits import folds
 from dwiser.prepare.subspace import FEWEST_SHARED
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
-from dwiser.watch import Progress, Watch, silent
+from dwiser.watch import Progress, Watch, silent, step
 
-TASK = "learning"
+TASK, UNCERTAINTY = "learning", "uncertainty"
 ABLE = Capabilities(
     least_directions=6, presets=PRESETS, has_seed=True, takes_noise_map=True, takes_phase=True,
     gives_uncertainty=True, device="cpu or cuda",
@@ -120,11 +120,12 @@ class Splitq:
             For fewer than 6 diffusion-weighted volumes.
         """
         with limited(ONE_EACH):
-            whitened = self._prepare(scan, machine, seed)
+            whitened = self._prepare(scan, machine, seed, watch)
             if whitened is None:
                 return as_it_is(scan, self.name)
             weights = self._learn(whitened, scan.gradients, machine, seed, watch)
-            return self._restored(weights, whitened, scan, machine, seed, watch)
+            with step(watch, "denoising"):
+                return self._restored(weights, whitened, scan, machine, seed, watch)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
         """Learn from the scan alone.
@@ -135,7 +136,7 @@ class Splitq:
             For a scan without noise, from which there is nothing to learn.
         """
         with limited(ONE_EACH):
-            whitened = self._prepare(scan, machine, seed)
+            whitened = self._prepare(scan, machine, seed, watch)
             if whitened is None:
                 raise InputError(
                     "No noise was found in the scan: there is nothing to learn from it.",
@@ -148,16 +149,20 @@ class Splitq:
     ) -> Denoised:
         """Apply weights learned before on the scan they were learned from."""
         with limited(ONE_EACH):
-            whitened = self._prepare(scan, machine, seed)
+            whitened = self._prepare(scan, machine, seed, watch)
             if whitened is None:
                 return as_it_is(scan, self.name)
-            return self._restored(weights, whitened, scan, machine, seed, watch)
+            with step(watch, "denoising"):
+                return self._restored(weights, whitened, scan, machine, seed, watch)
 
-    def _prepare(self, scan: Scan, machine: Machine, seed: int) -> WhitenedScan | None:
-        return whiten(
-            scan, seed, name=self.name, least=ABLE.least_directions,
-            fewest_shared=self.fewest_shared, coils=self.coils, threads=machine.threads,
-        )  # fmt: skip
+    def _prepare(
+        self, scan: Scan, machine: Machine, seed: int, watch: Watch
+    ) -> WhitenedScan | None:
+        with step(watch, "noise and subspace"):
+            return whiten(
+                scan, seed, name=self.name, least=ABLE.least_directions,
+                fewest_shared=self.fewest_shared, coils=self.coils, threads=machine.threads,
+            )  # fmt: skip
 
     def _learn(
         self,
@@ -202,7 +207,7 @@ class Splitq:
             if bright.any():
                 shares *= bright[:, None]
             stacking.add(estimates, y[inner][:, held], whitened.subspace.components[held], shares)
-            watch(Progress(TASK, done, len(splits) + 1, "splits"))
+            watch(Progress(TASK, done, len(splits), "splits"))
         weights = stacking.weights()
         del estimates, y
         give_memory_back()
@@ -233,6 +238,7 @@ class Splitq:
         rows, inner = np.flatnonzero(part[whitened.mask]), np.flatnonzero(trusted[part])
         if len(inner) < FEWEST_VOXELS:
             return Weights({"stacking": plain_weights(volumes)}, {"learned": False})
+        watch(Progress(TASK, 0, 1))
         model = ResponseModel(whitened, gradients, machine.threads)
         grid = Grid.of(part, machine.device)
         local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
@@ -247,7 +253,7 @@ class Splitq:
             estimates, channels, probe_of(whitened, seed)[rows], inner, axes, whitened.noise,
             machine.device, classes,
         )  # fmt: skip
-        watch(Progress(TASK, 1, 2, "risk"))
+        watch(Progress(TASK, 1, 1))
         record = {
             "learned": True,
             "by": "Stein's unbiased risk",
@@ -281,7 +287,7 @@ class Splitq:
             del shape
         sigma, variance = whitened.sigma[whitened.mask], None
         if self.uncertainty:
-            watch(Progress(TASK, self.folds, self.folds + 1, "uncertainty"))
+            watch(Progress(UNCERTAINTY, 0, 1))
             dwi = np.flatnonzero(~scan.gradients.is_b0)
 
             def estimate(probed: WhitenedScan) -> np.ndarray:
@@ -293,6 +299,7 @@ class Splitq:
                 return values
 
             variance = estimate_variance(estimate, denoised, dwi, whitened, seed)
+            watch(Progress(UNCERTAINTY, 1, 1))
         share = self._return(denoised, whitened, scan, machine.threads) if self.give_back else None
         whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
@@ -308,7 +315,6 @@ class Splitq:
                     errors.add(v, partial(self._signal_sd, values, sigma, whitened, power))
                 signal = self._signal(values, sigma, whitened, power)
                 data[..., v][whitened.mask] = signal.clip(min=0)
-        watch(Progress(TASK, 1, 1))
         record = {"training": weights.record, **whitened.record(), "given_back_mean": returned}
         sd = None if errors is None else errors.sd(whitened.mask)
         return Denoised(
