@@ -29,7 +29,7 @@ MEASURED = {
 MILLION, THOUSAND = 1e6, 1e3
 
 # splitq, s of that core per thousand voxels of the mask and, second, for each volume too: fitted
-# to five phantoms of 21 000 to 159 000 voxels and 20 to 136 volumes. What is learned on has a limit.
+# to five phantoms of 21 000 to 159 000 voxels, 20 to 136 volumes. What is learned on has a limit.
 LEARNING, REST = (0.13, 0.0020), (0.035, 0.00055)
 AFTER = 0.17  # s per million values: the verdict, and writing
 STARTING = 3.0  # s: Python and PyTorch
