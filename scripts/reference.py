@@ -81,7 +81,7 @@ def errors_page() -> str:
 An error is one sentence for people: which file or option, what is wrong with it, what to do. Its
 code is for programs: the sentence may be reworded, the code is kept.
 
-- Python: `except dwiser.errors.DwiserError as error`, then `error.code == "grid.shape"` (or
+- Python: `except dwiser.DwiserError as error`, then `error.code == "grid.shape"` (or
   `Code.GRID_SHAPE` of `dwiser.errors`). `InputError` is the kind that the caller can correct.
 - Command line: `--debug` prints the code above the sentence. The exit code tells input (2) from
   what failed while it ran (1).

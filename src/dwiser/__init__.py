@@ -7,7 +7,8 @@
 >>> dwiser.report(result, scan, "out.html")
 
 With arrays: ``dwiser.denoise(data, bvals=bvals, bvecs=bvecs, affine=affine)``; with a nibabel
-image and DIPY's table: ``dwiser.denoise(image, gtab=gtab)``.
+image and DIPY's table: ``dwiser.denoise(image, gtab=gtab)``. What is wrong with an input or a call
+is an ``InputError``, a failed run a ``DwiserError``, and what to know a ``DwiserWarning``.
 """
 
 from importlib import import_module
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dwiser.api import as_scan, denoise, evaluate, report, simulate
+    from dwiser.errors import DwiserError, DwiserWarning, InputError
     from dwiser.io import load
     from dwiser.run import save
     from dwiser.run.result import Result
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = [
+    "DwiserError",
+    "DwiserWarning",
     "Gradients",
+    "InputError",
     "Result",
     "Scan",
     "as_scan",
@@ -36,6 +41,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("as_scan", "denoise", "evaluate", "report", "simulate"), "dwiser.api"),
+    **dict.fromkeys(("DwiserError", "DwiserWarning", "InputError"), "dwiser.errors"),
     **dict.fromkeys(("Gradients", "Scan"), "dwiser.scan"),
     "load": "dwiser.io",
     "save": "dwiser.run",

@@ -186,6 +186,15 @@ class DwiserError(Exception):
     ----------
     sentence : what is wrong, with which file, and what to do: for people.
     code : which kind of fault it is: for programs.
+
+    Examples
+    --------
+    >>> import dwiser
+    >>> try:
+    ...     dwiser.load("missing.nii.gz")
+    ... except dwiser.DwiserError as error:
+    ...     print(error, error.code)
+    missing.nii.gz: there is no such file: check the name. file.missing
     """
 
     exit_code = 1
@@ -199,13 +208,30 @@ class DwiserError(Exception):
 
 
 class InputError(DwiserError):
-    """The input or the way dwiser was called is wrong (exit code 2); nothing was written."""
+    """The input or the way dwiser was called is wrong (exit code 2); nothing was written.
+
+    Examples
+    --------
+    >>> import dwiser
+    >>> try:
+    ...     dwiser.load("mask.mgz")
+    ... except dwiser.InputError as error:
+    ...     print(error.code == "file.missing")
+    True
+    """
 
     exit_code = 2
 
 
 class DwiserWarning(UserWarning):
-    """Something the user should know; printed, and written to the sidecar's ``Warnings``."""
+    """Something the user should know; printed, and written to the sidecar's ``Warnings``.
+
+    Examples
+    --------
+    >>> import warnings, dwiser
+    >>> warnings.simplefilter("error", dwiser.DwiserWarning)  # in a test: let none pass
+    >>> warnings.resetwarnings()
+    """
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, code: Code) -> InputError:

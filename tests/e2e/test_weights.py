@@ -55,7 +55,8 @@ def test_saved_weights_denoise_as_the_training_did_and_only_their_protocol(
 
     no = str(files / "no.nii.gz")
     said = refused(files, capsys, Code.WEIGHTS_INVALID, "apply", dwi, dwi, no)
-    assert "dwi.nii.gz: it is no safetensors file" in said
+    assert "dwi.nii.gz: it is no file of weights" in said
+    assert "splitq has no weights" in said
 
     begin = ("--warm-start", weights, "--method", "difusion", "--preset", "smoke")
     said = refused(files, capsys, Code.WEIGHTS_MISMATCH, "denoise", dwi, no, *begin)

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -19,7 +19,7 @@ from dwiser.cli.options import (
 from dwiser.cli.progress import progress
 from dwiser.errors import Code, DwiserError, InputError
 from dwiser.methods.registry import DEFAULT_METHOD
-from dwiser.watch import Watch
+from dwiser.watch import Watch, step
 
 if TYPE_CHECKING:
     from dwiser.evaluation.verdict import Verdict
@@ -76,22 +76,22 @@ def denoise(
     shared: Shared = SHARED,
 ) -> int:
     """Denoise a scan; units, geometry and volume order stay the input's."""
-    from dwiser.methods.registry import settings_of
-    from dwiser.run import noise_file
-
     dwi, out = _in_and_out(files, outdir, together)
     quiet = shared.quiet
-    request = shared.request(
-        dwi, out, method=method, preset=preset, settings=settings_of(settings or []), phase=phase,
+    request = started(
+        shared, dwi, out, method=method, preset=preset, settings=settings or [], phase=phase,
         save_uncertainty=save_uncertainty, save_weights=save_weights, warm_start=warm_start,
         resume=resume, checkpoint_every=checkpoint_every, report=report,
     )  # fmt: skip
     if noise_only:
+        from dwiser.run import noise_file
+
         if outdir is not None:
             raise InputError(
                 "--noise-only is for one series: leave out --outdir.", code=Code.ARGUMENT_CONFLICT
             )
-        median = noise_file(request)
+        with progress(quiet) as watch, step(watch, "reading and noise"):
+            median = noise_file(request)
         if not quiet:
             print(f"{out}: sigma {median:.4g} (median in the mask)")
         return 0
@@ -104,6 +104,16 @@ def denoise(
     if shared.strict:
         _require_verdict(summaries)
     return 0
+
+
+def started(shared: Shared, dwi: Path, out: Path, **more: Any) -> "Request":
+    """The request; the first import of PyTorch takes seconds, and says so."""
+    with progress(shared.quiet) as watch, step(watch, "starting"):
+        from dwiser.methods.registry import settings_of
+
+        if "settings" in more:
+            more["settings"] = settings_of(more["settings"])
+        return shared.request(dwi, out, **more)
 
 
 def denoise_and_print(request: "Request", shared: Shared) -> int:

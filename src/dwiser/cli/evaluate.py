@@ -17,6 +17,7 @@ from dwiser.cli.options import (
     Lesions,
     Quiet,
     Seed,
+    Threads,
     Tissues,
     Truth,
 )
@@ -62,6 +63,7 @@ def evaluate(
     ] = False,
     b0_threshold: B0Threshold = B0_THRESHOLD,
     bvalue_scaling: BValueScalingOption = "auto",
+    threads: Threads = None,
     seed: Seed = 0,
     force: Force = False,
     quiet: Quiet = False,
@@ -71,7 +73,7 @@ def evaluate(
 
     request = EvaluationRequest(
         denoised, raw, truth, mask, noise_map, bval, bvec, tuple(tissues or ()), lesions,
-        bundle, through, json, tsv, b0_threshold, bvalue_scaling, seed, force,
+        bundle, through, json, tsv, b0_threshold, bvalue_scaling, seed, force, threads,
     )  # fmt: skip
     evaluation = evaluate_files(request)
     if not quiet:

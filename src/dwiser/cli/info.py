@@ -1,7 +1,8 @@
 """``dwiser info``."""
 
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -20,8 +21,10 @@ from dwiser.cli.options import (
     Settings,
     Threads,
 )
+from dwiser.cli.progress import progress
 from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.scan import B0_THRESHOLD
+from dwiser.watch import step
 
 if TYPE_CHECKING:
     from dwiser.run import Survey
@@ -44,27 +47,61 @@ def info(
     bvalue_scaling: BValueScalingOption = "auto",
     device: Device = "auto",
     threads: Threads = None,
+    json: Annotated[
+        bool,
+        Parameter(
+            help="Print one JSON object and nothing else: the fields below, Seconds (about; none: "
+            "not known), SNR by shell, σ's median and 5 and 95 % limits.",
+            negative=(),
+        ),
+    ] = False,
 ) -> int:
     """Say what a scan is, how noisy it is, and what denoising it would do and take."""
-    from dwiser.io import load
-    from dwiser.machine import usable_memory
-    from dwiser.methods.registry import build, settings_of
-    from dwiser.run import survey
-    from dwiser.run.capabilities import with_maps
-
-    chosen = build(method, preset, settings_of(settings or []))
-    scan = load(
-        dwi,
-        bval,
-        bvec,
-        mask,
-        b0_threshold=b0_threshold,
-        bvalue_scaling=bvalue_scaling,
-        memory=usable_memory(),
-    )
-    scan, _ = with_maps(scan, noise_map=noise_map, phase=phase, noise_volumes=noise_volumes)
-    print(_survey_text(survey(scan, chosen, device=device, threads=threads), dwi, method, preset))
+    with progress() as watch:
+        with step(watch, "starting"):
+            from dwiser.io import load
+            from dwiser.machine import usable_memory
+            from dwiser.methods.registry import build, settings_of
+            from dwiser.run import survey
+            from dwiser.run.capabilities import with_maps
+        chosen = build(method, preset, settings_of(settings or []))
+        with step(watch, "reading"):
+            scan = load(
+                dwi, bval, bvec, mask, b0_threshold=b0_threshold,
+                bvalue_scaling=bvalue_scaling, memory=usable_memory(),
+            )  # fmt: skip
+            scan, _ = with_maps(scan, noise_map=noise_map, phase=phase, noise_volumes=noise_volumes)
+        with step(watch, "noise and time"):
+            seen = survey(scan, chosen, device=device, threads=threads)
+    if json:
+        record = survey_record(seen) | {"Source": str(dwi), "Method": method, "Preset": preset}
+        print(dumps(record, indent=2, ensure_ascii=False))
+    else:
+        print(_survey_text(seen, dwi, method, preset))
     return 0
+
+
+def survey_record(survey: "Survey") -> dict[str, Any]:
+    """A survey as plain values, with the sidecar's names where it has the same."""
+    return {
+        "Shape": list(survey.shape),
+        "VolumeNotes": list(survey.volumes),
+        "VoxelSize": [round(float(edge), 4) for edge in survey.voxel_size],
+        "B0Volumes": survey.b0s,
+        "Shells": survey.shells,
+        "VolumesWithoutDirection": survey.without_direction,
+        "MaskShare": round(survey.mask_share, 4),
+        "SigmaMedian": survey.sigma,
+        "Sigma5": survey.sigma_low,
+        "Sigma95": survey.sigma_high,
+        "NoiseModel": survey.noise,
+        "NoiseCorrelation": [round(float(r), 4) for r in survey.correlation],
+        "EarlierSteps": list(survey.earlier_steps),
+        "SNR": [{"bval": b, "snr": round(snr, 3)} for b, snr in survey.snr],
+        "Plan": survey.plan,
+        "Time": survey.time,
+        "Seconds": None if survey.seconds is None else round(survey.seconds, 1),
+    }
 
 
 def _survey_text(survey: "Survey", dwi: Path, method: str, preset: str) -> str:

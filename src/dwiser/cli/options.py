@@ -47,7 +47,8 @@ SaveStandardised = Annotated[
 ]
 SaveMask = Annotated[Path | None, Parameter(help="Write the mask that was used here.")]
 SaveWeights = Annotated[
-    Path | None, Parameter(help="Write what was learned here (.safetensors), for apply.")
+    Path | None,
+    Parameter(help="Write what was learned here (.safetensors), for apply; splitq has nothing."),
 ]
 Method = Annotated[str, Parameter(help="Which denoiser; 'dwiser methods' lists them.")]
 Preset = Annotated[

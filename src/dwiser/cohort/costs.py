@@ -5,25 +5,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from dwiser.cohort.run_record import RunRecord
+from dwiser.run.time_needed import MEASURED, MILLION
 
 # A process that has only loaded dwiser, torch and a scan of 2 million values.
 BASE_MIB = 400.0
-
-# (s of one core, MiB beyond the base) per million values, a value being a voxel in a volume:
-# benchmarks/results/all_methods_phantom.json, 65 × 78 × 66 × 70 values, one thread of AMD EPYC.
-# Methods that train are missing: their time depends on iterations, not on the scan's size.
-MEASURED = {
-    "identity": (0.17, 5.8),
-    "gaussian": (0.22, 9.6),
-    "nlmeans": (0.87, 10.6),
-    "ascm": (8.4, 13.7),
-    "mppca": (4.6, 21.1),
-    "patch2self": (0.54, 28.7),
-    "subspace": (0.20, 10.5),
-    "dwidenoise": (2.0, 13.1),
-    "splitq": (0.68, 26.9),
-}
-MILLION = 1e6
 
 
 @dataclass(frozen=True)

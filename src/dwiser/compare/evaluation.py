@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from dwiser import __version__
 from dwiser.compare.references import References, read_region
 from dwiser.errors import Code, InputError
@@ -17,7 +15,7 @@ from dwiser.evaluation.suite import Evaluation, evaluate
 from dwiser.gradient_lengths import BValueScaling
 from dwiser.io import check_outputs, find_inputs, load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
-from dwiser.machine import usable_cores
+from dwiser.machine import find_machine, limited
 from dwiser.scan import B0_THRESHOLD
 from dwiser.seeds import check_seed
 
@@ -46,6 +44,7 @@ class EvaluationRequest:
     bvalue_scaling: BValueScaling = "auto"
     seed: int = 0
     force: bool = False
+    threads: int | None = None
 
     def sources(self) -> dict[str, list[str]]:
         """Which files were asked to be read, by what they are."""
@@ -65,6 +64,7 @@ def evaluate_files(request: EvaluationRequest) -> Evaluation:
         that could not be written; the message names the file.
     """
     check_seed(request.seed)
+    machine = find_machine("cpu", request.threads)
     if request.through is not None and request.bundle is None:
         raise InputError(
             "--through belongs to a bundle: give its start with --bundle.",
@@ -85,7 +85,7 @@ def evaluate_files(request: EvaluationRequest) -> Evaluation:
         if path is not None
     }
     denoised = read_on_grid(request.denoised, scan, "denoised image", series=True)
-    with threadpool_limits(usable_cores()):
+    with limited(machine):
         evaluation = evaluate(
             denoised,
             scan,

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dwiser.errors import Code, InputError
-from dwiser.io.about import FilePath, about, check_contents, is_link_to_nothing
+from dwiser.io.about import FilePath, about, is_link_to_nothing
+from dwiser.io.formats import conversion, output_conversion, refuse_no_file
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")  # the longer one first
 BVAL_ENDINGS = (".bval", ".bvals")  # BIDS and dcm2niix write the first, FSL's tools the second
@@ -26,16 +27,38 @@ def ending(path: FilePath) -> str:
     Raises
     ------
     InputError
-        If the name ends otherwise, or is nothing but an ending.
+        If the name ends otherwise, or is nothing but an ending; for a format that is known,
+        with the command that converts it.
     """
     name = Path(path).name
     for known in NIFTI_ENDINGS:
         if name.lower().endswith(known) and len(name) > len(known):
             return name[-len(known) :]
-    raise InputError(
-        f"{path}: only NIfTI is read and written: give a name that ends in .nii or .nii.gz.",
-        code=Code.FILE_ENDING,
-    )
+    raise _not_nifti(path, conversion(path))
+
+
+def check_output_name(path: FilePath, *, series: bool = False) -> None:
+    """Refuse the name of an output that is not a NIfTI image's.
+
+    Parameters
+    ----------
+    path : the output's name.
+    series : whether its gradient table is written beside it.
+
+    Raises
+    ------
+    InputError
+        As ``ending`` does; for a format that is known, with the way to have it all the same.
+    """
+    try:
+        ending(path)
+    except InputError as error:
+        raise _not_nifti(path, output_conversion(path, series=series)) from error
+
+
+def _not_nifti(path: FilePath, why: str | None) -> InputError:
+    why = why or "Only NIfTI is read and written: give a name that ends in .nii or .nii.gz."
+    return InputError(f"{path}: {why[0].lower()}{why[1:]}", code=Code.FILE_ENDING)
 
 
 def stem(path: FilePath) -> Path:
@@ -153,7 +176,7 @@ def find_inputs(
     'dwi.bval'
     """
     with about(dwi):
-        check_contents(dwi)
+        refuse_no_file(dwi)
         Path(dwi).open("rb").close()
     return Inputs(
         dwi=Path(dwi),

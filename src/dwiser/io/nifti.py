@@ -15,10 +15,11 @@ from nibabel.imageglobals import logger as nibabel_log
 
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.gradient_lengths import BValueScaling
-from dwiser.io.about import FilePath, about, check_contents
+from dwiser.io.about import FilePath, about
+from dwiser.io.formats import refuse_no_file
 from dwiser.io.gradients import read_gradients
 from dwiser.io.gz import zipped
-from dwiser.io.names import ending, find_inputs
+from dwiser.io.names import check_output_name, ending, find_inputs
 from dwiser.io.voxels import read_voxels
 from dwiser.memmap import FLOAT32, allocate_mapped
 from dwiser.scan import AFFINE_TOLERANCE, B0_THRESHOLD, Scan
@@ -210,6 +211,7 @@ def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan
     >>> read_on_grid("mean.nii.gz", scan, "mean").shape
     (68, 64, 20)
     """
+    check_output_name(path)
     name = ending(path)
     stored = np.asarray(data).astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
     kind = nib.Nifti2Image if isinstance(like.header, nib.Nifti2Header) else nib.Nifti1Image
@@ -249,7 +251,7 @@ def _captured_messages() -> Iterator[list[str]]:
 def _open(path: FilePath) -> Any:
     """The NIfTI image with its header read and checked, its voxels not yet."""
     with about(path):
-        check_contents(path)
+        refuse_no_file(path)
         with Path(path).open("rb") as file:
             magic = file.read(len(GZIP_MAGIC))
         if not magic:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from dwiser.errors import Code, DwiserError, InputError
 from dwiser.io.about import FilePath
-from dwiser.io.names import NIFTI_ENDINGS, companion
+from dwiser.io.names import NIFTI_ENDINGS, check_output_name, companion
 
 Writer: TypeAlias = Callable[[Path], None]
 
@@ -71,7 +71,7 @@ def planned(
             )
     images = [Path(path) for path in (*extras, out) if path is not None]
     for image in images:
-        companion(image, "")  # refuses a name that is no image's
+        check_output_name(image, series=image == Path(out))
     companions = (companion(out, extension) for extension in SET_ENDINGS)
     paths = (*companions, *page_paths, *weights_paths, *images)
     check_outputs(paths, inputs, force)
@@ -107,7 +107,7 @@ def planned_images(
     ['sigma.nii.gz']
     """
     for image in images:
-        companion(image, "")
+        check_output_name(image)
     check_outputs(images, inputs, force)
     return images
 

@@ -14,7 +14,7 @@ from dwiser.methods.options import Presets
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.scan import Scan
-from dwiser.watch import Progress, Watch, silent
+from dwiser.watch import Progress, Watch, silent, step
 
 TASK = "denoising"
 
@@ -70,8 +70,9 @@ class Classical:
             For a scan with fewer volumes than the method needs.
         """
         need_volumes(scan, self.name, self.capabilities)
-        mask = object_mask(scan)
-        domain = MaskAndSigma(mask, sigma_map(scan, mask, threads=machine.threads))
+        with step(watch, "noise"):
+            mask = object_mask(scan)
+            domain = MaskAndSigma(mask, sigma_map(scan, mask, threads=machine.threads))
         if self.divides_by_sigma and not domain.sigma[mask].any():
             warn_of_no_noise(self.name)
             filtered = Filtered(scan.data, dict.fromkeys(range(scan.shape[3]), "no noise found"))

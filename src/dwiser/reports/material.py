@@ -36,6 +36,7 @@ class Material:
     fa_raw, fa_denoised : ``reports.tensor.colour_fa``, in voxel axes; None without a tensor.
     outlier_volumes : volumes that dropped out, moved or repeat another: {volume: why}.
     absent : what could not be measured or drawn: {name: reason}.
+    series : what the page is called by: the input's BIDS entities, else its folder and name.
     """
 
     name: str
@@ -49,3 +50,4 @@ class Material:
     fa_denoised: Float[np.ndarray, "x y z 3"] | None = None
     outlier_volumes: Mapping[int, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
+    series: str = ""

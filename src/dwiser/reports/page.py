@@ -40,6 +40,7 @@ def page(material: Material) -> str:
     return _template().render(
         m=material,
         short_name=PurePath(material.name).name,
+        title=title(material),
         record=record,
         sidecar=sidecar(record),
         method=METHODS.get(str(record.get("Method"))),
@@ -61,6 +62,14 @@ def page(material: Material) -> str:
         niivue=_viewer(),
         licences=bundled("LICENCES.txt"),
     )
+
+
+def title(material: Material) -> str:
+    """What a reader with many pages open tells them apart by: series, method, verdict."""
+    method, judged = material.result.record.get("Method"), material.judged
+    verdict = "no verdict" if judged is None else judged.verdict.level
+    series = material.series or words.series_name(PurePath(material.name))
+    return f"{series}: {method}, {verdict} – denoised by dwiser"
 
 
 @cache

@@ -19,6 +19,7 @@ from dwiser.scan import Gradients
 MOST_VOLUMES = 7_600_000  # characters of the three-dimensional images; with the rest below 15 MB
 MOST_STRIPS = 4_400_000  # characters of the strips through all volumes
 MOST_TRIES = 4
+BRIGHT, BRIGHTER = 75.0, 1.5  # percentile of the object, and how far above it white may be
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _contrast(
         data[..., contrast.volumes].mean(-1, dtype=np.float32)
         for data in (material.scan.data, material.result.data)
     )
-    window, scale = _window(noisy, material), signal_scale(noisy)
+    window, scale = signal_window(noisy, material), signal_scale(noisy)
     images = {
         kind: nifti(scale.levels(shown.cut(values)), shown, scale, window)
         for kind, values in (("noisy", noisy), ("denoised", clean))
@@ -143,6 +144,17 @@ def in_sigmas(
     if sigma is None or not (sigma > 0).any():
         return None
     return np.divide(difference, sigma, out=np.zeros_like(difference), where=sigma > 0)
+
+
+def signal_window(values: Float[np.ndarray, "x y z"], material: Material) -> tuple[float, float]:
+    """Black and white of a signal: the object's percentiles, white where tissue is still grey.
+
+    White is the 99th percentile or, where that is lower, 1.5 times the 75th: in a b0 fluid is five
+    times as bright as tissue, which would be nearly black in a window that reaches to it.
+    """
+    low, high = _window(values, material)
+    tissue = BRIGHTER * float(np.percentile(values[material.result.mask], BRIGHT))
+    return low, min(high, tissue) if tissue > low else high
 
 
 def _window(values: Float[np.ndarray, "x y z"], material: Material) -> tuple[float, float]:
@@ -194,7 +206,7 @@ def _by_shell(material: Material) -> tuple[dict[int, tuple[float, float]], dict[
     for group in volume_groups(material.scan.gradients, pooled=False):
         mean = material.scan.data[..., group.volumes].mean(-1, dtype=np.float32)
         first = material.scan.data[..., group.volumes[0]].astype(np.float32)
-        window = _window(mean, material)[0], _window(first, material)[1]
+        window = signal_window(mean, material)[0], signal_window(first, material)[1]
         scale = signal_scale(first)
         windows |= dict.fromkeys(map(int, group.volumes), window)
         scales |= dict.fromkeys(map(int, group.volumes), scale)
@@ -228,4 +240,5 @@ def _about_volume(
     return {
         "label": f"volume {gradients.number(v)}, b = {gradients.bvals[v]:.0f} s/mm²{along}",
         "window": window, "slope": scale.slope,
+        "b0": bool(gradients.is_b0[v]),
     }  # fmt: skip

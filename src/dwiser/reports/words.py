@@ -1,6 +1,8 @@
 """The record in sentences."""
 
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,14 @@ def _mask_and_noise(material: Material) -> Iterator[str]:
             else "was estimated from the scan (Marchenko–Pastur on small patches)"
         )  # fmt: skip
         yield f"The noise map {source}: median σ in the mask {np.median(sigma[mask]):.4g}."
+
+
+def series_name(path: PurePath) -> str:
+    """A series by its BIDS entities, else by its folder and name; endings left out."""
+    name = re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+    if name.startswith("sub-"):
+        return name.removesuffix("_dwi").replace("_", " ")
+    return f"{path.parent.name}/{name}" if path.parent.name else name
 
 
 def _splitq(result: Denoised) -> Iterator[str]:

@@ -51,7 +51,7 @@ from dwiser.run.result import Result, RunCost
 from dwiser.run.volumes import restored, roles_told, volumes_record
 from dwiser.scan import Scan
 from dwiser.seeds import check_seed
-from dwiser.watch import Watch, silent
+from dwiser.watch import Watch, silent, step
 
 
 def denoise(
@@ -91,10 +91,11 @@ def denoise(
     safe = enough_memory(machine.device, chosen)
     sane = in_range(scan)
     with limited(machine), recorded() as heard, peak_memory() as peak, safe, sane:
-        roles = roles_told(scan)
-        measured = measured_scan(scan, roles)
-        check_volumes(measured, chosen)
-        check_earlier_steps(measured)
+        with step(watch, "looking at the noise"):
+            roles = roles_told(scan)
+            measured = measured_scan(scan, roles)
+            check_volumes(measured, chosen)
+            check_earlier_steps(measured)
         options: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
         if weights is not None:
             if not isinstance(chosen, TrainableDenoiser):
@@ -175,8 +176,10 @@ def denoise_file(
     weights = (request.save_weights,)
     places: dict[str, Any] = {"weights": weights, "pages": [request.report], "force": request.force}
     planned(request.out, *request.extras, inputs=request.named, **places)
-    read = read_scan(request, plan.room, inherited) if read is None else read
-    with recorded() as heard:
+    if read is None:
+        with step(watch, "reading"):
+            read = read_scan(request, plan.room, inherited)
+    with recorded() as heard, step(watch, "checking"):
         scan, inputs_record = with_maps(
             read.scan, noise_map=request.noise_map, phase=request.phase,
             noise_volumes=request.noise_volumes,
@@ -193,7 +196,7 @@ def denoise_file(
     result.record["Warnings"][:0] = read.warnings + heard + plan.overrun(result.cost)
     source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
     result.record.update(with_earlier_steps(result.record | source | inputs_record, read.fields))
-    with recorded() as heard:
+    with recorded() as heard, step(watch, "testing the residual"):
         give_memory_back()
         judged = judgement(scan, result, seed=request.seed, room=plan.room)
         residual = None if request.save_residual is None else _difference(scan, result)
@@ -204,11 +207,13 @@ def denoise_file(
     result = with_verdict(result, judged)
     result.record["Warnings"] += heard
     before_writing(scan, result, judged)
-    drawn, failure = _reported(request, scan, result, judged)
-    save_set(
-        result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
-        weights=plan.to_keep(result, scan, course), inputs=files, force=request.force,
-    )  # fmt: skip
+    with step(watch, "report"):
+        drawn, failure = _reported(request, scan, result, judged)
+    with step(watch, "writing"):
+        save_set(
+            result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
+            weights=plan.to_keep(result, scan, course), inputs=files, force=request.force,
+        )  # fmt: skip
     checkpoint_path(request.out).unlink(missing_ok=True)
     if failure is not None:
         raise DwiserError(

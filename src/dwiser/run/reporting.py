@@ -1,6 +1,7 @@
 """A denoising measured and drawn: what ``--report`` writes."""
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from dwiser.prepare.subspace import grouped
 from dwiser.reports.material import Material
 from dwiser.reports.page import page
 from dwiser.reports.tensor import colour_fa
+from dwiser.reports.words import series_name
 from dwiser.run.judging import Judgement
 from dwiser.run.result import Result
 from dwiser.run.volumes import judged_part
@@ -45,6 +47,8 @@ def measured(scan: Scan, result: Result, judged: Judgement, *, name: str, comman
         shown |= {"fa_raw": before, "fa_denoised": after}
     except CannotMeasure as why:
         shown["absent"]["fa"] = str(why)
+    file = Path(name)
+    shown["series"] = series_name(file.absolute()) if file.is_file() else ""
     return Material(name, scan, result, command, outlier_volumes=apart(scan, result), **shown)
 
 

@@ -11,8 +11,9 @@ import torch
 from dwiser import __version__
 from dwiser.errors import Code, InputError
 from dwiser.io import about, read_tensors, sha256, tensor_bytes
+from dwiser.io.outputs import WEIGHTS_ENDING
 from dwiser.methods.base import Denoiser, Weights
-from dwiser.methods.registry import METHODS, build
+from dwiser.methods.registry import DEFAULT_METHOD, METHODS, build
 from dwiser.prepare.protocol import Protocol
 from dwiser.run.capabilities import able
 from dwiser.scan import Scan
@@ -26,7 +27,8 @@ def check_reusable(method: Denoiser, option: str) -> None:
         return
     why, names = method.capabilities.why_not_reusable, ", ".join(able("reusable_weights"))
     raise InputError(
-        f"{option} is not for {method.name}, {why}: {names} have weights to keep.",
+        f"{method.name}, {why}, has no weights for another scan: leave out {option}, or take a "
+        f"method that has ({names}).",
         code=Code.METHOD_NO_WEIGHTS,
     )
 
@@ -59,7 +61,7 @@ class WeightsFile:
     """A file of weights, read and checked: the method they are for, and the scan's protocol."""
 
     def __init__(self, path: Path) -> None:
-        arrays, metadata = read_tensors(path)
+        arrays, metadata = _read(path)
         with about(path):
             if metadata.get("kind") != KIND:
                 raise InputError(
@@ -75,7 +77,7 @@ class WeightsFile:
                 raise InputError(
                     "It does not tell what it is for: train anew.", code=Code.WEIGHTS_INVALID
                 ) from error
-            check_reusable(self.method, "A file of weights")
+            check_reusable(self.method, "its file")
 
     def check(self, scan: Scan, dwi: Path) -> None:
         """Refuse a scan of another protocol."""
@@ -103,6 +105,21 @@ def begin_with(path: Path, method: Denoiser) -> dict[str, torch.Tensor]:
             code=Code.WEIGHTS_MISMATCH,
         )
     return dict(weights_file.weights.state)
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The file's tensors and metadata; a result or a method's name is not taken for weights."""
+    try:
+        return read_tensors(path)
+    except InputError as error:
+        if path.suffix.lower() == WEIGHTS_ENDING:
+            raise
+        raise InputError(
+            f"{path}: it is no file of weights: give what --save-weights wrote with "
+            f"{', '.join(able('reusable_weights'))}, or denoise without it (dwiser denoise): "
+            f"{DEFAULT_METHOD} has no weights for another scan.",
+            code=Code.WEIGHTS_INVALID,
+        ) from error
 
 
 def _built(metadata: Mapping[str, Any]) -> Denoiser:

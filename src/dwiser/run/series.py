@@ -23,7 +23,7 @@ from dwiser.run.request import Request
 from dwiser.run.result import Result, RunSummary
 from dwiser.run.volumes import VOLUME_ENTRIES, judged_part, volumes_record
 from dwiser.scan import Scan
-from dwiser.watch import Watch, silent
+from dwiser.watch import Watch, silent, step
 
 IMAGES = "save_"  # fields of a request that name further images begin so
 # fields that cannot be meant for several, or not yet
@@ -56,7 +56,8 @@ def denoise_series(
         different grids; then nothing is written.
     """
     method = _check(requests)
-    reads = [read_scan(request, plan_of(request).room) for request in requests]
+    with step(watch, "reading"):
+        reads = [read_scan(request, plan_of(request).room) for request in requests]
     scans = [read.scan for read in reads]
     counts = [scan.shape[3] for scan in scans]
     with warnings.catch_warnings():
@@ -94,6 +95,7 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
     """
     requests = []
     for file in files:
+        stem(file)  # refuses another format for what it is, an input
         of_file: dict[str, Any] = {"dwi": file, "out": outdir / file.name}
         for extra in fields(request):
             name = getattr(request, extra.name)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from dwiser.errors import InputError
 from dwiser.machine import Machine, find_machine, limited
@@ -17,6 +18,7 @@ from dwiser.prepare.snr import snr_by_shell
 from dwiser.prepare.volumes import volume_roles
 from dwiser.run.capabilities import check_hot_voxels, check_phase, check_volumes, noise_model
 from dwiser.run.noise import sigma_of
+from dwiser.run.time_needed import time_needed
 from dwiser.scan import Scan
 
 
@@ -26,7 +28,8 @@ class Survey:
 
     ``correlation`` is that of the magnitude's noise between adjacent voxels along x, y and z;
     ``volumes`` tell which are no measurements: what follows is of the others.
-    ``earlier_steps`` tell what was done to the scan before, if anything shows.
+    ``earlier_steps`` tell what was done to the scan before, if anything shows. ``seconds`` is about
+    what ``time`` says, at most; None where it is not known.
     """
 
     shape: tuple[int, int, int, int]
@@ -44,6 +47,7 @@ class Survey:
     snr: list[tuple[float, float]]
     plan: str
     time: str
+    seconds: float | None
     without_direction: int = 0  # DWIs with a null vector
 
 
@@ -66,7 +70,7 @@ def survey(
         inside = sigma[mask]
         low, middle, high = np.percentile(inside, [5, 50, 95])
         snr = [(float(round(s.bval)), ratio) for s, ratio in snr_by_shell(scan, mask, sigma)]
-        plan, time = _plan(scan, method, machine)
+        plan, time, seconds = _plan(scan, method, machine, mask)
         traces = noise_traces(scan)
     return Survey(
         whole.shape,
@@ -84,29 +88,44 @@ def survey(
         snr,
         plan,
         time,
+        seconds,
         int(scan.gradients.without_direction.sum()),
     )
 
 
-def _plan(scan: Scan, method: Denoiser, machine: Machine) -> tuple[str, str]:
-    """What the method would do, and its time from a few measured steps."""
+def _plan(
+    scan: Scan, method: Denoiser, machine: Machine, mask: Bool[np.ndarray, "x y z"]
+) -> tuple[str, str, float | None]:
+    """What the method would do, and its time from a few measured steps or from its size."""
     try:
         check_volumes(scan, method)
         need_vectors(scan, method)
     except InputError as refusal:
-        return f"nothing: {str(refusal).removesuffix('.')}", "no time"
+        return f"nothing: {str(refusal).removesuffix('.')}", "no time", None
     if not isinstance(method, IterativeDenoiser):
-        return "one pass over the scan", "not known beforehand for this method"
+        needed = time_needed(method, scan, mask, machine)
+        if needed is None:
+            return "one pass over the scan", "not known beforehand for this method", None
+        words = (
+            f"about {_minutes(needed.whole)}, {_minutes(needed.method)} of it for the method "
+            f"(right within a factor of two; {machine.threads} threads, as busy as this machine "
+            "is now)"
+        )
+        return "one pass over the scan", words, needed.whole
     plan = method.training_plan(scan, machine=machine, seed=0)
     words, pace = ", ".join(plan.words), plan.pace
     if plan.minutes is not None:
-        return words, f"at most {plan.minutes:g} min, as set"
+        return words, f"at most {plan.minutes:g} min, as set", 60 * plan.minutes
     training = pace.iteration * plan.iterations
-    return words, (
-        f"about {_minutes(training)} of training and {_minutes(pace.evaluation)} an evaluation "
-        f"of all slices: {_minutes(training + pace.evaluation)} if all stop at the first, "
-        f"{_minutes(training + plan.evaluations * pace.evaluation)} if none stops "
-        f"(measured on {machine.device}, {machine.threads} threads)"
+    return (
+        words,
+        (
+            f"about {_minutes(training)} of training and {_minutes(pace.evaluation)} an evaluation "
+            f"of all slices: {_minutes(training + pace.evaluation)} if all stop at the first, "
+            f"{_minutes(training + plan.evaluations * pace.evaluation)} if none stops "
+            f"(measured on {machine.device}, {machine.threads} threads)"
+        ),
+        training + plan.evaluations * pace.evaluation,
     )
 
 

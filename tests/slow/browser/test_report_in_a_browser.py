@@ -57,7 +57,9 @@ def shown(page, words: str) -> None:
 def test_it_loads_without_errors_and_asks_the_network_for_nothing(browser, report: Path) -> None:
     page = browser(report)
     assert problems(page) == []
-    assert page.title == f"dwiser report: {HOSTILE}"
+    series = f"{report.parent.name}/{HOSTILE.removesuffix('.nii.gz')}"
+    assert page.title.startswith(f"{series}: splitq, ")
+    assert page.title.endswith(" – denoised by dwiser")
     assert page.find_element(By.TAG_NAME, "h1").text == HOSTILE
     assert page.execute_script("return window.broken") is None
     for section, kinds in (
@@ -111,6 +113,22 @@ def test_image_plane_and_flip_change_the_pictures(browser, report: Path) -> None
     assert "Denoised" in page.find_element(By.CSS_SELECTOR, first).get_attribute("aria-label")
     flip.click()
     assert pixels(page, first) == noisy
+
+
+def test_a_voxel_shows_its_signal_in_all_volumes(browser, report: Path) -> None:
+    page = browser(report)
+    where = page.find_element(By.ID, "voxel-where")
+    before = where.text
+    picture = page.find_element(By.CSS_SELECTOR, canvas("volumes", "noisy0"))
+    picture.click()
+    dots = page.find_elements(By.CSS_SELECTOR, "#voxel circle")
+    assert len(dots) == 2 * 41
+    assert where.text == before  # the middle, as at first
+    picture.send_keys(Keys.ARROW_RIGHT)
+    assert where.text != before
+    words = page.find_elements(By.CSS_SELECTOR, "#voxel circle title")
+    assert words[3].get_attribute("textContent").startswith("volume 3, b = 1000 s/mm², along (")
+    assert problems(page) == []
 
 
 def drawn(page) -> np.ndarray:

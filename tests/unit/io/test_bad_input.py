@@ -106,13 +106,13 @@ IMAGES = {  # what to do, the code, and what its sentence says, the remedy last
         lambda s: other_format(s, "dwi.mgz", nib.MGHImage),
         Code.FILE_ENDING,
         "only NIfTI",
-        ".nii or .nii.gz",
+        "nib-convert",
     ),
     "analyze": (
         lambda s: other_format(s, "dwi.img", nib.Spm2AnalyzeImage),
         Code.FILE_ENDING,
         "only NIfTI",
-        ".nii or .nii.gz",
+        "nib-convert",
     ),
     "mgz as .nii.gz": (
         lambda s: other_format(s, "dwi.mgz", nib.MGHImage).rename(s.path("dwi.nii.gz")),

@@ -24,8 +24,8 @@ def test_stem(path, expected):
     assert companion(path, ".bval") == Path(expected + ".bval")
 
 
-@pytest.mark.parametrize("path", ["dwi", "dwi.mgz", "dwi.img", "dwi.nii.bz2", ".nii.gz", "a.nii/b"])
-def test_no_other_format_has_a_stem(path):
+@pytest.mark.parametrize("path", ["dwi", "dwi.npy", "dwi.nii.bz2", ".nii.gz", ".mif", "a.nii/b"])
+def test_no_other_name_has_a_stem(path):
     with refused(Code.FILE_ENDING, f"{path}: ", "a name that ends in .nii or .nii.gz."):
         stem(path)
 

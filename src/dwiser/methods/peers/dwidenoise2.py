@@ -84,6 +84,7 @@ class Dwidenoise2(Classical):
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
     ) -> Filtered:
         program = need_program(PROGRAM, REMEDY)
+        watch(Progress(TASK, 0, 1))
         with TemporaryDirectory() as name:
             place = Path(name)
             write_scan(place, scan, sigma=domain.sigma)

@@ -83,6 +83,7 @@ class PatchDenoise(Classical):
     ) -> Filtered:
         program = need_program(PROGRAM, REMEDY)
         version = checked_version(program)
+        watch(Progress(TASK, 0, 1))
         with TemporaryDirectory() as name:
             place = Path(name)
             write_scan(place, scan, mask=domain.mask, sigma=domain.sigma)

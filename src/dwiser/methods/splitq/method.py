@@ -47,9 +47,9 @@ from dwiser.prepare.splits import folds
 from dwiser.prepare.subspace import FEWEST_SHARED
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
-from dwiser.watch import Progress, Watch, silent
+from dwiser.watch import Progress, Watch, silent, step
 
-TASK = "learning"
+TASK, UNCERTAINTY = "learning", "uncertainty"
 ABLE = Capabilities(
     least_directions=6, least_b0s_alone=FEWEST_B0S_ALONE, presets=PRESETS, has_seed=True,
     takes_noise_map=True, takes_phase=True,
@@ -121,11 +121,12 @@ class Splitq:
             For fewer than 6 diffusion-weighted volumes, or of b0s alone fewer than 5.
         """
         with limited(ONE_EACH):
-            whitened = self._prepare(scan, machine, seed)
+            whitened = self._prepare(scan, machine, seed, watch)
             if whitened is None:
                 return as_it_is(scan, self.name)
             weights = self._learn(whitened, scan.gradients, machine, seed, watch)
-            return self._restored(weights, whitened, scan, machine, seed, watch)
+            with step(watch, "denoising"):
+                return self._restored(weights, whitened, scan, machine, seed, watch)
 
     def fit(self, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent) -> Weights:
         """Learn from the scan alone.
@@ -136,7 +137,7 @@ class Splitq:
             For a scan without noise, from which there is nothing to learn.
         """
         with limited(ONE_EACH):
-            whitened = self._prepare(scan, machine, seed)
+            whitened = self._prepare(scan, machine, seed, watch)
             if whitened is None:
                 raise InputError(
                     "No noise was found in the scan: there is nothing to learn from it.",
@@ -149,16 +150,20 @@ class Splitq:
     ) -> Denoised:
         """Apply weights learned before on the scan they were learned from."""
         with limited(ONE_EACH):
-            whitened = self._prepare(scan, machine, seed)
+            whitened = self._prepare(scan, machine, seed, watch)
             if whitened is None:
                 return as_it_is(scan, self.name)
-            return self._restored(weights, whitened, scan, machine, seed, watch)
+            with step(watch, "denoising"):
+                return self._restored(weights, whitened, scan, machine, seed, watch)
 
-    def _prepare(self, scan: Scan, machine: Machine, seed: int) -> WhitenedScan | None:
-        return whiten(
-            scan, seed, name=self.name, able=ABLE,
-            fewest_shared=self.fewest_shared, coils=self.coils, threads=machine.threads,
-        )  # fmt: skip
+    def _prepare(
+        self, scan: Scan, machine: Machine, seed: int, watch: Watch
+    ) -> WhitenedScan | None:
+        with step(watch, "noise and subspace"):
+            return whiten(
+                scan, seed, name=self.name, able=ABLE,
+                fewest_shared=self.fewest_shared, coils=self.coils, threads=machine.threads,
+            )  # fmt: skip
 
     def _learn(
         self,
@@ -203,7 +208,7 @@ class Splitq:
             if bright.any():
                 shares *= bright[:, None]
             stacking.add(estimates, y[inner][:, held], whitened.subspace.components[held], shares)
-            watch(Progress(TASK, done, len(splits) + 1, "splits"))
+            watch(Progress(TASK, done, len(splits), "splits"))
         weights = stacking.weights()
         del estimates, y
         give_memory_back()
@@ -234,6 +239,7 @@ class Splitq:
         rows, inner = np.flatnonzero(part[whitened.mask]), np.flatnonzero(trusted[part])
         if len(inner) < FEWEST_VOXELS:
             return Weights({"stacking": plain_weights(volumes)}, {"learned": False})
+        watch(Progress(TASK, 0, 1))
         model = ResponseModel(whitened, gradients, machine.threads)
         grid = Grid.of(part, machine.device)
         local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
@@ -248,7 +254,7 @@ class Splitq:
             estimates, channels, probe_of(whitened, seed)[rows], inner, axes, whitened.noise,
             machine.device, classes,
         )  # fmt: skip
-        watch(Progress(TASK, 1, 2, "risk"))
+        watch(Progress(TASK, 1, 1))
         record = {
             "learned": True,
             "by": "Stein's unbiased risk",
@@ -282,7 +288,7 @@ class Splitq:
             del shape
         sigma, variance = whitened.sigma[whitened.mask], None
         if self.uncertainty:
-            watch(Progress(TASK, self.folds, self.folds + 1, "uncertainty"))
+            watch(Progress(UNCERTAINTY, 0, 1))
             unsure = _of_uncertainty(scan.gradients)
 
             def estimate(probed: WhitenedScan) -> np.ndarray:
@@ -294,6 +300,7 @@ class Splitq:
                 return values
 
             variance = estimate_variance(estimate, denoised, unsure, whitened, seed)
+            watch(Progress(UNCERTAINTY, 1, 1))
         share = self._return(denoised, whitened, scan, machine.threads) if self.give_back else None
         whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
@@ -309,7 +316,6 @@ class Splitq:
                     errors.add(v, partial(self._signal_sd, values, sigma, whitened, power))
                 signal = self._signal(values, sigma, whitened, power)
                 data[..., v][whitened.mask] = signal.clip(min=0)
-        watch(Progress(TASK, 1, 1))
         record = {"training": weights.record, **whitened.record(), "given_back_mean": returned}
         sd = None if errors is None else errors.sd(whitened.mask)
         return Denoised(

@@ -130,6 +130,104 @@ function strips() {
 
   slider.addEventListener("input", draw);
   draw();
+  voxels(picture, (index) => {
+    slider.value = String(index);
+    draw();
+  });
+}
+
+// One voxel of the strips, chosen by a click or the arrow keys: its signal in all volumes.
+function voxels(picture, show) {
+  const { views, volumes, images } = spec.strips;
+  const plot = document.querySelector("#voxel svg");
+  const kinds = images.filter((kind) => kind !== "residual");
+  const at = { which: 0, column: Math.floor(views[0].width / 2), row: Math.floor(views[0].height / 2) };
+
+  function element(name, attributes, words) {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    if (words) made.appendChild(document.createElementNS(made.namespaceURI, "title")).textContent = words;
+    return plot.appendChild(made);
+  }
+
+  function place() {
+    const axes = PLANES[views[at.which].plane];
+    const names = ["sagittal", "coronal", "axial"];
+    const inside = [at.column, views[at.which].height - 1 - at.row];
+    return axes.slice(0, 2).map((axis, i) => {
+      const { axis: letter, stored } = spec.planes[names[axis]];
+      const forward = stored.length < 2 || stored[1] > stored[0];
+      return letter + " = " + (forward ? stored[0] + inside[i] : stored[0] - inside[i]);
+    }).join(", ");
+  }
+
+  function draw() {
+    const pixel = at.row * views[at.which].width + at.column;
+    const series = kinds.map((kind) => volumes.map((_, index) => {
+      const { levels, slope, inter } = picture(kind, index, at.which);
+      return inter + slope * levels[pixel];
+    }));
+    const most = Math.max(...series.flat()) || 1;
+    const x = (index) => 50 + 660 * (index + 0.5) / volumes.length;
+    const y = (value) => 195 - 180 * value / most;
+    plot.replaceChildren();
+    volumes.forEach(({ b0 }, index) => {
+      if (b0) element("rect", { class: "b0", x: x(index - 0.5), y: 10, width: 660 / volumes.length, height: 185 });
+    });
+    element("path", { class: "axis", d: "M50 10V195H710" });
+    for (const share of [0, 0.5, 1]) {
+      element("text", { x: 44, y: y(share * most) + 4, "text-anchor": "end" }).textContent = short(share * most);
+    }
+    for (const index of [0, volumes.length - 1]) {
+      element("text", { x: x(index), y: 212, "text-anchor": index ? "end" : "start" }).textContent =
+        volumes[index].label.split(",")[0];
+    }
+    series.forEach((values, s) => values.forEach((value, index) => {
+      const words = volumes[index].label + ": " + kinds.map((kind, k) => kind + " " + short(series[k][index])).join(", ");
+      element("circle", { class: kinds[s], cx: x(index), cy: y(value), r: 3 }, words)
+        .addEventListener("click", () => show(index));
+    }));
+    document.getElementById("voxel-where").textContent =
+      "Voxel " + place() + ", " + views[at.which].label + " (from 0).";
+    for (const panel of document.querySelectorAll("#volumes .strip .panel")) {
+      const chosen = panel.dataset.kind.endsWith(String(at.which));
+      const mark = panel.querySelector(".here") || panel.querySelector(".frame").appendChild(
+        Object.assign(document.createElement("span"), { className: "here" }));
+      mark.hidden = !chosen;
+      mark.style.left = 100 * (at.column + 0.5) / views[at.which].width + "%";
+      mark.style.top = 100 * (at.row + 0.5) / views[at.which].height + "%";
+    }
+  }
+
+  function move(which, column, row) {
+    const { width, height } = views[which];
+    at.which = which;
+    at.column = Math.max(0, Math.min(width - 1, column));
+    at.row = Math.max(0, Math.min(height - 1, row));
+    draw();
+  }
+
+  for (const kind of images) {
+    views.forEach((view, which) => {
+      const canvas = document.querySelector(
+        ".strip[data-kind=" + kind + "] [data-kind=" + kind + which + "] canvas");
+      canvas.tabIndex = 0;
+      canvas.addEventListener("click", (event) => {
+        const box = canvas.getBoundingClientRect();
+        move(which, Math.floor(view.width * (event.clientX - box.left) / box.width),
+          Math.floor(view.height * (event.clientY - box.top) / box.height));
+      });
+      canvas.addEventListener("keydown", (event) => {
+        const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+        const step = steps[event.key];
+        if (!step) return;
+        event.preventDefault();
+        if (at.which === which) move(which, at.column + step[0], at.row + step[1]);
+        else move(which, Math.floor(view.width / 2), Math.floor(view.height / 2));
+      });
+    });
+  }
+  draw();
 }
 
 function gradients() {

@@ -1,0 +1,175 @@
+"""Image formats of this field that are not read: what they are called, and what converts them."""
+
+import gzip
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+from dwiser.errors import Code, InputError
+from dwiser.io.about import FilePath, check_contents
+
+Words: TypeAlias = tuple[str, ...]
+Converter: TypeAlias = Callable[[Path, Path], Words]  # of a file and its path without ending
+
+DICM, DICM_AT = b"DICM", 128
+GRADIENTS, HEADER_END = b"\ndw_scheme:", b"\nEND"
+MOST_HEADER = 2**20  # bytes of an MRtrix header; a table of 1000 directions has 60 kB
+MOST_FILES = 50  # of a folder that are looked at
+
+
+@dataclass(frozen=True)
+class ForeignFormat:
+    """A format by its name in a sentence, its endings, and the command that makes it NIfTI."""
+
+    name: str
+    endings: Words
+    converter: Converter
+    back: str | None = None  # the program that writes it from NIfTI, with the same two names
+
+
+def _mrconvert(path: Path, base: Path) -> Words:
+    """With the gradient table where the file has one; without one mrconvert would fail."""
+    table = ("-export_grad_fsl", f"{base}.bvec", f"{base}.bval") if _has_gradients(path) else ()
+    return "mrconvert", str(path), f"{base}.nii.gz", *table
+
+
+def _nib_convert(path: Path, base: Path) -> Words:
+    """nibabel's own, which dwiser brings."""
+    return "nib-convert", str(path), f"{base}.nii.gz"
+
+
+def _dcm2niix(path: Path, base: Path) -> Words:
+    folder = path if path.is_dir() else path.parent
+    return "dcm2niix", "-z", "y", "-f", "dwi", "-o", ".", str(folder)
+
+
+def _parrec2nii(path: Path, base: Path) -> Words:
+    """nibabel's own; it is given the PAR of the pair."""
+    header = path.with_suffix({".rec": ".par", ".REC": ".PAR"}.get(path.suffix, path.suffix))
+    return "parrec2nii", "--compressed", "--bvs", "--output-dir", str(path.parent), str(header)
+
+
+def _dwiconvert(path: Path, base: Path) -> Words:
+    series = "--inputVolume", str(path), "--outputVolume", f"{base}.nii.gz"
+    table = "--outputBVectors", f"{base}.bvec", "--outputBValues", f"{base}.bval"
+    return "DWIConvert", "--conversionMode", "NrrdToFSL", *series, *table
+
+
+DICOM = ForeignFormat("DICOM", (".dcm", ".dicom", ".ima"), _dcm2niix)
+FORMATS = (
+    ForeignFormat("an MRtrix image", (".mif.gz", ".mif", ".mih"), _mrconvert, "mrconvert"),
+    ForeignFormat("a FreeSurfer image", (".mgz", ".mgh"), _nib_convert, "nib-convert"),
+    ForeignFormat("an AFNI image", (".head", ".brik.gz", ".brik"), _nib_convert),
+    ForeignFormat("an Analyze image or a NIfTI pair", (".hdr", ".img"), _nib_convert),
+    ForeignFormat("an NRRD image", (".nrrd", ".nhdr"), _dwiconvert),
+    ForeignFormat("a Philips PAR/REC image", (".par", ".rec"), _parrec2nii),
+    DICOM,
+)
+
+
+def conversion(path: FilePath) -> str | None:
+    """The sentence that refuses an input of another format, with the command that converts it.
+
+    Parameters
+    ----------
+    path : what was given as an image: a file, which need not exist, or a folder.
+
+    Returns
+    -------
+    str or None
+        None where the format is not known.
+
+    Examples
+    --------
+    >>> from dwiser.io.formats import conversion
+    >>> conversion("mask.mgz")
+    'This is a FreeSurfer image, and only NIfTI is read: convert it with `nib-convert mask.mgz \
+mask.nii.gz`.'
+    """
+    path = Path(path)
+    known, base = _by_name(path)
+    if path.is_dir() or known is None:
+        if not _is_dicom(path):
+            return None
+        known = DICOM
+    command = shlex.join(known.converter(path, base))
+    return f"This is {known.name}, and only NIfTI is read: convert it with `{command}`."
+
+
+def output_conversion(path: FilePath, *, series: bool = False) -> str | None:
+    """The sentence that refuses an output of another format, with the way to have it all the same.
+
+    Parameters
+    ----------
+    path : the output's name.
+    series : whether a gradient table is written beside it.
+
+    Returns
+    -------
+    str or None
+        None where the format is not known.
+    """
+    known, base = _by_name(Path(path))
+    if known is None:
+        return None
+    nifti = f"{base}.nii.gz"
+    sentence = f"Only NIfTI is written: name it {nifti}"
+    if known.back is None:
+        return f"{sentence}."
+    table = ("-fslgrad", f"{base}.bvec", f"{base}.bval") if series and known.back[0] == "m" else ()
+    command = shlex.join((known.back, nifti, str(path), *table))
+    return f"{sentence}, and convert it with `{command}`."
+
+
+def refuse_no_file(path: FilePath) -> None:
+    """Refuse a pipe, a device, and a folder of DICOM files.
+
+    Parameters
+    ----------
+    path : what was given as an image.
+
+    Raises
+    ------
+    InputError
+        For each of these; the sentence does not name ``path``.
+    """
+    check_contents(path)
+    sentence = conversion(path) if Path(path).is_dir() else None
+    if sentence is not None:
+        raise InputError(sentence, code=Code.FILE_KIND)
+
+
+def _by_name(path: Path) -> tuple[ForeignFormat | None, Path]:
+    """The format that a name ends as, and the path without that ending."""
+    for known in FORMATS:
+        for end in known.endings:
+            if path.name.lower().endswith(end) and len(path.name) > len(end):
+                return known, path.with_name(path.name[: -len(end)])
+    return None, path
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its first bytes, or a folder has such a file among its first."""
+    files = filter(Path.is_file, path.rglob("*")) if path.is_dir() else iter((path,))
+    try:
+        return any(_has_dicm(file) for file in islice(files, MOST_FILES))
+    except OSError:
+        return False
+
+
+def _has_dicm(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(DICM_AT + len(DICM))[DICM_AT:] == DICM
+
+
+def _has_gradients(path: Path) -> bool:
+    """Whether an MRtrix image's header has a gradient table."""
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            head = file.read(MOST_HEADER)
+    except (OSError, EOFError):
+        return False
+    return GRADIENTS in head.partition(HEADER_END)[0]
