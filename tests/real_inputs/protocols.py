@@ -182,7 +182,8 @@ def plain_letters(ran: Ran) -> None:
     """`info` prints as many lines where the terminal knows no letters but ASCII."""
     ran.ok()
     printed = BytesIO()
-    with redirect_stdout(TextIOWrapper(printed, encoding="ascii")):
+    stream = TextIOWrapper(printed, encoding="ascii")
+    with redirect_stdout(stream):
         assert main(INFO) == 0
     assert len(printed.getvalue().splitlines()) == len(ran.out.splitlines())
 
