@@ -5,6 +5,7 @@ import signal
 import sys
 import traceback
 import warnings
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 from cyclopts import App, CycloptsError
@@ -49,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     one_heap()
+    _usable_streams()
     words = [word for word in words if word != "--debug"]
     warnings.showwarning = _show_warning
     for name in ("SIGTERM", "SIGHUP"):  # a batch system's end, a closed terminal
@@ -57,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             signal.signal(number, signal.default_int_handler)
     try:
         code = build_app()(words or ["--help"], exit_on_error=False, print_error=False)
+        sys.stdout.flush()  # here, where a full disk and a closed pipe have their sentence
         return code if isinstance(code, int) else 0
     except CycloptsError as error:
         return _fail(_one_line(str(error)), USAGE, debug)
@@ -71,8 +74,25 @@ def main(argv: list[str] | None = None) -> int:
     except MemoryError:
         return _fail("There is not enough memory: use a machine with more, or a crop.", 1, debug)
     except Exception as error:
+        from dwiser.io.outputs import NO_ROOM
+
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return _fail("There is no room left to print or write on: make some.", 1, debug)
         message = f"Something inside dwiser broke ({type(error).__name__}: {error})"
         return _fail(f"{_one_line(message)}: run again with --debug and report it.", 1, debug)
+
+
+def _usable_streams() -> None:
+    """Streams that a workflow engine closed swallow what is printed; none fails for its encoding.
+
+    Letters that a terminal cannot show appear as escapes, as Python's stderr does it.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(sentence: str, exit_code: int, debug: bool, code: Code | None = None) -> int:

@@ -1,5 +1,7 @@
 """The checkpoint beside OUT while a method trains, and resuming from it after a kill."""
 
+import hashlib
+import os
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from dwiser.methods.base import Denoiser, IterativeDenoiser
 from dwiser.run.reuse import arrays_of, begin_with, check_reusable, tensors_of
 
 KIND, APART = "checkpoint", "/"
+LONGEST_NAME = 255  # bytes; of ext4, xfs, APFS and NFS
 EVERY = 60.0  # seconds between two checkpoints
 WORDS = {
     "input": "the input files", "method": "the method", "parameters": "its settings",
@@ -23,9 +26,12 @@ WORDS = {
 
 
 def checkpoint_path(out: Path) -> Path:
-    """Of the checkpoint: a hidden file beside OUT."""
+    """Of the checkpoint: a hidden file beside OUT, of OUT's name while a file system takes it."""
     base = stem(out)
-    return base.with_name(f".{base.name}.dwiser-checkpoint.safetensors")
+    ending = ".dwiser-checkpoint.safetensors"
+    if len(os.fsencode(base.name)) + 1 + len(ending) > LONGEST_NAME:
+        return base.with_name(f".{hashlib.sha256(os.fsencode(base.name)).hexdigest()}{ending}")
+    return base.with_name(f".{base.name}{ending}")
 
 
 @dataclass(frozen=True)
