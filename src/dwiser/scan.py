@@ -11,6 +11,8 @@ from dwiser.errors import Code, DwiserWarning, InputError
 
 B0_THRESHOLD = 50.0  # s/mm²; DIPY's default
 AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
+FLAT_VOXEL = 1e-3  # of a cube's volume: a sheared grid has far more
+MM = {"micron": 1e-3, "meter": 1e3}  # NIfTI's units of length that are not mm
 UNIT_WARN, UNIT_FAIL = 0.01, 0.1  # how far from length 1 a b-vector may be
 
 
@@ -111,7 +113,7 @@ class Scan:
     ----------
     data : (X, Y, Z, V) float32
         Magnitude voxels as the scanner gave them.
-    affine : (4, 4), voxel to world in mm.
+    affine : (4, 4), voxel to world in the header's unit of length, or mm.
     gradients : the table, as many rows as volumes.
     header : the NIfTI header the image came with, or None.
     mask : (X, Y, Z) bool or None; voxels outside come back unchanged.
@@ -173,6 +175,12 @@ class Scan:
                 "The affine gives voxels no size (0 or NaN mm): repair the header.",
                 code=Code.IMAGE_AFFINE,
             )
+        axes = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
+        if abs(np.linalg.det(axes)) < FLAT_VOXEL:
+            raise InputError(
+                "The affine gives voxels no volume (its axes lie in one plane): repair the header.",
+                code=Code.IMAGE_AFFINE,
+            )
         for name in ("mask", "sigma"):
             value = getattr(self, name)
             if value is not None and value.shape != data.shape[:3]:
@@ -199,9 +207,15 @@ class Scan:
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
-        """Edge lengths of a voxel in mm, from the affine."""
-        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        """Edge lengths of a voxel in mm, from the affine and the header's unit of length."""
+        x, y, z = np.linalg.norm(self.affine_mm[:3, :3], axis=0)
         return float(x), float(y), float(z)
+
+    @property
+    def affine_mm(self) -> Float[np.ndarray, "4 4"]:
+        """Voxel to world in mm, whatever the header's unit of length."""
+        unit = 1.0 if self.header is None else MM.get(self.header.get_xyzt_units()[0], 1.0)
+        return np.diag([unit, unit, unit, 1.0]) @ self.affine
 
 
 def _check_voxels(data: np.ndarray, signed: bool) -> None:
