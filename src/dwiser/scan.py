@@ -12,6 +12,7 @@ from dwiser.errors import Code, DwiserWarning, InputError
 B0_THRESHOLD = 50.0  # s/mm²; DIPY's default
 AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
 FLAT_VOXEL = 1e-3  # of a cube's volume: a sheared grid has far more
+MOST_NEGATIVE = 0.5  # of the highest value: interpolation does not go so far
 MM = {"micron": 1e-3, "meter": 1e3}  # NIfTI's units of length that are not mm
 UNIT_WARN, UNIT_FAIL = 0.01, 0.1  # how far from length 1 a b-vector may be
 
@@ -175,8 +176,7 @@ class Scan:
                 "The affine gives voxels no size (0 or NaN mm): repair the header.",
                 code=Code.IMAGE_AFFINE,
             )
-        axes = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
-        if abs(np.linalg.det(axes)) < FLAT_VOXEL:
+        if not has_volume(self.affine):
             raise InputError(
                 "The affine gives voxels no volume (its axes lie in one plane): repair the header.",
                 code=Code.IMAGE_AFFINE,
@@ -218,10 +218,21 @@ class Scan:
         return np.diag([unit, unit, unit, 1.0]) @ self.affine
 
 
+def has_volume(affine: Float[np.ndarray, "4 4"]) -> bool:
+    """Whether an affine's voxels have an extent along three directions."""
+    edges = np.linalg.norm(affine[:3, :3], axis=0)
+    if not (edges > 0).all():
+        return False
+    return abs(float(np.linalg.det(affine[:3, :3] / edges))) >= FLAT_VOXEL
+
+
 def _check_voxels(data: np.ndarray, signed: bool) -> None:
     bad, negative, low, high = 0, 0, 0.0, 0.0
+    below, filling = data[..., 0] < 0, data[..., 0]  # voxels of one negative value throughout
+    for v in range(1, data.shape[3]):
+        below = below & (data[..., v] == filling)
     for v in range(data.shape[3]):
-        volume = data[..., v]
+        volume = np.where(below, 0, data[..., v])
         bad += int((~np.isfinite(volume)).sum())
         negative += int((volume < 0).sum())
         low, high = min(low, float(volume.min())), max(high, float(volume.max()))
@@ -237,7 +248,14 @@ def _check_voxels(data: np.ndarray, signed: bool) -> None:
     if negative > 0.01 * data.size and not signed:
         raise InputError(
             f"{negative / data.size:.0%} of the voxels are negative: this is no magnitude image "
-            "(a phase or real part?); give the magnitude.",
+            "(a phase or real part, or did bright ones overflow?); give the magnitude.",
+            code=Code.IMAGE_VALUES,
+        )
+    if negative and not signed and low < -MOST_NEGATIVE * high:
+        raise InputError(
+            f"{negative} voxels are negative, the lowest {low:g} where the highest is {high:g}: "
+            "bright values have probably overflowed a 16-bit type; convert again to uint16 or "
+            "float.",
             code=Code.IMAGE_VALUES,
         )
     if negative and not signed:

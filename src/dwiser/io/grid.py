@@ -57,12 +57,8 @@ class Grid:
     @classmethod
     def of(cls, affine: Float[np.ndarray, "4 4"], shape: tuple[int, ...], header: Any) -> "Grid":
         """From an image's affine and its NIfTI header, or None."""
-        affines = [affine]
-        if isinstance(header, nib.Nifti1Header) and header["qform_code"] > 0:
-            with suppress(nib.spatialimages.HeaderDataError, ValueError):  # no rotation at all
-                qform = header.get_qform()
-                affines += [qform] if np.isfinite(qform).all() else []
-        return cls(tuple(affines), tuple(shape))
+        qform = None if header is None else qform_of(header)
+        return cls((affine,) if qform is None else (affine, qform), tuple(shape))
 
     def turn(self, affine: Float[np.ndarray, "4 4"], shape: tuple[int, ...]) -> Turn:
         """What brings an image of this affine and shape onto the grid.
@@ -97,6 +93,16 @@ class Grid:
         apart = np.linalg.norm((corners @ (affine - own).T)[:, :3], axis=1).max()
         edge = np.linalg.norm(own[:3, :3], axis=0).min()
         return float(apart / edge) if edge > 0 else np.inf
+
+
+def qform_of(header: Any) -> Float[np.ndarray, "4 4"] | None:
+    """A NIfTI header's qform; None if it has none, or one that is no rotation."""
+    if header["qform_code"] <= 0:
+        return None
+    with suppress(nib.spatialimages.HeaderDataError, ValueError):
+        qform = header.get_qform()
+        return qform if np.isfinite(qform).all() else None
+    return None
 
 
 _AS_IT_IS = np.array([[0, 1], [1, 1], [2, 1]])

@@ -16,13 +16,13 @@ from nibabel.imageglobals import logger as nibabel_log
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io.about import FilePath, about, refuse_special
 from dwiser.io.gradients import read_gradients
-from dwiser.io.grid import GRID_TOLERANCE, Grid
+from dwiser.io.grid import GRID_TOLERANCE, Grid, qform_of
 from dwiser.io.gz import zipped
 from dwiser.io.names import ending, find_inputs
 from dwiser.io.packing import HEADER_START, check_packing
 from dwiser.io.voxels import read_voxels
 from dwiser.memmap import FLOAT32, allocate_mapped
-from dwiser.scan import B0_THRESHOLD, Scan
+from dwiser.scan import B0_THRESHOLD, Scan, has_volume
 
 SERIES_NDIM, MAP_NDIM = 4, 3
 MAPPED_SHARE = 0.25  # of the memory; a larger series is read from a file as it is needed
@@ -286,6 +286,13 @@ def _check_header(image: Any) -> None:
     if not np.isfinite(image.affine).all():
         raise InputError(
             "The affine holds a NaN or infinite number: repair the header.", code=Code.IMAGE_AFFINE
+        )
+    qform = qform_of(image.header)
+    if qform is not None and not has_volume(image.affine) and has_volume(qform):
+        raise InputError(
+            "The header's sform gives voxels no volume, though its qform does: set its sform_code "
+            "to 0, so that the qform counts.",
+            code=Code.IMAGE_AFFINE,
         )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from dwiser.machine import Machine, find_machine, limited
 from dwiser.methods.base import Denoiser, IterativeDenoiser
-from dwiser.prepare.earlier_steps import noise_traces
+from dwiser.prepare.earlier_steps import earlier_steps
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise_correlation import noise_correlation
 from dwiser.prepare.shells import shell_table
@@ -58,7 +58,7 @@ def survey(
         low, middle, high = np.percentile(inside, [5, 50, 95])
         snr = [(float(round(s.bval)), ratio) for s, ratio in snr_by_shell(scan, mask, sigma)]
         plan, time = _plan(scan, method, machine)
-        traces = noise_traces(scan)
+        steps = earlier_steps(scan)
     return Survey(
         scan.shape,
         scan.voxel_size,
@@ -70,7 +70,7 @@ def survey(
         float(high),
         noise_model(scan),
         noise_correlation(scan.data, mask).neighbours,
-        () if traces is None else traces.sentences,
+        steps,
         snr,
         plan,
         time,
