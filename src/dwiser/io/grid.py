@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Shaped
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
+from nibabel.spatialimages import HeaderDataError
 
 GRID_TOLERANCE = 0.05  # of a voxel's shortest edge; programs round affines, differently
 
@@ -99,7 +99,7 @@ def qform_of(header: Any) -> Float[np.ndarray, "4 4"] | None:
     """A NIfTI header's qform; None if it has none, or one that is no rotation."""
     if header["qform_code"] <= 0:
         return None
-    with suppress(nib.spatialimages.HeaderDataError, ValueError):
+    with suppress(HeaderDataError, ValueError):
         qform = header.get_qform()
         return qform if np.isfinite(qform).all() else None
     return None

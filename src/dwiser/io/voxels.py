@@ -58,14 +58,14 @@ def read_voxels(
         try:
             place = int(image.dataobj.offset)
             # read only: a private copy of it would have to fit into memory, for the system's sake
-            voxels = np.memmap(image.get_filename(), kind, "r", place, shape, order="F")
+            mapping = np.memmap(image.get_filename(), kind, "r", place, shape, order="F")
         except ValueError as error:
             raise InputError(DAMAGED, code=Code.IMAGE_DAMAGED) from error
         with Path(image.get_filename()).open("rb") as file:
-            file.seek(place + voxels.nbytes)
-            if _more(file) >= voxels.nbytes // shape[-1]:
+            file.seek(place + mapping.nbytes)
+            if _more(file) >= mapping.nbytes // shape[-1]:
                 raise InputError(TOO_LONG, code=Code.IMAGE_DAMAGED)
-        return voxels
+        return mapping
     voxels = _empty(shape, kind, mapped)
     try:
         name = Path(image.get_filename())

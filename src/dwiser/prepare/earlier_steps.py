@@ -126,10 +126,10 @@ def _noise_sd(
     data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"], known: NoiseDirections
 ) -> float:
     """Root mean square along noise's directions; the median over voxels of the object."""
-    squares = [
+    by_half = [
         np.square(data[mask & (known.half == side)] @ known.basis[side]).mean(1) for side in (0, 1)
     ]
-    squares = np.concatenate(squares)
+    squares = np.concatenate(by_half)
     return float(np.sqrt(np.median(squares))) if len(squares) else 0.0
 
 

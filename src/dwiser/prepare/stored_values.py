@@ -76,24 +76,27 @@ class StoredValues:
 def stored_values(scan: Scan) -> StoredValues:
     """Look at every voxel once, volume by volume."""
     data, measured = scan.data, varying(scan.data)
-    clipped, highest = [], 0.0
-    zeros, small, lowest, step = 0, 0, np.inf, np.inf
+    judged, clipped, highest = [], [], 0.0
+    zeros, lowest, step = 0, np.inf, np.inf
     for v in range(data.shape[3]):
         volume = data[..., v]
         values = volume[measured & (volume > 0)]
         levels = np.unique(values[:: max(1, len(values) // SOME)])
         if len(levels) < LEVELS:
             continue
+        judged.append(v)
         top, least = values.max(), values.min()
         at_top = int((values == top).sum())
         if at_top >= CLIPPED and at_top >= CLIFF * (values == values[values < top].max()).sum():
             clipped.append(v)
             highest = max(highest, float(top))
         zeros += int((measured & (volume == 0)).sum())
-        small += int((values <= 2 * least).sum())
         lowest, step = min(lowest, float(least)), min(step, float(np.diff(levels).min()))
     share = zeros / max(1, int(measured.sum()) * data.shape[3])
-    cut = share > ZEROED and lowest > STEPS * step and small > SMALL * zeros
+    cut = share > ZEROED and lowest > STEPS * step
+    if cut:
+        near = (data[..., v] <= 2 * lowest for v in judged)
+        cut = sum(int((measured & small).sum()) for small in near) > (1 + SMALL) * zeros
     repeated = tuple(
         (axis, plane) for axis in range(3) for plane in _repeated(data, axis, measured)
     )
