@@ -77,21 +77,22 @@ def stored_values(scan: Scan) -> StoredValues:
     """Look at every voxel once, volume by volume."""
     data, measured = scan.data, varying(scan.data)
     judged, clipped, highest = [], [], 0.0
-    zeros, lowest, step = 0, np.inf, np.inf
+    zeros, lowest, step, unmeasured = 0, np.inf, np.inf, np.count_nonzero(~measured)
     for v in range(data.shape[3]):
-        volume = data[..., v]
-        values = volume[measured & (volume > 0)]
-        levels = np.unique(values[:: max(1, len(values) // SOME)])
+        values = np.where(measured, data[..., v], 0)
+        some = values.ravel("K")[:: max(1, values.size // SOME)]
+        levels = np.unique(some[some > 0])
         if len(levels) < LEVELS:
             continue
         judged.append(v)
-        top, least = values.max(), values.min()
-        at_top = int((values == top).sum())
-        if at_top >= CLIPPED and at_top >= CLIFF * (values == values[values < top].max()).sum():
+        top = values.max()
+        shared = np.count_nonzero(values == top)
+        if shared >= CLIPPED and shared >= CLIFF * _next_below(values, top):
             clipped.append(v)
             highest = max(highest, float(top))
-        zeros += int((measured & (volume == 0)).sum())
-        lowest, step = min(lowest, float(least)), min(step, float(np.diff(levels).min()))
+        zeros += np.count_nonzero(values == 0) - unmeasured
+        lowest = min(lowest, float(np.where(values > 0, values, np.inf).min()))
+        step = min(step, float(np.diff(levels).min()))
     share = zeros / max(1, int(measured.sum()) * data.shape[3])
     cut = share > ZEROED and lowest > STEPS * step
     if cut:
@@ -103,6 +104,12 @@ def stored_values(scan: Scan) -> StoredValues:
     return StoredValues(
         tuple(clipped), highest, share if cut else 0.0, lowest, repeated, data.shape[:3]
     )
+
+
+def _next_below(values: Float[np.ndarray, "x y z"], top: np.floating) -> int:
+    """How many voxels have the highest value but one."""
+    below = values[values < top]
+    return int((below == below.max()).sum())
 
 
 def _repeated(
