@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dwiser.errors import DwiserError, DwiserWarning
+from dwiser.errors import Code, DwiserError, DwiserWarning
 from dwiser.methods.base import Denoised
 from dwiser.run import denoise
 from dwiser.scan import Gradients, Scan
+from tests.refusals import refused
 
 AFFINE = np.diag([2.0, 2, 2, 1])
 
@@ -58,7 +59,7 @@ ODD = {
     "an empty volume": lambda: scan((8, 8, 4, 34), change=setting(np.s_[..., 5], 0)),
     "a spike of a volume": lambda: scan((8, 8, 4, 34), change=setting(np.s_[..., 5], 1e6)),
     "empty DWIs": lambda: scan((8, 8, 4, 12), b0s=(0,), change=setting(np.s_[..., 1:], 0)),
-    "mostly zero": lambda: scan((1, 1, 7, 32), change=mostly_zero),
+    "mostly zero": lambda: scan((1, 3, 7, 32), change=mostly_zero),
     "pure noise": lambda: scan((8, 8, 4, 34), change=lambda d: np.copyto(
         d, np.hypot(*np.random.default_rng(2).normal(0, 5, (2, *d.shape))))),
     "faint": lambda: replace(s := scan((8, 8, 4, 34)), data=s.data * np.float32(1e-9)),
@@ -66,6 +67,7 @@ ODD = {
     "voxels of a micrometre": lambda: replace(
         scan((8, 8, 4, 34)), affine=np.diag([1e-3, 1e-3, 1e-3, 1])),
 }  # fmt: skip
+ROWS = ("one voxel", "two voxels")  # splitq refuses these: it made them worse
 METHODS = ("splitq", "subspace", "gaussian", "identity")
 
 
@@ -82,6 +84,10 @@ def sound(result: Denoised, raw: Scan) -> None:
 @pytest.mark.parametrize("odd", ODD)
 def test_odd_scans(odd, method) -> None:
     raw = ODD[odd]()
+    if method == "splitq" and odd in ROWS:
+        with refused(Code.SCAN_TOO_SMALL, "a row of", "splitq", "give a slice"):
+            denoise(raw, method, threads=1)
+        return
     sound(denoise(raw, method, threads=1), raw)
 
 

@@ -502,7 +502,7 @@ ROWS: tuple[Situation, ...] = (
         expected="Refused: splitq learns from a slice at least.",
         before="Made worse (error 1.04 σ; raw: 0.96), with a WARN; a single voxel got 6.4 σ.",
         change=one_row,
-        check=lambda ran: ran.refused("row of 10 voxels", "splitq", "give a slice"),
+        check=lambda ran: ran.refused("row of voxels (10 long)", "splitq", "give a slice"),
         base=s7,
     ),
     Situation(
