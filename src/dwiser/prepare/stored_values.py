@@ -77,7 +77,7 @@ def stored_values(scan: Scan) -> StoredValues:
     """Look at every voxel once, volume by volume."""
     data, measured = scan.data, varying(scan.data)
     judged, clipped, highest = [], [], 0.0
-    zeros, lowest, step, unmeasured = 0, np.inf, np.inf, np.count_nonzero(~measured)
+    zeros, lowest, step, unmeasured = 0, np.inf, np.inf, int((~measured).sum())
     for v in range(data.shape[3]):
         values = np.where(measured, data[..., v], 0)
         some = values.ravel("K")[:: max(1, values.size // SOME)]
@@ -90,7 +90,7 @@ def stored_values(scan: Scan) -> StoredValues:
         if shared >= CLIPPED and shared >= CLIFF * _next_below(values, top):
             clipped.append(v)
             highest = max(highest, float(top))
-        zeros += np.count_nonzero(values == 0) - unmeasured
+        zeros += int(np.count_nonzero(values == 0)) - unmeasured
         lowest = min(lowest, float(np.where(values > 0, values, np.inf).min()))
         step = min(step, float(np.diff(levels).min()))
     share = zeros / max(1, int(measured.sum()) * data.shape[3])

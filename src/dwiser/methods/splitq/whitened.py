@@ -176,8 +176,8 @@ def whiten(
     need_directions(scan, name, least)
     if sum(n > 1 for n in scan.shape[:3]) < FEWEST_AXES:
         raise InputError(
-            f"The image is a row of voxels ({max(scan.shape[:3])} long), and {name} learns from a slice "
-            "at least: give a slice or more.",
+            f"The image is a row of voxels ({max(scan.shape[:3])} long), and {name} learns from a "
+            "slice at least: give a slice or more.",
             code=Code.SCAN_TOO_SMALL,
         )
     mask = object_mask(scan)
