@@ -15,6 +15,9 @@ from dwiser.table_check import settled
 
 B0_THRESHOLD = 50.0  # s/mm²; DIPY's default
 AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
+FLAT_VOXEL = 1e-3  # of a cube's volume: a sheared grid has far more
+MOST_NEGATIVE = 0.5  # of the highest value: interpolation does not go so far
+MM = {"micron": 1e-3, "meter": 1e3}  # NIfTI's units of length that are not mm
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +127,7 @@ class Scan:
     ----------
     data : (X, Y, Z, V) float32
         Magnitude voxels as the scanner gave them.
-    affine : (4, 4), voxel to world in mm.
+    affine : (4, 4), voxel to world in the header's unit of length, or mm.
     gradients : the table, as many rows as volumes; a DWI with a null vector that is as bright as
         a b0 becomes one, with a warning.
     header : the NIfTI header the image came with, or None.
@@ -197,6 +200,11 @@ class Scan:
                 "The affine gives voxels no size (0 or NaN mm): repair the header.",
                 code=Code.IMAGE_AFFINE,
             )
+        if not has_volume(self.affine):
+            raise InputError(
+                "The affine gives voxels no volume (its axes lie in one plane): repair the header.",
+                code=Code.IMAGE_AFFINE,
+            )
         for name in ("mask", "sigma"):
             value = getattr(self, name)
             if value is not None and value.shape != data.shape[:3]:
@@ -244,15 +252,32 @@ class Scan:
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
-        """Edge lengths of a voxel in mm, from the affine."""
-        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        """Edge lengths of a voxel in mm, from the affine and the header's unit of length."""
+        x, y, z = np.linalg.norm(self.affine_mm[:3, :3], axis=0)
         return float(x), float(y), float(z)
+
+    @property
+    def affine_mm(self) -> Float[np.ndarray, "4 4"]:
+        """Voxel to world in mm, whatever the header's unit of length."""
+        unit = 1.0 if self.header is None else MM.get(self.header.get_xyzt_units()[0], 1.0)
+        return np.diag([unit, unit, unit, 1.0]) @ self.affine
+
+
+def has_volume(affine: Float[np.ndarray, "4 4"]) -> bool:
+    """Whether an affine's voxels have an extent along three directions."""
+    edges = np.linalg.norm(affine[:3, :3], axis=0)
+    if not (edges > 0).all():
+        return False
+    return abs(float(np.linalg.det(affine[:3, :3] / edges))) >= FLAT_VOXEL
 
 
 def _check_voxels(data: np.ndarray, signed: bool) -> None:
     bad, negative, low, high = 0, 0, 0.0, 0.0
+    below, filling = data[..., 0] < 0, data[..., 0]  # voxels of one negative value throughout
+    for v in range(1, data.shape[3]):
+        below = below & (data[..., v] == filling)
     for v in range(data.shape[3]):
-        volume = data[..., v]
+        volume = np.where(below, 0, data[..., v])
         bad += int((~np.isfinite(volume)).sum())
         negative += int((volume < 0).sum())
         low, high = min(low, float(volume.min())), max(high, float(volume.max()))
@@ -269,7 +294,14 @@ def _check_voxels(data: np.ndarray, signed: bool) -> None:
     if negative > 0.01 * data.size and not signed:
         raise InputError(
             f"{negative / data.size:.0%} of the voxels are negative: this is no magnitude image "
-            "(a phase or real part?); give the magnitude.",
+            "(a phase or real part, or did bright ones overflow?); give the magnitude.",
+            code=Code.IMAGE_VALUES,
+        )
+    if negative and not signed and low < -MOST_NEGATIVE * high:
+        raise InputError(
+            f"{negative} voxels are negative, the lowest {low:g} where the highest is {high:g}: "
+            "bright values have probably overflowed a 16-bit type; convert again to uint16 or "
+            "float.",
             code=Code.IMAGE_VALUES,
         )
     if negative and not signed:

@@ -56,7 +56,7 @@ ODD = {
     "constant volumes": lambda: scan((8, 8, 4, 34), noise=0.0, change=setting(np.s_[..., 3:], 7)),
     "an empty volume": lambda: scan((8, 8, 4, 34), change=setting(np.s_[..., 5], 0)),
     "a spike of a volume": lambda: scan((8, 8, 4, 34), change=setting(np.s_[..., 5], 1e6)),
-    "mostly zero": lambda: scan((1, 1, 7, 32), change=mostly_zero),
+    "mostly zero": lambda: scan((1, 3, 7, 32), change=mostly_zero),
     "pure noise": lambda: scan((8, 8, 4, 34), change=lambda d: np.copyto(
         d, np.hypot(*np.random.default_rng(2).normal(0, 5, (2, *d.shape))))),
     "faint": lambda: replace(s := scan((8, 8, 4, 34)), data=s.data * np.float32(1e-9)),
@@ -69,6 +69,7 @@ NO_SERIES = {
     "all volumes alike": lambda: scan((8, 8, 4, 34), change=all_alike),
     "empty DWIs": lambda: scan((8, 8, 4, 12), b0s=(0,), change=setting(np.s_[..., 1:], 0)),
 }
+ROWS = ("one voxel", "two voxels")  # splitq refuses these: it made them worse
 METHODS = ("splitq", "subspace", "gaussian", "identity")
 
 
@@ -85,6 +86,10 @@ def sound(result: Denoised, raw: Scan) -> None:
 @pytest.mark.parametrize("odd", ODD)
 def test_odd_scans(odd, method) -> None:
     raw = ODD[odd]()
+    if method == "splitq" and odd in ROWS:
+        with refused(Code.SCAN_TOO_SMALL, "a row of", "splitq", "give a slice"):
+            denoise(raw, method, threads=1)
+        return
     sound(denoise(raw, method, threads=1), raw)
 
 

@@ -168,9 +168,9 @@ def bundle_rows(inputs: EvaluationInputs) -> Iterator[Row]:
     def tracked(data: np.ndarray) -> Coherency:
         raw = inputs.raw
         lines = bundle(
-            data, raw.gradients, inputs.mask, raw.affine, start, through, seed=inputs.seed
+            data, raw.gradients, inputs.mask, raw.affine_mm, start, through, seed=inputs.seed
         )
-        return coherency(lines, raw.affine, seed=inputs.seed)
+        return coherency(lines, raw.affine_mm, seed=inputs.seed)
 
     for name, data in (("raw", inputs.raw.data), ("denoised", inputs.denoised)):
         yield from _tried("bundle", name, tracked, data)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
 from dwiser.evaluation.records import CannotMeasure
+from dwiser.prepare.constant_voxels import varying
 from dwiser.prepare.moments import magnitude_moments
 
 FLOOR_SHARE = 0.9  # of the magnitude's floor: σ may be a tenth too high
@@ -27,8 +28,8 @@ def usable_voxels(
 ) -> tuple[Bool[np.ndarray, "x y z"], int]:
     """The voxels of the mask that can be judged, and how many of a suppressed background cannot.
 
-    σ is known there, the raw scan is not all zero, and the mean over the DWIs (all volumes, if
-    none are named) is not clearly below the mean of a magnitude without signal.
+    σ is known there, the raw scan is not the same in all volumes, and the mean over the DWIs (all
+    volumes, if none are named) is not clearly below the mean of a magnitude without signal.
 
     Raises
     ------
@@ -36,10 +37,9 @@ def usable_voxels(
         Where no voxel of the mask remains.
     """
     volumes = np.arange(raw.shape[3]) if dwis is None or not len(dwis) else dwis
-    alive, negative, mean = np.zeros(mask.shape, bool), 0, np.zeros(mask.shape)
+    alive, negative, mean = varying(raw), 0, np.zeros(mask.shape)
     for v in range(raw.shape[3]):
-        alive |= raw[..., v] != 0
-        negative += int((raw[..., v] < 0).sum())
+        negative += int((raw[..., v][alive] < 0).sum())
         if v in volumes:
             mean += raw[..., v] / len(volumes)
     known = mask & np.isfinite(sigma) & (sigma > 0) & alive

@@ -18,14 +18,15 @@ from dwiser.gradient_lengths import BValueScaling
 from dwiser.io.about import FilePath, about
 from dwiser.io.formats import refuse_no_file
 from dwiser.io.gradients import read_gradients
+from dwiser.io.grid import GRID_TOLERANCE, Grid, qform_of
 from dwiser.io.gz import zipped
 from dwiser.io.names import check_output_name, ending, find_inputs
+from dwiser.io.packing import HEADER_START, check_packing
 from dwiser.io.voxels import read_voxels
 from dwiser.memmap import FLOAT32, allocate_mapped
-from dwiser.scan import AFFINE_TOLERANCE, B0_THRESHOLD, Scan
+from dwiser.scan import B0_THRESHOLD, Scan, has_volume
 from dwiser.table_check import settled
 
-GZIP_MAGIC = b"\x1f\x8b"
 BAD_INTERCEPT = "invalid intercept"  # nibabel's words
 SERIES_NDIM, MAP_NDIM = 4, 3
 MAPPED_SHARE = 0.25  # of the memory; a larger series is read from a file as it is needed
@@ -76,10 +77,11 @@ def load(
     with about(dwi):
         shape = _shape(image, SERIES_NDIM)
     files = find_inputs(dwi, bval, bvec, mask)
-    gradients = read_gradients(
-        files.bval, files.bvec, volumes=shape[-1], b0_threshold=b0_threshold,
-        bvalue_scaling=bvalue_scaling,
-    )  # fmt: skip
+    with _many_dimensions(dwi, image, shape):
+        gradients = read_gradients(
+            files.bval, files.bvec, volumes=shape[-1], b0_threshold=b0_threshold,
+            bvalue_scaling=bvalue_scaling,
+        )  # fmt: skip
     inside = None if mask is None else _read_mask(mask, dwi, image)
     with about(dwi):
         data, phase = _series(image, shape, memory)
@@ -144,7 +146,8 @@ def read_on_grid(
     Parameters
     ----------
     path : .nii or .nii.gz.
-    like : the scan; shape and affine must be its own.
+    like : the scan; shape and affine must be its own, to a twentieth of a voxel. Axes that are
+        stored in another order or direction are turned to the scan's.
     name : what the image is ("mask", "σ map"), for the error.
     series : whether (X, Y, Z, V) is expected, and not (X, Y, Z); None for either, of any length.
 
@@ -169,20 +172,22 @@ def read_on_grid(
     with about(path):
         four = image.ndim > MAP_NDIM if series is None else series
         shape = _shape(image, SERIES_NDIM if four else MAP_NDIM)
-        grid = like.shape if series else like.shape[:3]
-        if (shape[:3] if series is None else shape) != grid:
+        grid = Grid.of(like.affine, like.shape[:3], like.header)
+        turn = grid.turn(image.affine, shape[:3])
+        length = like.shape[3:] if series else shape[3:]
+        wanted = (*grid.shape, *length)
+        if turn.shape(shape) != wanted:
             raise InputError(
-                f"The {name} has shape {shape}, the scan {grid}: give one on the scan's grid.",
+                f"The {name} has shape {shape}, the scan {wanted}: give one on the scan's grid.",
                 code=Code.GRID_SHAPE,
             )
-        off = float(np.abs(image.affine - like.affine).max())
-        if off > AFFINE_TOLERANCE:
+        if turn.off > GRID_TOLERANCE:
             raise InputError(
-                f"The {name}'s affine is up to {off:.3g} off the scan's: "
+                f"The {name}'s affine is up to {turn.off:.3g} voxels off the scan's: "
                 "give one on the scan's grid, or repair its header.",
                 code=Code.GRID_AFFINE,
             )
-        return read_voxels(image, shape)
+        return turn.applied(read_voxels(image, shape))
 
 
 def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan) -> None:
@@ -219,6 +224,8 @@ def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan
         image = kind(stored, like.affine, like.header)  # copies the header
     header = image.header
     header.set_data_dtype(stored.dtype)
+    if like.header is not None and like.header["dim"][0] > SERIES_NDIM:
+        header.set_intent("none")  # a vector's, whose elements were the volumes
     header["cal_min"] = header["cal_max"] = 0  # a viewer's window for the raw intensities
     if data.ndim == MAP_NDIM:
         header.extensions.clear()  # they may describe volumes that a map does not have
@@ -253,20 +260,13 @@ def _open(path: FilePath) -> Any:
     with about(path):
         refuse_no_file(path)
         with Path(path).open("rb") as file:
-            magic = file.read(len(GZIP_MAGIC))
-        if not magic:
+            start = file.read(HEADER_START)
+        if not start:
             raise InputError(
                 "The file is empty (0 bytes): export or copy it again.", code=Code.IMAGE_DAMAGED
             )
-    zipped, named_gz = magic == GZIP_MAGIC, ending(path).lower() == ".nii.gz"
     with about(path):
-        if named_gz and not zipped:
-            raise InputError(
-                "It is not gzip-compressed as a .nii.gz must be: give a NIfTI image.",
-                code=Code.IMAGE_FORMAT,
-            )
-        if zipped and not named_gz:
-            raise InputError("It is gzip-compressed: name it .nii.gz.", code=Code.IMAGE_FORMAT)
+        check_packing(Path(path), start)
         try:
             with _captured_messages() as messages:
                 image = nib.load(path)
@@ -295,6 +295,22 @@ def _open(path: FilePath) -> Any:
     return image
 
 
+@contextmanager
+def _many_dimensions(dwi: FilePath, image: Any, shape: tuple[int, ...]) -> Iterator[None]:
+    """Say why a table does not fit an image of five dimensions or more."""
+    try:
+        yield
+    except InputError as error:
+        if error.code is not Code.GRADIENTS_LENGTH or len(image.shape) <= SERIES_NDIM:
+            raise
+        raise InputError(
+            f"{dwi}: the image's {len(image.shape)} dimensions {image.shape} hold {shape[-1]} "
+            "volumes, for which there is no table: give one of its series (an echo, a repetition) "
+            "as a 4-D image, or a row for each volume.",
+            code=Code.IMAGE_DIMENSIONS,
+        ) from error
+
+
 def _check_header(image: Any) -> None:
     dtype = image.get_data_dtype()
     if dtype.fields is not None:
@@ -310,13 +326,25 @@ def _check_header(image: Any) -> None:
         raise InputError(
             "The affine holds a NaN or infinite number: repair the header.", code=Code.IMAGE_AFFINE
         )
+    qform = qform_of(image.header)
+    if qform is not None and not has_volume(image.affine) and has_volume(qform):
+        raise InputError(
+            "The header's sform gives voxels no volume, though its qform does: set its sform_code "
+            "to 0, so that the qform counts.",
+            code=Code.IMAGE_AFFINE,
+        )
 
 
 def _shape(image: Any, ndim: int) -> tuple[int, ...]:
-    """The image's shape, without the axes of length 1 after the first ``ndim``."""
+    """The image's shape, without the axes of length 1 after the first ``ndim``.
+
+    All axes of a series beyond the third are volumes, one after the other as they are stored.
+    """
     shape = tuple(int(n) for n in image.shape)
     while len(shape) > ndim and shape[-1] == 1:
         shape = shape[:-1]
+    if ndim == SERIES_NDIM and len(shape) > ndim:
+        shape = (*shape[: ndim - 1], math.prod(shape[ndim - 1 :]))
     if len(shape) != ndim:
         needed = "4-D series" if ndim == SERIES_NDIM else "3-D map"
         raise InputError(
@@ -350,20 +378,22 @@ def _read_mask(path: FilePath, dwi: FilePath, series: Any) -> Bool[np.ndarray, "
     """The mask as booleans; refused where it is not on the grid of ``series``."""
     image = _open(path)
     with about(path):
-        shape, grid = _shape(image, MAP_NDIM), series.shape[:3]
-        if shape != grid:
+        shape = _shape(image, MAP_NDIM)
+        grid = Grid.of(series.affine, series.shape[:3], series.header)
+        turn = grid.turn(image.affine, shape)
+        if turn.shape(shape) != grid.shape:
             raise InputError(
-                f"The mask has shape {shape} but {dwi} {grid}: give a mask on the image's grid.",
+                f"The mask has shape {shape} but {dwi} {grid.shape}: "
+                "give a mask on the image's grid.",
                 code=Code.GRID_SHAPE,
             )
-        off = float(np.abs(image.affine - series.affine).max())
-        if off > AFFINE_TOLERANCE:
+        if turn.off > GRID_TOLERANCE:
             raise InputError(
-                f"The mask's affine is up to {off:.3g} off that of {dwi}: "
+                f"The mask's affine is up to {turn.off:.3g} voxels off that of {dwi}: "
                 "give a mask on the image's grid.",
                 code=Code.GRID_AFFINE,
             )
-        voxels = read_voxels(image, shape)
+        voxels = turn.applied(read_voxels(image, shape))
         inside = np.isfinite(voxels) & (voxels != 0)
         if not inside.any():
             raise InputError(

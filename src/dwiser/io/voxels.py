@@ -18,6 +18,10 @@ from dwiser.memmap import FLOAT32, allocate_mapped
 
 GZIP_MOST = 1032  # the greatest compression of deflate
 REST = 2**20  # bytes at once of what follows the voxels
+TOO_LONG = (
+    "It holds more voxels than its header says: correct the header (number of volumes, datatype), "
+    "or export it again."
+)
 DAMAGED = "It is truncated or damaged: export or copy it again."
 
 
@@ -54,9 +58,14 @@ def read_voxels(
         try:
             place = int(image.dataobj.offset)
             # read only: a private copy of it would have to fit into memory, for the system's sake
-            return np.memmap(image.get_filename(), kind, "r", place, shape, order="F")
+            mapping = np.memmap(image.get_filename(), kind, "r", place, shape, order="F")
         except ValueError as error:
             raise InputError(DAMAGED, code=Code.IMAGE_DAMAGED) from error
+        with Path(image.get_filename()).open("rb") as file:
+            file.seek(place + mapping.nbytes)
+            if _more(file) >= mapping.nbytes // shape[-1]:
+                raise InputError(TOO_LONG, code=Code.IMAGE_DAMAGED)
+        return mapping
     voxels = _empty(shape, kind, mapped)
     try:
         name = Path(image.get_filename())
@@ -70,8 +79,9 @@ def read_voxels(
                 if scaled:
                     part = part.astype(np.result_type(kind, np.float64)) * slope + inter
                 voxels[..., last] = part
-            while packed and file.read(REST):  # to its end: only there gzip checks the contents
-                pass
+            beyond = _more(file)  # to its end: only there gzip checks the contents
+            if beyond >= math.prod(shape[:-1]) * stored.itemsize:
+                raise InputError(TOO_LONG, code=Code.IMAGE_DAMAGED)
     except (InputError, MemoryError):
         raise
     except OSError as error:
@@ -81,6 +91,16 @@ def read_voxels(
     except Exception as error:  # gzip and zlib each have their own
         raise InputError(DAMAGED, code=Code.IMAGE_DAMAGED) from error
     return voxels
+
+
+def _more(file: Any) -> int:
+    """Bytes from here to the file's last one that is not 0: tapes and archives pad with zeros."""
+    position, last = 0, 0
+    while content := file.read(REST):
+        if content.strip(b"\0"):
+            last = position + len(content.rstrip(b"\0"))
+        position += len(content)
+    return last
 
 
 def _plane(file: Any, shape: tuple[int, ...], stored: np.dtype[Any]) -> np.ndarray:

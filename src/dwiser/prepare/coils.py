@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from dwiser.prepare.constant_voxels import varying
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.shells import shells
@@ -87,9 +88,9 @@ def moment_channels(variance: float, square: float) -> float:
 
 
 def _alive(scan: Scan) -> Bool[np.ndarray, "x y z"]:
-    """Where no volume was set to zero, read volume by volume."""
-    alive = scan.data[..., 0] > 0
-    for v in range(1, scan.shape[3]):
+    """Where no volume was set to zero, nor all to one value, read volume by volume."""
+    alive = varying(scan.data)
+    for v in range(scan.shape[3]):
         alive &= scan.data[..., v] > 0
     return alive
 

@@ -18,6 +18,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise_correlation import noise_correlation, window_corners
 from dwiser.prepare.noise_directions import NoiseDirections, noise_directions
+from dwiser.prepare.stored_values import stored_values
 from dwiser.scan import Scan
 
 SLICES = 12  # of the middle, that are looked at
@@ -28,6 +29,8 @@ WINDOWS = 100
 ALIKE = (0.25, 0.15)  # along every axis; few volumes, many: raw scans 0.14 and 0.08 at most
 WEAK = (0.08, 0.27)  # 10 % over 50 % component; raw scans 0.17 and 0.39 at least
 EMPTY = 0.2  # power at both edges of k-space over its middle; raw scans 0.28 along one at least
+COARSE = 1.0  # a step of the values in σ; then rounding adds 4 % to the noise's sd
+LEVELS = 100_000  # values that the step is read from
 BINS = 6  # of |k| along an axis
 MIDDLE = slice(1, 4)  # bins of the middle: the first holds what is left of the signal
 DIRECTIONS = 4  # noise images a slice
@@ -40,19 +43,26 @@ class NoiseTraces:
     neighbours : correlation between adjacent voxels along x, y and z. edges : power of the noise
     beyond 5/6 of the highest in-plane |k| along x and y, over that in the middle. components :
     variance of the principal component a tenth up from the smallest, over the middle one's;
-    the median over windows of 7³ voxels. volumes : how many there are.
+    the median over windows of 7³ voxels. volumes : how many there are. step : what all values are
+    multiples of, over the noise's sd; 0 where there is no such step.
     """
 
     neighbours: tuple[float, float, float]
     edges: tuple[float, float]
     components: float
     volumes: int
+    step: float = 0.0
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """One for each step that shows."""
         many = int(self.volumes >= MANY_VOLUMES)
         said = []
+        if self.step > COARSE:
+            said.append(
+                f"The values are rounded to steps of {self.step:.1f} σ of the noise: export the "
+                "scan with a finer scale, since rounding so coarse is an error of its own."
+            )
         if self.components < WEAK[many]:
             said.append(
                 "The scan looks denoised already: its weakest components hold "
@@ -92,7 +102,15 @@ def noise_traces(scan: Scan) -> NoiseTraces | None:
         edges = _edges(data, mask, directions)
     if components is None or edges is None:
         return None
-    return NoiseTraces(neighbours, edges, components, data.shape[3])
+    sd = _noise_sd(data, mask, directions)
+    step = _step(data, mask) / sd if sd > 0 else 0.0
+    return NoiseTraces(neighbours, edges, components, data.shape[3], step)
+
+
+def earlier_steps(scan: Scan) -> tuple[str, ...]:
+    """What was done to a scan before, as far as it shows: a sentence each."""
+    traces = noise_traces(scan)
+    return (*stored_values(scan).sentences, *(() if traces is None else traces.sentences))
 
 
 def _object(scan: Scan, cut: tuple[slice, ...]) -> Bool[np.ndarray, "x y z"]:
@@ -102,6 +120,28 @@ def _object(scan: Scan, cut: tuple[slice, ...]) -> Bool[np.ndarray, "x y z"]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # given when the whole was read
         return object_mask(replace(scan, data=data, sigma=None, phase=None))
+
+
+def _noise_sd(
+    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"], known: NoiseDirections
+) -> float:
+    """Root mean square along noise's directions; the median over voxels of the object."""
+    by_half = [
+        np.square(data[mask & (known.half == side)] @ known.basis[side]).mean(1) for side in (0, 1)
+    ]
+    squares = np.concatenate(by_half)
+    return float(np.sqrt(np.median(squares))) if len(squares) else 0.0
+
+
+def _step(data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]) -> float:
+    """The spacing that all values are multiples of; 0 where some are not."""
+    values = data[mask].ravel()
+    values = np.unique(values[:: max(1, len(values) // LEVELS)]).astype(float)
+    if len(values) < 2:
+        return 0.0
+    steps = np.diff(values)
+    counts = steps / steps.min()
+    return float(steps.min()) if (np.abs(counts - counts.round()) < 0.01 * counts).all() else 0.0
 
 
 def _weak_components(data: Float[np.ndarray, "x y z v"], corners: np.ndarray) -> float | None:

@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from dwiser.memmap import allocate_like
 from dwiser.prepare.coils import FEWEST, noise_channels, some_voxels
+from dwiser.prepare.constant_voxels import varying
 from dwiser.scan import Scan
 
 MARGIN = 2  # voxels of dilation: a mask for denoising should rather be too wide
@@ -23,19 +24,20 @@ def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
     background. A mean is thresholded on the square-root scale, holes are filled and specks
     dropped. Where Otsu finds no background in the DWIs (a crop from inside the object) the
     whole field is taken; a bright one counts if there is noise in it and nothing else. Voxels
-    that the scanner has set to zero in every volume are excluded.
+    that were set to zero, or to any one value, in every volume are excluded.
     """
     if scan.mask is not None:
         return scan.mask
     dwis, b0s = (np.flatnonzero(kind) for kind in (~scan.gradients.is_b0, scan.gradients.is_b0))
-    mean = _mean(scan, dwis)
+    measured = varying(scan.data)
+    mean = _mean(scan, dwis) * measured
     if not mean.any():  # no DWIs, or empty ones
         dwis, b0s = np.arange(scan.shape[3]), b0s[:0]
-        mean = _mean(scan, dwis)
+        mean = _mean(scan, dwis) * measured
     bright = _bright(scan, mean)
     if bright is None:
         return mean > 0
-    fluid = _bright(scan, _mean(scan, b0s)) if len(b0s) else None
+    fluid = _bright(scan, _mean(scan, b0s) * measured) if len(b0s) else None
     return bright if fluid is None else bright | fluid
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import threadpool_limits
 
+from dwiser.prepare.constant_voxels import varying
 from dwiser.prepare.noise_directions import NoiseDirections, noise_directions
 
 LAGS = 3  # voxels
@@ -84,8 +85,8 @@ class NoiseCorrelation:
 class SpatialNoise:
     """A scan's noise in space, measured once for all that work on the scan.
 
-    ``every``: every so many volumes were looked at. voxels : (X, Y, Z), of the mask and not all
-    zero. directions, correlation : measured there.
+    ``every``: every so many volumes were looked at. voxels : (X, Y, Z), of the mask and not the
+    same in all volumes. directions, correlation : measured there.
     """
 
     every: int
@@ -97,13 +98,13 @@ class SpatialNoise:
 def spatial_noise(
     data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
 ) -> SpatialNoise:
-    """Noise directions and the noise's correlation at the mask's voxels that are not all zero."""
+    """Noise directions and the noise's correlation at the mask's voxels that differ by volume."""
     every = max(1, data.shape[3] // MOST_VOLUMES)
     data = data[..., ::every]
     alive = np.zeros_like(mask)
     for v in range(data.shape[3]):
         alive |= data[..., v] > 0
-    alive &= mask
+    alive &= mask & varying(data)
     with threadpool_limits(1, "blas"):  # the same bits on any number of threads
         directions = noise_directions(data, alive)
         correlation = noise_correlation(data, alive, directions)

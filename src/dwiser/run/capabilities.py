@@ -14,7 +14,7 @@ from dwiser.io import about, read_on_grid
 from dwiser.methods.base import Denoiser, IterativeDenoiser, code_of, shortage_of
 from dwiser.methods.identity import Identity
 from dwiser.methods.registry import METHODS
-from dwiser.prepare.earlier_steps import noise_traces
+from dwiser.prepare.earlier_steps import earlier_steps
 from dwiser.prepare.phase import as_radians
 from dwiser.prepare.user_sigma import fill_holes
 from dwiser.run.noise_volumes import with_noise_volumes
@@ -150,9 +150,8 @@ def in_range(scan: Scan) -> Iterator[None]:
 
 
 def check_earlier_steps(scan: Scan) -> None:
-    """Warn of a scan that was resampled, zero-filled or denoised before."""
-    traces = noise_traces(scan)
-    for sentence in () if traces is None else traces.sentences:
+    """Warn of a scan that was resampled, zero-filled, denoised or badly stored before."""
+    for sentence in earlier_steps(scan):
         warnings.warn(sentence, DwiserWarning, stacklevel=3)
 
 

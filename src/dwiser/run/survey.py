@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from dwiser.errors import InputError
 from dwiser.machine import Machine, find_machine, limited
 from dwiser.methods.base import Denoiser, IterativeDenoiser, need_vectors
-from dwiser.prepare.earlier_steps import noise_traces
+from dwiser.prepare.earlier_steps import earlier_steps
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.noise_correlation import noise_correlation
@@ -71,7 +71,7 @@ def survey(
         low, middle, high = np.percentile(inside, [5, 50, 95])
         snr = [(float(round(s.bval)), ratio) for s, ratio in snr_by_shell(scan, mask, sigma)]
         plan, time, seconds = _plan(scan, method, machine, mask)
-        traces = noise_traces(scan)
+        steps = earlier_steps(scan)
     return Survey(
         whole.shape,
         roles.sentences,
@@ -84,7 +84,7 @@ def survey(
         float(high),
         noise_model(scan),
         noise_correlation(scan.data, mask).neighbours,
-        () if traces is None else traces.sentences,
+        steps,
         snr,
         plan,
         time,

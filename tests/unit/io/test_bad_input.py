@@ -66,6 +66,16 @@ def random_noise(small, **how):  # does not compress, so that a cut is within th
     return small.series(data=RNG.random(small.shape).astype(np.float32), **how)
 
 
+def one_volume_less(path, out=None):
+    """A header that says one volume less than the file holds; the table has as many as it says."""
+    with_header(path, dim=[4, 5, 4, 3, 7, 1, 1, 1])
+    for name in ("dwi.bval", "dwi.bvec"):
+        table = np.loadtxt(path.with_name(name), ndmin=2)[:, :7]
+        np.savetxt(path.with_name(name), table)
+    return path if out is None else replace(out, gzip.compress(path.read_bytes()))
+
+
+TOO_LONG = Code.IMAGE_DAMAGED, "more voxels than its header says", "correct the header"
 TRUNCATED = Code.IMAGE_DAMAGED, "truncated", "export or copy it again"
 NO_IMAGE = Code.IMAGE_DAMAGED, "no NIfTI image", "export it again"
 IMAGES = {  # what to do, the code, and what its sentence says, the remedy last
@@ -97,6 +107,37 @@ IMAGES = {  # what to do, the code, and what its sentence says, the remedy last
     "text.nii": (lambda s: replace(s.series("dwi.nii"), b"hello\n" * 100), *NO_IMAGE),
     "gzipped text": (lambda s: replace(s.series(), gzip.compress(b"hello" * 99)), *NO_IMAGE),
     "no gzip": (lambda s: replace(s.series(), b"\x1f\x8b" + b"x" * 500), *NO_IMAGE),
+    "plain as .nii.gz": (
+        lambda s: s.series("dwi.nii").rename(s.path("dwi.nii.gz")),
+        Code.IMAGE_FORMAT,
+        "not gzip-compressed",
+        "name it dwi.nii.",
+    ),
+    "gzip twice": (
+        lambda s: replace(s.series(), gzip.compress(s.path("dwi.nii.gz").read_bytes())),
+        Code.IMAGE_FORMAT,
+        "twice",
+        "unpack it once by gunzip",
+    ),
+    "zstd": (
+        lambda s: replace(s.series(), b"\x28\xb5\x2f\xfd" + bytes(500)),
+        Code.IMAGE_FORMAT,
+        "compressed by zstd",
+        "unzstd",
+    ),
+    "too long .nii.gz": (
+        lambda s: one_volume_less(s.series("dwi.nii"), s.path("dwi.nii.gz")),
+        *TOO_LONG,
+    ),
+    "too long .nii": (lambda s: one_volume_less(s.series("dwi.nii")), *TOO_LONG),
+    "axes in a plane": (
+        lambda s: with_header(
+            s.series("dwi.nii"), srow_x=[2, 0, 0, 0], srow_y=[0, 2, 2, 0], srow_z=[0, 2, 2, 0]
+        ),
+        Code.IMAGE_AFFINE,
+        "no volume",
+        "repair the header",
+    ),
     "gzip as .nii": (
         lambda s: s.series().rename(s.path("dwi.nii")),
         Code.IMAGE_FORMAT,
@@ -130,10 +171,11 @@ IMAGES = {  # what to do, the code, and what its sentence says, the remedy last
         "a 4-D series",
     ),
     "5-D": (
-        lambda s: s.series(data=s.data.reshape(5, 4, 3, 2, 4)),
+        lambda s: s.series(data=np.stack([s.data, s.data], 4)),
         Code.IMAGE_DIMENSIONS,
         "5 dimensions",
-        "a 4-D series",
+        "hold 16 volumes",
+        "a 4-D image",
     ),
     "one volume": (
         lambda s: s.series(data=s.data[..., :1]),
@@ -237,9 +279,9 @@ MASKS = {
         "give a mask on the image's grid",
     ),
     "affine": (
-        lambda s: shifted(s, 0.01),
+        lambda s: shifted(s, 0.5),
         Code.GRID_AFFINE,
-        "0.01 off that of ",
+        " voxels off that of ",
         "dwi.nii.gz",
         "give a mask on the image's grid",
     ),

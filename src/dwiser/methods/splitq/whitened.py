@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dwiser.errors import DwiserWarning
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.memmap import writable_copy
 from dwiser.methods.base import Denoised, need_volumes, warn_of_no_noise
 from dwiser.methods.capabilities import Capabilities
@@ -29,6 +29,7 @@ from dwiser.prepare.subspace import (
 )
 from dwiser.scan import Gradients, Scan
 
+FEWEST_AXES = 2  # that are longer than a voxel: a patch along a row is as wide as few voxels
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
 BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost is noise removed
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
@@ -175,6 +176,12 @@ def whiten(
     Warns of volumes that stand apart, and where too few share a subspace.
     """
     need_volumes(scan, name, able)
+    if sum(n > 1 for n in scan.shape[:3]) < FEWEST_AXES:
+        raise InputError(
+            f"The image is a row of voxels ({max(scan.shape[:3])} long), and {name} learns from a "
+            "slice at least: give a slice or more.",
+            code=Code.SCAN_TOO_SMALL,
+        )
     if scan.gradients.is_b0.all():  # repeats of one image, in which few tell what they share
         fewest_shared = min(fewest_shared, FEWEST_SHARED)
     mask = object_mask(scan)
