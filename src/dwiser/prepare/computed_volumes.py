@@ -164,7 +164,7 @@ def _explained(differences: Differences, rest: list[int]) -> Iterator[tuple[int,
     scale = np.sqrt(np.diag(covariance).clip(1e-30))
     covariance = covariance / np.outer(scale, scale) + RIDGE * np.eye(len(rest))
     precision = np.linalg.inv(covariance)
-    unexplained = 1 / np.diag(precision) * scale**2
+    unexplained = 1 / np.diag(precision)  # share of each volume's own variance
     for i in np.flatnonzero(unexplained < UNEXPLAINED * np.median(unexplained)):
         shares = -precision[i] / precision[i, i] * scale[i] / scale
         shares[i] = 0

@@ -71,8 +71,8 @@ def filled(
     """The volume with a prediction from the others, and noise, in the region that has no data.
 
     Least squares (with a small ridge) where the volume has data; the noise has the sd of what
-    the prediction leaves there at like brightness. So neither the patches nor the covariances
-    of a method meet an edge that the object does not have.
+    the prediction leaves there at like brightness, less the share of the others' noise in it. So
+    neither the patches nor the covariances of a method meet an edge that the object lacks.
     """
     known = np.argwhere(~region & (volume > 0))
     known = known[:: max(1, -(-len(known) // MOST))]
@@ -81,7 +81,7 @@ def filled(
     gram = predictors.T @ predictors
     gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)) / len(gram)
     shares = np.linalg.solve(gram, predictors.T @ values)
-    left = values - predictors @ shares
+    left = (values - predictors @ shares) / np.sqrt(1 + shares @ shares)  # less the others' noise
     predicted = others[region].astype(float) @ shares
     order = np.argsort(predictors @ shares)
     parts = np.array_split(order, 8)

@@ -93,7 +93,11 @@ def noise_only(noise: Float[np.ndarray, "x y z n"], numbers: tuple[int, ...]) ->
         return smooth / weight.clip(1e-6)
 
     mean, square = local(used.mean(3)), local(np.square(used).mean(3))
-    ratio = float(np.median(square[alive] / np.square(mean[alive]))) - 1
+    if used.shape[3] > 1:  # voxel by voxel: no change of σ from place to place is in it
+        variance, centre = used[alive].var(1, ddof=1).mean(), np.square(used[alive].mean(1)).mean()
+        ratio = float(variance / (centre - variance / used.shape[3]))
+    else:
+        ratio = float(np.median(square[alive] / np.square(mean[alive]))) - 1
     coils = channels_of_ratio(ratio)
     coils = 1.0 if coils < ONE else round(coils, 2)
     sigma = np.sqrt(square / (2 * coils))
