@@ -125,7 +125,7 @@ def test_an_empty_part_of_a_volume_is_filled_like_the_rest(made, axis) -> None:
     off = (filled - made.truth[..., 8:9])[inside] / made.sigma[inside][:, None]
     rmse = np.sqrt(np.mean(off**2, 0))
     assert 0.9 < rmse[8] < 1.7  # noise as a measurement has, and what 16 directions cannot predict
-    assert rmse[8] < 0.6 * np.delete(rmse, 8).min()  # the other volumes as they are: further off
+    assert rmse[8] < np.delete(rmse, 8).min()  # any other volume in its place is further off
     outside = ~roles.empty_regions[8]
     np.testing.assert_array_equal(filled[outside], data[outside])
 
