@@ -33,6 +33,12 @@ def assert_says(sentence: str, *named: object) -> None:
         rest = rest.partition(words)[2]
 
 
+def sentences(printed: str) -> list[str]:
+    """The lines but for warnings, and the steps that took over a second until the refusal."""
+    lines = printed.splitlines()
+    return [line for line in lines if "warning:" not in line and not line.endswith(" …")]
+
+
 def command_refused(
     capsys: pytest.CaptureFixture[str],
     code: Code | None,
@@ -48,7 +54,7 @@ def command_refused(
     capsys.readouterr()
     assert main(list(words)) == exit_code
     captured = capsys.readouterr()
-    told = [line for line in captured.err.splitlines() if "warning:" not in line]
+    told = sentences(captured.err)
     assert len(told) == 1, captured.err
     assert told[0].startswith("dwiser: ")
     assert captured.out == "" or not silent

@@ -116,8 +116,6 @@ SOUND: dict[str, Callable[[Path], None]] = {
     "1e12": voxels(lambda d: d * np.float32(1e12)),
     "1e-12": voxels(lambda d: d * np.float32(1e-12)),
     "a few negative": voxels(lambda d: np.where(d == d.min(), -d, d)),
-    "duplicated volumes": voxels(duplicated),
-    "constant": voxels(constant),
     "pure noise": voxels(pure_noise),
     "no slope": header(no_slope),
     "NaN pixdim": header(nan_zooms),
@@ -127,7 +125,7 @@ SOUND: dict[str, Callable[[Path], None]] = {
     "voxels of a kilometre": geometry((1e6, 0, 0, 0), (0, 1e6, 0, 0), (0, 0, 1e6, 0)),
     "voxels of a nanometre": geometry((1e-6, 0, 0, 0), (0, 1e-6, 0, 0), (0, 0, 1e-6, 0)),
     "no b0": no_b0,
-    "b-values of 1e9": table("bval", "0 " + "1e9 " * 6),
+    "all b0s": table("bval", "0 " * 7),
     "a mask of one voxel": lambda home: put(home, _one(0), _affine(), "mask.nii.gz"),
     "a mask of NaN and 1": lambda home: put(home, _one(np.nan), _affine(), "mask.nii.gz"),
 }  # fmt: skip
@@ -224,7 +222,19 @@ REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...], Code, str]] = 
     "a link to nothing": (link("out.nii.gz", "nowhere"), (), Code.OUTPUT_EXISTS, "exists already"),
     "the last bytes are missing": (cut, (), Code.IMAGE_DAMAGED, "truncated or damaged"),
     "a bit has flipped": (rotten, (), Code.IMAGE_DAMAGED, "truncated or damaged"),
-    "all b0s": (table("bval", "0 " * 7), (), Code.GRADIENTS_TOO_FEW, "needs at least 6"),
+    "duplicated volumes": (
+        voxels(duplicated),
+        (),
+        Code.GRADIENTS_TOO_FEW,
+        "needs at least 6 diffusion-weighted volumes, the scan has 5",
+    ),
+    "constant": (voxels(constant), (), Code.IMAGE_VALUES, "none is a measurement"),
+    "b-values of 1e9": (
+        table("bval", "0 " + "1e9 " * 6),
+        (),
+        Code.GRADIENTS_VALUES,
+        "in s/m²",
+    ),
     "a b-value is missing": (
         table("bval", "0 " * 6),
         (),

@@ -80,7 +80,7 @@ def test_no_input_is_unpickled(tmp_path, crop, place, charge) -> None:
     mask = tmp_path / place if place.startswith("mask") else None
     request = Request(dwi, tmp_path / "out.nii.gz", mask=mask, method="identity", threads=1)
     if place == "dwi.json":
-        with pytest.warns(DwiserWarning, match="not a readable JSON"):
+        with pytest.warns(DwiserWarning, match="its acquisition fields are not carried over"):
             denoise_file(request)
     else:
         with pytest.raises(InputError, match=place) as caught:

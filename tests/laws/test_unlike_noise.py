@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dwiser.methods.splitq.method import ABLE
 from dwiser.methods.splitq.whitened import whiten
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
@@ -26,7 +27,7 @@ def fluid() -> Scan:
 
 
 def test_noise_that_differs_is_no_component(fluid: Scan) -> None:
-    whitened = whiten(fluid, 0, name="splitq", least=6, fewest_shared=10, coils=1.0)
+    whitened = whiten(fluid, 0, name="splitq", able=ABLE, fewest_shared=10, coils=1.0)
     assert whitened is not None
     assert whitened.rank <= 2  # one signal for all, of which the floor makes two
     assert whitened.noise == pytest.approx(1.0, abs=0.12)  # 0.44 if volumes were taken for alike
@@ -35,7 +36,7 @@ def test_noise_that_differs_is_no_component(fluid: Scan) -> None:
 
 def test_what_goes_into_channels_comes_back(fluid: Scan) -> None:
     """A signal of the subspace is the same after ``into`` and ``back``, in units of σ."""
-    whitened = whiten(fluid, 0, name="splitq", least=6, fewest_shared=10, coils=1.0)
+    whitened = whiten(fluid, 0, name="splitq", able=ABLE, fewest_shared=10, coils=1.0)
     assert whitened is not None
     assert whitened.subspace is not None
     matrix, root = whitened.into(np.ones(len(whitened.mean), bool))

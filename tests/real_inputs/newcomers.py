@@ -124,7 +124,7 @@ def measured(ran: Ran) -> None:
 
 
 BEFORE = "Refused: “only NIfTI is read and written: give a name that ends in .nii or .nii.gz”."
-CONVERT = "Refused with the command that converts it and its gradient table; MRtrix3 ran it."
+CONVERT = "Refused with the command that converts it and its gradient table."
 
 ROWS: tuple[Situation, ...] = (
     Situation(

@@ -127,6 +127,19 @@ ROWS = (
         commands=("denoise dwi.nii.gz out.nii.gz --noise-volumes 20-22 --save-noise sigma.nii.gz",),
     ),
     Situation(
+        name="evaluating-with-noise-volumes",
+        reported=REPORTED,
+        happens="A result of a series with noise volumes is evaluated.",
+        expected="They are left out of every number, found or given, and said to be.",
+        before="They counted as b0s, of which nothing was left to see.",
+        change=_at_the_end,
+        check=lambda ran: ran.ok("volumes: Volumes 20-22", "noise alone", "verdict: PASS"),
+        commands=(
+            "denoise dwi.nii.gz out.nii.gz",
+            "evaluate out.nii.gz --raw dwi.nii.gz --noise-volumes 20-22",
+        ),
+    ),
+    Situation(
         name="a-noise-volume-that-is-not-there",
         reported=(),
         happens="`--noise-volumes 20-25` for a series of 23 volumes.",

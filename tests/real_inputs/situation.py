@@ -22,7 +22,7 @@ from dwiser.cli import main
 from dwiser.io import load, save_volume, write_bvals, write_bvecs
 from dwiser.io.gradients import ReadGradients
 from dwiser.simulation import Simulation, phantom
-from tests.refusals import assert_says
+from tests.refusals import assert_says, sentences
 
 QUIET = {"denoise": ("--threads", "1"), "bids": ("--threads", "1")}
 
@@ -31,6 +31,12 @@ QUIET = {"denoise": ("--threads", "1"), "bids": ("--threads", "1")}
 def s20() -> Simulation:
     """2 b0s and 18 directions at b=1000, SNR 20: 24×24×10 voxels."""
     return phantom(shape=(24, 24, 10), shells=((1000.0, 18),), n_b0=2, snr=20.0, seed=5)
+
+
+@cache
+def small20() -> Simulation:
+    """The same protocol on 14×14×6 voxels: where bits count, and no error."""
+    return phantom(shape=(14, 14, 6), shells=((1000.0, 18),), n_b0=2, snr=20.0, seed=5)
 
 
 @cache
@@ -140,7 +146,7 @@ class Ran:
     def refused(self, *named: object) -> None:
         """One sentence that names each of these in turn, exit code 2, nothing written."""
         assert self.exit_code == 2, f"exit {self.exit_code}: {self.out}{self.err}"
-        lines = [line for line in self.err.splitlines() if "warning:" not in line]
+        lines = sentences(self.err)
         assert len(lines) == 1, self.err
         assert lines[0].startswith("dwiser: ")
         assert lines[0].endswith((".", "?"))

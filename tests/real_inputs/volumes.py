@@ -9,7 +9,7 @@ import numpy as np
 from dwiser.cli import main
 from dwiser.io import save_volume, write_bvals, write_bvecs
 from dwiser.scan import Gradients
-from tests.real_inputs.situation import QUIET, Ran, Series, Situation, s7, s36
+from tests.real_inputs.situation import QUIET, Ran, Series, Situation, s7, s36, small20
 
 STOPPED = ("rordenlab/dcm2niix #357", "rordenlab/dcm2niix #742", "rordenlab/dcm2niix #515")
 TRACE = ("MRtrix3/mrtrix3 #2172", "nipy/nibabel #291")
@@ -190,6 +190,7 @@ ROWS = (
         change=_last_zero(1),
         check=_as_if_absent("is empty", 19, words=("--method", "mppca")),
         commands=("denoise dwi.nii.gz out.nii.gz --method mppca",),
+        base=small20,
     ),
     Situation(
         name="the-scanners-trace-volume",
@@ -201,6 +202,7 @@ ROWS = (
         before="The table was refused; with a unit vector: σ 0, nothing denoised.",
         change=_trace,
         check=_as_if_absent("geometric mean of 18", 20),
+        base=small20,
     ),
     Situation(
         name="the-verdict-of-a-scan-with-a-trace",
@@ -229,6 +231,7 @@ ROWS = (
         before=NOTHING_DONE,
         change=_mean,
         check=_as_if_absent("arithmetic mean of 18", 20),
+        base=small20,
     ),
     Situation(
         name="the-mean-of-the-b0s-first",
@@ -238,6 +241,7 @@ ROWS = (
         before=NOTHING_DONE,
         change=_mean_of_b0s,
         check=_as_if_absent("arithmetic mean of 2", 0),
+        base=small20,
     ),
     Situation(
         name="a-constant-volume",
@@ -247,6 +251,7 @@ ROWS = (
         before=NOTHING_DONE,
         change=_constant,
         check=_as_if_absent("is constant", 5),
+        base=small20,
     ),
     Situation(
         name="one-copied-volume",
@@ -267,6 +272,7 @@ ROWS = (
         before="The series came back unchanged, exit 0.",
         change=_twice,
         check=_copies_receive(20),
+        base=small20,
     ),
     Situation(
         name="slices-missing-in-the-last-volume",

@@ -41,8 +41,8 @@ def equal_b(low: float, high: float) -> dict[str, bool]:
     directions = scheme([(low, 30)], n_b0=0).bvecs
     tables = [Gradients(np.full(30, b), directions) for b in (low, high)]
     both = Gradients(np.repeat([low, high], 15), directions)
-    volume = np.random.default_rng(0).uniform(90, 110, (6, 6, 6, 1)).astype(np.float32)
-    scans = [Scan(np.repeat(volume, 30, 3), np.diag([2.0, 2, 2, 1]), table) for table in tables]
+    data = np.random.default_rng(0).uniform(90, 110, (6, 6, 6, 30)).astype(np.float32)
+    scans = [Scan(data, np.diag([2.0, 2, 2, 1]), table) for table in tables]
     _, why = decide([summarize(scan, name) for scan, name in zip(scans, "ab", strict=True)])
     try:
         one_shell = len(tensor_volumes(both, b_max=1e4)) == 0

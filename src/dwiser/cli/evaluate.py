@@ -15,6 +15,7 @@ from dwiser.cli.options import (
     Bvec,
     Force,
     Lesions,
+    NoiseVolumes,
     Quiet,
     Seed,
     Threads,
@@ -45,6 +46,7 @@ def evaluate(
             help="The noise's sd (σ map) on the scan's grid (default: estimated from RAW).",
         ),
     ] = None,
+    noise_volumes: NoiseVolumes = None,
     bval: Bval = None,
     bvec: Bvec = None,
     tissues: Tissues = None,
@@ -74,6 +76,7 @@ def evaluate(
     request = EvaluationRequest(
         denoised, raw, truth, mask, noise_map, bval, bvec, tuple(tissues or ()), lesions,
         bundle, through, json, tsv, b0_threshold, bvalue_scaling, seed, force, threads,
+        noise_volumes,
     )  # fmt: skip
     evaluation = evaluate_files(request)
     if not quiet:

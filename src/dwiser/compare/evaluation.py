@@ -16,6 +16,7 @@ from dwiser.gradient_lengths import BValueScaling
 from dwiser.io import check_outputs, find_inputs, load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
 from dwiser.machine import find_machine, limited
+from dwiser.run.capabilities import with_maps
 from dwiser.scan import B0_THRESHOLD
 from dwiser.seeds import check_seed
 
@@ -45,6 +46,7 @@ class EvaluationRequest:
     seed: int = 0
     force: bool = False
     threads: int | None = None
+    noise_volumes: str | None = None
 
     def sources(self) -> dict[str, list[str]]:
         """Which files were asked to be read, by what they are."""
@@ -78,6 +80,7 @@ def evaluate_files(request: EvaluationRequest) -> Evaluation:
     inputs = [*find_inputs(*named).files, *(path for path in read if path is not None)]
     check_outputs(outputs, inputs, request.force)
     scan = load(*named, b0_threshold=request.b0_threshold, bvalue_scaling=request.bvalue_scaling)
+    scan, _ = with_maps(scan, noise_volumes=request.noise_volumes)
     reference_images = references.read(scan)
     bundle = {
         name: read_region(path, scan, f"bundle's {name} mask")

@@ -6,9 +6,15 @@ from jaxtyping import Float
 from dwiser.errors import Code, InputError
 from dwiser.prepare.computed_volumes import Differences, computed_volumes
 from dwiser.prepare.empty_regions import empty_regions
+from dwiser.prepare.mask import object_mask
+from dwiser.prepare.measured_scan import selected
+from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.noise_volumes import noise_volumes
+from dwiser.prepare.snr import snr_by_shell
 from dwiser.prepare.volume_roles import CONSTANT, EMPTY, NOISE, VolumeRoles
 from dwiser.scan import Scan
+
+NO_NOISE = 150.0  # SNR of the b0s above which what is left over of 12 directions is signal
 
 
 def volume_roles(scan: Scan) -> VolumeRoles:
@@ -49,7 +55,20 @@ def volume_roles(scan: Scan) -> VolumeRoles:
             f"of its own (the others: {', '.join(what)}): give a series of DWIs.",
             code=Code.IMAGE_VALUES,
         )
+    if copies and _without_noise(scan, roles):
+        return VolumeRoles(count)
     return roles
+
+
+def _without_noise(scan: Scan, roles: VolumeRoles) -> bool:
+    """Whether equal volumes are repeats of a simulation without noise: its b0s are all equal."""
+    if scan.sigma is not None or scan.signed:
+        return False
+    part = selected(scan, roles.measured)
+    mask = object_mask(part)
+    sigma = sigma_map(part, mask)
+    first = snr_by_shell(part, mask, sigma)[:1]
+    return not first or first[0][1] > NO_NOISE
 
 
 def _flat(data: Float[np.ndarray, "x y z v"]) -> dict[int, str]:

@@ -45,6 +45,7 @@ class Run:
     bvalue_scaling: BValueScaling
     inputs: tuple[Path, ...]
     start: Path | None = None
+    noise_volumes: str | None = None
 
     @property
     def path(self) -> Path:
@@ -60,6 +61,7 @@ class Run:
             "seed": self.seed,
             "b0_threshold": self.b0_threshold,
             "bvalue_scaling": self.bvalue_scaling,
+            "noise_volumes": self.noise_volumes,
             "start": None if self.start is None else sha256(self.start),
         }
 

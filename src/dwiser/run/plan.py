@@ -86,6 +86,7 @@ class Plan:
             request.bvalue_scaling,
             tuple(files),
             request.warm_start,
+            request.noise_volumes,
         )
         return course_of(run, resume=request.resume, every=request.checkpoint_every)
 

@@ -33,7 +33,7 @@ MILLION, THOUSAND = 1e6, 1e3
 LEARNING, REST = (0.13, 0.0020), (0.035, 0.00055)
 AFTER = 0.17  # s per million values: the verdict, and writing
 STARTING = 3.0  # s: Python and PyTorch
-SHARED_OUT = 0.5  # of the work that more threads take part in: half; two cores measured 0.5 to 1
+SHARED_OUT = 0.5  # of the work that more threads take part in: an assumption, not measured
 
 PROBE_SECONDS = 0.022  # of `_probe` on that core
 PROBES = 7

@@ -97,7 +97,7 @@ def test_scans_that_it_cannot_cut_into_blocks_are_refused(small, machine, calls)
 
     thin = replace(small.scan, data=small.scan.data[:, :, 3:5].copy())
     for scan, code, words in (
-        (some(dwis), Code.GRADIENTS_NO_B0, "needs a b0"),
+        (some(dwis), Code.GRADIENTS_NO_B0, "needs at least 1 b0"),
         (some(np.arange(8)), Code.GRADIENTS_TOO_FEW, "set neighbours=6"),
         (thin, Code.SCAN_TOO_SMALL, "3 voxels along each axis: take nlmeans"),
     ):
