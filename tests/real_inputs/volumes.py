@@ -135,6 +135,13 @@ def _info_names_it(ran: Ran) -> None:
     assert abs(sigma / float(np.median(ran.series.made.sigma)) - 1) < 0.05
 
 
+def _zero_where_nothing_was_removed(ran: Ran) -> None:
+    ran.ok()
+    for name in ("residual.nii.gz", "standardised.nii.gz"):
+        assert not ran.image(name)[..., -1].any()
+        assert ran.image(name)[..., :-1].any()
+
+
 def _noise_map_is_right(ran: Ran) -> None:
     ran.ok("sigma")
     made = ran.series.made
@@ -293,6 +300,20 @@ ROWS = (
         change=_mean,
         check=_noise_map_is_right,
         commands=("denoise dwi.nii.gz out.nii.gz --noise-only",),
+    ),
+    Situation(
+        name="residuals-of-a-scan-with-a-trace",
+        reported=TRACE,
+        happens="The residual of a scan with a trace volume is saved, standardised too.",
+        expected="Both are 0 in the trace volume, from which nothing was removed.",
+        before="σ 0: no standardised residual.",
+        change=_trace,
+        check=_zero_where_nothing_was_removed,
+        commands=(
+            "denoise dwi.nii.gz out.nii.gz --save-residual residual.nii.gz "
+            "--save-standardised standardised.nii.gz",
+        ),
+        base=small20,
     ),
     Situation(
         name="evaluating-a-scan-with-an-empty-volume",

@@ -239,7 +239,7 @@ def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
             result.data, scan, result.mask, result.sigma, coils=result.coils or None
         )
         try:
-            return standardised_of(inputs)
+            return _where_measured(standardised_of(inputs), result)
         except CannotMeasure as why:
             reason = str(why)
     else:
@@ -249,6 +249,16 @@ def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
     image = allocate_like(scan.data)
     image[...] = 0
     return image
+
+
+def _where_measured(standardised: np.ndarray, result: Denoised) -> np.ndarray:
+    """0 in volumes that are no measurement, and in places without data."""
+    if result.roles is not None:
+        for v in result.roles.unchanged:
+            standardised[..., v] = 0
+        for v, region in result.roles.empty_regions.items():
+            standardised[..., v][region] = 0
+    return standardised
 
 
 def _reported(
