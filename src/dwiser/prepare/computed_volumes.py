@@ -155,16 +155,58 @@ def _sets(
         yield explaining, [v]
 
 
+def near_copies(
+    differences: Differences, volumes: Int[np.ndarray, "m"]
+) -> dict[int, tuple[int, float]]:
+    """Which of ``volumes`` repeat an earlier one but for rounding and scale: it, and the scale.
+
+    Notes
+    -----
+    Two measurements differ by twice a volume's noise at least, which is no more than what the
+    others leave unexplained of a volume. A copy differs by a 32nd of that, or less.
+    """
+    rest = [int(v) for v in volumes]
+    covariance = _covariance(differences, rest)
+    if covariance is None:
+        return {}
+    power = np.diag(covariance)
+    noise = float(np.median(_unexplained(covariance) * power))
+    apart = power[:, None] - np.square(covariance) / power.clip(1e-30)  # of row v, by column u
+    copies: dict[int, tuple[int, float]] = {}
+    for v, u in np.argwhere(np.tril(apart < NEAR**2 * noise, -1)):
+        scale = float(covariance[v, u] / power[u])
+        if scale > 0 and rest[u] not in copies:
+            copies.setdefault(rest[v], (rest[u], scale))
+    return copies
+
+
+def _covariance(differences: Differences, rest: list[int]) -> Float[np.ndarray, "m m"] | None:
+    """Second moments of the volumes' differences; None from too few."""
+    steps = differences.here[:, rest] - differences.beside[:, rest]
+    if len(steps) < max(FEWEST, 4 * len(rest)):
+        return None
+    covariance: Float[np.ndarray, "m m"] = steps.T @ steps / len(steps)
+    return covariance
+
+
+def _unexplained(covariance: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "m"]:
+    """The share of each volume's power that the others do not explain."""
+    return 1 / np.diag(_precision(covariance))
+
+
+def _precision(covariance: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "m m"]:
+    """The inverse of the volumes' correlation."""
+    scale = np.sqrt(np.diag(covariance).clip(1e-30))
+    return np.linalg.inv(covariance / np.outer(scale, scale) + RIDGE * np.eye(len(covariance)))
+
+
 def _explained(differences: Differences, rest: list[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Volumes that the others explain to less than noise, and the main ones that do."""
-    steps = differences.here[:, rest] - differences.beside[:, rest]
-    if len(steps) < 4 * len(rest):
+    covariance = _covariance(differences, rest)
+    if covariance is None:
         return
-    covariance = steps.T @ steps / len(steps)
-    scale = np.sqrt(np.diag(covariance).clip(1e-30))
-    covariance = covariance / np.outer(scale, scale) + RIDGE * np.eye(len(rest))
-    precision = np.linalg.inv(covariance)
-    unexplained = 1 / np.diag(precision)  # share of each volume's own variance
+    precision, scale = _precision(covariance), np.sqrt(np.diag(covariance).clip(1e-30))
+    unexplained = 1 / np.diag(precision)
     for i in np.flatnonzero(unexplained < UNEXPLAINED * np.median(unexplained)):
         shares = -precision[i] / precision[i, i] * scale[i] / scale
         shares[i] = 0

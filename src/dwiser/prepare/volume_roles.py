@@ -22,6 +22,7 @@ class VolumeRoles:
     unchanged : volumes that hold no measurement of the object, and what each is: empty,
         constant, computed from others, or noise alone. They are part of no estimate.
     copies : volumes that repeat an earlier one, and which.
+    scales : of copies that are brighter or darker than it, by how much.
     empty_regions : volumes with places that hold no data, (X, Y, Z) each.
     noise : those of ``unchanged`` that hold noise alone.
     """
@@ -31,6 +32,7 @@ class VolumeRoles:
     copies: Mapping[int, int] = field(default_factory=dict)
     empty_regions: Mapping[int, Region] = field(default_factory=dict)
     noise: tuple[int, ...] = ()
+    scales: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def measured(self) -> Int[np.ndarray, "m"]:
@@ -62,6 +64,7 @@ class VolumeRoles:
             {v - low: f - low for v, f in self.copies.items() if v in inside and f in inside},
             {v - low: region for v, region in self.empty_regions.items() if v in inside},
             tuple(v - low for v in self.noise if v in inside),
+            {v - low: scale for v, scale in self.scales.items() if v in inside},
         )
 
     @property

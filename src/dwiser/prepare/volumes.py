@@ -1,10 +1,12 @@
 """Volumes that are no measurement of their own, found before anything is estimated."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 
 from dwiser.errors import Code, InputError
-from dwiser.prepare.computed_volumes import Differences, computed_volumes
+from dwiser.prepare.computed_volumes import Differences, computed_volumes, near_copies
 from dwiser.prepare.empty_regions import empty_regions
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.measured_scan import selected
@@ -42,12 +44,16 @@ def volume_roles(scan: Scan) -> VolumeRoles:
         noise = noise_volumes(scan, rest, differences)
     unchanged |= dict.fromkeys(noise, NOISE)
     rest = np.array([v for v in rest if v not in unchanged], int)
+    near = near_copies(differences, rest)
+    rest = np.array([v for v in rest if v not in near], int)
+    scales = {v: scale for v, (_, scale) in near.items()}
+    copies |= {v: first for v, (first, _) in near.items()}
+    copies = {v: copies.get(first, first) for v, first in copies.items()}
     unchanged |= computed_volumes(differences, rest, scan.gradients)
     copies = {v: first for v, first in copies.items() if v not in unchanged}
     copies, unchanged = _copies_of_unchanged(copies, unchanged)
-    roles = VolumeRoles(count, unchanged, copies, {}, tuple(sorted(noise)))
-    regions = empty_regions(scan.data, roles.measured)
-    roles = VolumeRoles(count, unchanged, copies, regions, roles.noise)
+    roles = VolumeRoles(count, unchanged, copies, {}, tuple(sorted(noise)), scales)
+    roles = replace(roles, empty_regions=empty_regions(scan.data, roles.measured))
     if len(roles.measured) < 2 and not roles.plain:
         what = sorted({*unchanged.values(), *(["a copy"] if copies else [])})
         raise InputError(

@@ -5,6 +5,8 @@ import warnings
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from dwiser.errors import DwiserWarning
 from dwiser.memmap import allocate_like
 from dwiser.methods.base import Denoised, VolumeReasons
@@ -48,7 +50,7 @@ def restored(result: Denoised, scan: Scan, roles: VolumeRoles) -> Denoised:
         if v in roles.empty_regions:
             data[..., v][scan.data[..., v] == 0] = 0
     for v, first in roles.copies.items():
-        data[..., v] = data[..., first]
+        data[..., v] = data[..., first] * np.float32(roles.scales.get(v, 1.0))
     for v in roles.unchanged:
         data[..., v] = scan.data[..., v]
     passed = _renumbered(result.passed_through, measured) | dict(roles.unchanged)

@@ -78,6 +78,22 @@ def test_a_mean_of_any_volumes_is_named_in_any_form(made, kind, members, form) -
     assert f"mean of {len(chosen)} others" in roles.unchanged[place]
 
 
+@pytest.mark.parametrize(("scale", "form"), [(1.0, np.round), (2.5, np.round), (0.3, np.asarray)])
+def test_a_copy_that_was_rounded_or_scaled_is_one(made, scale, form) -> None:
+    n = made.scan.shape[3]
+    roles = volume_roles(longer(made.scan, form(scale * made.scan.data[..., 6])))
+    assert dict(roles.copies) == {n: 6}
+    assert roles.scales[n] == pytest.approx(scale, rel=0.01)
+    assert not roles.unchanged
+
+
+def test_a_direction_that_was_measured_twice_is_no_copy(made) -> None:
+    signal = made.truth[..., 6]
+    noise = np.random.default_rng(1).standard_normal((2, *SHAPE)) * made.sigma
+    again = np.hypot(signal + noise[0], noise[1])
+    assert volume_roles(longer(made.scan, again)).plain
+
+
 def test_several_kinds_at_once_each_by_its_place(made) -> None:
     data = made.scan.data
     dwis = np.flatnonzero(~made.scan.gradients.is_b0)
