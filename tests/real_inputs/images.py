@@ -342,7 +342,7 @@ ROWS: tuple[Situation, ...] = (
     ),
     Situation(
         name="header-of-another-type-than-the-voxels",
-        reported=("SIMEXP/niak #17",),
+        reported=(),
         happens="The header says unsigned 16-bit integers, the voxels are 32-bit floats: the "
         "file holds more than the header tells, as it does where volumes were lost from its count.",
         expected="Refused: the file holds more voxels than its header says.",
@@ -364,7 +364,7 @@ ROWS: tuple[Situation, ...] = (
     ),
     Situation(
         name="compressed-twice",
-        reported=("nf-core/test-datasets #727",),
+        reported=(),
         happens="A .nii.gz was compressed once more on its way.",
         expected="One sentence that says so, and how to undo it.",
         before="“It is no NIfTI image, or a damaged one: export it again”.",
@@ -374,7 +374,7 @@ ROWS: tuple[Situation, ...] = (
     ),
     Situation(
         name="gzip-in-several-members",
-        reported=("nipreps/mriqc #319",),
+        reported=(),
         happens="A parallel or appending compressor wrote several gzip members into one file.",
         expected="All of them are read.",
         before="The same.",

@@ -163,7 +163,8 @@ def near_copies(
     Notes
     -----
     Two measurements differ by twice a volume's noise at least, which is no more than what the
-    others leave unexplained of a volume. A copy differs by a 32nd of that, or less.
+    others leave unexplained of a volume. A copy differs by a 32nd of that, or less; and so at
+    most voxels, since a few that outshine all others would make all volumes alike.
     """
     rest = [int(v) for v in volumes]
     covariance = _covariance(differences, rest)
@@ -175,7 +176,9 @@ def near_copies(
     copies: dict[int, tuple[int, float]] = {}
     for v, u in np.argwhere(np.tril(apart < NEAR**2 * noise, -1)):
         scale = float(covariance[v, u] / power[u])
-        if scale > 0 and rest[u] not in copies:
+        own, first = differences.step(rest[v]), differences.step(rest[u])
+        near = np.median(np.abs(own - scale * first)) < NEAR * np.median(np.abs(own))
+        if near and scale > 0 and rest[u] not in copies:
             copies.setdefault(rest[v], (rest[u], scale))
     return copies
 

@@ -87,6 +87,12 @@ def test_a_copy_that_was_rounded_or_scaled_is_one(made, scale, form) -> None:
     assert not roles.unchanged
 
 
+def test_voxels_that_outshine_all_others_make_no_copies(made) -> None:
+    data = made.scan.data.copy()
+    data[::7, ::5, ::4] += 1e6
+    assert volume_roles(replace(made.scan, data=data)).plain
+
+
 def test_a_direction_that_was_measured_twice_is_no_copy(made) -> None:
     signal = made.truth[..., 6]
     noise = np.random.default_rng(1).standard_normal((2, *SHAPE)) * made.sigma
