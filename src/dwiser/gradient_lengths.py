@@ -5,6 +5,7 @@ has then. The words are MRtrix's (``-bvalue_scaling``): yes, no, and automatic w
 """
 
 import warnings
+from collections.abc import Iterable
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -105,16 +106,16 @@ def _counted(which: Bool[np.ndarray, "v"], what: str) -> str:
     return f"{len(numbers)} {what}{plural} (volume{plural} {listed})"
 
 
-def volume_runs(numbers: list[int]) -> str:
-    """``4, 7-9``: runs of volumes, in rising order."""
+def volume_runs(numbers: Iterable[int], most: int | None = SHOWN) -> str:
+    """``4, 7-9``: runs of volumes, in rising order; of many only the first ``most``."""
     runs: list[list[int]] = []
     for v in numbers:
         if runs and v == runs[-1][-1] + 1:
             runs[-1].append(v)
         else:
             runs.append([v])
-    parts = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:SHOWN]]
-    return ", ".join(parts) + (", …" if len(runs) > SHOWN else "")
+    parts = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:most]]
+    return ", ".join(parts) + (", …" if most is not None and len(runs) > most else "")
 
 
 def _scales(bvals: Float[np.ndarray, "n"], length: Float[np.ndarray, "n"]) -> bool:

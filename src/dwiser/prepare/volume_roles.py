@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Int
 
+from dwiser.gradient_lengths import volume_runs
+
 EMPTY = "empty (all zero)"
 CONSTANT = "constant"
 NOISE = "noise alone"
@@ -100,13 +102,7 @@ def _volumes(volumes: list[int]) -> str:
 
 def ranges(numbers: Iterable[int]) -> str:
     """Ascending whole numbers with runs of them shortened: "3, 5-8"."""
-    runs: list[list[int]] = []
-    for n in numbers:
-        if runs and n == runs[-1][-1] + 1:
-            runs[-1].append(n)
-        else:
-            runs.append([n])
-    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
+    return volume_runs(numbers, most=None)
 
 
 def numbers(text: str) -> tuple[int, ...]:
