@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from dwiser.cli import main
-from dwiser.io import load, save_volume, write_bvals, write_bvecs
+from dwiser.io import save_volume, write_bvals, write_bvecs
 from dwiser.io.gradients import ReadGradients
 from dwiser.simulation import Simulation, phantom
 from tests.refusals import assert_says, sentences
@@ -216,17 +216,3 @@ def _words(command: str) -> list[str]:
 
 def _files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-
-
-def denoised_alone(data: np.ndarray, bvals: Any, bvecs: Any, like: Simulation, folder: Path) -> Any:
-    """What `dwiser denoise` gives for a series of its own, written to ``folder``."""
-    from dwiser.scan import Gradients
-
-    folder.mkdir()
-    save_volume(data, folder / "dwi.nii.gz", like=like.scan)
-    table = Gradients(np.asarray(bvals, float), np.asarray(bvecs, float))
-    write_bvals(table, folder / "dwi.bval")
-    write_bvecs(table, folder / "dwi.bvec")
-    words = ["denoise", f"{folder}/dwi.nii.gz", f"{folder}/out.nii.gz", *QUIET["denoise"]]
-    assert main(words) == 0
-    return load(folder / "out.nii.gz").data
