@@ -35,10 +35,14 @@ class Ready:
 
 @dataclass(frozen=True, eq=False)
 class DenoisedStack:
-    """The denoised stack (K, Z, H, W) in [−1, 1] units, and its entries of the record."""
+    """The denoised stack (K, Z, H, W) in [−1, 1] units, and its entries of the record.
+
+    ``sd`` is the sd of its error in the same units, where the method gives one.
+    """
 
     unit: Float[np.ndarray, "k z h w"]
     record: dict[str, Any]
+    sd: Float[np.ndarray, "k z h w"] | None = None
 
 
 @dataclass(frozen=True)
@@ -179,12 +183,13 @@ class Learned:
         for v in range(scan.shape[3]):  # never below 0, where the scan is not
             data[..., v] = np.maximum(data[..., v], np.minimum(scan.data[..., v], 0))
         plan = ready.stack.plan
+        sd = None if estimate.sd is None else ready.stack.sd_map(scan.shape[:3], estimate.sd)
         record = {
             "training": weights.record,
             "sampling": estimate.record | {"seconds": round(perf_counter() - begun, 2)},
         }
         return Denoised(
-            data, ready.sigma, None, weights, record, ready.mask, passed_through=plan.passed
+            data, ready.sigma, sd, weights, record, ready.mask, passed_through=plan.passed
         )
 
     def _budgeted(

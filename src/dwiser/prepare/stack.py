@@ -64,6 +64,18 @@ class Stack:
             np.copyto(out[self.box.index][..., volume], values, where=inside)
         return out
 
+    def sd_map(
+        self, shape: tuple[int, int, int], sd: Float[np.ndarray, "k slices h w"]
+    ) -> Float[np.ndarray, "x y z"]:
+        """RMS over the volumes of an sd in [−1, 1] units, in the scan's; 0 off the stack."""
+        squares = np.zeros(self.inside.shape)
+        for k, volume in enumerate(self.plan.volumes.tolist()):
+            squares += self.scale.sd_from_unit(sd[k], volume) ** 2
+        out = np.zeros(shape, np.float32)
+        rms = np.sqrt(squares / len(self.plan.volumes)) * self.inside
+        out[self.box.index] = rms.transpose(1, 2, 0)
+        return out
+
 
 def build_stack(
     scan: Scan,

@@ -15,11 +15,12 @@ from dwiser.chain.walk import Steps, run_walk
 from dwiser.errors import DwiserWarning
 from dwiser.learn.budget import Work
 from dwiser.learn.pairs import Noise, PairDraw
-from dwiser.learn.sampling import Flips, Walker, Walks, stopping, walk_stack
+from dwiser.learn.sampling import Flips, Walker, Walks, stopping
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.difusion.presets import PRESETS
+from dwiser.methods.difusion.samples import sampled
 from dwiser.methods.learned import DenoisedStack
 from dwiser.methods.networked import Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
@@ -28,6 +29,7 @@ from dwiser.prepare.pairs import Neighbour, Pairing
 from dwiser.prepare.stack import Stack
 from dwiser.watch import Watch
 
+FEWEST_SAMPLES = 8  # from which an sd is taken
 FIRST_STOP_WARNING = 0.2  # share of slices that stop at their first evaluation
 
 
@@ -74,6 +76,10 @@ class Difusion(Networked):
     evaluations: int | None = option(
         None, "most evaluations of a slice; none: all of Run-Walk", least=1
     )
+    samples: int = option(1, "walks, each with another xi, whose mean is the result", least=1)
+    uncertainty: bool = option(
+        False, f"also the sd of the samples, of {FEWEST_SAMPLES} at least; it covers few errors"
+    )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -84,6 +90,7 @@ class Difusion(Networked):
             least_directions=6,
             uses_directions=self.pairing == "angular",
             takes_noise_map=self.stop == "noise",
+            gives_uncertainty=True,
         )
 
     @property
@@ -109,6 +116,10 @@ class Difusion(Networked):
         return self.neighbour
 
     @property
+    def _samples(self) -> int:
+        return max(self.samples, FEWEST_SAMPLES if self.uncertainty else 1)
+
+    @property
     def _most_evaluations(self) -> int:
         return len(self.steps)
 
@@ -129,10 +140,12 @@ class Difusion(Networked):
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
     ) -> DenoisedStack:
         f = self._loaded(self._network(stack, seed), weights.state, machine)
-        walks = walk_stack(
-            f, stack, self._walker(machine, seed), batch=self.sampling_batch, watch=watch
-        )
-        return DenoisedStack(walks.unit, self._stopping(walks))
+        done = sampled(
+            f, stack, self._walker(machine, seed), self._samples,
+            batch=self.sampling_batch, watch=watch,
+        )  # fmt: skip
+        record = self._stopping(done.walks) | {"samples": self._samples}
+        return DenoisedStack(done.walks.unit, record, done.sd if self.uncertainty else None)
 
     def _walker(self, machine: Machine, seed: int) -> Walker:
         rules: dict[str, Stop | None] = {
