@@ -78,12 +78,16 @@ class Case:
     score: Callable[[np.ndarray], Scores]
 
 
-def simulated(data: str, seed: int) -> Case:
-    """Error, FA by bins of an independent draw's and of the true FA, V1, edges."""
-    made = phantom(
+def simulation(data: str, seed: int) -> Simulation:
+    return phantom(
         SHAPE, shells=((1000.0, DIRECTIONS),), n_b0=B0S, snr=SNR, seed=seed,
         texture=0.5 if data == "textured" else 0.0,
     )  # fmt: skip
+
+
+def simulated(data: str, seed: int) -> Case:
+    """Error, FA by bins of an independent draw's and of the true FA, edges."""
+    made = simulation(data, seed)
     table, mask, dwis = made.scan.gradients, made.mask, ~made.scan.gradients.is_b0
     true = fit_tensor(made.truth, table, mask)
     drawn = drawn_fa(made.truth, table, mask, made.sigma, NoiseModel(), seed)
