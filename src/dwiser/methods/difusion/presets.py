@@ -9,7 +9,10 @@ PRESETS: Presets = {
         "pairing": Sourced("adjacent", f"{PAPER}: x' = X[:,:,i,j-1]"),
         "neighbour": Sourced("shell", "ours: the volume before it in its own shell"),
         "fusion": Sourced("target", f"{PAPER}, Eq. 6"),
+        "start_fusion": Sourced(None, f"{PAPER}, Eq. 6"),
         "noise": Sourced("shuffled", f"{PAPER}, Eq. 8 (Di-)"),
+        "shared_step": Sourced(False, "ours: the paper does not say"),
+        "step_interval": Sourced("own", "ours: F learns at the levels that sampling tells it"),
         "latter": Sourced(300, f"{PAPER}, section 4: Tc = 300"),
         "turn": Sourced(50, f"{PAPER}, section 4: Tr = 50"),
         "stride": Sourced(10, f"{PAPER}, section 4: p = 10"),
@@ -17,6 +20,22 @@ PRESETS: Presets = {
         "stop": Sourced("adaptive", f"{PAPER}, Eq. 13"),
         "threshold": Sourced(0.040, PROGRAM),
     },
+}
+PRESETS["released"] = PRESETS["paper"] | {
+    "neighbour": Sourced("series", f"{PROGRAM}: the DWI before it, whatever its shell"),
+    "fusion": Sourced("neighbour", f"{PROGRAM}: x' in both places of Eq. 6 in training"),
+    "start_fusion": Sourced("target", f"{PROGRAM}: x and x' where the sampling starts"),
+    "shared_step": Sourced(True, f"{PROGRAM}: one t and one permutation for a batch"),
+    "step_interval": Sourced("program", f"{PROGRAM}: t on 1 ... 299, s a step nearer to 1"),
+    "iterations": Sourced(100_000, PROGRAM),
+    "batch": Sourced(32, f"{PROGRAM}; 8 for scans of 64 volumes"),
+    "learning_rate": Sourced(1e-4, f"{PROGRAM}: Adam, weights not averaged"),
+    "decay": Sourced("constant", PROGRAM),
+    "patch": Sourced(None, f"{PROGRAM}: one item is one whole slice"),
+    "latter": Sourced(300, PROGRAM),
+    "turn": Sourced(50, PROGRAM),
+    "stride": Sourced(10, PROGRAM),
+    "threshold": Sourced(0.040, f"{PROGRAM}; 0.085 for the table of SNR and CNR"),
 }
 for _preset in ("laptop", "smoke"):
     PRESETS[_preset] = TRAINING[_preset] | {

@@ -8,7 +8,7 @@ import torch
 
 from dwiser.chain.fusion import fusion_weights
 from dwiser.chain.schedule import Schedule
-from dwiser.errors import DwiserWarning
+from dwiser.errors import Code, DwiserWarning
 from dwiser.learn.budget import Pace, plan_work
 from dwiser.learn.loop import Batch
 from dwiser.learn.memory import batched
@@ -18,6 +18,8 @@ from dwiser.methods.registry import build
 from dwiser.nets.compact import Compact, flops_per_pixel
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.stack import build_stack
+from dwiser.scan import Gradients
+from tests.refusals import refused
 
 quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 
@@ -41,7 +43,52 @@ def test_the_paper_preset_holds_the_papers_numbers() -> None:
     assert (paper.network, paper.flips, paper.stop) == ("unet", "four", "adaptive")
     assert paper.threshold == 0.040
     assert paper.decay == "constant"
+    assert (paper.neighbour, paper.b0s) == ("shell", "unseen")
     assert len(paper.steps) == 76
+
+
+def test_the_released_preset_does_what_is_reported_of_the_program() -> None:
+    released = build("difusion", "released")
+    assert (released.pairing, released.neighbour, released.b0s) == ("adjacent", "series", "unseen")
+    assert (released.fusion, released.start_fusion) == ("neighbour", "target")
+    assert (released.shared_step, released.step_interval) == (True, "program")
+    assert (released.iterations, released.batch, released.threshold) == (100_000, 32, 0.040)
+    assert (released.network, released.flips, released.stop) == ("unet", "four", "adaptive")
+    presets = released.capabilities.presets
+    assert all(sourced.source for sourced in presets["released"].values())
+    assert set(presets["released"]) == set(presets["paper"])
+
+
+@quiet
+def test_released_gives_every_b0_back_untouched_and_changes_every_dwi(small, machine) -> None:
+    method = build("difusion", "released", {
+        "network": "compact", "width": 8, "iterations": 1, "batch": 4, "evaluations": 1,
+    })  # fmt: skip
+    b0 = small.scan.gradients.is_b0
+    out = method.denoise(small.scan, machine=machine, seed=0)
+    assert np.array_equal(out.data[..., b0], small.scan.data[..., b0])
+    assert all((out.data[..., v] != small.scan.data[..., v]).any() for v in np.flatnonzero(~b0))
+    assert set(out.passed_through.values()) == {"a b0 (b0s=unseen)"}
+
+
+@pytest.mark.parametrize("dwis", [0, 1])
+def test_released_refuses_a_scan_without_two_dwis(dwis: int, small, machine) -> None:
+    b0s = np.flatnonzero(small.scan.gradients.is_b0)
+    dwi = np.flatnonzero(~small.scan.gradients.is_b0)[:dwis]
+    volumes = np.concatenate([b0s, dwi])
+    g = small.scan.gradients
+    scan = replace(
+        small.scan, data=small.scan.data[..., volumes],
+        gradients=Gradients(g.bvals[volumes], g.bvecs[volumes]),
+    )  # fmt: skip
+    with refused(Code.GRADIENTS_TOO_FEW, "difusion needs", "diffusion-weighted volumes"):
+        build("difusion", "released").denoise(scan, machine=machine, seed=0)
+
+
+def test_the_start_may_take_x_where_the_training_took_the_neighbour_alone(machine) -> None:
+    for start, fusion in (("target", "target"), ("neighbour", "neighbour"), ("none", "neighbour")):
+        method = smoke(fusion="neighbour", start_fusion=start)
+        assert method._walker(machine, 0).fusion == fusion
 
 
 def test_the_laptop_preset_is_the_default_and_walks_the_whole_schedule() -> None:
