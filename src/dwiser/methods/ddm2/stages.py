@@ -78,7 +78,7 @@ class StateExample:
 def mean_within(
     values: Float[np.ndarray, "h w"], where: Bool[np.ndarray, "h w"] | None
 ) -> np.floating[Any]:
-    """The mean that `shuffle_noise` takes away: of the pixels ``where``, of all if there is none."""
+    """The mean that `shuffle_noise` takes away: of the pixels ``where``; of all if none is."""
     return (values if where is None or not where.any() else values[where]).mean()
 
 
