@@ -30,6 +30,11 @@ BLUR = {"Gaussian blur": "gaussian"}
 DIP = {"DIP": "deep_image_prior"}
 
 
+def preset_of(method: str, preset: str) -> str:
+    """The preset that a claim was made with: Di-Fusion's figures come from the authors' program."""
+    return "released" if (method, preset) == ("difusion", "paper") else preset
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """A denoised series, the processor's seconds it took, the sd of its error if it tells one."""
@@ -41,8 +46,10 @@ class Result:
 
 def denoised(words: str, scan: Scan, run: Run, seed: int) -> Result:
     """A scan denoised by the method that ``words`` name, learned at the run's budget."""
-    learned = isinstance(build(words.split(":")[0]), Learned)
-    (variant,) = parse_variants(words, run.setting.preset if learned else "laptop")
+    name = words.split(":")[0]
+    learned = isinstance(build(name), Learned)
+    preset = preset_of(name, run.setting.preset) if learned else "laptop"
+    (variant,) = parse_variants(words, preset)
     settings = dict(variant.settings)
     if learned and run.setting.iterations is not None:
         settings.setdefault("iterations", str(run.setting.iterations))

@@ -18,7 +18,7 @@ from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.options import option
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
-from dwiser.prepare.pairs import FEWEST_B0S, Neighbour, Partner
+from dwiser.prepare.pairs import FEWEST_B0S, B0s, Neighbour, Partner
 from dwiser.prepare.stack import Stack, build_stack
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
@@ -63,6 +63,9 @@ class Learned:
     decay: Decay = option(DEFAULT["decay"], "learning rate over the training")
     crop: bool = option(
         DEFAULT["crop"], "work in the mask's box, and shuffle noise inside the mask"
+    )
+    b0s: B0s = option(
+        DEFAULT["b0s"], "b0s are denoised as a shell of their own, or never shown to the network"
     )
     fewest_b0s: int = option(FEWEST_B0S, "fewer b0s than this pass through unchanged", least=2)
 
@@ -130,7 +133,7 @@ class Learned:
         stack = build_stack(
             scan, mask, sigma,
             pairing=self._partner, neighbour=self._order, fewest_b0s=self.fewest_b0s,
-            crop=self.crop,
+            crop=self.crop, b0s=self.b0s,
         )  # fmt: skip
         if not len(stack.items):
             why = "; ".join(sorted(set(stack.plan.passed.values())))

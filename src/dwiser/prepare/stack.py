@@ -10,6 +10,7 @@ from dwiser.prepare.box import Box
 from dwiser.prepare.mask import voxels_in
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.pairs import (
+    B0s,
     Neighbour,
     PairPlan,
     Partner,
@@ -86,12 +87,13 @@ def build_stack(
     neighbour: Neighbour,
     fewest_b0s: int,
     crop: bool,
+    b0s: B0s = "denoised",
 ) -> Stack:
     """Pair, scale and lay out a scan; ``crop`` keeps only the mask's box and its slices."""
     voxels = voxels_in(scan.data, mask)
     dead = dead_volumes(voxels)
     plan = plan_pairs(
-        scan.gradients, pairing, neighbour=neighbour, fewest_b0s=fewest_b0s, dead=dead
+        scan.gradients, pairing, neighbour=neighbour, b0s=b0s, fewest_b0s=fewest_b0s, dead=dead
     )
     box = Box.around(mask) if crop else Box.full(scan.shape)
     data, scale = scan.data[box.index], Scale.of(scan.data)

@@ -14,7 +14,7 @@ from dwiser.chain.transition import State, StateNoise, Transition
 from dwiser.chain.walk import Steps, run_walk
 from dwiser.errors import DwiserWarning
 from dwiser.learn.budget import Work
-from dwiser.learn.pairs import Noise, PairDraw
+from dwiser.learn.pairs import Noise, PairDraw, StepInterval
 from dwiser.learn.sampling import Flips, Walker, Walks, stopping
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
@@ -52,10 +52,20 @@ class Difusion(Networked):
         "shell", "order of adjacent pairs: within the shell, or the series"
     )
     fusion: Fusion = option("target", "Eq. 6 with x and x' (target), or with x' twice (neighbour)")
+    start_fusion: Fusion | None = option(
+        None, "Eq. 6 where the sampling starts; none: as in the training"
+    )
     noise: Noise = option("shuffled", "the chain's noise: Di- (Eq. 8), or plain Gaussian")
     latter: int = option(
         300, "Tc: train on the latter steps 1 ... Tc, sample from Tc", least=1, most=999
     )
+    shared_step: bool = option(
+        False, "one t and one permutation for a training batch, or a t for each item"
+    )
+    step_interval: StepInterval = option(
+        "own", "training levels: t on 1 ... Tc, s in [level(t+1), level(t)], which holds the level "
+        "that sampling tells F; or the program's: t on 1 ... Tc-1, s in [level(t), level(t-1)]",
+    )  # fmt: skip
     turn: int = option(50, "Tr: where running turns into walking", least=0)
     stride: int = option(10, "p: steps skipped while running", least=1)
     start: int | None = option(None, "the step that sampling starts from; none: Tc", least=0)
@@ -134,6 +144,7 @@ class Difusion(Networked):
         return PairDraw(
             stack, Schedule(), seed, self.batch, self.latter, self.fusion, self.noise,
             self.patch, within=self.crop, device=machine.device,
+            shared_step=self.shared_step, step_interval=self.step_interval,
         )  # fmt: skip
 
     def _denoise_stack(
@@ -154,9 +165,11 @@ class Difusion(Networked):
             "never": None,
         }
         return Walker(
-            Schedule(), self.steps, rules[self.stop], self.fusion, self.noise, self.flips,
-            within=self.crop, seed=seed, device=machine.device,
-            transition=Transition(Schedule(), self.state, self.state_noise, self.fusion),
+            Schedule(), self.steps, rules[self.stop], self.start_fusion or self.fusion,
+            self.noise, self.flips, within=self.crop, seed=seed, device=machine.device,
+            transition=Transition(
+                Schedule(), self.state, self.state_noise, self.fusion, self.turn, self.stride
+            ),
         )  # fmt: skip
 
     def _stopping(self, walks: Walks) -> dict[str, Any]:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from dwiser.chain.fusion import fusion_weights
 from dwiser.chain.schedule import Schedule
-from dwiser.errors import DwiserWarning
+from dwiser.errors import Code, DwiserWarning
 from dwiser.learn.budget import Pace, plan_work
+from dwiser.learn.loop import Batch
 from dwiser.learn.memory import batched
 from dwiser.learn.pairs import PairDraw
 from dwiser.methods.difusion.method import Difusion
@@ -16,6 +18,8 @@ from dwiser.methods.registry import build
 from dwiser.nets.compact import Compact, flops_per_pixel
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.stack import build_stack
+from dwiser.scan import Gradients
+from tests.refusals import refused
 
 quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 
@@ -39,7 +43,52 @@ def test_the_paper_preset_holds_the_papers_numbers() -> None:
     assert (paper.network, paper.flips, paper.stop) == ("unet", "four", "adaptive")
     assert paper.threshold == 0.040
     assert paper.decay == "constant"
+    assert (paper.neighbour, paper.b0s) == ("shell", "unseen")
     assert len(paper.steps) == 76
+
+
+def test_the_released_preset_does_what_is_reported_of_the_program() -> None:
+    released = build("difusion", "released")
+    assert (released.pairing, released.neighbour, released.b0s) == ("adjacent", "series", "unseen")
+    assert (released.fusion, released.start_fusion) == ("neighbour", "target")
+    assert (released.shared_step, released.step_interval) == (True, "program")
+    assert (released.iterations, released.batch, released.threshold) == (100_000, 32, 0.040)
+    assert (released.network, released.flips, released.stop) == ("unet", "four", "adaptive")
+    presets = released.capabilities.presets
+    assert all(sourced.source for sourced in presets["released"].values())
+    assert set(presets["released"]) == set(presets["paper"])
+
+
+@quiet
+def test_released_gives_every_b0_back_untouched_and_changes_every_dwi(small, machine) -> None:
+    method = build("difusion", "released", {
+        "network": "compact", "width": 8, "iterations": 1, "batch": 4, "evaluations": 1,
+    })  # fmt: skip
+    b0 = small.scan.gradients.is_b0
+    out = method.denoise(small.scan, machine=machine, seed=0)
+    assert np.array_equal(out.data[..., b0], small.scan.data[..., b0])
+    assert all((out.data[..., v] != small.scan.data[..., v]).any() for v in np.flatnonzero(~b0))
+    assert set(out.passed_through.values()) == {"a b0 (b0s=unseen)"}
+
+
+@pytest.mark.parametrize("dwis", [0, 1])
+def test_released_refuses_a_scan_without_two_dwis(dwis: int, small, machine) -> None:
+    b0s = np.flatnonzero(small.scan.gradients.is_b0)
+    dwi = np.flatnonzero(~small.scan.gradients.is_b0)[:dwis]
+    volumes = np.concatenate([b0s, dwi])
+    g = small.scan.gradients
+    scan = replace(
+        small.scan, data=small.scan.data[..., volumes],
+        gradients=Gradients(g.bvals[volumes], g.bvecs[volumes]),
+    )  # fmt: skip
+    with refused(Code.GRADIENTS_TOO_FEW, "difusion needs", "diffusion-weighted volumes"):
+        build("difusion", "released").denoise(scan, machine=machine, seed=0)
+
+
+def test_the_start_may_take_x_where_the_training_took_the_neighbour_alone(machine) -> None:
+    for start, fusion in (("target", "target"), ("neighbour", "neighbour"), ("none", "neighbour")):
+        method = smoke(fusion="neighbour", start_fusion=start)
+        assert method._walker(machine, 0).fusion == fusion
 
 
 def test_the_laptop_preset_is_the_default_and_walks_the_whole_schedule() -> None:
@@ -143,6 +192,37 @@ def test_batches_are_keyed_by_iteration_and_flip_x_and_partner_alike(small, fusi
     for item, target in zip(first.inputs[:, 0], first.targets[:, 0], strict=True):
         correlation = torch.corrcoef(torch.stack([item.ravel(), target.ravel()]))[0, 1]
         assert correlation > (0.6 if noise == "shuffled" else 0.3)
+
+
+def test_one_step_for_a_batch_is_one_t_and_one_permutation_and_a_level_for_each(small) -> None:
+    stack = stack_of(small, "adjacent")
+    size = stack.target.shape[2:]
+    apart = np.random.default_rng(0).permutation(np.linspace(-1, 1, size[0] * size[1]))
+    stack.target[:], stack.neighbour[:] = apart.reshape(size), 0
+    program = {"patch": None, "within": False, "step_interval": "program"}
+    draw = PairDraw(stack, Schedule(), 3, 8, 300, **program, shared_step=True)
+    for iteration in range(9):
+        steps, orders = steps_and_orders(draw(iteration))
+        assert len(set(steps)) == 1
+        assert 1 <= steps[0] <= 299
+        assert all(np.array_equal(order, orders[0]) for order in orders)
+    assert len(set(draw(0).level.tolist())) == 8
+    steps, orders = steps_and_orders(replace(draw, shared_step=False)(0))
+    assert len(set(steps)) > 1
+    assert not np.array_equal(orders[0], orders[1])
+
+
+def steps_and_orders(batch: Batch) -> tuple[list[int], list[np.ndarray]]:
+    """t of each item, by the program's interval of s, and the order of ξ; x' must be 0."""
+    schedule, steps, orders = Schedule(), [], []
+    levels = schedule.level(np.arange(301))
+    for x, state, level in zip(batch.targets, batch.inputs, batch.level.tolist(), strict=True):
+        t = int(np.searchsorted(-levels, -level))  # s in [level(t), level(t - 1)]
+        lambda1, _ = fusion_weights(schedule, t)
+        image, xi = x.double().ravel(), (state - level * float(lambda1) * x).double().ravel()
+        steps.append(t)
+        orders.append(image.argsort()[xi.argsort().argsort()].numpy())
+    return steps, orders
 
 
 def test_patches_lie_in_the_mask_and_in_the_slice(small) -> None:
