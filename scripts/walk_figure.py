@@ -56,7 +56,7 @@ def figure(found: dict[str, Record]) -> Figure:
         ax.plot([t + 1 for t in starts], values, label=ALONE, **line(len(WALKS)))
         ax.axhline(1, color="#7F7F7F", lw=0.9, ls=(0, (1, 2)), label="noisy scan")
         ax.set_xscale("log")
-        ax.invert_xaxis()
+        ax.set_xlim(340, 0.9)
         ax.set_xticks([t + 1 for t in TICKS], [str(t) for t in TICKS])
         ax.set_xticks([], minor=True)
         ax.set_ylim(bottom=0)

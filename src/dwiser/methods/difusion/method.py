@@ -12,7 +12,7 @@ from dwiser.chain.schedule import Schedule
 from dwiser.chain.stop import Adaptive, NoiseBound, Stop
 from dwiser.chain.transition import State, StateNoise, Transition
 from dwiser.chain.walk import Steps, run_walk
-from dwiser.errors import DwiserWarning
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.learn.budget import Work
 from dwiser.learn.pairs import Noise, PairDraw, StepInterval
 from dwiser.learn.sampling import Flips, Walker, Walks, stopping
@@ -71,7 +71,8 @@ class Difusion(Networked):
     start: int | None = option(None, "the step that sampling starts from; none: Tc", least=0)
     state: State = option(
         "posterior",
-        "the next state's image: of Eq. 10, or x_out and x' fused again as in training (Eq. 6)",
+        "the next state's image: of Eq. 10, x_out and x' fused again as in training (Eq. 6), or "
+        "of Eq. 10 with the program's fading weights",
     )
     state_noise: StateNoise = option(
         "mean",
@@ -90,6 +91,14 @@ class Difusion(Networked):
     uncertainty: bool = option(
         False, f"also the sd of the samples, of {FEWEST_SAMPLES} at least; it covers few errors"
     )
+
+    def __post_init__(self) -> None:
+        if self.state == "released" and self.state_noise != "mean":
+            raise InputError(
+                f"state=released of difusion has the noise that its weights leave: set "
+                f"state_noise=mean, not {self.state_noise}, or take another state.",
+                code=Code.SETTING_VALUE,
+            )
 
     @property
     def capabilities(self) -> Capabilities:

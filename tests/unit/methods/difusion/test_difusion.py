@@ -8,7 +8,7 @@ import torch
 
 from dwiser.chain.fusion import fusion_weights
 from dwiser.chain.schedule import Schedule
-from dwiser.errors import Code, DwiserWarning
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.learn.budget import Pace, plan_work
 from dwiser.learn.loop import Batch
 from dwiser.learn.memory import batched
@@ -277,3 +277,15 @@ def test_minutes_become_iterations_that_repeat_the_run_exactly(small, machine) -
         iterations=training["iterations"], evaluations=training["evaluations_most"]
     ).denoise(small.scan, machine=machine, seed=3)
     np.testing.assert_allclose(counted.data, timed.data, rtol=1e-5, atol=1e-3)
+
+
+def test_a_released_state_has_no_noise_of_its_own() -> None:
+    with pytest.raises(InputError, match="state_noise=mean, not drawn"):
+        build("difusion", "released", {"state_noise": "drawn"})
+
+
+def test_sampling_may_start_at_another_step_than_training() -> None:
+    assert build("difusion", "paper", {"start": 16}).steps == tuple(range(16, -1, -1))
+    assert build("difusion", "paper", {"start": 60}).steps[:3] == (60, 50, 49)
+    assert build("difusion", "paper", {"start": 16, "evaluations": 1}).steps == (16,)
+    assert build("difusion", "paper", {"start": 900}).steps[0] == 300
