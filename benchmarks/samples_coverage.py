@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import save
-from benchmarks.walk import FIRST_SEED, PAIRS, plain, simulation, with_mask
+from benchmarks.walk import FIRST_SEED, PAIRS, POSTER_WALK, plain, simulation, with_mask
 from dwiser.errors import DwiserWarning
 from dwiser.machine import find_machine, limited
 from dwiser.methods.difusion.method import Difusion
@@ -37,7 +37,7 @@ def main() -> None:
     scan, inside = with_mask(made), made.mask
     dwis = ~scan.gradients.is_b0
     for pair in PAIRS[:2]:
-        method = build("difusion", "laptop", {"pairing": pair, "stop": "never"})
+        method = build("difusion", "laptop", {"pairing": pair, "stop": "never"} | POSTER_WALK)
         assert isinstance(method, Difusion)
         count = len(method._prepare(scan).stack.items)
         method = replace(method, iterations=round(PASSES * count / method.batch))

@@ -5,6 +5,7 @@ from time import process_time
 
 import numpy as np
 
+from benchmarks.walk import POSTER_WALK
 from dwiser.compare.variants import parse_variants
 from dwiser.methods.learned import Learned
 from dwiser.methods.registry import build
@@ -35,6 +36,11 @@ def preset_of(method: str, preset: str) -> str:
     return "released" if (method, preset) == ("difusion", "paper") else preset
 
 
+def walk_of(preset: str) -> dict[str, str]:
+    """Settings with which Di-Fusion walks as the poster's does at a preset that would not."""
+    return {} if preset in ("paper", "released") else POSTER_WALK
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """A denoised series, the processor's seconds it took, the sd of its error if it tells one."""
@@ -53,6 +59,8 @@ def denoised(words: str, scan: Scan, run: Run, seed: int) -> Result:
     settings = dict(variant.settings)
     if learned and run.setting.iterations is not None:
         settings.setdefault("iterations", str(run.setting.iterations))
+    if variant.method == "difusion":
+        settings = walk_of(variant.preset) | settings
     method = build(variant.method, variant.preset, settings)
     began = process_time()
     result = denoise(scan, method, variant.preset, threads=run.threads, seed=seed)

@@ -15,7 +15,7 @@ from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
 from dwiser.simulation import Simulation
-from reproduce.arms import preset_of
+from reproduce.arms import preset_of, walk_of
 from reproduce.data import dealt, made, nrmse, real
 from reproduce.protocol import Run
 
@@ -54,7 +54,8 @@ class Bench:
         """Di-Fusion with the run's preset and iterations, and some fields set."""
         budget = self.run.setting.iterations
         given = {} if budget is None else {"iterations": budget}
-        method = build("difusion", preset_of("difusion", self.run.setting.preset), given | settings)
+        preset = preset_of("difusion", self.run.setting.preset)
+        method = build("difusion", preset, walk_of(preset) | given | settings)
         assert isinstance(method, Difusion)
         return method
 

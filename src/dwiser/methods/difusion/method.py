@@ -68,14 +68,14 @@ class Difusion(Networked):
     )  # fmt: skip
     turn: int = option(50, "Tr: where running turns into walking", least=0)
     stride: int = option(10, "p: steps skipped while running", least=1)
-    start: int | None = option(None, "the step that sampling starts from; none: Tc", least=0)
+    start: int | None = option(8, "the step that sampling starts from; none: Tc", least=0)
     state: State = option(
-        "posterior",
+        "fused",
         "the next state's image: of Eq. 10, x_out and x' fused again as in training (Eq. 6), or "
         "of Eq. 10 with the program's fading weights",
     )
     state_noise: StateNoise = option(
-        "mean",
+        "drawn",
         "the next state's noise: what Eq. 10's mean leaves (eta = 0), with its sigma z, or as "
         "much as F is told: the start's, or drawn anew",
     )
@@ -85,7 +85,7 @@ class Difusion(Networked):
     )
     threshold: float = option(1.0, "of the stop rule; larger: more steps, smoother", least=0)
     evaluations: int | None = option(
-        None, "most evaluations of a slice; none: all of Run-Walk", least=1
+        1, "most evaluations of a slice; none: all of Run-Walk", least=1
     )
     samples: int = option(1, "walks, each with another xi, whose mean is the result", least=1)
     uncertainty: bool = option(

@@ -3,6 +3,8 @@
 from dwiser.methods.budgets import PAPER, PROGRAM, TRAINING
 from dwiser.methods.options import Presets, Sourced
 
+STUDY = "benchmarks/walk.py"
+
 PRESETS: Presets = {
     "paper": TRAINING["paper"]
     | {
@@ -16,6 +18,8 @@ PRESETS: Presets = {
         "latter": Sourced(300, f"{PAPER}, section 4: Tc = 300"),
         "turn": Sourced(50, f"{PAPER}, section 4: Tr = 50"),
         "stride": Sourced(10, f"{PAPER}, section 4: p = 10"),
+        "start": Sourced(None, f"{PAPER}: from Tc"),
+        "evaluations": Sourced(None, f"{PAPER}: all of Run-Walk, until Eq. 13 ends it"),
         "state": Sourced("posterior", f"{PAPER}, Eq. 10"),
         "state_noise": Sourced("mean", f"{PROGRAM}: no sigma z"),
         "flips": Sourced("four", PROGRAM),
@@ -45,6 +49,10 @@ for _preset in ("laptop", "smoke"):
     PRESETS[_preset] = TRAINING[_preset] | {
         "pairing": Sourced("predicted", "the only pair that beats the noisy scan on two cores"),
         "fusion": Sourced("target", f"{PAPER}, Eq. 6"),
+        "start": Sourced(8, f"{STUDY}: the least error, or within a hundredth of it"),
+        "evaluations": Sourced(1, f"{STUDY}: a walk gains nothing that one evaluation does not"),
+        "state": Sourced("fused", f"{STUDY}: Eq. 10's state loses to a single evaluation"),
+        "state_noise": Sourced("drawn", f"{STUDY}: it makes no difference"),
         "flips": Sourced("drawn", "one flip an evaluation: a quarter of the work"),
         "stop": Sourced("noise", "never removes more than the noise"),
         "threshold": Sourced(1.0, "RMS of (x - x_out)/sigma against 1"),

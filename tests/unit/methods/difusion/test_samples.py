@@ -24,7 +24,7 @@ def stack(small):
 
 
 def walker(machine, **settings):
-    return build("difusion", "smoke", {"stop": "never", "evaluations": 1, **settings})._walker(
+    return build("difusion", "smoke", {"stop": "never", "start": 300, "evaluations": 1, **settings})._walker(
         machine, 3
     )
 
