@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reproduce import table2
+from reproduce import snr_cnr, table2
 from reproduce.arms import POSTER, preset_of
 from reproduce.claims import (
     AgainstNoisy,
@@ -19,7 +19,7 @@ from reproduce.claims import (
 )
 from reproduce.page import NAMES, VERDICTS, _gathered, experiments, page, record_of
 from reproduce.poster import poster
-from reproduce.protocol import RESULTS, SETTINGS, shortened
+from reproduce.protocol import RESULTS, SETTINGS, Run, shortened
 
 
 def test_the_page_is_what_the_records_say() -> None:
@@ -178,3 +178,10 @@ def test_the_spread_is_the_samples() -> None:
 
 def test_what_is_not_finite_becomes_null() -> None:
     assert shortened({"a": float("nan"), "b": [1 / 3]}) == {"a": None, "b": [0.333333]}
+
+
+def test_the_table_of_snr_takes_the_threshold_it_was_made_with() -> None:
+    full, here = (Run(snr_cnr.SETTINGS[name]) for name in ("full", "here"))
+    assert snr_cnr.words_of(snr_cnr.DIFUSION, full).endswith(":threshold=0.085")
+    for label, run in ((snr_cnr.DIFUSION, here), ("DDM2", full)):
+        assert snr_cnr.words_of(label, run) == snr_cnr.METHODS[label]
