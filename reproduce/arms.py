@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from time import process_time
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,16 @@ ALL = POSTER | OURS
 DIFUSION, PREDICTED, SPLITQ, NOISY = "Di-Fusion", "Di-Fusion, predicted pair", "splitq", "Noisy"
 BLUR = {"Gaussian blur": "gaussian"}
 DIP = {"DIP": "deep_image_prior"}
+
+
+WALK = "latter", "turn", "stride", "start", "evaluations", "state", "state_noise"
+
+
+def walk_of_claims(preset: str) -> dict[str, Any]:
+    """Di-Fusion's steps and states as the claims have them, also where a preset walks otherwise."""
+    presets = build("difusion").capabilities.presets
+    values = presets[preset if preset in ("paper", "released") else "paper"]
+    return {name: values[name].value for name in WALK if name in values}
 
 
 def preset_of(method: str, preset: str) -> str:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from dwiser.chain.walk import run_walk
+from dwiser.methods.registry import build
 from reproduce import snr_cnr, table2
-from reproduce.arms import POSTER, preset_of
+from reproduce.arms import POSTER, preset_of, walk_of_claims
 from reproduce.claims import (
     AgainstNoisy,
     Claim,
@@ -185,3 +187,9 @@ def test_the_table_of_snr_takes_the_threshold_it_was_made_with() -> None:
     assert snr_cnr.words_of(snr_cnr.DIFUSION, full).endswith(":threshold=0.085")
     for label, run in ((snr_cnr.DIFUSION, here), ("DDM2", full)):
         assert snr_cnr.words_of(label, run) == snr_cnr.METHODS[label]
+
+
+@pytest.mark.parametrize("preset", ["paper", "released", "laptop"])
+def test_figures_of_the_chain_walk_as_the_claims_do_whatever_the_preset(preset: str) -> None:
+    method = build("difusion", preset, walk_of_claims(preset))
+    assert method.steps == run_walk(300, 50, 10)

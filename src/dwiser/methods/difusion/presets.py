@@ -16,6 +16,7 @@ PRESETS: Presets = {
         "latter": Sourced(300, f"{PAPER}, section 4: Tc = 300"),
         "turn": Sourced(50, f"{PAPER}, section 4: Tr = 50"),
         "stride": Sourced(10, f"{PAPER}, section 4: p = 10"),
+        "evaluations": Sourced(None, f"{PAPER}: all of Run-Walk, until Eq. 13 ends it"),
         "flips": Sourced("four", PROGRAM),
         "stop": Sourced("adaptive", f"{PAPER}, Eq. 13"),
         "threshold": Sourced(0.040, PROGRAM),
