@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from time import process_time
+from typing import Any
 
 import numpy as np
 
-from benchmarks.walk import POSTER_WALK
 from dwiser.compare.variants import parse_variants
 from dwiser.methods.learned import Learned
 from dwiser.methods.registry import build
@@ -31,14 +31,19 @@ BLUR = {"Gaussian blur": "gaussian"}
 DIP = {"DIP": "deep_image_prior"}
 
 
+WALK = "latter", "turn", "stride", "start", "evaluations", "state", "state_noise"
+
+
+def walk_of_claims(preset: str) -> dict[str, Any]:
+    """Di-Fusion's steps and states as the claims have them, also where a preset walks otherwise."""
+    presets = build("difusion").capabilities.presets
+    values = presets[preset if preset in ("paper", "released") else "paper"]
+    return {name: values[name].value for name in WALK if name in values}
+
+
 def preset_of(method: str, preset: str) -> str:
     """The preset that a claim was made with: Di-Fusion's figures come from the authors' program."""
     return "released" if (method, preset) == ("difusion", "paper") else preset
-
-
-def walk_of(preset: str) -> dict[str, str]:
-    """Settings with which Di-Fusion walks as the poster's does at a preset that would not."""
-    return {} if preset in ("paper", "released") else POSTER_WALK
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +61,11 @@ def denoised(words: str, scan: Scan, run: Run, seed: int) -> Result:
     learned = isinstance(build(name), Learned)
     preset = preset_of(name, run.setting.preset) if learned else "laptop"
     (variant,) = parse_variants(words, preset)
-    settings = dict(variant.settings)
+    settings: dict[str, Any] = dict(variant.settings)
     if learned and run.setting.iterations is not None:
         settings.setdefault("iterations", str(run.setting.iterations))
     if variant.method == "difusion":
-        settings = walk_of(variant.preset) | settings
+        settings = walk_of_claims(variant.preset) | settings
     method = build(variant.method, variant.preset, settings)
     began = process_time()
     result = denoise(scan, method, variant.preset, threads=run.threads, seed=seed)

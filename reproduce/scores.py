@@ -15,7 +15,7 @@ from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
 from dwiser.simulation import Simulation
-from reproduce.arms import preset_of, walk_of
+from reproduce.arms import preset_of, walk_of_claims
 from reproduce.data import dealt, made, nrmse, real
 from reproduce.protocol import Run
 
@@ -51,11 +51,11 @@ class Bench:
         return Machine("cpu", self.run.threads)
 
     def method(self, **settings: Any) -> Difusion:
-        """Di-Fusion with the run's preset and iterations, and some fields set."""
+        """Di-Fusion with the run's preset and iterations, the claims' walk, and some fields set."""
         budget = self.run.setting.iterations
         given = {} if budget is None else {"iterations": budget}
         preset = preset_of("difusion", self.run.setting.preset)
-        method = build("difusion", preset, walk_of(preset) | given | settings)
+        method = build("difusion", preset, given | walk_of_claims(preset) | settings)
         assert isinstance(method, Difusion)
         return method
 

@@ -164,7 +164,7 @@ def denoise(
     data, bvals, bvecs, gtab, affine, mask, noise_map, phase, noise_volumes, b0_threshold,
         bvalue_scaling : as for `as_scan`.
     method, preset : a name of ``dwiser methods`` (or a configured method), and which set of
-        values its fields begin with: "laptop", "paper" or "smoke".
+        values its fields begin with: "laptop", "paper" or "smoke", of difusion "released" too.
     device : "auto", "cpu" or "cuda".
     threads : CPU threads; all that this process may use by default.
     seed : of everything random; the same seed gives the same result.

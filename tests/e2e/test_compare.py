@@ -54,6 +54,9 @@ def test_methods_side_by_side_and_one_that_fails(scan_folder: Path, tmp_path: Pa
         assert row["heldout_dti"] != "n/a"
     assert float(rows[1]["seconds"]) > 0
     assert float(rows[1]["peak_mib"]) > 50
+    assert rows[1]["trained"].startswith("smoke, network=compact, pairing=predicted, iterations=")
+    assert "pairing=angular" in rows[2]["trained"]
+    assert rows[0]["trained"] == "n/a"
     assert float(rows[1]["seeds_cv"]) > 0
     assert (out / "montage.png").read_bytes()[:4] == b"\x89PNG"
     record = json.loads((out / "comparison.json").read_text())

@@ -52,7 +52,10 @@ SaveWeights = Annotated[
 ]
 Method = Annotated[str, Parameter(help="Which denoiser; 'dwiser methods' lists them.")]
 Preset = Annotated[
-    str, Parameter(help="paper, laptop or smoke: a named set of the fields' values.")
+    str,
+    Parameter(
+        help="paper, released (difusion), laptop or smoke: a named set of the fields' values."
+    ),
 ]
 Settings = Annotated[
     list[str] | None,

@@ -51,7 +51,7 @@ FIBRES = {  # metric → column → bin of the raw scan's FA
     for metric in ("peaks", "density", "crossing", "turn")
 }
 RESCAN = {"rescan_fa": "fa", "rescan_md": "md", "rescan_signal": "signal"}
-COST = ("seconds", "peak_mib")
+COST = ("seconds", "peak_mib", "trained")
 TABLES: dict[str, tuple[str, ...]] = {  # as they are printed; the TSV has all in one
     "Against the truth": tuple(TRUTH),
     "Without truth: verdict, residual, held-out raw volumes (excess over the noise)": (
@@ -140,6 +140,7 @@ def _cells(row: Compared) -> dict[str, Any]:
         if trial.summary is not None:
             cost = trial.summary.cost
             cells |= {"seconds": cost.seconds, "peak_mib": cost.peak_mib}
+            cells["trained"] = trial.variant.trained
         cells["error"] = trial.error
     return cells
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from dwiser.errors import Code, InputError
 from dwiser.methods.registry import DEFAULT_PRESET, build, settings_of
 
+LEARNED = "network", "pairing", "iterations", "minutes"  # fields that say what was trained
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -24,6 +26,17 @@ class Variant:
     def has_seed(self) -> bool:
         """Whether the seed matters, with these settings."""
         return build(self.method, self.preset, self.settings).capabilities.has_seed
+
+    @property
+    def trained(self) -> str | None:
+        """The preset, network, pair and training of a method that trains; None of another."""
+        method = build(self.method, self.preset, self.settings)
+        values = {name: value for name, value in vars(method).items() if name in LEARNED}
+        if not {"iterations", "minutes"} <= values.keys():
+            return None
+        values.pop("minutes" if values["minutes"] is None else "iterations")
+        words = (f"{name}={values[name]}" for name in LEARNED if name in values)
+        return ", ".join([self.preset, *words])
 
 
 def parse_variants(text: str, preset: str = DEFAULT_PRESET) -> list[Variant]:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from reproduce import table2
-from reproduce.arms import POSTER, preset_of
+from dwiser.chain.walk import run_walk
+from dwiser.methods.registry import build
+from reproduce import snr_cnr, table2
+from reproduce.arms import POSTER, preset_of, walk_of_claims
 from reproduce.claims import (
     AgainstNoisy,
     Claim,
@@ -19,7 +21,7 @@ from reproduce.claims import (
 )
 from reproduce.page import NAMES, VERDICTS, _gathered, experiments, page, record_of
 from reproduce.poster import poster
-from reproduce.protocol import RESULTS, SETTINGS, shortened
+from reproduce.protocol import RESULTS, SETTINGS, Run, shortened
 
 
 def test_the_page_is_what_the_records_say() -> None:
@@ -178,3 +180,16 @@ def test_the_spread_is_the_samples() -> None:
 
 def test_what_is_not_finite_becomes_null() -> None:
     assert shortened({"a": float("nan"), "b": [1 / 3]}) == {"a": None, "b": [0.333333]}
+
+
+def test_the_table_of_snr_takes_the_threshold_it_was_made_with() -> None:
+    full, here = (Run(snr_cnr.SETTINGS[name]) for name in ("full", "here"))
+    assert snr_cnr.words_of(snr_cnr.DIFUSION, full).endswith(":threshold=0.085")
+    for label, run in ((snr_cnr.DIFUSION, here), ("DDM2", full)):
+        assert snr_cnr.words_of(label, run) == snr_cnr.METHODS[label]
+
+
+@pytest.mark.parametrize("preset", ["paper", "released", "laptop"])
+def test_figures_of_the_chain_walk_as_the_claims_do_whatever_the_preset(preset: str) -> None:
+    method = build("difusion", preset, walk_of_claims(preset))
+    assert method.steps == run_walk(300, 50, 10)

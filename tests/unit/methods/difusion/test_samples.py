@@ -24,9 +24,9 @@ def stack(small):
 
 
 def walker(machine, **settings):
-    return build("difusion", "smoke", {"stop": "never", "start": 300, "evaluations": 1, **settings})._walker(
-        machine, 3
-    )
+    return build(
+        "difusion", "smoke", {"stop": "never", "start": 300, "evaluations": 1, **settings}
+    )._walker(machine, 3)
 
 
 def identity(x, level):
