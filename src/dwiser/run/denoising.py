@@ -21,10 +21,10 @@ from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.io.provenance import PROGRAM, with_earlier_steps
-from dwiser.learn.checkpointing import Course
 from dwiser.machine import Machine, find_machine, give_memory_back, limited
 from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import (
+    Course,
     Denoised,
     Denoiser,
     IterativeDenoiser,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from dwiser import __version__
 from dwiser.errors import Code, InputError
@@ -47,13 +46,15 @@ def weights_bytes(weights: Weights, method: Denoiser, preset: str, scan: Scan) -
     return tensor_bytes(arrays_of(weights.state), metadata)
 
 
-def arrays_of(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+def arrays_of(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Tensors as arrays, for a file."""
     return {name: tensor.contiguous().numpy() for name, tensor in state.items()}
 
 
-def tensors_of(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The inverse of ``arrays_of``."""
+def tensors_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The inverse of ``arrays_of``: torch's tensors."""
+    import torch
+
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
 
@@ -95,7 +96,7 @@ class WeightsFile:
         return {"Weights": str(self.path), "WeightsSHA256": sha256(self.path)}
 
 
-def begin_with(path: Path, method: Denoiser) -> dict[str, torch.Tensor]:
+def begin_with(path: Path, method: Denoiser) -> dict[str, Any]:
     """The parameters that --warm-start begins with; a file of another method is refused."""
     weights_file = WeightsFile(path)
     theirs, ours = weights_file.method.name, method.name
