@@ -17,8 +17,8 @@ from dwiser.cli.options import (
     Shared,
 )
 from dwiser.cli.progress import progress
+from dwiser.defaults import DEFAULT_METHOD
 from dwiser.errors import Code, DwiserError, InputError
-from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.watch import Watch, step
 
 if TYPE_CHECKING:

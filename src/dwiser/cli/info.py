@@ -22,8 +22,7 @@ from dwiser.cli.options import (
     Threads,
 )
 from dwiser.cli.progress import progress
-from dwiser.methods.registry import DEFAULT_METHOD
-from dwiser.scan import B0_THRESHOLD
+from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD
 from dwiser.watch import step
 
 if TYPE_CHECKING:

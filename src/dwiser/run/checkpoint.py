@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dwiser import __version__
+from dwiser.defaults import BValueScaling
 from dwiser.errors import Code, DwiserWarning, InputError
-from dwiser.gradient_lengths import BValueScaling
 from dwiser.io import read_tensors, sha256, stem, write_tensors
 from dwiser.methods.base import Course, Denoiser, IterativeDenoiser
 from dwiser.run.reuse import arrays_of, begin_with, check_reusable, tensors_of

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from dwiser import __version__
+from dwiser.defaults import DEFAULT_METHOD, DEFAULT_PRESET
 from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual_findings import standardised_of
@@ -31,7 +32,7 @@ from dwiser.methods.base import (
     TrainableDenoiser,
     Weights,
 )
-from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
+from dwiser.methods.registry import build
 from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.shells import shell_table
 from dwiser.run.capabilities import (

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from dwiser import __version__
+from dwiser.defaults import DEFAULT_METHOD
 from dwiser.errors import Code, InputError
 from dwiser.io import about, read_tensors, sha256, tensor_bytes
 from dwiser.io.outputs import WEIGHTS_ENDING
 from dwiser.methods.base import Denoiser, Weights
-from dwiser.methods.registry import DEFAULT_METHOD, METHODS, build
+from dwiser.methods.registry import METHODS, build
 from dwiser.prepare.protocol import Protocol
 from dwiser.run.capabilities import able
 from dwiser.scan import Scan

@@ -36,7 +36,7 @@ STARTING = 3.0  # s: Python and PyTorch
 SHARED_OUT = 0.5  # of the work that more threads take part in: an assumption, not measured
 
 PROBE_SECONDS = 0.022  # of `_probe` on that core
-PROBES = 7
+PROBES = 3
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import scipy
 from jaxtyping import Float
 
 from dwiser import lazy
+from dwiser.defaults import B0_THRESHOLD
 from dwiser.errors import Code, InputError, unknown
-from dwiser.scan import B0_THRESHOLD, Gradients
+from dwiser.scan import Gradients
 from dwiser.seeds import stream
 
 dipy_sphere = lazy.module("dipy.core.sphere")

@@ -83,7 +83,7 @@ def _patches(
     """Each patch denoised, and how far each of its voxels is to be trusted (0 outside)."""
     held = namespace(x).asarray(inside, dtype=x.dtype)
     count = held.sum(1, keepdims=True)
-    mean = x.sum(1, keepdims=True) / count[..., None]
+    mean = held[:, None] @ x / count[..., None]
     centred = (x - mean) * held[..., None]
     samples, channels = x.shape[1:]
     few = samples < channels  # the smaller of the two Gram matrices has the same eigenvalues

@@ -92,8 +92,9 @@ def neighbour_mean(
 
     def work(rows: slice) -> None:
         near = grid.around(rows, offsets)
-        count = (near < len(grid)).sum(1, keepdims=True).clip(min=1)
-        out[rows] = rows_at(padded, near).sum(1) / xp.asarray(count, dtype=values.dtype)
+        held = xp.asarray(near < len(grid), dtype=values.dtype)
+        total = (held[:, None] @ rows_at(padded, near))[:, 0]
+        out[rows] = total / held.sum(1, keepdims=True).clip(min=1)
 
     list(side_by_side(work, slices(len(grid), chunk), threads))  # each writes rows of its own
     return out
