@@ -107,7 +107,7 @@ def denoise(
 
 
 def started(shared: Shared, dwi: Path, out: Path, **more: Any) -> "Request":
-    """The request; the first import of PyTorch takes seconds, and says so."""
+    """The request; what it imports may take a second, and says so."""
     with progress(shared.quiet) as watch, step(watch, "starting"):
         from dwiser.methods.registry import settings_of
 
