@@ -5,17 +5,26 @@ from jaxtyping import install_import_hook
 install_import_hook("dwiser", "beartype.beartype")
 
 import json  # noqa: E402
-from collections.abc import Callable  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+from dwiser import machine as machines  # noqa: E402
 from dwiser.io import load, save_volume, write_bvals, write_bvecs  # noqa: E402
 from dwiser.io.sample import sample_paths  # noqa: E402
 from dwiser.machine import Machine  # noqa: E402
 from dwiser.scan import Scan  # noqa: E402
 from dwiser.simulation import Simulation, phantom  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_core() -> Iterator[None]:
+    """What would take every core takes one: threads of several workers wait for each other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machines, "usable_cores", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,15 @@ image and DIPY's table: ``dwiser.denoise(image, gtab=gtab)``. What is wrong with
 is an ``InputError``, a failed run a ``DwiserError``, and what to know a ``DwiserWarning``.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dwiser.lazy import importer
 
 if TYPE_CHECKING:
     from dwiser.api import as_scan, denoise, evaluate, report, simulate
     from dwiser.errors import DwiserError, DwiserWarning, InputError
     from dwiser.io import load
-    from dwiser.run import save
+    from dwiser.run.denoising import save
     from dwiser.run.result import Result
     from dwiser.scan import Gradients, Scan
 
@@ -39,18 +40,14 @@ __all__ = [
     "simulate",
 ]
 
-_HOMES = {
-    **dict.fromkeys(("as_scan", "denoise", "evaluate", "report", "simulate"), "dwiser.api"),
-    **dict.fromkeys(("DwiserError", "DwiserWarning", "InputError"), "dwiser.errors"),
-    **dict.fromkeys(("Gradients", "Scan"), "dwiser.scan"),
-    "load": "dwiser.io",
-    "save": "dwiser.run",
-    "Result": "dwiser.run.result",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for; ``import dwiser`` stays light."""
-    if name in _HOMES:
-        return vars(import_module(_HOMES[name]))[name]
-    raise AttributeError(f"module 'dwiser' has no attribute '{name}'")
+__getattr__ = importer(  # ``import dwiser`` stays light
+    __name__,
+    {
+        **dict.fromkeys(("as_scan", "denoise", "evaluate", "report", "simulate"), "dwiser.api"),
+        **dict.fromkeys(("DwiserError", "DwiserWarning", "InputError"), "dwiser.errors"),
+        **dict.fromkeys(("Gradients", "Scan"), "dwiser.scan"),
+        "load": "dwiser.io",
+        "save": "dwiser.run.denoising",
+        "Result": "dwiser.run.result",
+    },
+)

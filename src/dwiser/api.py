@@ -12,20 +12,19 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD, DEFAULT_PRESET, BValueScaling
 from dwiser.errors import Code, InputError
 from dwiser.evaluation import suite
 from dwiser.evaluation.suite import Evaluation
-from dwiser.gradient_lengths import BValueScaling
 from dwiser.io.gradients import ReadGradients
 from dwiser.io.outputs import check_outputs, write_set
 from dwiser.methods.base import Denoiser, Weights
-from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
 from dwiser.prepare.phase import as_radians
 from dwiser.prepare.user_sigma import fill_holes
 from dwiser.run import denoising
 from dwiser.run.judging import judgement, with_verdict
 from dwiser.run.result import Result
-from dwiser.scan import B0_THRESHOLD, Scan
+from dwiser.scan import Scan
 from dwiser.simulation import phantom
 from dwiser.simulation.phantom import Simulation
 from dwiser.watch import Watch, silent

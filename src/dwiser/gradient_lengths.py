@@ -6,14 +6,14 @@ has then. The words are MRtrix's (``-bvalue_scaling``): yes, no, and automatic w
 
 import warnings
 from collections.abc import Iterable
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from dwiser.defaults import BValueScaling
 from dwiser.errors import Code, DwiserWarning, InputError
 
-BValueScaling: TypeAlias = Literal["auto", "yes", "no"]
 NULL = 0.01  # a shorter vector has no direction, and a ten-thousandth of b at most
 UNIT_WARN, UNIT_FAIL = 0.01, 0.1  # how far from length 1 a b-vector may be
 SAME_BVALUE = 0.05  # of the largest b: what DWIs of one nominal b-value may differ by

@@ -18,6 +18,8 @@ from dwiser.errors import Code, InputError
 
 GIB = 2**30
 DEVICES = ("auto", "cpu", "cuda")
+CUDA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # NVIDIA's, on Linux and on Windows
+AMD_DRIVER = Path("/dev/kfd")  # which torch's builds for ROCm call cuda too
 
 
 PROC_CGROUP = Path("/proc/self/cgroup")
@@ -139,9 +141,7 @@ def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
     if threads is not None and threads < 1:
         raise InputError(f"--threads must be at least 1, not {threads}.", code=Code.ARGUMENT_VALUE)
     if device != "cpu":
-        import torch
-
-        if torch.cuda.is_available():
+        if cuda_is_available():
             device = "cuda"
         elif device == "cuda":
             raise InputError(
@@ -151,18 +151,36 @@ def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
     return Machine("cpu" if device == "auto" else device, threads or usable_cores())
 
 
-@contextmanager
-def limited(machine: Machine) -> Iterator[None]:
-    """Limit every thread pool (BLAS, OpenMP, torch) to the machine's threads."""
+def cuda_is_available() -> bool:
+    """Whether torch sees a GPU; torch is imported only where the driver of one is there to ask."""
+    if not any(_loads(name) for name in CUDA_DRIVERS) and not AMD_DRIVER.exists():
+        return False
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(machine.threads)
+    return torch.cuda.is_available()
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def limited(machine: Machine) -> Iterator[None]:
+    """Limit every thread pool (BLAS, OpenMP, torch if it is in use) to the machine's threads."""
+    torch = sys.modules.get("torch")
+    before = None if torch is None else torch.get_num_threads()
+    if torch is not None:
+        torch.set_num_threads(machine.threads)
     try:
         with threadpool_limits(machine.threads):
             yield
     finally:
-        torch.set_num_threads(before)
+        if torch is not None:
+            torch.set_num_threads(before)
 
 
 def side_by_side(

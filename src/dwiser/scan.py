@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from dwiser.defaults import B0_THRESHOLD
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.gradient_lengths import BValueScaling, check_unit, unit_vectors
 from dwiser.memmap import writable_copy
 from dwiser.table_check import settled
 
-B0_THRESHOLD = 50.0  # s/mm²; DIPY's default
 AFFINE_TOLERANCE = 1e-3  # mm; far below a voxel, above float32 round-off of a qform
 FLAT_VOXEL = 1e-3  # of a cube's volume: a sheared grid has far more
 MOST_NEGATIVE = 0.5  # of the highest value: interpolation does not go so far

@@ -148,10 +148,10 @@ def test_progress_in_a_log_is_plain_lines_with_the_time_left(files: Path, dwiser
 
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 def test_without_a_method_it_is_splitq_for_the_command_line_and_for_python(
-    files: Path, dwiser
+    files: Path, program
 ) -> None:
     """The README's command: one input, one output, in the scanner's units."""
-    done = dwiser("denoise", files / "dwi.nii.gz", files / "out.nii.gz", "--threads", 1)
+    done = program("denoise", files / "dwi.nii.gz", files / "out.nii.gz", "--threads", 1)
     assert done.returncode == 0, done.stderr
     sidecar = json.loads((files / "out.json").read_text())
     assert (sidecar["Method"], sidecar["Preset"]) == ("splitq", "laptop")

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from dwiser.methods.registry import build
 from dwiser.methods.splitq.few_directions import (
@@ -41,15 +39,15 @@ def turning() -> np.ndarray:
     return np.linalg.qr(stream(0, "axes").standard_normal((VOLUMES, VOLUMES)))[0]
 
 
-def smooth(values: Tensor) -> Tensor:
-    return (values.roll(1, 0) + values + values.roll(-1, 0)) / 3
+def smooth(values: np.ndarray) -> np.ndarray:
+    return (np.roll(values, 1, 0) + values + np.roll(values, -1, 0)) / 3
 
 
-def soft(values: Tensor) -> Tensor:
-    return values.sign() * (values.abs() - 1).clamp(min=0)
+def soft(values: np.ndarray) -> np.ndarray:
+    return np.sign(values) * (np.abs(values) - 1).clip(min=0)
 
 
-def three(values: Tensor) -> Iterator[tuple[str, Tensor]]:
+def three(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     yield "itself", values
     yield "smooth", smooth(values)
     yield "soft", soft(values)
@@ -74,7 +72,7 @@ def by_risk(channels: np.ndarray, estimates=three, classes=None) -> tuple[np.nda
 
 
 def by_truth(truth: np.ndarray, channels: np.ndarray) -> np.ndarray:
-    turned = [e.numpy() @ turning() for _, e in three(torch.from_numpy(channels))]
+    turned = [e @ turning() for _, e in three(channels)]
     wanted = truth @ turning()
     return np.stack(
         [
@@ -89,11 +87,11 @@ def test_one_linear_estimate_is_shrunk_as_stein_says() -> None:
     """S of trace t: α = (uᵀSu − ν t)/‖Su‖², the measured divergence being the trace."""
     channels = noisy(truth_of(60_000))
 
-    def one(values: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def one(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield "smooth", smooth(values)
 
     weights, *_ = by_risk(channels, one)
-    u, su = (a @ turning() for a in (channels, smooth(torch.from_numpy(channels)).numpy()))
+    u, su = (a @ turning() for a in (channels, smooth(channels)))
     trace = len(channels) / 3
     expected = ((u * su).sum(0) - NOISE * trace) / (su**2).sum(0)
     without = (u * su).sum(0) / (su**2).sum(0)
@@ -119,7 +117,7 @@ def test_the_estimate_is_the_weighted_one_and_the_probe_a_tenth_of_the_noise() -
     axes = turning()
 
     def combined(values: np.ndarray) -> np.ndarray:
-        parts = [e.numpy() @ axes for _, e in three(torch.from_numpy(values))]
+        parts = [e @ axes for _, e in three(values)]
         return np.sum([e * w for e, w in zip(parts, weights[0], strict=True)], 0) @ axes.T
 
     np.testing.assert_allclose(before, combined(channels), atol=1e-4)
@@ -139,7 +137,7 @@ def test_weights_by_class_are_no_worse_than_those_of_all_though_noise_chose_the_
     truth = truth_of(100_000)
     channels = noisy(truth)
 
-    def two(values: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def two(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield PILOT, values
         yield "smooth", smooth(values)
 
@@ -149,7 +147,7 @@ def test_weights_by_class_are_no_worse_than_those_of_all_though_noise_chose_the_
     weights, classed, *_ = by_risk(channels, two, bright)
     _, common, *_ = by_risk(channels, two)
     parts, shares = (
-        [e.numpy() @ turning() for _, e in two(torch.from_numpy(channels))],
+        [e @ turning() for _, e in two(channels)],
         bright(channels),
     )
     best = np.empty_like(truth)
@@ -162,7 +160,7 @@ def test_weights_by_class_are_no_worse_than_those_of_all_though_noise_chose_the_
 
 
 class Unchanged(LocalEstimates):
-    def __call__(self, values: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def __call__(self, values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield "cube", values
 
 
@@ -199,12 +197,12 @@ def fibres(dwis: int, sigma: float) -> tuple[ResponseModel, np.ndarray]:
 def test_names_stand_in_the_order_of_the_estimates_and_a_tensor_predicts_a_tensor() -> None:
     model, truth = fibres(12, 40.0)
     local = LocalEstimates(Grid.of(model.whitened.mask), 1.0)
-    estimates = list(WithTensor(local, model, slice(None))(torch.from_numpy(truth)))
+    estimates = list(WithTensor(local, model, slice(None))(truth))
     assert tuple(name for name, _ in estimates) == local_names(model)
     exact = WithTensor(Unchanged(Grid.of(model.whitened.mask), 1.0), model, slice(None))
-    (_, itself), (name, predicted) = exact(torch.from_numpy(truth))
+    (_, itself), (name, predicted) = exact(truth)
     assert name == "tensor of cube"
-    np.testing.assert_allclose(predicted.numpy(), itself.numpy(), atol=0.02)
+    np.testing.assert_allclose(predicted, itself, atol=0.02)
 
 
 def test_without_a_b0_there_is_no_tensor_among_the_estimates() -> None:
@@ -215,7 +213,7 @@ def test_without_a_b0_there_is_no_tensor_among_the_estimates() -> None:
     bvals = 1000 + stream(5, "jitter").uniform(-5, 5, 13)
     model = ResponseModel(whitened, Gradients(bvals, vectors))
     local = LocalEstimates(Grid.of(whitened.mask), 1.0)
-    names = [n for n, _ in WithTensor(local, model, slice(None))(torch.from_numpy(truth))]
+    names = [n for n, _ in WithTensor(local, model, slice(None))(truth)]
     assert tuple(names) == local_names(model)
     assert not [n for n in names if "tensor" in n]
     assert model.shells == ()

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from dwiser.methods.registry import build
 from dwiser.methods.splitq.neighbours import Grid
@@ -23,8 +22,8 @@ def test_the_weights_are_the_regression_on_the_truth() -> None:
     components = np.linalg.qr(rng.standard_normal((held, rank)))[0]
     targets = truth @ components.T + rng.standard_normal((n, held))
     stacking = Stacking(2, rank)
-    tensors = [torch.from_numpy(p.astype(np.float32)) for p in parts]
-    stacking.add(tensors, torch.from_numpy(targets.astype(np.float32)), components)
+    estimates = [p.astype(np.float32) for p in parts]
+    stacking.add(estimates, targets.astype(np.float32), components)
     fitted = stacking.weights()[0]
     for k in range(rank):
         x = np.stack([p[:, k] for p in parts], 1)
@@ -41,12 +40,12 @@ def test_each_class_has_its_own_regression_and_an_empty_one_the_common() -> None
     parts = [truth + sds[:, e, None] * rng.standard_normal((n, 1)) for e in range(2)]
     components = np.linalg.qr(rng.standard_normal((held, 1)))[0]
     targets = truth @ components.T + rng.standard_normal((n, held))
-    tensors = [torch.from_numpy(p.astype(np.float32)) for p in parts]
-    raw = torch.from_numpy(targets.astype(np.float32))
+    estimates = [p.astype(np.float32) for p in parts]
+    raw = targets.astype(np.float32)
     shares = np.stack([own, ~own, np.zeros(n)], 1).astype(np.float32)
     classed, plain = Stacking(2, 1, 3), Stacking(2, 1)
-    classed.add(tensors, raw, components, shares)
-    plain.add(tensors, raw, components)
+    classed.add(estimates, raw, components, shares)
+    plain.add(estimates, raw, components)
     found = classed.weights()
     for c, rows in enumerate((own, ~own)):
         x = np.stack([p[rows, 0] for p in parts], 1)
@@ -58,9 +57,9 @@ def test_each_class_has_its_own_regression_and_an_empty_one_the_common() -> None
 
 def test_a_voxel_of_no_share_teaches_nothing() -> None:
     rng = stream(5, "none")
-    values = [torch.from_numpy(rng.standard_normal((400, 2)).astype(np.float32)) for _ in range(2)]
+    values = [rng.standard_normal((400, 2)).astype(np.float32) for _ in range(2)]
     raw, components = (
-        torch.from_numpy(rng.standard_normal((400, 3)).astype(np.float32)),
+        rng.standard_normal((400, 3)).astype(np.float32),
         np.eye(3, 2),
     )
     part, shared = Stacking(2, 2), Stacking(2, 2)
@@ -72,7 +71,7 @@ def test_a_voxel_of_no_share_teaches_nothing() -> None:
 def test_names_stand_in_the_order_of_the_estimates() -> None:
     mask = np.ones((6, 6, 6), bool)
     local = LocalEstimates(Grid.of(mask), 1.0)
-    values = torch.from_numpy(stream(1, "v").standard_normal((216, 3)).astype(np.float32))
+    values = stream(1, "v").standard_normal((216, 3)).astype(np.float32)
     assert tuple(name for name, _ in local(values)) == NAMES
     assert plain_weights(2).sum(0) == pytest.approx([1, 1])
 

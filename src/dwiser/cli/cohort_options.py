@@ -21,9 +21,8 @@ from dwiser.cli.options import (
     Settings,
     Verbose,
 )
+from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD
 from dwiser.errors import DwiserWarning
-from dwiser.methods.registry import DEFAULT_METHOD
-from dwiser.scan import B0_THRESHOLD
 from dwiser.seeds import check_seed
 
 if TYPE_CHECKING:

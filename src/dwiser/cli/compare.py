@@ -26,7 +26,7 @@ from dwiser.cli.options import (
     Tissues,
     Truth,
 )
-from dwiser.scan import B0_THRESHOLD
+from dwiser.defaults import B0_THRESHOLD
 
 if TYPE_CHECKING:
     from dwiser.compare.scoreboard import Compared

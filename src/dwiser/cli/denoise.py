@@ -17,8 +17,8 @@ from dwiser.cli.options import (
     Shared,
 )
 from dwiser.cli.progress import progress
+from dwiser.defaults import DEFAULT_METHOD
 from dwiser.errors import Code, DwiserError, InputError
-from dwiser.methods.registry import DEFAULT_METHOD
 from dwiser.watch import Watch, step
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def denoise(
 
 
 def started(shared: Shared, dwi: Path, out: Path, **more: Any) -> "Request":
-    """The request; the first import of PyTorch takes seconds, and says so."""
+    """The request; what it imports may take a second, and says so."""
     with progress(shared.quiet) as watch, step(watch, "starting"):
         from dwiser.methods.registry import settings_of
 

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.table import Table as Drawn
 
 from dwiser.cli.options import (
     B0Threshold,
@@ -22,8 +20,8 @@ from dwiser.cli.options import (
     Tissues,
     Truth,
 )
+from dwiser.defaults import B0_THRESHOLD
 from dwiser.errors import Code, DwiserError
-from dwiser.scan import B0_THRESHOLD
 
 if TYPE_CHECKING:
     from dwiser.evaluation.suite import Evaluation
@@ -87,6 +85,9 @@ def evaluate(
 
 
 def _show(evaluation: "Evaluation", denoised: Path, raw: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table as Drawn
+
     from dwiser.reports.scores import absences, tables, verdict_lines
 
     console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)

@@ -22,12 +22,11 @@ from dwiser.cli.options import (
     Threads,
 )
 from dwiser.cli.progress import progress
-from dwiser.methods.registry import DEFAULT_METHOD
-from dwiser.scan import B0_THRESHOLD
+from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD
 from dwiser.watch import step
 
 if TYPE_CHECKING:
-    from dwiser.run import Survey
+    from dwiser.run.survey import Survey
 
 
 def info(
@@ -62,8 +61,8 @@ def info(
             from dwiser.io import load
             from dwiser.machine import usable_memory
             from dwiser.methods.registry import build, settings_of
-            from dwiser.run import survey
             from dwiser.run.capabilities import with_maps
+            from dwiser.run.survey import survey
         chosen = build(method, preset, settings_of(settings or []))
         with step(watch, "reading"):
             scan = load(

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from dwiser.gradient_lengths import BValueScaling
-from dwiser.scan import B0_THRESHOLD
+from dwiser.defaults import B0_THRESHOLD, BValueScaling
 
 if TYPE_CHECKING:
     from dwiser.run import Request

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Timer
 from time import monotonic
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
-
+from dwiser import lazy
 from dwiser.watch import Progress, Watch, silent
 
+console = lazy.module("rich.console")
+bars = lazy.module("rich.progress")
+
 SECONDS_BETWEEN_LINES = 10.0
-SHORT = 1.0  # seconds: a step that ends sooner is not shown, so that a refusal stays one line
+SHORT = 0.3  # seconds: a step that ends sooner is not shown, so that a refusal stays one line
 
 
 @contextmanager
@@ -22,8 +23,8 @@ def progress(quiet: bool = False) -> Iterator[Watch]:
     if quiet:
         yield silent
     elif sys.stderr.isatty():
-        with _bars() as bars:
-            shown = _Bars(bars)
+        with _bars() as live:
+            shown = _Bars(live)
             try:
                 yield shown
             finally:
@@ -36,24 +37,25 @@ def progress(quiet: bool = False) -> Iterator[Watch]:
             lines.close()
 
 
-def _bars() -> Bars:
-    return Bars(
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        TextColumn("{task.fields[count]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
+def _bars() -> Any:
+    """Rich's ``Progress``."""
+    return bars.Progress(
+        bars.TextColumn("{task.description:<10}"),
+        bars.BarColumn(),
+        bars.TextColumn("{task.fields[count]}"),
+        bars.TimeElapsedColumn(),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[note]}"),
+        console=console.Console(stderr=True),
     )
 
 
 class _Bars:
     """One bar a task; a moving one for a step, which is gone again if it was short."""
 
-    def __init__(self, bars: Bars) -> None:
+    def __init__(self, bars: Any) -> None:
         self.bars = bars
-        self.known: dict[str, TaskID] = {}
+        self.known: dict[str, Any] = {}
         self.begun: dict[str, float] = {}  # of steps that have not ended
 
     def __call__(self, p: Progress) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from dwiser import __version__
-from dwiser.gradient_lengths import BValueScaling
+from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD, DEFAULT_PRESET, BValueScaling
 from dwiser.io.bids import BidsScan
 from dwiser.io.names import NIFTI_ENDINGS
 from dwiser.io.sidecar import sidecar
-from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
-from dwiser.scan import B0_THRESHOLD
+from dwiser.methods.registry import build
 
 HIDDEN = ".dwiser"  # in the output folder: locks, and the files being written
 

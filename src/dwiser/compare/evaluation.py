@@ -10,14 +10,13 @@ from typing import Any
 
 from dwiser import __version__
 from dwiser.compare.references import References, read_region
+from dwiser.defaults import B0_THRESHOLD, BValueScaling
 from dwiser.errors import Code, InputError
 from dwiser.evaluation.suite import Evaluation, evaluate
-from dwiser.gradient_lengths import BValueScaling
 from dwiser.io import check_outputs, find_inputs, load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
 from dwiser.machine import find_machine, limited
 from dwiser.run.capabilities import with_maps
-from dwiser.scan import B0_THRESHOLD
 from dwiser.seeds import check_seed
 
 TSV_HEAD = ("metric", "group", "value", "unit", "reason")

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from dwiser.defaults import DEFAULT_PRESET
 from dwiser.errors import Code, InputError
-from dwiser.methods.registry import DEFAULT_PRESET, build, settings_of
+from dwiser.methods.registry import build, settings_of
 
 LEARNED = "network", "pairing", "iterations", "minutes"  # fields that say what was trained
 

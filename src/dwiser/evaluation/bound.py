@@ -15,7 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.cluster import MiniBatchKMeans
+
+from dwiser import lazy
+
+cluster = lazy.module("sklearn.cluster")
 
 PER_COMPONENT = 150  # library signals for each Gaussian of the mixture
 SHOWS = 0.1  # of σ: sd over the library of the smallest principal component that is used
@@ -66,7 +69,9 @@ def learned_prior(
     basis = vectors[:, values > (SHOWS * sigma) ** 2].astype(np.float32)
     y = (magnitudes - centre) @ basis
     count = max(1, len(y) // PER_COMPONENT) if components is None else components
-    cells = MiniBatchKMeans(count, batch_size=BATCH, n_init=1, random_state=seed).fit_predict(y)
+    cells = cluster.MiniBatchKMeans(
+        count, batch_size=BATCH, n_init=1, random_state=seed
+    ).fit_predict(y)
     rows = [np.flatnonzero(cells == c) for c in range(count)]
     rows = [some for some in rows if len(some)]
     d, q = y.shape[1], targets.shape[1]

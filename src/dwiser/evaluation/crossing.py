@@ -1,18 +1,21 @@
 """Crossing-angle error: CSD peaks of the denoised scan against the truth's. Takes its time."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from dipy.data import default_sphere
-from dipy.direction import peaks_from_model
-from dipy.reconst.csdeconv import ConstrainedSphericalDeconvModel
 from jaxtyping import Bool, Float
 
+from dwiser import lazy
 from dwiser.evaluation.csd import csd_volumes, single_fibre_response
 from dwiser.evaluation.records import CannotMeasure, measured
 from dwiser.evaluation.tensor import angles, dipy_table, pick
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
+
+dipy_data = lazy.module("dipy.data")
+dipy_direction = lazy.module("dipy.direction")
+csdeconv = lazy.module("dipy.reconst.csdeconv")
 
 VOXELS = 500  # at about 2 ms each; the median's error is then some 5 %
 PEAK, APART = 0.3, 25.0  # a peak's share of the largest, and degrees between two
@@ -56,7 +59,9 @@ def crossing_error(
     true = _voxels(truth[where][:, chosen])
     everywhere = _voxels(truth[mask][:, chosen])
     response = single_fibre_response(everywhere, table)
-    model = ConstrainedSphericalDeconvModel(dipy_table(table), response, sh_order_max=order)
+    model = csdeconv.ConstrainedSphericalDeconvModel(
+        dipy_table(table), response, sh_order_max=order
+    )
     true_peaks = _two_peaks(model, true)
     crossing = (true_peaks != 0).any(-1).all(-1)
     if not crossing.any():
@@ -69,9 +74,11 @@ def _voxels(signals: np.ndarray) -> np.ndarray:
     return np.maximum(signals.astype(float), SIGNAL_FLOOR)[:, None, None, :]
 
 
-def _two_peaks(model: ConstrainedSphericalDeconvModel, data: np.ndarray) -> np.ndarray:
+def _two_peaks(model: Any, data: np.ndarray) -> np.ndarray:
     """(n, 2, 3) directions, zeros where there is no second peak."""
-    peaks = peaks_from_model(model, data, default_sphere, PEAK, APART, npeaks=2, return_sh=False)
+    peaks = dipy_direction.peaks_from_model(
+        model, data, dipy_data.default_sphere, PEAK, APART, npeaks=2, return_sh=False
+    )
     return np.asarray(peaks.peak_dirs)[:, 0, 0]
 
 

@@ -1,13 +1,15 @@
 """What constrained spherical deconvolution (Tournier et al. 2007) needs: volumes and response."""
 
 import numpy as np
-from dipy.reconst.csdeconv import response_from_mask_ssst
 from jaxtyping import Float
 
+from dwiser import lazy
 from dwiser.evaluation.groups import directed_shells
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.tensor import dipy_table, fit_tensor
 from dwiser.scan import Gradients
+
+csdeconv = lazy.module("dipy.reconst.csdeconv")
 
 SH_ORDERS = {45: 8, 28: 6, 15: 4}  # order by directions: one coefficient each at most
 SINGLE = 300  # voxels of highest FA for the response function, DIPY's rule of thumb
@@ -41,5 +43,5 @@ def single_fibre_response(
     fa = fit_tensor(data, gradients, everywhere, method="OLS", b_max=np.inf).fa
     limit = np.sort(fa.ravel())[-min(SINGLE, fa.size)]
     single = fa > RESPONSE_FA if (fa > RESPONSE_FA).sum() >= SINGLE else fa >= limit
-    response, _ = response_from_mask_ssst(dipy_table(gradients), data, single)
+    response, _ = csdeconv.response_from_mask_ssst(dipy_table(gradients), data, single)
     return response

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from dipy.data import default_sphere
-from dipy.direction import peak_directions
-from dipy.reconst.csdeconv import ConstrainedSphericalDeconvModel
 from jaxtyping import Bool, Float, Int
 
+from dwiser import lazy
 from dwiser.evaluation.bins import ENOUGH, fa_bins
 from dwiser.evaluation.crossing import APART, PEAK, SIGNAL_FLOOR
 from dwiser.evaluation.csd import csd_volumes, single_fibre_response
@@ -17,6 +16,10 @@ from dwiser.evaluation.records import Absent, CannotMeasure, Row, measured, rows
 from dwiser.evaluation.tensor import angles, dipy_table, pick
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
+
+dipy_data = lazy.module("dipy.data")
+dipy_direction = lazy.module("dipy.direction")
+csdeconv = lazy.module("dipy.reconst.csdeconv")
 
 VOXELS = 100  # drawn from a bin, at about 2 ms each
 ABOVE_FLOOR = 2.0  # σ; the mean DWI of a voxel without signal is 1.25 σ
@@ -141,7 +144,9 @@ def _deconvolution(
         return np.maximum(rows, SIGNAL_FLOOR)[:, None, None, :]
 
     response = single_fibre_response(signals(image, np.argwhere(mask)), table)
-    model = ConstrainedSphericalDeconvModel(dipy_table(table), response, sh_order_max=order)
+    model = csdeconv.ConstrainedSphericalDeconvModel(
+        dipy_table(table), response, sh_order_max=order
+    )
     return lambda series, places: _fibres(model, signals(series, places))
 
 
@@ -156,12 +161,12 @@ def _drawn(
             yield group, np.sort(stream(seed, "csd", i).permutation(voxels)[:VOXELS])
 
 
-def _fibres(model: ConstrainedSphericalDeconvModel, data: np.ndarray) -> _Fibres:
+def _fibres(model: Any, data: np.ndarray) -> _Fibres:
     fit = model.fit(data)
     axes, count = np.zeros((len(data), 2, 3)), np.zeros(len(data), int)
-    for i, odf in enumerate(fit.odf(default_sphere)[:, 0, 0]):
-        peaks, _, _ = peak_directions(
-            odf, default_sphere, relative_peak_threshold=PEAK, min_separation_angle=APART
+    for i, odf in enumerate(fit.odf(dipy_data.default_sphere)[:, 0, 0]):
+        peaks, _, _ = dipy_direction.peak_directions(
+            odf, dipy_data.default_sphere, relative_peak_threshold=PEAK, min_separation_angle=APART
         )
         count[i] = len(peaks)
         axes[i, : min(2, len(peaks))] = peaks[:2]

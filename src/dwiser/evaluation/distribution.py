@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy import stats
 
 from dwiser.evaluation.residual import UNCHANGED
 from dwiser.seeds import stream
@@ -47,7 +47,7 @@ def distribution(standard: Float[np.ndarray, "n v"], *, seed: int = 0) -> Distri
     return Distribution(
         edges,
         counts / counts.sum() / np.diff(edges),
-        stats.norm.ppf(PROBABILITIES),
+        scipy.stats.norm.ppf(PROBABILITIES),
         np.quantile(values.astype(float), PROBABILITIES),
         float((np.abs(standard) > 3).mean()),
     )

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import binary_dilation, gaussian_filter, gaussian_gradient_magnitude
-from scipy.optimize import minimize_scalar
 
 from dwiser.evaluation.records import CannotMeasure, measured
 
@@ -70,7 +70,7 @@ def edge_blur(
         widths = [sd / size for size in voxel_size]
         return sum(_unexplained(gaussian_filter(t, widths)[edge], d) for t, d in pairs)
 
-    fit = minimize_scalar(
+    fit = scipy.optimize.minimize_scalar(
         cost, bounds=(0, WIDEST * max(voxel_size)), method="bounded", options={"xatol": 1e-3}
     )
     blurred = float(fit.fun) < cost(0.0)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from dwiser import lazy
 from dwiser.evaluation.records import CannotMeasure, measured
+
+skimage_metrics = lazy.module("skimage.metrics")
 
 SSIM_WINDOW = 7  # voxels; scikit-image's default, a uniform window (Wang et al. 2004)
 
@@ -71,7 +73,9 @@ def fidelity(
     power, error, span = float((t**2).mean()), float(((a - t) ** 2).mean()), float(t.max())
     if power == 0 or span <= 0:
         raise CannotMeasure("the truth is zero in the mask")
-    psnr = float(peak_signal_noise_ratio(t, a, data_range=span)) if error > 0 else None
+    psnr = (
+        float(skimage_metrics.peak_signal_noise_ratio(t, a, data_range=span)) if error > 0 else None
+    )
     ssim = masked_ssim(denoised, truth, mask, span)
     return Fidelity(float(np.sqrt(error / power)), psnr, ssim, span)
 
@@ -99,7 +103,7 @@ def masked_ssim(
     inside, total = mask[box], 0.0
     for v in range(truth.shape[3]):
         pair = [np.where(inside, im[..., v][box], 0).astype(np.float32) for im in (truth, image)]
-        _, ssim_map = structural_similarity(
+        _, ssim_map = skimage_metrics.structural_similarity(
             *pair, data_range=data_range, win_size=window, full=True
         )
         total += float(ssim_map[inside].mean())

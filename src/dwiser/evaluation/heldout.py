@@ -12,17 +12,19 @@ from functools import partial
 from typing import TypeAlias
 
 import numpy as np
-from dipy.core.geometry import cart2sphere
-from dipy.reconst.dti import TensorModel
-from dipy.reconst.shm import real_sh_descoteaux
 from jaxtyping import Bool, Float, Int
 
+from dwiser import lazy
 from dwiser.evaluation.bins import ENOUGH, FA_EDGES, fa_bins
 from dwiser.evaluation.groups import directed_shells
 from dwiser.evaluation.records import CannotMeasure, measured
 from dwiser.evaluation.tensor import SIGNAL_FLOOR, UNKNOWNS, anisotropy, dipy_table
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
+
+geometry = lazy.module("dipy.core.geometry")
+dti = lazy.module("dipy.reconst.dti")
+shm = lazy.module("dipy.reconst.shm")
 
 PER_COEFFICIENT = 2  # directions for each SH coefficient: the fit must not pass the noise on
 LEAST_PER_COEFFICIENT = 1.5  # the same where the order is asked for by name
@@ -95,7 +97,7 @@ def predict_dti(
         raise CannotMeasure("DTI needs a b0 and 6 DWIs among the kept volumes")
     signals = training.astype(float)
     floor = SIGNAL_FLOOR * float(signals.max())
-    model = TensorModel(
+    model = dti.TensorModel(
         dipy_table(gradients), fit_method="WLS", return_S0_hat=True, min_signal=floor
     )
     fit = model.fit(signals)
@@ -134,8 +136,8 @@ def _enough(directions: int, order: int | None) -> int:
 
 
 def _harmonics(bvecs: np.ndarray, order: int) -> np.ndarray:
-    _, theta, phi = cart2sphere(*bvecs.T)
-    return np.asarray(real_sh_descoteaux(order, theta, phi, legacy=False)[0])
+    _, theta, phi = geometry.cart2sphere(*bvecs.T)
+    return np.asarray(shm.real_sh_descoteaux(order, theta, phi, legacy=False)[0])
 
 
 def predict_sh(

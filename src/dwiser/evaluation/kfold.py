@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from dipy.reconst.csdeconv import ConstrainedSphericalDeconvModel
 from jaxtyping import Bool, Float
 
+from dwiser import lazy
 from dwiser.evaluation.csd import csd_volumes, single_fibre_response
 from dwiser.evaluation.groups import directed_shells
 from dwiser.evaluation.heldout import predict_dti
@@ -22,6 +22,8 @@ from dwiser.evaluation.snr import corpus_callosum
 from dwiser.evaluation.tensor import dipy_table, fit_tensor, pick
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
+
+csdeconv = lazy.module("dipy.reconst.csdeconv")
 
 FOLDS = 3  # the poster's
 SAME_SHELL = 0.1  # b-values within a tenth are one shell
@@ -175,7 +177,9 @@ def predict_csd(
         raise CannotMeasure("CSD is fitted to one shell and cannot predict another")
     data = np.maximum(signals[:, chosen].astype(float), SIGNAL_FLOOR)[:, None, None, :]
     response = single_fibre_response(data, table)
-    model = ConstrainedSphericalDeconvModel(dipy_table(table), response, sh_order_max=order)
+    model = csdeconv.ConstrainedSphericalDeconvModel(
+        dipy_table(table), response, sh_order_max=order
+    )
     fit = model.fit(data)
     signal_b0 = data[..., table.is_b0].mean(-1)
     return np.asarray(fit.predict(gtab=dipy_table(held), S0=signal_b0))[:, 0, 0, :]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import numpy as np
-from dipy.reconst.dti import design_matrix
 from jaxtyping import Bool, Float, Int
 
+from dwiser import lazy
 from dwiser.evaluation.groups import in_mask
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.tensor import (
@@ -17,6 +17,8 @@ from dwiser.evaluation.tensor import (
     tensor_volumes,
 )
 from dwiser.scan import Gradients
+
+dti = lazy.module("dipy.reconst.dti")
 
 AT_ONCE = 20_000  # voxels, whose logarithms are held in double precision
 LEAST_DIFFUSIVITY = 1e-6  # over the largest b-value, in its inverse unit; DIPY's own bound
@@ -50,7 +52,7 @@ def main_direction(
     floor = SIGNAL_FLOOR * float(signals.max(initial=0))
     if floor <= 0:
         raise CannotMeasure("the image is zero in the mask")
-    design = design_matrix(dipy_table(pick(gradients, chosen)))
+    design = dti.design_matrix(dipy_table(pick(gradients, chosen)))
     parts = list(_tensors(signals, floor, design, weighted))
     return np.concatenate([fa for fa, _ in parts]), np.concatenate([v1 for _, v1 in parts])
 

@@ -1,14 +1,16 @@
 """The raw noise's correlation between neighbouring voxels, from the raw scan alone."""
 
 import numpy as np
-from dipy.core.geometry import cart2sphere
-from dipy.reconst.shm import real_sh_descoteaux
 from jaxtyping import Bool, Float
 
+from dwiser import lazy
 from dwiser.evaluation.groups import Group, directed_shells, volume_groups
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import Whiteness, whiteness
 from dwiser.scan import Gradients
+
+geometry = lazy.module("dipy.core.geometry")
+shm = lazy.module("dipy.reconst.shm")
 
 HIGHEST = 6  # order of the spherical harmonics; beyond it a signal is below its noise
 PER_COEFFICIENT = 2  # volumes for each coefficient: at least half of the noise stays
@@ -90,8 +92,8 @@ def _basis(group: Group, gradients: Gradients) -> np.ndarray | None:
         return None
     orders = range(2, HIGHEST + 1, 2)
     order = max((o for o in orders if PER_COEFFICIENT * _coefficients(o) <= count), default=2)
-    _, theta, phi = cart2sphere(*gradients.bvecs[group.volumes].T)
-    harmonics = np.asarray(real_sh_descoteaux(order, theta, phi, legacy=False)[0])
+    _, theta, phi = geometry.cart2sphere(*gradients.bvecs[group.volumes].T)
+    harmonics = np.asarray(shm.real_sh_descoteaux(order, theta, phi, legacy=False)[0])
     return np.linalg.qr(harmonics)[0].astype(np.float32)  # the first: the mean, order 0
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Int
-from scipy import stats
 
 from dwiser.errors import Code, InputError
 from dwiser.evaluation.groups import in_mask
@@ -288,7 +288,7 @@ def moments(scaled: Float[np.ndarray, "n v"], *, seed: int = 0) -> Moments:
         rng = stream(seed, "normality")
         at = rng.integers(0, scaled.size, min(SAMPLE, scaled.size))
         some = scaled[at % len(scaled), at // len(scaled)]
-        k2 = float(stats.normaltest(some.astype(float)).statistic)
+        k2 = float(scipy.stats.normaltest(some.astype(float)).statistic)
     skewness, kurtosis = third / variance**1.5, fourth / variance**2 - 3
     return Moments(mean, float(variance**0.5), float(skewness), float(kurtosis), k2)
 
@@ -356,5 +356,5 @@ def energy(
     for v in chosen:
         local += np.square(standard[:, v])
     local /= len(chosen)
-    limit = stats.chi2.ppf(SURE, len(chosen)) / len(chosen)
+    limit = scipy.stats.chi2.ppf(SURE, len(chosen)) / len(chosen)
     return Energy(float(local.mean()), float((local > limit).mean()))

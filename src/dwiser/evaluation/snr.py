@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
 from scipy.ndimage import binary_dilation, convolve, generate_binary_structure, label
-from scipy.stats import median_abs_deviation
 
 from dwiser.evaluation.records import CannotMeasure, measured
 from dwiser.evaluation.tensor import TensorMaps
@@ -123,7 +123,7 @@ def local_noise(denoised: Float[np.ndarray, "x y z n"], region: Bool[np.ndarray,
     kernel[1, 1, 1] = 6.0
     kernel /= np.sqrt((kernel**2).sum())
     sds = [
-        median_abs_deviation(convolve(volume, kernel)[region], scale="normal")
+        scipy.stats.median_abs_deviation(convolve(volume, kernel)[region], scale="normal")
         for volume in np.moveaxis(denoised.astype(float), -1, 0)
     ]
     noise = float(np.mean(sds))

@@ -2,24 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from dipy.core.gradients import GradientTable, gradient_table
-from dipy.reconst.dti import (
-    TensorFit,
-    TensorModel,
-    axial_diffusivity,
-    design_matrix,
-    radial_diffusivity,
-)
 from jaxtyping import Bool, Float, Int
-from skimage.metrics import peak_signal_noise_ratio
 
+from dwiser import lazy
 from dwiser.evaluation.fidelity import masked_ssim
 from dwiser.evaluation.groups import in_mask
 from dwiser.evaluation.records import CannotMeasure, measured
 from dwiser.prepare.shells import b_tolerance
 from dwiser.scan import Gradients
+
+dipy_gradients = lazy.module("dipy.core.gradients")
+dti = lazy.module("dipy.reconst.dti")
+skimage_metrics = lazy.module("skimage.metrics")
 
 B_MAX = 1500.0  # s/mm²; above it the Gaussian tensor no longer holds
 AT_ONCE = 20_000  # voxels fitted
@@ -71,9 +68,9 @@ class AngularError:
     voxels: int = 0
 
 
-def dipy_table(gradients: Gradients) -> GradientTable:
-    """The gradient table as DIPY wants it."""
-    return gradient_table(
+def dipy_table(gradients: Gradients) -> Any:
+    """DIPY's ``GradientTable``."""
+    return dipy_gradients.gradient_table(
         gradients.bvals, bvecs=gradients.bvecs, b0_threshold=gradients.b0_threshold
     )
 
@@ -101,7 +98,7 @@ def tensor_volumes(gradients: Gradients, b_max: float = B_MAX) -> np.ndarray:
         )
     b = gradients.bvals[chosen]
     one_shell = np.ptp(b) <= b_tolerance(b.max())
-    design = design_matrix(dipy_table(pick(gradients, chosen)))
+    design = dti.design_matrix(dipy_table(pick(gradients, chosen)))
     if np.linalg.matrix_rank(design / np.abs(design).max(0).clip(1e-12)) < UNKNOWNS or one_shell:
         raise CannotMeasure("the gradient table does not determine a tensor and a b0 signal")
     return chosen
@@ -141,7 +138,7 @@ def _fits(
     method: str,
     b_max: float,
     volumes: np.ndarray | None = None,
-) -> Iterator[TensorFit]:
+) -> Iterator[Any]:
     """Some voxels of the mask at a time, for memory."""
     some = np.arange(len(gradients)) if volumes is None else volumes
     chosen = some[tensor_volumes(pick(gradients, some), b_max)]
@@ -149,17 +146,19 @@ def _fits(
     floor = SIGNAL_FLOOR * float(signals.max())
     if floor <= 0:
         raise CannotMeasure("the image is zero in the mask")
-    model = TensorModel(dipy_table(pick(gradients, chosen)), fit_method=method, min_signal=floor)
+    model = dti.TensorModel(
+        dipy_table(pick(gradients, chosen)), fit_method=method, min_signal=floor
+    )
     for low in range(0, len(signals), AT_ONCE):
         yield model.fit(signals[low : low + AT_ONCE].astype(float, order="C"))
 
 
-def _maps(fit: TensorFit) -> dict[str, np.ndarray]:
+def _maps(fit: Any) -> dict[str, np.ndarray]:
     return {
         "fa": fit.fa,
         "md": fit.md,
-        "rd": radial_diffusivity(fit.evals),
-        "ad": axial_diffusivity(fit.evals),
+        "rd": dti.radial_diffusivity(fit.evals),
+        "ad": dti.axial_diffusivity(fit.evals),
         "v1": fit.evecs[..., 0],
     }
 
@@ -181,7 +180,9 @@ def map_fidelity(
     mse = float((e**2).mean())
     psnr = None
     if mse > 0:
-        psnr = float(peak_signal_noise_ratio(truth[mask], image[mask], data_range=data_range))
+        psnr = float(
+            skimage_metrics.peak_signal_noise_ratio(truth[mask], image[mask], data_range=data_range)
+        )
     ssim = masked_ssim(image[..., None], truth[..., None], mask, data_range)
     return MapFidelity(psnr, ssim, mse**0.5, float(e.mean()))
 

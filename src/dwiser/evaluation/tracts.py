@@ -4,22 +4,24 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from dipy.data import default_sphere
-from dipy.denoise.enhancement_kernel import EnhancementKernel
-from dipy.reconst.csdeconv import ConstrainedSphericalDeconvModel
-from dipy.tracking.fbcmeasures import FBCMeasures
-from dipy.tracking.stopping_criterion import ThresholdStoppingCriterion
-from dipy.tracking.streamline import transform_streamlines
-from dipy.tracking.tracker import probabilistic_tracking
-from dipy.tracking.utils import near_roi, seeds_from_mask, target
 from jaxtyping import Bool, Float
 from scipy.ndimage import binary_dilation
 
+from dwiser import lazy
 from dwiser.evaluation.csd import csd_volumes, single_fibre_response
 from dwiser.evaluation.records import CannotMeasure, measured
 from dwiser.evaluation.tensor import dipy_table, fit_tensor, pick
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
+
+dipy_data = lazy.module("dipy.data")
+enhancement_kernel = lazy.module("dipy.denoise.enhancement_kernel")
+csdeconv = lazy.module("dipy.reconst.csdeconv")
+fbcmeasures = lazy.module("dipy.tracking.fbcmeasures")
+stopping_criterion = lazy.module("dipy.tracking.stopping_criterion")
+streamline = lazy.module("dipy.tracking.streamline")
+tracker = lazy.module("dipy.tracking.tracker")
+tracking_utils = lazy.module("dipy.tracking.utils")
 
 MAX_ANGLE, STEP = 30.0, 0.5  # degrees and mm: the poster's tracking
 D33, D44, TIME = 1.0, 0.02, 1.0  # the poster's kernel: spatial, angular, time
@@ -88,7 +90,7 @@ def is_valid(
 ) -> Bool[np.ndarray, "n"]:
     """One answer a streamline, by the rule of `validity`."""
     wide = binary_dilation(inside)
-    lines = list(transform_streamlines(streamlines, np.linalg.inv(affine)))
+    lines = list(streamline.transform_streamlines(streamlines, np.linalg.inv(affine)))
     stays = np.array([_share_inside(line, wide) >= STAYS for line in lines])
     return stays & reaches(streamlines, affine, ends[0]) & reaches(streamlines, affine, ends[1])
 
@@ -99,8 +101,8 @@ def reaches(
     end: Bool[np.ndarray, "x y z"],
 ) -> Bool[np.ndarray, "n"]:
     """Which streamlines (points in mm) come within half a voxel's diagonal of a region."""
-    lines = list(transform_streamlines(streamlines, np.linalg.inv(affine)))
-    return np.asarray(near_roi(lines, np.eye(4), end, tol=NEAR, mode="any"), bool)
+    lines = list(streamline.transform_streamlines(streamlines, np.linalg.inv(affine)))
+    return np.asarray(tracking_utils.near_roi(lines, np.eye(4), end, tol=NEAR, mode="any"), bool)
 
 
 def _share_inside(line: np.ndarray, mask: np.ndarray) -> float:
@@ -131,15 +133,17 @@ def bundle(
     table = pick(gradients, chosen)
     data = np.maximum(denoised[..., chosen].astype(float), 0)
     response = single_fibre_response(data[mask][:, None, None], table)
-    model = ConstrainedSphericalDeconvModel(dipy_table(table), response, sh_order_max=order)
+    model = csdeconv.ConstrainedSphericalDeconvModel(
+        dipy_table(table), response, sh_order_max=order
+    )
     fit = model.fit(data, mask=mask)
     fa = fit_tensor(denoised, gradients, mask, method="OLS").fa
-    lines = probabilistic_tracking(
-        seeds_from_mask(start & mask, affine, density=SEEDS_PER_VOXEL),
-        ThresholdStoppingCriterion(fa, STOP_FA),
+    lines = tracker.probabilistic_tracking(
+        tracking_utils.seeds_from_mask(start & mask, affine, density=SEEDS_PER_VOXEL),
+        stopping_criterion.ThresholdStoppingCriterion(fa, STOP_FA),
         affine,
         sh=fit.shm_coeff,
-        sphere=default_sphere,
+        sphere=dipy_data.default_sphere,
         max_angle=MAX_ANGLE,
         step_size=STEP,
         max_len=LONGEST_MM,
@@ -149,7 +153,7 @@ def bundle(
     )
     selected = [line for line in lines if len(line) >= SHORTEST]
     if through is not None and selected:
-        selected = list(target(selected, affine, through))
+        selected = list(tracking_utils.target(selected, affine, through))
     if not selected:
         raise CannotMeasure("no streamline of the bundle was found")
     return selected
@@ -162,11 +166,13 @@ def coherency(
     if len(streamlines) < 2:
         raise CannotMeasure("coherency needs two or more streamlines")
     picks = stream(seed, "coherency").permutation(len(streamlines))[:MOST]
-    lines = list(transform_streamlines([streamlines[i] for i in picks], np.linalg.inv(affine)))
-    kernel = EnhancementKernel(D33, D44, TIME, verbose=False)
+    lines = list(
+        streamline.transform_streamlines([streamlines[i] for i in picks], np.linalg.inv(affine))
+    )
+    kernel = enhancement_kernel.EnhancementKernel(D33, D44, TIME, verbose=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        fbc = FBCMeasures([np.asarray(x, float) for x in lines], kernel, num_threads=1)
+        fbc = fbcmeasures.FBCMeasures([np.asarray(x, float) for x in lines], kernel, num_threads=1)
     _, _, rfbc = fbc.get_points_rfbc_thresholded(0.0)
     values = np.asarray(rfbc, float)
     coherent = int((values > COHERENT).sum())

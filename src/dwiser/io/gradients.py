@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from dwiser.defaults import B0_THRESHOLD
 from dwiser.errors import Code, InputError
 from dwiser.gradient_lengths import BValueScaling, check_unit
 from dwiser.io.about import FilePath, about, check_contents
-from dwiser.scan import B0_THRESHOLD, Gradients
+from dwiser.scan import Gradients
 
 TOKEN_SHOWN = 20  # characters of an unreadable number that an error quotes
 

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 from nibabel.imageglobals import logger as nibabel_log
 
+from dwiser.defaults import B0_THRESHOLD, BValueScaling
 from dwiser.errors import Code, DwiserWarning, InputError
-from dwiser.gradient_lengths import BValueScaling
 from dwiser.io.about import FilePath, about
 from dwiser.io.formats import refuse_no_file
 from dwiser.io.gradients import read_gradients
@@ -24,7 +24,7 @@ from dwiser.io.names import check_output_name, ending, find_inputs
 from dwiser.io.packing import HEADER_START, check_packing
 from dwiser.io.voxels import read_voxels
 from dwiser.memmap import FLOAT32, allocate_mapped
-from dwiser.scan import B0_THRESHOLD, Scan, has_volume
+from dwiser.scan import Scan, has_volume
 from dwiser.table_check import settled
 
 BAD_INTERCEPT = "invalid intercept"  # nibabel's words

@@ -19,6 +19,8 @@ from dwiser.watch import Watch, silent
 if TYPE_CHECKING:  # they need torch, which a method without training does not
     from dwiser.learn.budget import TrainingPlan
     from dwiser.learn.checkpointing import Course
+else:
+    Course = Any
 
 WITHOUT_DIRECTIONS = ("splitq", "mppca")  # methods that take any DWI
 VolumeReasons = Mapping[int, str]  # volume, counted from 0: a reason, in words
@@ -137,7 +139,7 @@ class IterativeDenoiser(TrainableDenoiser, Protocol):
         machine: Machine,
         seed: int,
         watch: Watch = silent,
-        course: "Course | None" = None,
+        course: Course | None = None,
     ) -> Denoised:
         """Denoise ``scan``; ``course`` keeps checkpoints of the training, and resumes it."""
         ...

@@ -5,12 +5,11 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from dwiser.defaults import DEFAULT_METHOD, DEFAULT_PRESET
 from dwiser.errors import Code, InputError, unknown
 from dwiser.methods.base import Denoiser
 from dwiser.methods.options import Presets, parse
 from dwiser.methods.peers.programs import find_program
-
-DEFAULT_METHOD, DEFAULT_PRESET = "splitq", "laptop"
 
 
 @dataclass(frozen=True)

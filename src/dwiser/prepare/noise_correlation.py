@@ -20,6 +20,7 @@ from dwiser.prepare.noise_directions import NoiseDirections, noise_directions
 LAGS = 3  # voxels
 WINDOW = 7  # voxels on an edge
 MOST_WINDOWS = 400
+AT_ONCE = 16  # windows
 FEWEST_WINDOWS = 20  # wholly in the mask; otherwise half of one must be
 DIRECTIONS = 12  # at once in a window: few beside its voxels, so that its components fit no noise
 LOCAL_SIGNAL = 6  # components of a window's own signal: a tensor's
@@ -137,22 +138,22 @@ def noise_correlation(
     starts = window_corners(mask, size, windows)
     products, powers = np.zeros((3, LAGS)), np.zeros((3, LAGS))
     signal = LEFT_OVER if directions.rank >= LOCAL_SIGNAL else LOCAL_SIGNAL
-    for start in starts:
-        at = tuple(start)
-        inside = filled[at]
-        half = int(directions.half[tuple(start + np.array(size) // 2)])
-        basis = directions.basis[half][:, :DIRECTIONS]
-        x = np.moveaxis(boxes[at], 0, -1).reshape(-1, data.shape[3]) @ basis
-        x = np.where(inside.reshape(-1, 1), x, 0).astype(np.float64)
-        variance, axes = np.linalg.eigh(x.T @ x)
-        few = max(1, x.shape[1] - signal)
-        total = variance[:few].sum()
-        if total <= 0:
-            continue
-        rest = ((x @ axes[:, :few]) / np.sqrt(total)).reshape(*size, few)
-        product, power = _at_lags(rest, inside)
-        products += product
-        powers += power
+    half = directions.half[tuple((starts + np.array(size) // 2).T)]
+    for side in (0, 1):
+        basis, of_side = directions.basis[side][:, :DIRECTIONS], starts[half == side]
+        few = max(1, basis.shape[1] - signal)
+        for low in range(0, len(of_side), AT_ONCE):
+            at = tuple(of_side[low : low + AT_ONCE].T)
+            inside = filled[at]
+            x = np.moveaxis(boxes[at], 1, -1).reshape(len(inside), -1, data.shape[3]) @ basis
+            x = np.where(inside.reshape(len(inside), -1, 1), x, 0).astype(np.float64)
+            variance, axes = np.linalg.eigh(x.mT @ x)
+            total = variance[:, :few].sum(1)
+            some = total > 0
+            rest = (x[some] @ axes[some][..., :few]) / np.sqrt(total[some])[:, None, None]
+            product, power = _at_lags(rest.reshape(-1, *size, few), inside[some])
+            products += product
+            powers += power
     lags = np.divide(products, powers, out=np.zeros_like(products), where=powers > 0)
     return NoiseCorrelation(lags.clip(-1, 1))
 
@@ -172,16 +173,16 @@ def window_corners(
 
 
 def _at_lags(
-    rest: Float[np.ndarray, "x y z k"], inside: Bool[np.ndarray, "x y z"]
+    rest: Float[np.ndarray, "w x y z k"], inside: Bool[np.ndarray, "w x y z"]
 ) -> tuple[Float[np.ndarray, "3 l"], Float[np.ndarray, "3 l"]]:
     """Sums of products of voxels so far apart along an axis, and of their mean squares."""
     products, powers = np.zeros((3, LAGS)), np.zeros((3, LAGS))
     square = np.square(rest).sum(-1)
     for axis in range(3):
-        for lag in range(1, min(LAGS, rest.shape[axis] - 1) + 1):
-            low: list[slice] = [slice(None)] * 3
+        for lag in range(1, min(LAGS, rest.shape[1 + axis] - 1) + 1):
+            low: list[slice] = [slice(None)] * 4
             high = low.copy()
-            low[axis], high[axis] = slice(None, -lag), slice(lag, None)
+            low[1 + axis], high[1 + axis] = slice(None, -lag), slice(lag, None)
             a, b = tuple(low), tuple(high)
             both = inside[a] & inside[b]
             products[axis, lag - 1] = (rest[a] * rest[b]).sum()

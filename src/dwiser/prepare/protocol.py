@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from dwiser.prepare.shells import b_tolerance
 from dwiser.scan import Gradients, Scan
@@ -103,11 +103,12 @@ def _table_difference(
 
 def _rotated(a: np.ndarray, b: np.ndarray, most_rotation: float) -> tuple[float, np.ndarray]:
     """The rotation from ``b`` to ``a`` that fits best, and the angles after it, in degrees."""
-    rotation = Rotation.identity()
+    rotations = scipy.spatial.transform.Rotation
+    rotation = rotations.identity()
     for _ in range(ROUNDS if most_rotation > 0 else 0):
         signs = np.sign((rotation.apply(b) * a).sum(1))
         with warnings.catch_warnings():  # one direction, or all in a plane, leave a rotation open
             warnings.simplefilter("ignore", UserWarning)
-            rotation, _ = Rotation.align_vectors(a * np.where(signs == 0, 1, signs)[:, None], b)
+            rotation, _ = rotations.align_vectors(a * np.where(signs == 0, 1, signs)[:, None], b)
     cosine = np.abs((rotation.apply(b) * a).sum(1)).clip(max=1)
     return float(np.degrees(rotation.magnitude())), np.degrees(np.arccos(cosine))

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from dwiser.defaults import DEFAULT_METHOD
 from dwiser.evaluation.groups import Group
 from dwiser.methods.base import Denoised
-from dwiser.methods.registry import DEFAULT_METHOD, METHODS
+from dwiser.methods.registry import METHODS
 from dwiser.reports.material import Material
 from dwiser.scan import Gradients
 

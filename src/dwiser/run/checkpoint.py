@@ -5,15 +5,19 @@ import os
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dwiser import __version__
+from dwiser.defaults import BValueScaling
 from dwiser.errors import Code, DwiserWarning, InputError
-from dwiser.gradient_lengths import BValueScaling
 from dwiser.io import read_tensors, sha256, stem, write_tensors
-from dwiser.learn.checkpointing import Course, Snapshot
-from dwiser.methods.base import Denoiser, IterativeDenoiser
+from dwiser.methods.base import Course, Denoiser, IterativeDenoiser
 from dwiser.run.reuse import arrays_of, begin_with, check_reusable, tensors_of
+
+if TYPE_CHECKING:  # it needs torch, which a method without training does not
+    from dwiser.learn.checkpointing import Snapshot
+else:
+    Snapshot = Any
 
 KIND, APART = "checkpoint", "/"
 LONGEST_NAME = 255  # bytes; of ext4, xfs, APFS and NFS
@@ -76,10 +80,12 @@ def course_of(run: Run, *, resume: bool, every: float = EVERY) -> Course:
     InputError
         For a checkpoint of another run, or one that cannot be read.
     """
+    from dwiser.learn import checkpointing
+
     metadata = run.metadata()
     snapshots, counted = _resumed(run, metadata) if resume else ({}, {})
     start = {} if run.start is None else begin_with(run.start, run.method)
-    return Course(start, snapshots, counted, _Writer(run.path, metadata), every)
+    return checkpointing.Course(start, snapshots, counted, _Writer(run.path, metadata), every)
 
 
 class _Writer:
@@ -132,11 +138,15 @@ def _resumed(run: Run, expected: dict[str, Any]) -> tuple[dict[str, Snapshot], d
             "as before, or leave out --resume to begin anew.",
             code=Code.CHECKPOINT_OTHER_RUN,
         )
+    from dwiser.learn import checkpointing
+
     tensors: dict[str, dict[str, Any]] = {task: {} for task in metadata["tasks"]}
     for key, tensor in tensors_of(arrays).items():
         task, _, name = key.partition(APART)
         tensors[task][name] = tensor
-    snapshots = {t: Snapshot(tensors[t], values) for t, values in metadata["tasks"].items()}
+    snapshots = {
+        t: checkpointing.Snapshot(tensors[t], values) for t, values in metadata["tasks"].items()
+    }
     return snapshots, dict(metadata["counted"])
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from dwiser.defaults import DEFAULT_METHOD
 from dwiser.errors import Code, InputError
 from dwiser.io import load
 from dwiser.io.sample import sample_paths
 from dwiser.methods.base import Denoised
-from dwiser.methods.registry import DEFAULT_METHOD, build
+from dwiser.methods.registry import build
 from dwiser.reports.denoising_montage import draw_denoising
 from dwiser.reports.figures import middle_dwi, save_montage
 from dwiser.reports.side_by_side import side_by_side

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from dwiser import __version__
+from dwiser.defaults import DEFAULT_METHOD, DEFAULT_PRESET
 from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual_findings import standardised_of
@@ -21,17 +22,17 @@ from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.io.provenance import PROGRAM, with_earlier_steps
-from dwiser.learn.checkpointing import Course
 from dwiser.machine import Machine, find_machine, give_memory_back, limited
 from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import (
+    Course,
     Denoised,
     Denoiser,
     IterativeDenoiser,
     TrainableDenoiser,
     Weights,
 )
-from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET, build
+from dwiser.methods.registry import build
 from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.shells import shell_table
 from dwiser.run.capabilities import (

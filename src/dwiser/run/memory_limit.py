@@ -12,7 +12,6 @@ from threading import Event, Thread
 
 from dwiser.errors import Code, DwiserError
 from dwiser.io.outputs import NO_ROOM
-from dwiser.learn.memory import out_of_memory
 from dwiser.methods.base import Denoiser
 
 PROC = Path("/proc")
@@ -100,7 +99,7 @@ def enough_memory(device: str, method: Denoiser) -> Iterator[None]:
             code=Code.DISK_SCRATCH,
         ) from error
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or out_of_memory(error)):
+        if not (isinstance(error, MemoryError) or _of_torch(error)):
             raise
         smaller = [f for f in ("batch", "sampling_batch") if f in asdict(method)]
         less = f"lower {' or '.join(smaller)} (--set), " if smaller else ""
@@ -111,6 +110,15 @@ def enough_memory(device: str, method: Denoiser) -> Iterator[None]:
         else:
             sentence = f"This machine's memory ran out: {less}end other programs, or give a --mask."
         raise DwiserError(f"{sentence} Nothing was written.", code=Code.MEMORY_RAN_OUT) from error
+
+
+def _of_torch(error: Exception) -> bool:
+    """Whether torch says so; where it was never imported, it does not."""
+    if "torch" not in sys.modules:
+        return False
+    from dwiser.learn.memory import out_of_memory
+
+    return out_of_memory(error)
 
 
 def high_water_mib(who: int = resource.RUSAGE_SELF) -> float:

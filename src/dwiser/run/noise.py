@@ -17,6 +17,7 @@ from dwiser.prepare.complex import real_scan
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.noise import sigma_map
+from dwiser.prepare.noise_correlation import SpatialNoise
 from dwiser.run.capabilities import with_maps
 from dwiser.run.request import Request, named_inputs, table_options
 from dwiser.run.volumes import roles_told
@@ -24,19 +25,24 @@ from dwiser.scan import Scan
 
 
 def sigma_of(
-    scan: Scan, mask: Bool[np.ndarray, "x y z"], method: Denoiser
+    scan: Scan,
+    mask: Bool[np.ndarray, "x y z"],
+    method: Denoiser,
+    *,
+    threads: int = 1,
+    spatial: SpatialNoise | None = None,
 ) -> Float[np.ndarray, "x y z"]:
     """The σ map that ``splitq`` works with: of a complex scan's real part, where there is a phase.
 
     A scan's own map stands; otherwise the channels behind a magnitude are the method's field, or
-    what the scan tells.
+    what the scan tells. ``spatial`` is its noise in this mask, if it was measured before.
     """
     if scan.phase is not None:
         sigma = real_scan(scan, scan.phase, mask)[0].sigma
         assert sigma is not None
         return sigma
     coils = asdict(method).get("coils") or effective_coils(scan, mask)
-    return sigma_map(scan, mask, coils=coils)
+    return sigma_map(scan, mask, coils=coils, threads=threads, spatial=spatial)
 
 
 def noise_file(request: Request) -> float:
@@ -69,10 +75,11 @@ def noise_file(request: Request) -> float:
     room = usable_memory() if request.memory is None else parse_memory(request.memory)
     scan = load(*named_inputs(request), **table_options(request), memory=room)
     scan, _ = with_maps(scan, phase=request.phase, noise_volumes=request.noise_volumes)
-    with limited(find_machine("cpu", request.threads)):
+    machine = find_machine("cpu", request.threads)
+    with limited(machine):
         measured = measured_scan(scan, roles_told(scan))
         mask = object_mask(measured)
-        sigma = sigma_of(measured, mask, chosen)
+        sigma = sigma_of(measured, mask, chosen, threads=machine.threads)
     if not sigma.any():
         warnings.warn("No noise was found in the scan: σ is 0.", DwiserWarning, stacklevel=2)
     maps = dict(zip(images[::-1], (sigma, mask), strict=False))

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dwiser.errors import Code, DwiserWarning, InputError
-from dwiser.learn.checkpointing import Course
 from dwiser.machine import GIB, find_machine, parse_memory, usable_memory
-from dwiser.methods.base import Denoised, Denoiser, Weights
+from dwiser.methods.base import Course, Denoised, Denoiser, Weights
 from dwiser.methods.registry import build
 from dwiser.run.capabilities import check_noise_map, check_phase, with_uncertainty
 from dwiser.run.checkpoint import Run, check_training, course_of

@@ -4,11 +4,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from dwiser.gradient_lengths import BValueScaling
-from dwiser.methods.registry import DEFAULT_METHOD, DEFAULT_PRESET
+from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD, DEFAULT_PRESET, BValueScaling
 from dwiser.run.checkpoint import EVERY
 from dwiser.run.noise_volumes import noise_image
-from dwiser.scan import B0_THRESHOLD
 
 NOT_PLAIN = ("dwi", "out", "settings", "force", "weights")  # have places of their own in a command
 ALWAYS_SAID = ("method", "preset", "seed")  # a later version may have other defaults

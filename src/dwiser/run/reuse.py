@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from dwiser import __version__
+from dwiser.defaults import DEFAULT_METHOD
 from dwiser.errors import Code, InputError
 from dwiser.io import about, read_tensors, sha256, tensor_bytes
 from dwiser.io.outputs import WEIGHTS_ENDING
 from dwiser.methods.base import Denoiser, Weights
-from dwiser.methods.registry import DEFAULT_METHOD, METHODS, build
+from dwiser.methods.registry import METHODS, build
 from dwiser.prepare.protocol import Protocol
 from dwiser.run.capabilities import able
 from dwiser.scan import Scan
@@ -47,13 +47,15 @@ def weights_bytes(weights: Weights, method: Denoiser, preset: str, scan: Scan) -
     return tensor_bytes(arrays_of(weights.state), metadata)
 
 
-def arrays_of(state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+def arrays_of(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Tensors as arrays, for a file."""
     return {name: tensor.contiguous().numpy() for name, tensor in state.items()}
 
 
-def tensors_of(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The inverse of ``arrays_of``."""
+def tensors_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The inverse of ``arrays_of``: torch's tensors."""
+    import torch
+
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
 
@@ -95,7 +97,7 @@ class WeightsFile:
         return {"Weights": str(self.path), "WeightsSHA256": sha256(self.path)}
 
 
-def begin_with(path: Path, method: Denoiser) -> dict[str, torch.Tensor]:
+def begin_with(path: Path, method: Denoiser) -> dict[str, Any]:
     """The parameters that --warm-start begins with; a file of another method is refused."""
     weights_file = WeightsFile(path)
     theirs, ours = weights_file.method.name, method.name

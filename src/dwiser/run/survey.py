@@ -12,7 +12,7 @@ from dwiser.methods.base import Denoiser, IterativeDenoiser, need_vectors
 from dwiser.prepare.earlier_steps import earlier_steps
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.measured_scan import measured_scan
-from dwiser.prepare.noise_correlation import noise_correlation
+from dwiser.prepare.noise_correlation import spatial_noise
 from dwiser.prepare.shells import shell_table
 from dwiser.prepare.snr import snr_by_shell
 from dwiser.prepare.volumes import volume_roles
@@ -66,7 +66,8 @@ def survey(
         roles, whole = volume_roles(scan), scan
         scan = measured_scan(scan, roles)
         mask = object_mask(scan)
-        sigma = sigma_of(scan, mask, method)
+        spatial = spatial_noise(scan.data, mask)
+        sigma = sigma_of(scan, mask, method, threads=machine.threads, spatial=spatial)
         inside = sigma[mask]
         low, middle, high = np.percentile(inside, [5, 50, 95])
         snr = [(float(round(s.bval)), ratio) for s, ratio in snr_by_shell(scan, mask, sigma)]
@@ -83,7 +84,7 @@ def survey(
         float(low),
         float(high),
         noise_model(scan),
-        noise_correlation(scan.data, mask).neighbours,
+        spatial.correlation.neighbours,
         steps,
         snr,
         plan,

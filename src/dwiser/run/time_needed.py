@@ -32,11 +32,11 @@ MILLION, THOUSAND = 1e6, 1e3
 # to five phantoms of 21 000 to 159 000 voxels, 20 to 136 volumes. What is learned on has a limit.
 LEARNING, REST = (0.13, 0.0020), (0.035, 0.00055)
 AFTER = 0.17  # s per million values: the verdict, and writing
-STARTING = 3.0  # s: Python and PyTorch
+STARTING = 1.4  # s: Python and the libraries, PyTorch not among them
 SHARED_OUT = 0.5  # of the work that more threads take part in: an assumption, not measured
 
 PROBE_SECONDS = 0.022  # of `_probe` on that core
-PROBES = 7
+PROBES = 3
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,11 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from dipy.data import get_sphere
+import scipy
 from jaxtyping import Bool, Float
 from scipy.ndimage import binary_fill_holes
-from scipy.optimize import nnls
-from skimage.filters import threshold_otsu
 
+from dwiser import lazy
 from dwiser.errors import Code, InputError
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation.acquire import NoiseModel
@@ -20,6 +19,9 @@ from dwiser.simulation.scheme import Shells, scheme
 from dwiser.simulation.signal import Compartment, ball, decay, synthesise
 from dwiser.simulation.texture import Texture, mixed, turned
 from dwiser.watch import Progress, Watch, silent
+
+dipy_data = lazy.module("dipy.data")
+skimage_filters = lazy.module("skimage.filters")
 
 AXES = "repulsion200"  # DIPY's sphere: 100 axes, 12° or so apart
 ACROSS = 0.27e-3  # mm²/s: λ⊥ of a fibre, as the phantom's sticks and zeppelins have together
@@ -153,7 +155,7 @@ def refit(scan: Scan, watch: Watch = silent) -> Refit:
             code=Code.GRADIENTS_NO_B0,
         )
     mask = _object_mask(scan) if scan.mask is None else scan.mask
-    axes = get_sphere(name=AXES).vertices
+    axes = dipy_data.get_sphere(name=AXES).vertices
     axes = axes[(axes @ HALF) > 0]
     atoms = dictionary(scan.gradients, axes)
     penalty = PENALTY * np.sqrt(len(atoms)) * (np.arange(atoms.shape[1]) < len(axes))
@@ -161,7 +163,7 @@ def refit(scan: Scan, watch: Watch = silent) -> Refit:
     rows = np.pad(scan.data[mask].astype(float), ((0, 0), (0, 1)))
     weights = np.zeros((len(rows), atoms.shape[1]), np.float32)
     for i, row in enumerate(rows):
-        weights[i] = nnls(design, row, maxiter=MOST_STEPS)[0]
+        weights[i] = scipy.optimize.nnls(design, row, maxiter=MOST_STEPS)[0]
         if i % REPORT_EVERY == 0:
             watch(Progress("refitting", i, len(rows)))
     watch(Progress("refitting", len(rows), len(rows)))
@@ -173,7 +175,7 @@ def _object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
     """Otsu's mask of the mean DWI, where tissue stands out most evenly, with its holes filled."""
     shown = ~scan.gradients.is_b0 if not scan.gradients.is_b0.all() else scan.gradients.is_b0
     mean = scan.data[..., shown].mean(axis=3)
-    inside = mean > threshold_otsu(mean.ravel())
+    inside = mean > skimage_filters.threshold_otsu(mean.ravel())
     for z in range(inside.shape[2]):
         inside[..., z] = binary_fill_holes(inside[..., z])
     return inside

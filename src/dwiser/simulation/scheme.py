@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
-from dipy.core.sphere import HemiSphere, disperse_charges
+import scipy
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
+from dwiser import lazy
+from dwiser.defaults import B0_THRESHOLD
 from dwiser.errors import Code, InputError, unknown
-from dwiser.scan import B0_THRESHOLD, Gradients
+from dwiser.scan import Gradients
 from dwiser.seeds import stream
+
+dipy_sphere = lazy.module("dipy.core.sphere")
 
 Shells: TypeAlias = Sequence[tuple[float | int, int]]  # (b in s/mm², directions)
 B0_PLACES = ("spread", "first", "last")
@@ -39,8 +42,9 @@ def spread_directions(n: int, seed: int, shell: int = 0) -> Float[np.ndarray, "n
     ring = np.sqrt(1 - height**2)
     points = np.stack([ring * np.cos(angle), ring * np.sin(angle), height], axis=1)
     if n > 1:
-        points = disperse_charges(HemiSphere(xyz=points), REPULSION_STEPS)[0].vertices
-    turn = Rotation.random(random_state=stream(seed, "directions", shell))
+        half = dipy_sphere.HemiSphere(xyz=points)
+        points = dipy_sphere.disperse_charges(half, REPULSION_STEPS)[0].vertices
+    turn = scipy.spatial.transform.Rotation.random(random_state=stream(seed, "directions", shell))
     return _farthest_first(turn.apply(points))
 
 

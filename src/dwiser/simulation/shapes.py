@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.interpolate import make_interp_spline
 from scipy.ndimage import gaussian_filter
-from scipy.spatial import cKDTree
 
 HEAD_SHARE = 0.46  # semi-axis over the field of view: some voxels of air on each side
 SLAB_SHARE = 0.35  # a grid of few slices is a slab cut from a head that is nearly round
@@ -187,12 +186,16 @@ def tube(
     tangents : (X, Y, Z, 3) unit direction of the curve at its nearest point; 0 out of reach.
     """
     through = np.asarray(controls, float) * frame.semi
-    curve = make_interp_spline(np.linspace(0, 1, len(through)), through, k=min(3, len(through) - 1))
+    curve = scipy.interpolate.make_interp_spline(
+        np.linspace(0, 1, len(through)), through, k=min(3, len(through) - 1)
+    )
     t = np.linspace(0, 1, int(SAMPLES * 2 * frame.unit))
     middle = np.array(frame.shape) / 2 - 0.5
     grid = np.stack(np.meshgrid(*(np.arange(n) for n in frame.shape), indexing="ij"), axis=-1)
     reach = radius + 1
-    far, nearest = cKDTree(curve(t) + middle).query(grid.reshape(-1, 3), distance_upper_bound=reach)
+    far, nearest = scipy.spatial.cKDTree(curve(t) + middle).query(
+        grid.reshape(-1, 3), distance_upper_bound=reach
+    )
     far, nearest = far.reshape(frame.shape), nearest.reshape(frame.shape)
     tangents = np.vstack([unit(curve.derivative()(t)), np.zeros(3)])  # the last: out of reach
     return inside(np.minimum(far, 2 * reach) - radius), tangents[nearest].astype(np.float32)

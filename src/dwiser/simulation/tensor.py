@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 import numpy as np
-from dipy.core.gradients import gradient_table
-from dipy.reconst.dti import TensorModel
 from jaxtyping import Bool, Float
 
+from dwiser import lazy
 from dwiser.scan import Gradients
 from dwiser.simulation.scheme import scheme
+
+dipy_gradients = lazy.module("dipy.core.gradients")
+dti = lazy.module("dipy.reconst.dti")
 
 TENSOR_LIMIT = 1500.0  # s/mm²; above it the signal of one tensor is no Gaussian decay
 LEAST_DIRECTIONS = 6
@@ -52,8 +54,10 @@ def tensor_metrics(
         rows, how = signal(table), "WLS on 30 noiseless directions of b=1000 of its own"
     fa, md = np.zeros((2, *mask.shape), np.float32)
     v1 = np.zeros((*mask.shape, 3), np.float32)
-    model = TensorModel(
-        gradient_table(table.bvals, bvecs=table.bvecs, b0_threshold=table.b0_threshold),
+    model = dti.TensorModel(
+        dipy_gradients.gradient_table(
+            table.bvals, bvecs=table.bvecs, b0_threshold=table.b0_threshold
+        ),
         fit_method="WLS",
     )
     where = np.argwhere(mask)

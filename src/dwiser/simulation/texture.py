@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from dwiser.errors import Code, InputError
 from dwiser.seeds import stream
@@ -177,7 +177,7 @@ def turned(
     -------
     (..., 3) float32
     """
-    rotation = Rotation.from_rotvec(turns.reshape(-1, 3))
+    rotation = scipy.spatial.transform.Rotation.from_rotvec(turns.reshape(-1, 3))
     return rotation.apply(axes.reshape(-1, 3)).reshape(axes.shape).astype(np.float32)
 
 

@@ -8,7 +8,8 @@ from scipy.ndimage import gaussian_filter, shift
 
 from dwiser.methods.registry import build
 from dwiser.prepare.earlier_steps import noise_traces
-from dwiser.run import denoise, survey
+from dwiser.run import denoise
+from dwiser.run.survey import survey
 from dwiser.scan import Scan
 from dwiser.simulation import phantom
 

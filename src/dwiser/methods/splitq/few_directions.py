@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from dwiser.machine import side_by_side
 from dwiser.methods.splitq.angular_response import AngularResponse, predicted_by_tensor
+from dwiser.methods.splitq.arrays import Array, as_numpy, like, on_device
 from dwiser.methods.splitq.probe import signs
 from dwiser.methods.splitq.restoring import (
     ResponseModel,
@@ -54,15 +53,15 @@ class WithTensor:
     model: ResponseModel
     rows: slice | np.ndarray
 
-    def __call__(self, values: Float[Tensor, "n v"]) -> Iterator[tuple[str, Tensor]]:
+    def __call__(self, values: Float[Array, "n v"]) -> Iterator[tuple[str, Array]]:
         for name, estimate in self.local(values):
             yield name, estimate
             if name in OF_TENSOR and len(self.model.fitted):
                 yield f"tensor of {name}", self._tensor(estimate)
 
-    def _tensor(self, channels: Tensor) -> Tensor:
+    def _tensor(self, channels: Array) -> Array:
         scale = self.model.whitened.scale.astype(np.float32)
-        values = channels.cpu().numpy() * scale
+        values = as_numpy(channels) * scale
 
         def work(part: slice) -> None:
             rows = part if isinstance(self.rows, slice) else self.rows[part]
@@ -71,11 +70,11 @@ class WithTensor:
             values[part, self.model.fitted] = self.model.standard(predicted, rows)
 
         list(side_by_side(work, chunks(len(values)), self.model.threads))
-        return torch.from_numpy(values / scale).to(channels.device)
+        return like(values / scale, channels)
 
 
 def weights_by_risk(
-    estimates: Callable[[Tensor], Iterator[tuple[str, Tensor]]],
+    estimates: Callable[[Array], Iterator[tuple[str, Array]]],
     channels: Float[np.ndarray, "n v"],
     probe: Float[np.ndarray, "n v"],
     inner: np.ndarray,
@@ -113,8 +112,8 @@ def weights_by_risk(
     probed: list[np.ndarray] = []
     shares: list[np.ndarray] = []
     for rotated, values in ((plain, channels), (probed, channels + np.float32(step) * probe)):
-        for name, estimate in estimates(torch.from_numpy(values).to(device)):
-            own = estimate.cpu().numpy()[inner]
+        for name, estimate in estimates(on_device(values, device)):
+            own = as_numpy(estimate)[inner]
             if name == PILOT and classes is not None:
                 shares.append(classes(own))
             rotated.append(own @ rotation)

@@ -8,29 +8,28 @@ singular values that is optimal in squared error when the noise is known.
 from contextlib import nullcontext
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
 
 from dwiser.machine import Machine, limited, side_by_side
+from dwiser.methods.splitq.arrays import Array, add_to_rows, namespace, rows_at, slices
 from dwiser.methods.splitq.neighbours import Centres, Grid, with_outside
 
 CHUNK = 32_768  # voxels of patches at once: four times more take a tenth longer, and memory
 
 
-def shrinkage(ratio: Float[Tensor, "c k"], aspect: Float[Tensor, "_ 1"]) -> Float[Tensor, "c k"]:
+def shrinkage(ratio: Float[Array, "c k"], aspect: Float[Array, "_ 1"]) -> Float[Array, "c k"]:
     """The weight of a component whose sample variance is ``ratio`` times the noise's.
 
     η(λ)/λ^½ of Gavish & Donoho (Frobenius): √((λ−γ−1)²−4γ)/λ above the edge (1+√γ)², 0 below,
     with γ = channels/samples (``aspect``).
     """
-    above = ratio > (1 + aspect.sqrt()).square()
-    root = ((ratio - aspect - 1).square() - 4 * aspect).clamp(min=0).sqrt()
-    return torch.where(above, root / ratio.clamp(min=1e-12), torch.zeros_like(ratio))
+    above = ratio > (1 + aspect**0.5) ** 2
+    root = ((ratio - aspect - 1) ** 2 - 4 * aspect).clip(min=0) ** 0.5
+    return root / ratio.clip(min=1e-12) * above
 
 
 def local_pca(
-    values: Float[Tensor, "n k"],
+    values: Float[Array, "n k"],
     grid: Grid,
     offsets: Int[np.ndarray, "o 3"],
     noise: float,
@@ -38,7 +37,7 @@ def local_pca(
     centres: Centres = "all",
     threads: int = 1,
     share: float = 1.0,
-) -> Float[Tensor, "n k"]:
+) -> Float[Array, "n k"]:
     """Denoise the channels of a mask's voxels, patch by overlapping patch.
 
     Parameters
@@ -55,55 +54,63 @@ def local_pca(
     that hold it say, each weighted by one over its degrees of freedom: a patch that needed few
     components is the surer one.
     """
-    padded = with_outside(values)
-    total, weight = torch.zeros_like(padded), padded.new_zeros(len(padded))
+    xp, padded = namespace(values), with_outside(values)
+    total, weight = xp.zeros_like(padded), xp.zeros_like(padded[:, 0])
 
-    def work(rows: Int[Tensor, "c"]) -> tuple[Tensor, Tensor, Tensor]:
+    def work(rows: Int[Array, "c"]) -> tuple[Array, Array, Array]:
         around = grid.around(rows, offsets)
-        clean, trust = _patches(padded[around], around < len(grid), noise, share)
-        weighted = (clean * trust[..., None]).reshape(around.numel(), padded.shape[1])
-        return around.reshape(-1), weighted, trust.reshape(-1)
+        clean, trust = _patches(rows_at(padded, around), around < len(grid), noise, share)
+        return around, clean * trust[..., None], trust
 
-    parts = grid.centres(centres).split(max(1, CHUNK // len(offsets)))
-    # torch's own threads would stand in the way of those that share the patches
+    middles = grid.centres(centres)
+    parts = (middles[part] for part in slices(len(middles), max(1, CHUNK // len(offsets))))
+    # threads of BLAS or torch would stand in the way of those that share the patches
     with limited(Machine(threads=1)) if threads > 1 else nullcontext():
-        for rows, weighted, trust in side_by_side(work, parts, threads):
-            total.index_add_(0, rows, weighted)
-            weight.index_add_(0, rows, trust)
+        for around, weighted, trust in side_by_side(work, parts, threads):
+            add_to_rows(total, around, weighted)
+            add_to_rows(weight, around, trust)
     del padded
-    total, weight = total[:-1], weight[:-1, None]
-    total /= weight.clamp(min=1e-12)
-    torch.where(weight > 0, total, values, out=total)  # in place: as large as the channels
+    total, weight = total[:-1], weight[:-1]
+    total /= weight[:, None].clip(min=1e-12)
+    alone = weight == 0  # in no patch
+    total[alone] = values[alone]
     return total
 
 
 def _patches(
-    x: Float[Tensor, "c o k"], inside: Tensor, noise: float, share: float = 1.0
-) -> tuple[Float[Tensor, "c o k"], Float[Tensor, "c o"]]:
+    x: Float[Array, "c o k"], inside: Bool[Array, "c o"], noise: float, share: float = 1.0
+) -> tuple[Float[Array, "c o k"], Float[Array, "c o"]]:
     """Each patch denoised, and how far each of its voxels is to be trusted (0 outside)."""
-    held = inside.to(x.dtype)
-    count = held.sum(1, keepdim=True)
-    mean = x.sum(1, keepdim=True) / count[..., None]
+    held = namespace(x).asarray(inside, dtype=x.dtype)
+    count = held.sum(1, keepdims=True)
+    mean = held[:, None] @ x / count[..., None]
     centred = (x - mean) * held[..., None]
     samples, channels = x.shape[1:]
     few = samples < channels  # the smaller of the two Gram matrices has the same eigenvalues
-    gram = centred @ centred.transpose(1, 2) if few else centred.transpose(1, 2) @ centred
-    variance, axes = _eigh(gram / (noise * (count - 1).clamp(min=1)[..., None]))
+    gram = centred @ centred.mT if few else centred.mT @ centred
+    variance, axes = _eigh(gram / (noise * (count - 1).clip(min=1)[..., None]))
     weights = shrinkage(variance, channels / (count * share))
-    scores, loadings = (axes, axes.transpose(1, 2) @ centred) if few else (centred @ axes, axes.mT)
+    scores, loadings = (axes, axes.mT @ centred) if few else (centred @ axes, axes.mT)
     clean = mean + (scores * weights[:, None]) @ loadings
-    freedom = weights.sum(1, keepdim=True) + channels / count
+    freedom = weights.sum(1, keepdims=True) + channels / count
     return clean, held / freedom
 
 
-def _eigh(gram: Float[Tensor, "c s s"]) -> tuple[Float[Tensor, "c s"], Float[Tensor, "c s s"]]:
+def _eigh(gram: Float[Array, "c s s"]) -> tuple[Float[Array, "c s"], Float[Array, "c s s"]]:
     """Eigenvalues and vectors; for some matrices of low rank LAPACK gives NaN or up in float32."""
+    xp = namespace(gram)
     try:
-        variance, axes = torch.linalg.eigh(gram)
-    except torch.linalg.LinAlgError:
-        variance, axes = (part.to(gram.dtype) for part in torch.linalg.eigh(gram.double()))
-    lost = ~torch.isfinite(variance).all(1)
+        variance, axes = xp.linalg.eigh(gram)
+    except xp.linalg.LinAlgError:
+        return _eigh_in_double(gram)
+    lost = ~xp.isfinite(variance).all(1)
     if lost.any():
-        decomposed = torch.linalg.eigh(gram[lost].double())
-        variance[lost], axes[lost] = (part.to(gram.dtype) for part in decomposed)
+        variance[lost], axes[lost] = _eigh_in_double(gram[lost])
     return variance, axes
+
+
+def _eigh_in_double(gram: Float[Array, "c s s"]) -> tuple[Array, Array]:
+    """The same, asked for in float64."""
+    xp = namespace(gram)
+    variance, axes = xp.linalg.eigh(xp.asarray(gram, dtype=xp.float64))
+    return xp.asarray(variance, dtype=gram.dtype), xp.asarray(axes, dtype=gram.dtype)

@@ -5,7 +5,6 @@ from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
 from dwiser.errors import Code, InputError
@@ -14,6 +13,7 @@ from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.capabilities import FEWEST_B0S_ALONE, Capabilities, WorkingMemory
 from dwiser.methods.options import option
+from dwiser.methods.splitq.arrays import Array, as_numpy, like, namespace, on_device
 from dwiser.methods.splitq.few_directions import (
     FEWEST_VOXELS,
     PILOT,
@@ -57,7 +57,7 @@ ABLE = Capabilities(
     why_not_reusable="which learns its weights from each scan anew, in seconds",
     memory=WorkingMemory(3.7, 4.9, "mask"),  # K coordinates of each voxel, five times; the verdict
 )  # fmt: skip
-ONE_EACH = Machine(threads=1)  # to BLAS and torch: the voxels and volumes are shared out instead
+ONE_EACH = Machine(threads=1)  # to BLAS (and torch): the voxels and volumes are shared out instead
 FIRST = NAMES.index(PILOT)  # where it stands among the estimates, and with a tensor's too
 
 
@@ -181,14 +181,14 @@ class Splitq:
         part, trusted = inner_slices(whitened.mask, self.learned_on)
         here = part[whitened.mask]
         seen_here = whitened.y[here][:, volumes] / whitened.scale[volumes].astype(np.float32)
-        y = torch.from_numpy(seen_here).to(machine.device)
-        inner = torch.from_numpy(np.flatnonzero(trusted[part])).to(machine.device)
+        y = on_device(seen_here, machine.device)
+        inner = on_device(np.flatnonzero(trusted[part]), machine.device)
         grid = Grid.of(part, machine.device)
         local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
         model = ResponseModel(whitened, gradients, machine.threads)
         rows = np.flatnonzero(trusted[whitened.mask])
         response = HeldOutResponse(model, rows)
-        lone = torch.from_numpy(whitened.y[here][:, whitened.lone]).to(machine.device)
+        lone = on_device(whitened.y[here][:, whitened.lone], machine.device)
         lone = neighbour_mean(lone, grid, cross())[inner]
         raw = whitened.y[rows]
         stacking = Stacking(len(NAMES), rank, model.class_count)
@@ -200,9 +200,9 @@ class Splitq:
             pilot = _all_volumes(estimates[FIRST], lone, whitened)
             shares = model.classes(pilot, rows)
             if self.response and model.shells and done > 1:  # weights from volumes before these
-                estimate = torch.zeros_like(estimates[0])
+                estimate = namespace(y).zeros_like(estimates[0])
                 for e, row in zip(estimates, stacking.weights().transpose(1, 0, 2), strict=True):
-                    estimate += e * _tensor(shares @ row, e)
+                    estimate += e * like(shares @ row, e)
                 response.add(_all_volumes(estimate, lone, whitened), raw, volumes[held])
             bright = model.bright(pilot, rows)
             if bright.any():
@@ -391,20 +391,23 @@ class Splitq:
         """(x̂ − μ)/σ of all volumes at the mask's voxels."""
         seen = np.ones(len(whitened.mean) - len(whitened.alone), bool)
         matrix, root = whitened.into(seen)
-        values = _times(torch.from_numpy(whitened.y).to(machine.device), matrix)
+        values = _times(on_device(whitened.y, machine.device), matrix)
         local = LocalEstimates(
             Grid.of(whitened.mask, machine.device),
             whitened.noise,
             machine.threads,
             whitened.correlation,
         )
-        out = torch.zeros_like(values)
+        out = namespace(values).zeros_like(values)
         by_risk = whitened.axes is not None  # of volumes themselves, and with a tensor's too
         estimates = (WithTensor(local, model, slice(None)) if by_risk else local)(values)
         if weights.ndim == 2:  # the same in all voxels
             for row in weights:  # in place, and nothing kept: each of these is K channels large
-                turned = torch.from_numpy((root * row).astype(np.float32)).to(out.device)
-                out.addmm_(next(estimates)[1], turned)
+                estimate = next(estimates)[1]
+                turned = like(root * row, out)
+                for part in chunks(len(out)):
+                    out[part] += estimate[part] @ turned
+                del estimate
         else:
             first = [next(estimates)[1] for _ in range(FIRST + 1)]
             shares = _shares(first[FIRST], root @ whitened.back, model)
@@ -416,7 +419,7 @@ class Splitq:
         del values, estimates
         clean = allocate_like(whitened.y)
         for v, column in enumerate(whitened.back.T):
-            clean[:, v] = _times(out, column).cpu().numpy()
+            clean[:, v] = as_numpy(_times(out, column))
         return clean
 
 
@@ -428,12 +431,12 @@ def _of_uncertainty(gradients: Gradients) -> Int[np.ndarray, "m"]:
 
 
 def _shares(
-    pilot: Float[torch.Tensor, "n c"], back: Float[np.ndarray, "c v"], model: ResponseModel
+    pilot: Float[Array, "n c"], back: Float[np.ndarray, "c v"], model: ResponseModel
 ) -> Float[np.ndarray, "n s"]:
     """Shares in the classes of FA, by an estimate of the channels and their way back to y."""
 
     def classes(part: slice) -> Float[np.ndarray, "m s"]:
-        values = _times(pilot[part], back).cpu().numpy()
+        values = as_numpy(_times(pilot[part], back))
         by_risk = model.whitened.axes is not None
         return classes_with_dark(model, values, part) if by_risk else model.classes(values, part)
 
@@ -441,33 +444,29 @@ def _shares(
 
 
 def _add_weighted(
-    out: Float[torch.Tensor, "n c"], estimate: Float[torch.Tensor, "n c"],
+    out: Float[Array, "n c"], estimate: Float[Array, "n c"],
     root: Float[np.ndarray, "c c"], shares: Float[np.ndarray, "n s"],
     weights: Float[np.ndarray, "s c"], part: slice,
 ) -> None:  # fmt: skip
     """Add an estimate to ``part`` of ``out``, each voxel by the weights of its classes."""
     turned = _times(estimate[part], root)
-    out[part] += turned * _tensor(shares[part] @ weights, turned)
+    out[part] += turned * like(shares[part] @ weights, turned)
 
 
 def _all_volumes(
-    coordinates: Float[torch.Tensor, "n k"],
-    lone: Float[torch.Tensor, "n l"],
+    coordinates: Float[Array, "n k"],
+    lone: Float[Array, "n l"],
     whitened: WhitenedScan,
 ) -> Float[np.ndarray, "n v"]:
     """All volumes in units of y, from coordinates that some of them give."""
     assert whitened.subspace is not None
     values = np.empty((len(lone), len(whitened.mean)), np.float32)
     shared = whitened.subspace.volumes
-    values[:, shared] = _times(coordinates, whitened.subspace.components.T).cpu().numpy()
+    values[:, shared] = as_numpy(_times(coordinates, whitened.subspace.components.T))
     values[:, shared] *= whitened.scale[shared].astype(np.float32)
-    values[:, whitened.lone] = lone.cpu().numpy()
+    values[:, whitened.lone] = as_numpy(lone)
     return values
 
 
-def _times(values: torch.Tensor, matrix: np.ndarray) -> torch.Tensor:
-    return values @ _tensor(matrix, values)
-
-
-def _tensor(values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(values.astype(np.float32)).to(like.device)
+def _times(values: Array, matrix: np.ndarray) -> Array:
+    return values @ like(matrix, values)

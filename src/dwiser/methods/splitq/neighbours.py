@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from dwiser.machine import side_by_side
+from dwiser.methods.splitq.arrays import Array, namespace, on_device, rows_at, slices
 
 Centres = Literal["all", "checkerboard", "second"]
 REACH = 2  # voxels a neighbourhood may reach; the padding of the index
@@ -34,8 +33,8 @@ class Grid:
     mask. ``at`` (n,) are the voxels' places in it, ``strides`` its steps along x, y, z.
     """
 
-    index: Int[Tensor, "p"]
-    at: Int[Tensor, "n"]
+    index: Int[Array, "p"]
+    at: Int[Array, "n"]
     strides: Int[np.ndarray, "3"]
 
     @classmethod
@@ -46,50 +45,56 @@ class Grid:
         index[at] = np.arange(len(at))
         y, z = padded.shape[1:]
         strides = np.array([y * z, z, 1])
-        return cls(torch.from_numpy(index).to(device), torch.from_numpy(at).to(device), strides)
+        return cls(on_device(index, device), on_device(at, device), strides)
 
     def __len__(self) -> int:
         return len(self.at)
 
-    def around(self, rows: Int[Tensor, "c"], offsets: Int[np.ndarray, "o 3"]) -> Int[Tensor, "c o"]:
+    def around(
+        self, rows: slice | Int[Array, "c"], offsets: Int[np.ndarray, "o 3"]
+    ) -> Int[Array, "c o"]:
         """The numbers of the voxels at ``offsets`` from those of ``rows``; n where outside."""
-        steps = torch.from_numpy(offsets @ self.strides).to(self.at.device)
-        return self.index[self.at[rows][:, None] + steps]
+        steps = namespace(self.at).asarray(offsets @ self.strides, device=self.at.device)
+        return rows_at(self.index, self.at[rows][:, None] + steps)
 
-    def centres(self, which: Centres) -> Int[Tensor, "c"]:
+    def centres(self, which: Centres) -> Int[Array, "c"]:
         """The numbers of every voxel, of the checkerboard's, or of every second on each axis."""
+        xp = namespace(self.at)
+        everywhere = xp.arange(len(self), device=self.at.device)
         if which == "all":
-            return torch.arange(len(self), device=self.at.device)
+            return everywhere
         remainder, coordinates = self.at, []
         for step in self.strides.tolist():
-            coordinates.append(torch.div(remainder, step, rounding_mode="floor"))
+            coordinates.append(remainder // step)
             remainder = remainder % step
-        odd = torch.stack(coordinates, 1) % 2
+        odd = xp.stack(coordinates, 1) % 2
         on = odd.sum(1) % 2 == 0 if which == "checkerboard" else odd.sum(1) == 0
-        return torch.nonzero(on)[:, 0]
+        return everywhere[on]
 
 
-def with_outside(values: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
+def with_outside(values: Float[Array, "n k"]) -> Float[Array, "m k"]:
     """The list with one row of zeros more, which stands for all that is outside."""
-    return torch.cat([values, values.new_zeros(1, values.shape[1])])
+    xp = namespace(values)
+    return xp.concatenate([values, xp.zeros_like(values[:1])])
 
 
 def neighbour_mean(
-    values: Float[Tensor, "n k"],
+    values: Float[Array, "n k"],
     grid: Grid,
     offsets: Int[np.ndarray, "o 3"],
     *,
     chunk: int = 4096,
     threads: int = 1,
-) -> Float[Tensor, "n k"]:
+) -> Float[Array, "n k"]:
     """Mean over the neighbours at ``offsets`` that are in the mask; 0 where there is none."""
-    padded, out = with_outside(values), torch.empty_like(values)
+    xp = namespace(values)
+    padded, out = with_outside(values), xp.empty_like(values)
 
-    def work(rows: Int[Tensor, "c"]) -> None:
+    def work(rows: slice) -> None:
         near = grid.around(rows, offsets)
-        count = (near < len(grid)).sum(1, keepdim=True).clamp(min=1)
-        out[rows] = padded[near].sum(1) / count
+        held = xp.asarray(near < len(grid), dtype=values.dtype)
+        total = (held[:, None] @ rows_at(padded, near))[:, 0]
+        out[rows] = total / held.sum(1, keepdims=True).clip(min=1)
 
-    parts = torch.arange(len(grid), device=values.device).split(chunk)
-    list(side_by_side(work, parts, threads))  # each writes rows of its own
+    list(side_by_side(work, slices(len(grid), chunk), threads))  # each writes rows of its own
     return out

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
+from dwiser.methods.splitq.arrays import Array, as_numpy, like, namespace, slices
 from dwiser.methods.splitq.local_pca import local_pca
 from dwiser.methods.splitq.neighbours import Centres, Grid, cross, cube, neighbour_mean
 from dwiser.prepare.noise_correlation import NoiseCorrelation
@@ -43,7 +42,7 @@ class LocalEstimates:
     threads: int = 1
     correlation: NoiseCorrelation | None = None
 
-    def __call__(self, values: Float[Tensor, "n k"]) -> Iterator[tuple[str, Tensor]]:
+    def __call__(self, values: Float[Array, "n k"]) -> Iterator[tuple[str, Array]]:
         yield "itself", values
         yield "cross", self._pca(values, cross())
         for name, radius, centres in PATCHES:
@@ -54,7 +53,7 @@ class LocalEstimates:
                 mean = neighbour_mean(estimate, self.grid, others, threads=self.threads)
                 yield f"{name} {len(others)}", mean
 
-    def _pca(self, values: Tensor, offsets: np.ndarray, centres: Centres = "all") -> Tensor:
+    def _pca(self, values: Array, offsets: np.ndarray, centres: Centres = "all") -> Array:
         share = 1.0 if self.correlation is None else self.correlation.share_of(offsets)
         return local_pca(
             values, self.grid, offsets, self.noise,
@@ -82,8 +81,8 @@ class Stacking:
 
     def add(
         self,
-        estimates: list[Float[Tensor, "n k"]],
-        targets: Float[Tensor, "n b"],
+        estimates: list[Float[Array, "n k"]],
+        targets: Float[Array, "n b"],
         components: Float[np.ndarray, "b k"],
         shares: Float[np.ndarray, "n c"] | None = None,
     ) -> None:
@@ -91,20 +90,20 @@ class Stacking:
 
         ``shares`` of a voxel in the classes; None: all in one. A voxel of no share counts nothing.
         """
-        w = torch.from_numpy(components.astype(np.float32)).to(targets.device)
+        xp, w = namespace(targets), like(components, targets)
         square, cross_ = np.zeros_like(self.normal), np.zeros_like(self.target)
-        for rows in torch.arange(len(targets), device=targets.device).split(CHUNK):
-            x = torch.cat([e[rows] for e in estimates], 1)
-            wanted = (targets[rows] @ w).repeat(1, self.estimates)
+        for rows in slices(len(targets), CHUNK):
+            x = xp.concatenate([e[rows] for e in estimates], 1)
+            wanted = xp.tile(targets[rows] @ w, (1, self.estimates))
             for c in range(self.classes):
                 part, aim, weighted = x, wanted, x
                 if shares is not None:
-                    share = torch.from_numpy(shares[rows.cpu().numpy(), c]).to(x.device)
-                    near = torch.nonzero(share)[:, 0]
+                    share = like(shares[rows, c], x)
+                    near = share != 0
                     part, aim = x[near], wanted[near]
-                    weighted = part * share[near, None]
-                square[c] += (weighted.T @ part).double().cpu().numpy()
-                cross_[c] += (weighted * aim).sum(0, dtype=torch.float64).cpu().numpy()
+                    weighted = part * share[near][:, None]
+                square[c] += as_numpy(weighted.T @ part).astype(float)
+                cross_[c] += as_numpy((weighted * aim).sum(0, dtype=xp.float64))
         self.normal += square * np.tile(components.T @ components, (self.estimates,) * 2)
         self.target += cross_
 

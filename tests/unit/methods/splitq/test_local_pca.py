@@ -5,9 +5,13 @@ import pytest
 import torch
 
 from dwiser.methods.splitq import local_pca as module
+from dwiser.methods.splitq.arrays import as_numpy, namespace, on_device
 from dwiser.methods.splitq.local_pca import _eigh, _patches, local_pca, shrinkage
 from dwiser.methods.splitq.neighbours import Grid, cross, cube, neighbour_mean
 from dwiser.seeds import stream
+
+# On a GPU the same code works on torch's tensors: "cpu:0" is that code on a CPU.
+on_both = pytest.mark.parametrize("device", ["cpu", "cpu:0"])
 
 
 def low_rank(rank: int = 1, shape=(14, 13, 9), channels: int = 8) -> tuple[np.ndarray, np.ndarray]:
@@ -29,29 +33,27 @@ def test_the_shrinkage_is_the_singular_values_optimum() -> None:
     torch.testing.assert_close(weights * y, published, atol=1e-6, rtol=1e-6)
 
 
+@on_both
 @pytest.mark.parametrize("channels", [4, 20])
-def test_one_patch_is_its_shrunk_singular_values(channels: int) -> None:
+def test_one_patch_is_its_shrunk_singular_values(channels: int, device: str) -> None:
     """Whichever Gram matrix is the smaller: a lone patch of seven voxels against NumPy's SVD."""
     mask = np.zeros((7, 7, 7), bool)
     mask[tuple((np.array([3, 3, 3]) + cross()).T)] = True
     x = 5 * stream(channels, "patch").standard_normal((7, channels)).astype(np.float32)
-    grid = Grid.of(mask)
-    centre = int(np.flatnonzero((np.argwhere(mask) == 3).all(1))[0])
-    middle = grid.around(torch.tensor([centre]), cross())[0].numpy()
+    centre = np.flatnonzero((np.argwhere(mask) == 3).all(1))
+    middle = Grid.of(mask, device).around(on_device(centre, device), cross())[0]
     u, sizes, v = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    weights = shrinkage(torch.from_numpy(sizes**2 / 6)[None], torch.tensor([[channels / 7]]))[0]
-    expected = x.mean(0) + (u * (sizes * weights.numpy())) @ v
-    padded = torch.cat([torch.from_numpy(x), torch.zeros(1, channels)])
-    clean, _ = _patches(padded[torch.from_numpy(middle)][None], torch.ones(1, 7).bool(), 1.0)
-    np.testing.assert_allclose(clean[0].numpy(), expected[middle], atol=1e-3)
+    weights = shrinkage((sizes**2 / 6)[None], np.array([[channels / 7]]))[0]
+    expected = x.mean(0) + (u * (sizes * weights)) @ v
+    clean, _ = _patches(on_device(x, device)[middle][None], middle[None] < 7, 1.0)
+    np.testing.assert_allclose(as_numpy(clean)[0], expected[as_numpy(middle)], atol=1e-3)
 
 
 def test_it_beats_keeping_and_dropping_whole_components() -> None:
     truth, noisy = low_rank(2)
     mask = np.ones(truth.shape[:3], bool)
     grid = Grid.of(mask)
-    values = torch.from_numpy(noisy[mask].astype(np.float32))
-    denoised = local_pca(values, grid, cube(1), 1.0).numpy()
+    denoised = local_pca(noisy[mask].astype(np.float32), grid, cube(1), 1.0)
     error = np.mean((denoised - truth[mask]) ** 2)
     assert error < 0.35 * np.mean((noisy - truth) ** 2)
 
@@ -59,84 +61,93 @@ def test_it_beats_keeping_and_dropping_whole_components() -> None:
 def test_pure_noise_becomes_the_patches_mean() -> None:
     mask = np.ones((12, 12, 12), bool)
     noise = stream(0, "noise").standard_normal((mask.sum(), 6)).astype(np.float32)
-    denoised = local_pca(torch.from_numpy(noise), Grid.of(mask), cube(2), 1.0).numpy()
+    denoised = local_pca(noise, Grid.of(mask), cube(2), 1.0)
     assert denoised.std() < 0.12  # 125 voxels averaged, and what passes the edge by chance
 
 
+@on_both
 @pytest.mark.parametrize("threads", [1, 3])
-def test_nothing_outside_the_mask_counts_and_threads_change_nothing(threads: int) -> None:
+def test_nothing_outside_counts_and_neither_threads_nor_device(threads: int, device: str) -> None:
     _, noisy = low_rank()
     mask = stream(3, "mask").random(noisy.shape[:3]) > 0.3
-    values = torch.from_numpy(noisy[mask].astype(np.float32))
-    denoised = local_pca(values, Grid.of(mask), cube(1), 1.0, threads=threads)
+    values = noisy[mask].astype(np.float32)
     one = local_pca(values, Grid.of(mask), cube(1), 1.0)
-    torch.testing.assert_close(denoised, one, atol=1e-4, rtol=1e-4)
-    assert torch.isfinite(denoised).all()
+    grid = Grid.of(mask, device)
+    denoised = local_pca(on_device(values, device), grid, cube(1), 1.0, threads=threads)
+    np.testing.assert_allclose(as_numpy(denoised), one, atol=1e-4, rtol=1e-4)
+    assert np.isfinite(one).all()
 
 
 def test_sparse_centres_still_reach_every_voxel() -> None:
     truth, noisy = low_rank()
     mask = np.zeros(truth.shape[:3], bool)
     mask[1:, 2:11, :] = True
-    values = torch.from_numpy(noisy[mask].astype(np.float32))
-    denoised = local_pca(values, Grid.of(mask), cube(2), 1.0, centres="second").numpy()
-    assert (denoised != values.numpy()).all(1).mean() > 0.99
+    values = noisy[mask].astype(np.float32)
+    denoised = local_pca(values, Grid.of(mask), cube(2), 1.0, centres="second")
+    assert (denoised != values).all(1).mean() > 0.99
     assert np.mean((denoised - truth[mask]) ** 2) < 0.5
 
 
-def test_a_voxel_alone_keeps_its_value() -> None:
+@on_both
+def test_a_voxel_alone_keeps_its_value(device: str) -> None:
     mask = np.zeros((5, 5, 5), bool)
     mask[2, 2, 2] = True
-    value = torch.full((1, 3), 7.0)
-    torch.testing.assert_close(local_pca(value, Grid.of(mask), cube(1), 1.0), value)
+    value = on_device(np.full((1, 3), 7, np.float32), device)
+    same = local_pca(value, Grid.of(mask, device), cube(1), 1.0)
+    np.testing.assert_allclose(as_numpy(same), as_numpy(value), rtol=1e-6)
 
 
-def test_neighbours_are_those_of_the_grid() -> None:
+@on_both
+def test_neighbours_are_those_of_the_grid(device: str) -> None:
     mask = np.ones((4, 5, 6), bool)
     mask[0, 0, 0] = False
     image = np.arange(120.0).reshape(4, 5, 6)
-    grid = Grid.of(mask)
-    values = torch.from_numpy(image[mask].astype(np.float32))[:, None]
+    grid = Grid.of(mask, device)
+    values = on_device(image[mask].astype(np.float32)[:, None], device)
     around = cross()
     others = around[np.abs(around).sum(1) > 0]
     denoised = np.zeros(mask.shape)
-    denoised[mask] = neighbour_mean(values, grid, others)[:, 0].numpy()
+    denoised[mask] = as_numpy(neighbour_mean(values, grid, others))[:, 0]
     assert denoised[2, 2, 2] == pytest.approx(image[2, 2, 2])  # the six of a ramp
     assert denoised[1, 0, 0] == pytest.approx(
         np.mean([image[2, 0, 0], image[1, 1, 0], image[1, 0, 1]])
     )
 
 
-def test_where_lapack_gives_nan_it_is_asked_again_in_float64(monkeypatch) -> None:
+@on_both
+def test_where_lapack_gives_nan_it_is_asked_again_in_float64(monkeypatch, device: str) -> None:
     """It once did for finite matrices of a scan with 512 volumes."""
-    plain = torch.linalg.eigh
+    x = on_device(stream(0, "eigh").normal(size=(3, 7, 5)).astype(np.float32), device)
+    inside, solver = on_device(np.ones((3, 7), bool), device), namespace(x).linalg
+    plain, single = solver.eigh, x.dtype
 
-    def failing(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        values, axes = (part.clone() for part in plain(gram))
-        if gram.dtype == torch.float32:
-            values[1], axes[1] = torch.nan, torch.nan
+    def failing(gram):
+        values, axes = plain(gram)
+        if gram.dtype == single:
+            values[1], axes[1] = np.nan, np.nan
         return values, axes
 
-    x = torch.from_numpy(stream(0, "eigh").normal(size=(3, 7, 5)).astype(np.float32))
-    inside = torch.ones(3, 7, dtype=torch.bool)
     expected = _patches(x, inside, 1.0)
-    monkeypatch.setattr(torch.linalg, "eigh", failing)
+    monkeypatch.setattr(solver, "eigh", failing)
     for denoised, wanted in zip(_patches(x, inside, 1.0), expected, strict=True):
         np.testing.assert_allclose(denoised, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_where_single_precision_gives_up_double_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    gram = torch.eye(4).repeat(3, 1, 1) * torch.tensor([1.0, 2.0, 3.0])[:, None, None]
-    solve = torch.linalg.eigh
+@on_both
+def test_where_single_precision_gives_up_double_is_taken(monkeypatch, device: str) -> None:
+    scaled = np.eye(4, dtype=np.float32) * np.array([1, 2, 3], np.float32)[:, None, None]
+    gram = on_device(scaled, device)
+    solver = namespace(gram).linalg
+    solve = solver.eigh
 
-    def strict(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if matrix.dtype == torch.float32:
-            raise torch.linalg.LinAlgError("did not converge")
+    def strict(matrix):
+        if matrix.dtype == gram.dtype:
+            raise solver.LinAlgError("did not converge")
         return solve(matrix)
 
-    monkeypatch.setattr(torch.linalg, "eigh", strict)
+    monkeypatch.setattr(solver, "eigh", strict)
     variance, axes = _eigh(gram)
-    assert variance.dtype == axes.dtype == torch.float32
+    assert variance.dtype == axes.dtype == gram.dtype
     np.testing.assert_allclose(variance, np.array([[1.0], [2.0], [3.0]]) * np.ones(4), rtol=1e-6)
 
 
@@ -154,20 +165,21 @@ def test_shared_patches_keep_torch_from_threads_of_its_own(monkeypatch) -> None:
     try:
         torch.set_num_threads(2)
         mask = np.ones((8, 8, 4), bool)
-        local_pca(torch.zeros(256, 3), Grid.of(mask), cube(1), 1.0, threads=2)
+        local_pca(torch.zeros(256, 3), Grid.of(mask, "cpu:0"), cube(1), 1.0, threads=2)
         assert set(thread_counts) == {1}
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 
 
-def test_the_number_of_threads_changes_no_bit(monkeypatch) -> None:
+@on_both
+def test_the_number_of_threads_changes_no_bit(monkeypatch, device: str) -> None:
     """Sums are taken in the order of the patches, whichever thread is done first."""
     monkeypatch.setattr(module, "CHUNK", 27 * 40)  # many parts of a small mask
     mask = stream(0, "mask").random((12, 11, 9)) < 0.8
-    values = torch.from_numpy(stream(0, "values").normal(size=(mask.sum(), 6)).astype(np.float32))
-    grid = Grid.of(mask)
+    values = stream(0, "values").normal(size=(mask.sum(), 6)).astype(np.float32)
+    values, grid = on_device(values, device), Grid.of(mask, device)
     once, shared = (local_pca(values, grid, cube(1), 1.0, threads=n) for n in (1, 3))
-    assert torch.equal(once, shared)
+    assert (once == shared).all()
     once, shared = (neighbour_mean(values, grid, cross(), chunk=50, threads=n) for n in (1, 3))
-    assert torch.equal(once, shared)
+    assert (once == shared).all()
