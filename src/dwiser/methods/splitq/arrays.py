@@ -1,9 +1,9 @@
 """The arrays that splitq computes with, NumPy's or torch's, by the same code.
 
 Both have the names and the arguments that are used here (``axis``, ``keepdims``, ``clip``); what
-they have not is in this file. On a GPU they are torch's. On a CPU they are NumPy's for a small scan,
-so that it need not wait for torch (1.7 s and 170 MiB to import), and torch's for a large one, whose
-batched eigenvectors take a fifth less time.
+they have not is in this file. On a GPU they are torch's. On a CPU they are NumPy's where a scan is
+small, for torch takes 1.7 s and 170 MiB to import, and torch's where it is large, for there its
+batched eigenvectors take a fifth less time than NumPy's.
 """
 
 from dataclasses import replace
