@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dwiser.learn.loop import Batch
+from dwiser.learn.step import Batch
 from dwiser.prepare.stack import Stack
 from dwiser.seeds import stream
 

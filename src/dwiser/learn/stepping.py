@@ -1,0 +1,94 @@
+"""How the steps of a training are taken: eagerly, on two threads, or as a CUDA graph."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dwiser.learn.capture import CapturedStep
+from dwiser.learn.checkpointing import TrainingState
+from dwiser.learn.memory import out_of_memory
+from dwiser.learn.precision import Precision
+from dwiser.learn.step import HALVES, Batch, Run, gradient, in_halves, one_by_one, two_threads
+
+LONG = 20_000  # iterations from which on cuDNN may try its algorithms: 24 s on an H200
+TRIED = 4  # of these, for each convolution
+
+
+def adam(net: nn.Module, learning_rate: float) -> torch.optim.Adam:
+    """Adam in one fused kernel; on a GPU its rate is a tensor, as a captured step needs."""
+    parameters = list(net.parameters())
+    if parameters[0].device.type == "cpu":
+        return torch.optim.Adam(parameters, lr=learning_rate, fused=True)
+    rate_on_device = torch.tensor(learning_rate, device=parameters[0].device)
+    return torch.optim.Adam(parameters, lr=rate_on_device, fused=True, capturable=True)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """The rate of the next step, without waiting for a GPU."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(learning_rate)
+        else:
+            group["lr"] = learning_rate
+
+
+@dataclass(eq=False)
+class Eager:
+    """A step, operation by operation; in more parts from the first lack of memory on."""
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    precision: Precision
+    at: TrainingState
+    run: Run = one_by_one
+    note: str = ""
+
+    def __call__(self, batch: Batch) -> Float[Tensor, ""]:
+        """One step; its loss on the device."""
+        halves = HALVES if in_halves(batch) else 1
+        while True:
+            try:
+                loss = self._step(batch, max(self.at.parts, halves))
+                break
+            except RuntimeError as error:
+                if not out_of_memory(error) or self.at.parts >= len(batch.inputs):
+                    raise
+                self.at.parts *= 2
+        return loss
+
+    def whole(self, batch: Batch) -> Float[Tensor, ""]:
+        """One step on the whole batch at once."""
+        return self._step(batch, 1)
+
+    def _step(self, batch: Batch, parts: int) -> Tensor:
+        run = self.run if in_halves(batch) and self.at.parts <= HALVES else one_by_one
+        loss = gradient(self.net, batch, self.precision, parts, run)
+        self.optimizer.step()
+        return loss
+
+
+@contextmanager
+def steps(
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    precision: Precision,
+    at: TrainingState,
+    iterations: int,
+) -> Iterator[Eager | CapturedStep]:
+    """How steps are taken on the network's device."""
+    eager = Eager(net, optimizer, precision, at)
+    if next(net.parameters()).device.type == "cpu":
+        with two_threads() as eager.run:
+            yield eager
+        return
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.benchmark_limit
+    cudnn.benchmark, cudnn.benchmark_limit = iterations >= LONG, TRIED
+    try:
+        yield CapturedStep(eager.whole, eager)
+    finally:
+        cudnn.benchmark, cudnn.benchmark_limit = before
