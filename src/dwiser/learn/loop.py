@@ -75,10 +75,12 @@ def train(
     optimizer = adam(net, learning_rate)
     at = TrainingState() if course is None else course.resumed(task, net, optimizer)
     losses = Losses(at, iterations, learning_rate, task)
-    with steps(net, optimizer, precision, at, iterations) as step:
-        for i in range(at.done, at.done if at.finished else iterations):
+    first = at.done
+    batch = draw(first)
+    with steps(net, optimizer, precision, at, iterations, len(batch.inputs)) as step:
+        for i in range(first, first if at.finished else iterations):
             set_rate(optimizer, rate(i, iterations, learning_rate, decay))
-            batch = draw(i)
+            batch = batch if i == first else draw(i)
             losses.add(i + 1, step(batch))
             at.done = i + 1
             at.pixels += len(batch.targets) * prod(batch.targets.shape[2:])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dwiser.learn.precision import Precision, autocast, convolutions
 
-HALVES = 2  # parts of a batch on a CPU, on one thread as on two: the same sums, to the last bit
+HALVES = 2  # parts of a batch that a CPU computes at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,21 +112,17 @@ def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
     return torch.empty_like(parameter).copy_(value)
 
 
-def in_halves(batch: Batch) -> bool:
-    """Whether a batch is computed in two parts: on a CPU, if it has as many items."""
-    return batch.inputs.device.type == "cpu" and len(batch.inputs) >= HALVES
-
-
 @contextmanager
-def two_threads() -> Iterator[Run]:
-    """Runs two parts at a time, each on half of PyTorch's threads; with one thread, one by one.
+def two_threads(items: int) -> Iterator[Run | None]:
+    """Runs two parts at a time, each on half of PyTorch's threads; None if it has one thread.
 
     Threads that meet once a step lose less time than threads that meet after each operation,
-    above all where other programs run. None is left behind, whatever happens inside.
+    above all where other programs run. None is left behind, whatever happens inside. ``items``
+    are those of a batch: one alone has no halves.
     """
     threads = torch.get_num_threads()
-    if threads < HALVES:
-        yield one_by_one
+    if threads < HALVES or items < HALVES:
+        yield None
         return
     torch.set_num_threads(threads // HALVES)
     try:

@@ -12,7 +12,7 @@ from dwiser.learn.capture import CapturedStep
 from dwiser.learn.checkpointing import TrainingState
 from dwiser.learn.memory import out_of_memory
 from dwiser.learn.precision import Precision
-from dwiser.learn.step import HALVES, Batch, Run, gradient, in_halves, one_by_one, two_threads
+from dwiser.learn.step import HALVES, Batch, Run, gradient, one_by_one, two_threads
 
 LONG = 20_000  # iterations from which on cuDNN may try its algorithms: 24 s on an H200
 TRIED = 4  # of these, for each convolution
@@ -44,28 +44,26 @@ class Eager:
     optimizer: torch.optim.Optimizer
     precision: Precision
     at: TrainingState
-    run: Run = one_by_one
+    halves: Run | None = None
     note: str = ""
 
     def __call__(self, batch: Batch) -> Float[Tensor, ""]:
         """One step; its loss on the device."""
-        halves = HALVES if in_halves(batch) else 1
         while True:
             try:
-                loss = self._step(batch, max(self.at.parts, halves))
-                break
+                return self._step(batch)
             except RuntimeError as error:
                 if not out_of_memory(error) or self.at.parts >= len(batch.inputs):
                     raise
                 self.at.parts *= 2
-        return loss
 
-    def whole(self, batch: Batch) -> Float[Tensor, ""]:
-        """One step on the whole batch at once."""
-        return self._step(batch, 1)
+    def _step(self, batch: Batch) -> Float[Tensor, ""]:
+        if self.at.parts == 1 and self.halves is not None:
+            return self.whole(batch, HALVES, self.halves)
+        return self.whole(batch, self.at.parts)
 
-    def _step(self, batch: Batch, parts: int) -> Tensor:
-        run = self.run if in_halves(batch) and self.at.parts <= HALVES else one_by_one
+    def whole(self, batch: Batch, parts: int = 1, run: Run = one_by_one) -> Float[Tensor, ""]:
+        """One step on the whole batch at once, or in so many parts."""
         loss = gradient(self.net, batch, self.precision, parts, run)
         self.optimizer.step()
         return loss
@@ -78,11 +76,12 @@ def steps(
     precision: Precision,
     at: TrainingState,
     iterations: int,
+    items: int,
 ) -> Iterator[Eager | CapturedStep]:
-    """How steps are taken on the network's device."""
+    """How steps are taken on the network's device, with batches of so many items."""
     eager = Eager(net, optimizer, precision, at)
     if next(net.parameters()).device.type == "cpu":
-        with two_threads() as eager.run:
+        with two_threads(items) as eager.halves:
             yield eager
         return
     cudnn = torch.backends.cudnn

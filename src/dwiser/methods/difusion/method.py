@@ -13,6 +13,7 @@ from dwiser.chain.stop import Adaptive, NoiseBound, Stop
 from dwiser.chain.walk import Steps, run_walk
 from dwiser.errors import DwiserWarning
 from dwiser.learn.budget import Work
+from dwiser.learn.device_draws import on_device
 from dwiser.learn.pairs import Noise, PairDraw
 from dwiser.learn.sampling import Flips, Walker, Walks, stopping, walk_stack
 from dwiser.machine import Machine
@@ -20,7 +21,7 @@ from dwiser.methods.base import Weights
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.difusion.presets import PRESETS
 from dwiser.methods.learned import DenoisedStack
-from dwiser.methods.networked import Evaluate, Networked
+from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
 from dwiser.methods.options import option
 from dwiser.prepare.pairs import Neighbour, Pairing
@@ -107,11 +108,12 @@ class Difusion(Networked):
         scaling = Scaling.between(stack, stack.neighbour)
         return build_network(self.network, self.width, scaling, seed)
 
-    def _draw(self, stack: Stack, machine: Machine, seed: int) -> PairDraw:
-        return PairDraw(
+    def _draw(self, stack: Stack, machine: Machine, seed: int) -> Draw:
+        draw = PairDraw(
             stack, Schedule(), seed, self.batch, self.latter, self.fusion, self.noise,
             self.patch, within=self.crop, device=machine.device,
         )  # fmt: skip
+        return on_device(draw)
 
     def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
