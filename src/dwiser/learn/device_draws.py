@@ -245,8 +245,8 @@ def channels_last(images: Float[Tensor, "b h w"]) -> Float[Tensor, "b 1 h w"]:
 
 
 def on_device(draw: PairDraw) -> PairDraw | DevicePairDraw:
-    """The draw where its network is; NumPy's on a CPU, and where a GPU cannot hold the stack."""
-    if draw.device == "cpu":
+    """The draw on the network's GPU, if it has room for the stack; NumPy's elsewhere."""
+    if draw.device != "cuda":
         return draw
     try:
         return DevicePairDraw.of(draw)
@@ -260,7 +260,7 @@ def cuts_on_device(
     draw: CutDraw, examples: Callable[[DeviceStack], Examples]
 ) -> CutDraw | DeviceCutDraw:
     """As `on_device`; ``examples`` are the draw's own, of a stack on the device."""
-    if draw.device == "cpu":
+    if draw.device != "cuda":
         return draw
     try:
         stack = DeviceStack.of(draw.stack, draw.device)

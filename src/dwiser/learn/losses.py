@@ -57,7 +57,7 @@ class Losses:
         if not self.waiting:
             return
         every = max(1, self.iterations // CURVE)
-        values = torch.stack([loss for _, loss in self.waiting]).tolist()
+        values = torch.stack([loss for _, loss in self.waiting]).cpu().tolist()
         for (done, _), loss in zip(self.waiting, values, strict=True):
             if not isfinite(loss):
                 raise InputError(

@@ -21,7 +21,7 @@ TRIED = 4  # of these, for each convolution
 def adam(net: nn.Module, learning_rate: float) -> torch.optim.Adam:
     """Adam in one fused kernel; on a GPU its rate is a tensor, as a captured step needs."""
     parameters = list(net.parameters())
-    if parameters[0].device.type == "cpu":
+    if parameters[0].device.type != "cuda":
         return torch.optim.Adam(parameters, lr=learning_rate, fused=True)
     rate_on_device = torch.tensor(learning_rate, device=parameters[0].device)
     return torch.optim.Adam(parameters, lr=rate_on_device, fused=True, capturable=True)
@@ -80,9 +80,13 @@ def steps(
 ) -> Iterator[Eager | CapturedStep]:
     """How steps are taken on the network's device, with batches of so many items."""
     eager = Eager(net, optimizer, precision, at)
-    if next(net.parameters()).device.type == "cpu":
+    kind = next(net.parameters()).device.type
+    if kind == "cpu":
         with two_threads(items) as eager.halves:
             yield eager
+        return
+    if kind != "cuda":
+        yield eager
         return
     cudnn = torch.backends.cudnn
     before = cudnn.benchmark, cudnn.benchmark_limit

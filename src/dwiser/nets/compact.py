@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dwiser.nets.layers import as_autocast, full_precision, pointwise
+from dwiser.nets.layers import Pointwise, as_autocast, full_precision
 
 UNCONDITIONED_LEVEL = 0.999  # the level of a network that takes none: any constant will do
 FREQUENCIES = 8  # of the level embedding; the latter steps span a narrow range of levels
@@ -93,9 +93,9 @@ class Compact(nn.Module):
         self.enter = Block(width, width)
         self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
         self.deep = Block(2 * width, width)
-        self.up = nn.Conv2d(2 * width, width, 1)
+        self.up = Pointwise(2 * width, width)
         self.leave = Block(width, width)
-        self.head = nn.Conv2d(width, 4, 1)
+        self.head = Pointwise(width, 4)
         silence(self.head)
 
     def forward(
@@ -114,10 +114,10 @@ class Compact(nn.Module):
             stem = self.stem(half.contiguous(memory_format=torch.channels_last))
         shallow = self.enter(as_autocast(stem), embedded)
         deep = self.deep(self.down(shallow), embedded)
-        up = functional.interpolate(pointwise(self.up, deep), scale_factor=2, mode="nearest")
+        up = functional.interpolate(self.up(deep), scale_factor=2, mode="nearest")
         features = self.leave(shallow + up, embedded)
         with full_precision(x.device):
-            change = functional.pixel_shuffle(pointwise(self.head, features.float()), 2)
+            change = functional.pixel_shuffle(self.head(features.float()), 2)
         image = images.mean(1, keepdim=True)
         if share is None:
             return image + output_scale * change[..., :h, :w]

@@ -37,10 +37,15 @@ def as_autocast(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_dtype(x.device.type))
 
 
-def pointwise(layer: nn.Conv2d, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
-    """A 1×1 convolution as one matrix product over the pixels, channels-last.
+class Pointwise(nn.Conv2d):
+    """A 1×1 convolution as one matrix product over the pixels of channels-last images.
 
-    On one thread of a CPU it takes a third of the time that the convolution does.
+    On one thread of a CPU PyTorch's own takes three times as long.
     """
-    weight = layer.weight.flatten(1)
-    return functional.linear(x.permute(0, 2, 3, 1), weight, layer.bias).permute(0, 3, 1, 2)
+
+    def __init__(self, width_in: int, width: int) -> None:
+        super().__init__(width_in, width, 1)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        tokens = functional.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
+        return tokens.permute(0, 3, 1, 2)
