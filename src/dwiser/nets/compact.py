@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dwiser.nets.layers import Pointwise, as_autocast, full_precision
+
 UNCONDITIONED_LEVEL = 0.999  # the level of a network that takes none: any constant will do
 FREQUENCIES = 8  # of the level embedding; the latter steps span a narrow range of levels
 
@@ -47,8 +49,10 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], embedded: Float[Tensor, "b e"]
     ) -> Float[Tensor, "b c h w"]:
-        inner = self.first(functional.relu(x)) + self.shift(embedded)[:, :, None, None]
-        return x + self.second(functional.relu(inner))
+        with full_precision(x.device):
+            shift = self.shift(embedded)[:, :, None, None]
+        inner = self.first(functional.relu(x)) + shift
+        return self.second(functional.relu(inner, inplace=True)) + x
 
 
 class Compact(nn.Module):
@@ -89,9 +93,9 @@ class Compact(nn.Module):
         self.enter = Block(width, width)
         self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
         self.deep = Block(2 * width, width)
-        self.up = nn.Conv2d(2 * width, width, 1)
+        self.up = Pointwise(2 * width, width)
         self.leave = Block(width, width)
-        self.head = nn.Conv2d(width, 4, 1)
+        self.head = Pointwise(width, 4)
         silence(self.head)
 
     def forward(
@@ -105,11 +109,15 @@ class Compact(nn.Module):
         input_scale, share, output_scale = self._scales(level)
         padded = functional.pad(images, (0, -w % 4, 0, -h % 4), mode="replicate")
         half = functional.pixel_unshuffle((padded - self.centre) / input_scale, 2)
-        embedded = self.embedding(level)
-        shallow = self.enter(self.stem(half), embedded)
+        with full_precision(x.device):
+            embedded = self.embedding(level)
+            stem = self.stem(half.contiguous(memory_format=torch.channels_last))
+        shallow = self.enter(as_autocast(stem), embedded)
         deep = self.deep(self.down(shallow), embedded)
         up = functional.interpolate(self.up(deep), scale_factor=2, mode="nearest")
-        change = functional.pixel_shuffle(self.head(self.leave(shallow + up, embedded)), 2)
+        features = self.leave(shallow + up, embedded)
+        with full_precision(x.device):
+            change = functional.pixel_shuffle(self.head(features.float()), 2)
         image = images.mean(1, keepdim=True)
         if share is None:
             return image + output_scale * change[..., :h, :w]

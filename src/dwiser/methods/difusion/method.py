@@ -14,6 +14,7 @@ from dwiser.chain.transition import State, StateNoise, Transition
 from dwiser.chain.walk import Steps, run_walk
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.learn.budget import Work
+from dwiser.learn.device_draws import on_device
 from dwiser.learn.pairs import Noise, PairDraw, StepInterval
 from dwiser.learn.sampling import Flips, Walker, Walks, stopping
 from dwiser.machine import Machine
@@ -22,7 +23,7 @@ from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.difusion.presets import PRESETS
 from dwiser.methods.difusion.samples import sampled
 from dwiser.methods.learned import DenoisedStack
-from dwiser.methods.networked import Evaluate, Networked
+from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
 from dwiser.methods.options import option
 from dwiser.prepare.pairs import Neighbour, Pairing
@@ -149,12 +150,13 @@ class Difusion(Networked):
         scaling = Scaling.between(stack, stack.neighbour)
         return build_network(self.network, self.width, scaling, seed)
 
-    def _draw(self, stack: Stack, machine: Machine, seed: int) -> PairDraw:
-        return PairDraw(
+    def _draw(self, stack: Stack, machine: Machine, seed: int) -> Draw:
+        draw = PairDraw(
             stack, Schedule(), seed, self.batch, self.latter, self.fusion, self.noise,
             self.patch, within=self.crop, device=machine.device,
             shared_step=self.shared_step, step_interval=self.step_interval,
         )  # fmt: skip
+        return on_device(draw)
 
     def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
