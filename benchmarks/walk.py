@@ -8,8 +8,9 @@ with σz, or as much as F is told, held or drawn anew). Of the 76 evaluations of
 of the first 1, 2, 4, 12, 26, 40, 60 and 76 are scored; beside them a single evaluation at other
 steps than 300, where x itself is part of the input. No stop rule ends a walk.
 
-DATA is ``phantom`` (a smooth head), ``textured`` (voxel-scale variation) or ``real``
-(sherbrooke_1p8mm of the folder that DWISER_DATA names; a third of the directions held out raw).
+DATA is ``phantom`` (a smooth head), ``textured`` (voxel-scale variation), ``real`` or ``noisy``
+(sherbrooke_1p8mm and the noisier 1p2mm of the folder that DWISER_DATA names; a third of the
+directions held out raw).
 Trainings are counted in passes over the scan; the laptop network unless ``--network unet``. Rows
 that the record holds already are kept, so that a study can be ended and gone on with.
 """
@@ -52,7 +53,7 @@ from dwiser.prepare.noise import sigma_map
 from dwiser.scan import Scan
 from dwiser.simulation import NoiseModel, Simulation, phantom
 
-DATA = "phantom", "textured", "real"
+DATA = "phantom", "textured", "real", "noisy"
 PAIRS = "predicted", "adjacent", "angular"
 EVALUATIONS = 1, 2, 4, 12, 26, 40, 60, 76
 KINDS: tuple[tuple[State, StateNoise], ...] = (
@@ -67,7 +68,8 @@ FIRST_SEED = 340  # of the phantoms; 300 to 399 are for published figures
 # All of Run-Walk by Eq. 10, as the publication and the program have it, at any preset.
 POSTER_WALK = {"start": "none", "evaluations": "none", "state": "posterior", "state_noise": "mean"}
 SHAPE, DIRECTIONS, B0S, SNR = (32, 40, 5), 24, 4, 20.0
-REAL, REAL_BOX, HELD_OUT = "sherbrooke_1p8mm", (40, 44, 5), 21
+REAL = {"real": ("sherbrooke_1p8mm", 21), "noisy": ("sherbrooke_1p2mm", 13)}  # and held-out volumes
+REAL_BOX = 40, 44, 5
 Scores = dict[str, Any]
 Row = dict[str, Any]
 
@@ -118,21 +120,22 @@ def fa_of(bins: dict[str, dict[str, float]]) -> dict[str, list[float]]:
     return {name: [v["fa.rmse"], v["fa.bias"]] for name, v in bins.items()}
 
 
-def real(seed: int) -> Case:
+def real(data: str, seed: int) -> Case:
     """Excess of held-out raw directions over their noise, by SH of the rest; edges of the mean."""
     source = os.environ.get("DWISER_DATA")
     if source is None:
         raise SystemExit("Set DWISER_DATA to the folder that holds the real scans.")
-    whole = load(next((Path(source) / REAL).glob("*.nii*")))
+    name, count = REAL[data]
+    whole = load(next((Path(source) / name).glob("*.nii*")))
     middle = [n // 2 for n in whole.shape[:3]]
     box = tuple(slice(m - s // 2, m - s // 2 + s) for m, s in zip(middle, REAL_BOX, strict=True))
     mask, sigma = object_mask(whole), sigma_map(whole, object_mask(whole))[box]
-    inside, data, table = mask[box], whole.data[box], whole.gradients
-    held = leave_out(table, HELD_OUT, seed)
+    inside, images, table = mask[box], whole.data[box], whole.gradients
+    held = leave_out(table, count, seed)
     rest = np.setdiff1d(np.arange(len(table)), held)
     here, there = pick(table, rest), pick(table, held)
-    scan = Scan(data[..., rest].copy(), whole.affine, here, mask=inside)
-    raw, noise, dwis = data[inside][:, held], sigma[inside], ~here.is_b0
+    scan = Scan(images[..., rest].copy(), whole.affine, here, mask=inside)
+    raw, noise, dwis = images[inside][:, held], sigma[inside], ~here.is_b0
     fa = training_fa(scan.data, here, inside, np.arange(len(here)))
     mean = scan.data[..., dwis].mean(-1, keepdims=True)
 
@@ -238,7 +241,11 @@ def main() -> None:
     for seed, pair in product(map(int, asked.seeds.split(",")), asked.pairs.split(",")):
         if any(row["seed"] == seed and row["pair"] == pair for row in rows):
             continue
-        case = real(seed) if asked.data == "real" else simulated(asked.data, FIRST_SEED + seed)
+        case = (
+            real(asked.data, seed)
+            if asked.data in REAL
+            else simulated(asked.data, FIRST_SEED + seed)
+        )
         key = {"pair": pair, "seed": seed}
         if not any(row["seed"] == seed and row["pair"] == "noisy" for row in rows):
             rows.append({"pair": "noisy", "seed": seed, **plain(case.score(case.scan.data))})

@@ -343,6 +343,7 @@ FILLED: dict[str, Callable[[Record], str]] = {
     "steps_phantom_splitnet": steps, "steps_real_splitnet": steps, "budgets": budgets,
     "sigma": sigma,
     "walk_phantom_compact": walk, "walk_textured_compact": walk, "walk_real_compact": walk,
+    "walk_noisy_compact": walk,
     "samples_coverage": samples_coverage,
 }  # fmt: skip
 

@@ -19,7 +19,12 @@ from scripts.pages import DOCS, RESULTS
 from scripts.walk_tables import chosen, pairs_of, score_of
 
 PICTURE = DOCS / "walk.png"
-DATA = {"phantom": "smooth phantom", "textured": "textured phantom", "real": "sherbrooke_1p8mm"}
+DATA = {
+    "phantom": "smooth phantom",
+    "textured": "textured phantom",
+    "real": "sherbrooke_1p8mm",
+    "noisy": "sherbrooke_1p2mm",
+}
 WALKS = {
     "walk of Eq. 10 (η = 0)": ("posterior", "mean"),
     "walk of Eq. 10 with σz": ("posterior", "posterior"),
@@ -43,6 +48,9 @@ def figure(found: dict[str, Record]) -> Figure:
     for place, ax in enumerate(panels):
         name, pair = list(found)[place // len(pairs)], pairs[place % len(pairs)]
         record = found[name]
+        if pair not in pairs_of(record):
+            ax.set_visible(False)
+            continue
         score, noisy = score_of(record), chosen(record, pair="noisy")
         level = mean(r[score] for r in noisy)
         for i, (words, (state, noise)) in enumerate(WALKS.items()):

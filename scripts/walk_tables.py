@@ -91,6 +91,7 @@ def bins(record: Record) -> str:
     by = "by_drawn_fa" if score == "nrmse" else "by_training_fa"
     ways: dict[str, Callable[[str], list[Row]]] = {
         "one, at 300": lambda pair: _single(record, pair, 300),
+        "one, at 50": lambda pair: _single(record, pair, 50),
         "one, at 16": lambda pair: _single(record, pair, 16),
         "one, at 8": lambda pair: _single(record, pair, 8),
         "26, fused again": lambda pair: _walk(record, pair, "fused", 26),

@@ -69,7 +69,7 @@ class Difusion(Networked):
     )  # fmt: skip
     turn: int = option(50, "Tr: where running turns into walking", least=0)
     stride: int = option(10, "p: steps skipped while running", least=1)
-    start: int | None = option(8, "the step that sampling starts from; none: Tc", least=0)
+    start: int | None = option(50, "the step that sampling starts from; none: Tc", least=0)
     state: State = option(
         "fused",
         "the next state's image: of Eq. 10, x_out and x' fused again as in training (Eq. 6), or "

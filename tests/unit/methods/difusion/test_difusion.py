@@ -91,11 +91,11 @@ def test_the_start_may_take_x_where_the_training_took_the_neighbour_alone(machin
         assert method._walker(machine, 0).fusion == fusion
 
 
-def test_the_laptop_preset_is_the_default_and_a_single_evaluation_near_the_end() -> None:
+def test_the_laptop_preset_is_the_default_and_a_single_evaluation_at_tr() -> None:
     assert build("difusion") == build("difusion", "laptop")
     laptop = build("difusion")
     assert (laptop.pairing, laptop.stop, laptop.flips) == ("predicted", "noise", "drawn")
-    assert laptop.steps == (8,)
+    assert laptop.steps == (50,)
     assert (laptop.state, laptop.state_noise) == ("fused", "drawn")
     assert laptop == Difusion()
 
