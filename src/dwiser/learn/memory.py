@@ -17,6 +17,7 @@ def out_of_memory(error: BaseException) -> bool:
 def batched(net: nn.Module, batch: int, *, bf16: bool = False) -> Callable[..., Tensor]:
     """F for the chain from a network: (x_t (B, H, W), level (B,)) → x_out (B, H, W).
 
+    A network that is told directions takes them with the level: (B, 1 + C).
     Without a level, and with several channels in (B, C, H, W), for the networks that are
     no part of a chain. At most ``batch`` slices are in the network at once; channels-last;
     in bfloat16 if ``bf16``.
@@ -24,7 +25,7 @@ def batched(net: nn.Module, batch: int, *, bf16: bool = False) -> Callable[..., 
     size = batch
 
     def evaluate(
-        x: Float[Tensor, "b *c h w"], level: Float[Tensor, "b"] | None = None
+        x: Float[Tensor, "b *c h w"], level: Float[Tensor, "b *k"] | None = None
     ) -> Float[Tensor, "b h w"]:
         nonlocal size
         out, at = x.new_empty(len(x), *x.shape[-2:]), 0

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from dwiser.chain.fusion import Fusion, forward, fuse, fusion_weights, shuffle_noise
 from dwiser.chain.schedule import Schedule
 from dwiser.learn.loop import Batch
-from dwiser.learn.patches import Cut, Window, as_tensor, drawn_flips, window
+from dwiser.learn.patches import Cut, Window, as_tensor, drawn_flips, flip_number, window
 from dwiser.prepare.stack import Stack
 from dwiser.seeds import stream
 
@@ -24,6 +25,8 @@ class PairDraw:
     latter : Tc; steps t are uniform on 1 … Tc.
     patch : edge of the square patches, centred in the mask; None takes whole slices.
     within : shuffle ξ inside the mask only (for slices cropped to it).
+    conditions : (K, 4, C) what F is told of each volume under each flip, in columns after the
+        level's; None: the level alone.
     """
 
     stack: Stack
@@ -36,6 +39,7 @@ class PairDraw:
     patch: int | None = None
     within: bool = True
     device: str = "cpu"
+    conditions: Float[np.ndarray, "k 4 c"] | None = None
 
     def __call__(self, iteration: int) -> Batch:
         rng = stream(self.seed, "training", iteration)
@@ -45,16 +49,24 @@ class PairDraw:
         lambda1, lambda2 = (_column(w) for w in fusion_weights(self.schedule, t))
         chosen = self.stack.items[rng.integers(0, len(self.stack.items), self.batch)]
         drawn = [self._item(int(k), int(z), rng) for k, z in chosen]
-        x, partner, xi = (np.stack(part) for part in zip(*drawn, strict=True))
+        x, partner, xi, flips = (np.stack(part) for part in zip(*drawn, strict=True))
         inputs = forward(fuse(x, partner, lambda1, lambda2, self.fusion), xi, level)
         return Batch(
             as_tensor(inputs[:, None], self.device),
-            as_tensor(level.ravel(), self.device),
+            as_tensor(self._known(level.ravel(), chosen[:, 0], flips), self.device),
             as_tensor(x[:, None], self.device),
         )
 
-    def _item(self, k: int, z: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """(x, x', ξ) of one slice or patch, flipped alike."""
+    def _known(
+        self, level: Float[np.ndarray, "b"], volumes: np.ndarray, flips: np.ndarray
+    ) -> Float[np.ndarray, "b *c"]:
+        """What F is told of each item: its level (B,), or level and conditions (B, 1 + C)."""
+        if self.conditions is None:
+            return level
+        return np.concatenate([level[:, None], self.conditions[volumes, flips]], axis=1)
+
+    def _item(self, k: int, z: int, rng: np.random.Generator) -> tuple[np.ndarray | int, ...]:
+        """(x, x', ξ) of one slice or patch, flipped alike, and the flip's number."""
         inside = self.stack.inside[z]
         cut = Cut(k, z, self._window(inside, rng), drawn_flips(rng))
         x, partner = cut.of(self.stack.target[k, z]), cut.of(self.stack.neighbour[k, z])
@@ -62,7 +74,7 @@ class PairDraw:
             xi = rng.standard_normal(x.shape, np.float32)
         else:
             xi = shuffle_noise(x - partner, rng, cut.of(inside) if self.within else None)
-        return x, partner, xi
+        return x, partner, xi, flip_number(cut.flips)
 
     def _window(self, inside: np.ndarray, rng: np.random.Generator) -> Window:
         return window(inside, self.patch, rng)

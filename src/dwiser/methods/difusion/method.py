@@ -13,6 +13,7 @@ from dwiser.chain.stop import Adaptive, NoiseBound, Stop
 from dwiser.chain.walk import Steps, run_walk
 from dwiser.errors import DwiserWarning
 from dwiser.learn.budget import Work
+from dwiser.learn.conditions import PER_PAIR, Directions, pair_conditions
 from dwiser.learn.pairs import Noise, PairDraw
 from dwiser.learn.sampling import Flips, Walker, Walks, stopping, walk_stack
 from dwiser.machine import Machine
@@ -49,6 +50,11 @@ class Difusion(Networked):
         "shell", "order of adjacent pairs: within the shell, or the series"
     )
     fusion: Fusion = option("target", "Eq. 6 with x and x' (target), or with x' twice (neighbour)")
+    directions: Directions = option(
+        "unknown",
+        "whether F is told the gradient directions of x and x', which the paper's is not "
+        "(unknown), or gets g·gᵀ of both beside the noise level (embedded)",
+    )
     noise: Noise = option("shuffled", "the chain's noise: Di- (Eq. 8), or plain Gaussian")
     latter: int = option(
         300, "Tc: train on the latter steps 1 ... Tc, sample from Tc", least=1, most=999
@@ -78,7 +84,7 @@ class Difusion(Networked):
     @property
     def _plan_words(self) -> tuple[str, ...]:
         return (
-            f"{self.pairing} pairs",
+            f"{self.pairing} pairs" + (", directions told" * (self.directions == "embedded")),
             f"{self.iterations} iterations",
             f"then up to {len(self.steps)} evaluations a slice (stop={self.stop})",
         )
@@ -105,12 +111,14 @@ class Difusion(Networked):
 
     def _network(self, stack: Stack, seed: int) -> nn.Module:
         scaling = Scaling.between(stack, stack.neighbour)
-        return build_network(self.network, self.width, scaling, seed)
+        conditions = PER_PAIR if self.directions == "embedded" else 0
+        return build_network(self.network, self.width, scaling, seed, conditions=conditions)
 
     def _draw(self, stack: Stack, machine: Machine, seed: int) -> PairDraw:
         return PairDraw(
             stack, Schedule(), seed, self.batch, self.latter, self.fusion, self.noise,
             self.patch, within=self.crop, device=machine.device,
+            conditions=pair_conditions(stack) if self.directions == "embedded" else None,
         )  # fmt: skip
 
     def _denoise_stack(
@@ -130,7 +138,7 @@ class Difusion(Networked):
         }
         return Walker(
             Schedule(), self.steps, rules[self.stop], self.fusion, self.noise, self.flips,
-            within=self.crop, seed=seed, device=machine.device,
+            within=self.crop, seed=seed, device=machine.device, directions=self.directions,
         )  # fmt: skip
 
     def _stopping(self, walks: Walks) -> dict[str, Any]:

@@ -9,6 +9,7 @@ PRESETS: Presets = {
         "pairing": Sourced("adjacent", f"{PAPER}: x' = X[:,:,i,j-1]"),
         "neighbour": Sourced("shell", "ours: the volume before it in its own shell"),
         "fusion": Sourced("target", f"{PAPER}, Eq. 6"),
+        "directions": Sourced("unknown", f"{PAPER}: F gets x_t and the level"),
         "noise": Sourced("shuffled", f"{PAPER}, Eq. 8 (Di-)"),
         "latter": Sourced(300, f"{PAPER}, section 4: Tc = 300"),
         "turn": Sourced(50, f"{PAPER}, section 4: Tr = 50"),
