@@ -10,6 +10,7 @@ from dwiser.chain.fusion import forward, fuse, fusion_weights, leaked_share, shu
 from dwiser.chain.posterior import jump, jump_spread, jump_weights
 from dwiser.chain.sample import sample
 from dwiser.chain.schedule import Schedule
+from dwiser.chain.transition import Transition
 from dwiser.chain.walk import jumps, run, run_walk, walk
 from dwiser.seeds import stream
 
@@ -118,6 +119,7 @@ def test_stochastic_sampling_spreads_by_the_posterior_and_by_nothing_else() -> N
     sample(
         nothing, start, start, torch.ones_like(start),
         schedule=S, steps=(400, 250, 100), noise=noise, draws=draws,
+        transition=Transition(S, noise="posterior"),
     )  # fmt: skip
     spreads = [float(s.std()) for s in states]
     assert spreads[0] == 0
@@ -205,7 +207,12 @@ def test_the_released_weights_fade_and_miss_the_posterior_mean() -> None:
     assert float(released(S, ones, ones, 50, 40)) == pytest.approx(0.82, abs=0.005)
     start = start_of("gaussian")
     expected = gaussian_mean(start, start.new_full((3,), float(S.level(301))))
-    got = walked(run_walk(300, 50, 10), start, posterior=released)
+
+    class Released(Transition):
+        def clean(self, out, before, partner, t, r):
+            return released(self.schedule, out, before, t, r)
+
+    got = walked(run_walk(300, 50, 10), start, transition=Released(S))
     assert (got - expected).abs().max() > 1e-3
 
 

@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dwiser.chain.posterior import jump, jump_spread
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.stop import Stop
+from dwiser.chain.transition import Transition
 from dwiser.chain.walk import Steps, jumps
 
 F = Callable[[Tensor, Tensor], Tensor]
-Drawn = Callable[[Tensor, int], Tensor]  # (which slices, evaluation) → standard noise
+Drawn = Callable[[Tensor, int], Tensor]  # (which slices, evaluation) → ξ of unit scale
 FLIPS: tuple[tuple[int, ...], ...] = (
     (),
     (-2,),
@@ -102,7 +102,9 @@ def sample(
     stop: Stop | None = None,
     draws: Int[Tensor, "b e"] | None = None,
     clip: bool = True,
-    posterior: Callable[..., Tensor] = jump,
+    transition: Transition | None = None,
+    partner: Float[Tensor, "b *k h w"] | None = None,
+    start_noise: Float[Tensor, "b *k h w"] | None = None,
     noise: Drawn | None = None,
     conditions: Float[Tensor, "b 4 c"] | None = None,
 ) -> Sampled:
@@ -118,9 +120,12 @@ def sample(
     stop : a rule, or None to visit every step.
     draws : (B, E) flips 0…3, one an evaluation; None averages all four.
     clip : hold x_out in [−1, 1]; without it the unit is the caller's.
-    posterior : the jump; another one only to show why it must be the exact one.
-    noise : (places (b,) in the batch, evaluation) → (b, …, H, W) standard noise of the
-        stochastic posterior; None takes the posterior mean alone (η = 0).
+    transition : how the next state is made; None: the posterior's mean (η = 0).
+    partner : like ``start``, x', for a transition that fuses.
+    start_noise : the part of ``start`` that is the chain's noise, √(1−s²)·ξ; None: no part of
+        it is told apart.
+    noise : (places (b,) in the batch, evaluation) → (b, …, H, W) ξ drawn anew, for a
+        transition that draws.
     conditions : (B, 4, C) what F is told of each slice under each flip; it then gets them in
         columns after the level's, (B, 1 + C). None: the level alone, (B,).
 
@@ -128,12 +133,14 @@ def sample(
     -----
     Slices that have stopped leave the batch.
     """
-    count = start.shape[0]
+    count, to = start.shape[0], transition or Transition(schedule)
     image = torch.zeros_like(start)
     evaluations = torch.zeros(count, dtype=torch.long, device=start.device)
     distance = torch.zeros(count, dtype=start.dtype, device=start.device)
-    active, state = torch.arange(count, device=start.device), start
+    active = torch.arange(count, device=start.device)
+    clean, xi = (start, None) if start_noise is None else (start - start_noise, start_noise)
     for k, (t, r) in enumerate(jumps(steps)):
+        state = clean if xi is None else clean + xi
         level = state.new_full((len(active),), float(schedule.level(t + 1)))
         known = None if conditions is None else conditions[active]
         out = (
@@ -143,14 +150,32 @@ def sample(
         )
         out = out.clamp(-1, 1) if clip else out
         image[active], evaluations[active] = out, k + 1
-        if r >= 0:
-            state = posterior(schedule, out, state, t, r)
-            if noise is not None:
-                state = state + jump_spread(schedule, t, r) * noise(active, k)
+        on = torch.ones(len(active), dtype=torch.bool, device=start.device)
         if stop is not None:
             distance[active] = stop.distance(target[active], out, sigma[active])
             on = distance[active] <= stop.threshold
-            active, state = active[on], state[on]
-        if len(active) == 0:
+        active, out, clean = active[on], out[on], clean[on]
+        if r < 0 or len(active) == 0:
             break
+        clean = to.clean(out, clean, None if partner is None else partner[active], t, r)
+        xi = _noise(to, None if xi is None else xi[on], noise, active, k, (t, r))
     return Sampled(image, evaluations, distance)
+
+
+def _noise(
+    to: Transition,
+    before: Tensor | None,
+    noise: Drawn | None,
+    active: Int[Tensor, "b"],
+    evaluation: int,
+    jump: tuple[int, int],
+) -> Tensor | None:
+    """The noise part of the next state; None where there is none."""
+    of_before, of_new = to.noise_weights(*jump)
+    part = None if before is None or of_before == 0 else of_before * before
+    if not to.draws:
+        return part
+    if noise is None:
+        raise ValueError("a transition that draws needs noise to draw")
+    new = of_new * noise(active, evaluation)
+    return new if part is None else part + new

@@ -1,7 +1,7 @@
 """Sampling every slice of a stack, in groups that fit the device."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from dwiser.chain.fusion import Fusion, forward, fuse, fusion_weights, shuffle_n
 from dwiser.chain.sample import FLIPS, Sampled, sample
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.stop import Stop
+from dwiser.chain.transition import Transition
 from dwiser.chain.walk import Steps
 from dwiser.learn.conditions import Directions, pair_conditions
 from dwiser.learn.pairs import Noise
@@ -52,6 +53,7 @@ class Walker:
     within: bool
     seed: int
     device: str = "cpu"
+    transition: Transition = field(default_factory=Transition)
     directions: Directions = "unknown"
 
     def group(
@@ -59,15 +61,19 @@ class Walker:
     ) -> Sampled:
         """Walk some items of a stack together."""
         first = self.steps[0]
-        lambda1, lambda2 = (float(w) for w in fusion_weights(self.schedule, first))
+        lambda1, lambda2 = (np.float32(w) for w in fusion_weights(self.schedule, first))
         level = float(self.schedule.level(first + 1))
         x = stack.target[items[:, 0], items[:, 1]]
         partner = stack.neighbour[items[:, 0], items[:, 1]]
         xi = np.stack([self._noise(stack, int(k), int(z)) for k, z in items])
-        start = forward(
-            fuse(x, partner, np.float32(lambda1), np.float32(lambda2), self.fusion), xi, level
-        )
+        start = forward(fuse(x, partner, lambda1, lambda2, self.fusion), xi, level)
         sigma = np.stack([stack.sigma_of(int(k), int(z)) for k, z in items])
+
+        def renewed(places: Tensor, evaluation: int) -> Tensor:
+            chosen = items[places.cpu().numpy()]
+            drawn = [self._noise(stack, int(k), int(z), evaluation + 1) for k, z in chosen]
+            return self._tensor(np.stack(drawn))
+
         return sample(
             f,
             self._tensor(start),
@@ -77,11 +83,17 @@ class Walker:
             steps=self.steps,
             stop=self.stop,
             draws=self._draws(stack, items),
+            transition=self.transition,
+            partner=self._tensor(partner),
+            start_noise=self._tensor((1 - level**2) ** 0.5 * xi),
+            noise=renewed,
             conditions=self._conditions(stack, items),
         )
 
-    def _noise(self, stack: Stack, k: int, z: int) -> np.ndarray:
-        rng = stream(self.seed, "start", int(stack.plan.volumes[k]), z + (stack.box.z.start or 0))
+    def _noise(self, stack: Stack, k: int, z: int, *evaluation: int) -> np.ndarray:
+        """ξ of one slice: the start's, or the one drawn anew after an evaluation."""
+        place = int(stack.plan.volumes[k]), z + (stack.box.z.start or 0), *evaluation
+        rng = stream(self.seed, "start", *place)
         if self.noise == "gaussian":
             return rng.standard_normal(stack.target.shape[2:], np.float32)
         difference = stack.target[k, z] - stack.neighbour[k, z]

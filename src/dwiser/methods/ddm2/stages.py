@@ -12,6 +12,7 @@ from torch import Tensor
 from dwiser.chain.fusion import forward, shuffle_noise
 from dwiser.chain.sample import sample
 from dwiser.chain.schedule import Schedule
+from dwiser.chain.transition import Transition
 from dwiser.chain.walk import Steps, run
 from dwiser.learn.patches import Cut, Example, as_tensor
 from dwiser.learn.sampling import GROUP, Flips, flip_draws
@@ -124,7 +125,8 @@ class Descent:
         sampled = sample(
             f, x, x, torch.ones_like(x), schedule=self.schedule, steps=steps,
             draws=flip_draws(self.flips, stack, items, len(steps), self.seed, self.device),
-            noise=noise if self.stochastic else None,
+            transition=Transition(self.schedule, noise="posterior" if self.stochastic else "mean"),
+            noise=noise,
         )  # fmt: skip
         return sampled.image.cpu().numpy()
 

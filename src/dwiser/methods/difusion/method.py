@@ -10,6 +10,7 @@ from torch import nn
 from dwiser.chain.fusion import Fusion
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.stop import Adaptive, NoiseBound, Stop
+from dwiser.chain.transition import State, StateNoise, Transition
 from dwiser.chain.walk import Steps, run_walk
 from dwiser.errors import DwiserWarning
 from dwiser.learn.budget import Work
@@ -61,6 +62,16 @@ class Difusion(Networked):
     )
     turn: int = option(50, "Tr: where running turns into walking", least=0)
     stride: int = option(10, "p: steps skipped while running", least=1)
+    start: int | None = option(None, "the step that sampling starts from; none: Tc", least=0)
+    state: State = option(
+        "posterior",
+        "the next state's image: of Eq. 10, or x_out and x' fused again as in training (Eq. 6)",
+    )
+    state_noise: StateNoise = option(
+        "mean",
+        "the next state's noise: what Eq. 10's mean leaves (eta = 0), with its sigma z, or as "
+        "much as F is told: the start's, or drawn anew",
+    )
     flips: Flips = option("drawn", "mean over four flips, or one drawn flip, at each evaluation")
     stop: Literal["adaptive", "noise", "never"] = option(
         "noise", "when a slice's walk ends: Eq. 13, RMS of (x - x_out)/sigma, or at the end"
@@ -91,8 +102,9 @@ class Difusion(Networked):
 
     @property
     def steps(self) -> Steps:
-        """The steps that are visited: Run-Walk, cut off after ``evaluations``."""
-        return run_walk(self.latter, min(self.turn, self.latter), self.stride)[: self.evaluations]
+        """The steps that are visited: Run-Walk from ``start``, cut off after ``evaluations``."""
+        first = self.latter if self.start is None else min(self.start, self.latter)
+        return run_walk(first, min(self.turn, first), self.stride)[: self.evaluations]
 
     @property
     def _partner(self) -> Pairing:
@@ -139,6 +151,7 @@ class Difusion(Networked):
         return Walker(
             Schedule(), self.steps, rules[self.stop], self.fusion, self.noise, self.flips,
             within=self.crop, seed=seed, device=machine.device, directions=self.directions,
+            transition=Transition(Schedule(), self.state, self.state_noise, self.fusion),
         )  # fmt: skip
 
     def _stopping(self, walks: Walks) -> dict[str, Any]:
