@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from dwiser.chain.fusion import fusion_weights
 from dwiser.chain.schedule import Schedule
 from dwiser.errors import DwiserWarning
 from dwiser.learn.budget import Pace, plan_work
+from dwiser.learn.loop import Batch
 from dwiser.learn.memory import batched
 from dwiser.learn.pairs import PairDraw
 from dwiser.methods.difusion.method import Difusion
@@ -143,6 +145,37 @@ def test_batches_are_keyed_by_iteration_and_flip_x_and_partner_alike(small, fusi
     for item, target in zip(first.inputs[:, 0], first.targets[:, 0], strict=True):
         correlation = torch.corrcoef(torch.stack([item.ravel(), target.ravel()]))[0, 1]
         assert correlation > (0.6 if noise == "shuffled" else 0.3)
+
+
+def test_one_step_for_a_batch_is_one_t_and_one_permutation_and_a_level_for_each(small) -> None:
+    stack = stack_of(small, "adjacent")
+    size = stack.target.shape[2:]
+    apart = np.random.default_rng(0).permutation(np.linspace(-1, 1, size[0] * size[1]))
+    stack.target[:], stack.neighbour[:] = apart.reshape(size), 0
+    program = {"patch": None, "within": False, "step_interval": "program"}
+    draw = PairDraw(stack, Schedule(), 3, 8, 300, **program, shared_step=True)
+    for iteration in range(9):
+        steps, orders = steps_and_orders(draw(iteration))
+        assert len(set(steps)) == 1
+        assert 1 <= steps[0] <= 299
+        assert all(np.array_equal(order, orders[0]) for order in orders)
+    assert len(set(draw(0).level.tolist())) == 8
+    steps, orders = steps_and_orders(replace(draw, shared_step=False)(0))
+    assert len(set(steps)) > 1
+    assert not np.array_equal(orders[0], orders[1])
+
+
+def steps_and_orders(batch: Batch) -> tuple[list[int], list[np.ndarray]]:
+    """t of each item, by the program's interval of s, and the order of ξ; x' must be 0."""
+    schedule, steps, orders = Schedule(), [], []
+    levels = schedule.level(np.arange(301))
+    for x, state, level in zip(batch.targets, batch.inputs, batch.level.tolist(), strict=True):
+        t = int(np.searchsorted(-levels, -level))  # s in [level(t), level(t - 1)]
+        lambda1, _ = fusion_weights(schedule, t)
+        image, xi = x.double().ravel(), (state - level * float(lambda1) * x).double().ravel()
+        steps.append(t)
+        orders.append(image.argsort()[xi.argsort().argsort()].numpy())
+    return steps, orders
 
 
 def test_patches_lie_in_the_mask_and_in_the_slice(small) -> None:
