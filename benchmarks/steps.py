@@ -26,6 +26,7 @@ import numpy as np
 from benchmarks.real_peers import slab
 from benchmarks.record import recorded, save
 from benchmarks.slabs import phantom_slab
+from benchmarks.walk import POSTER_WALK
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.edges import edge_blur
 from dwiser.evaluation.heldout import held_out_score, leave_out, predict_dti, predict_sh
@@ -114,7 +115,9 @@ def difusion_arms(asked: argparse.Namespace) -> Iterator[Arm]:
     """Each pairing, Fusion or not, Di- or not; walks without a stop rule, then the preset's own."""
     for fusion, noise, pairing in product(FUSIONS, NOISES, asked.pairings.split(",")):
         about = {"pairing": pairing, "fusion": fusion, "noise": noise}
-        method = build("difusion", "laptop", about | {"iterations": asked.iterations or 3000})
+        method = build(
+            "difusion", "laptop", about | POSTER_WALK | {"iterations": asked.iterations or 3000}
+        )
         assert isinstance(method, Difusion)
         last: tuple[None, ...] = (None,) if f"{fusion}/{noise}" in asked.all_of.split(",") else ()
         ends = {

@@ -5,6 +5,7 @@ from time import process_time
 
 import numpy as np
 
+from benchmarks.walk import POSTER_WALK
 from dwiser.compare.variants import parse_variants
 from dwiser.methods.learned import Learned
 from dwiser.methods.networked import Networked
@@ -31,6 +32,16 @@ BLUR = {"Gaussian blur": "gaussian"}
 DIP = {"DIP": "deep_image_prior"}
 
 
+def preset_of(method: str, preset: str) -> str:
+    """The preset that a claim was made with: Di-Fusion's figures come from the authors' program."""
+    return "released" if (method, preset) == ("difusion", "paper") else preset
+
+
+def walk_of(preset: str) -> dict[str, str]:
+    """Settings with which Di-Fusion walks as the poster's does at a preset that would not."""
+    return {} if preset in ("paper", "released") else POSTER_WALK
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """A denoised series, the processor's seconds it took, the sd of its error if it tells one."""
@@ -42,11 +53,15 @@ class Result:
 
 def denoised(words: str, scan: Scan, run: Run, seed: int) -> Result:
     """A scan denoised by the method that ``words`` name, learned at the run's budget."""
-    learned = isinstance(build(words.split(":")[0]), Learned)
-    (variant,) = parse_variants(words, run.setting.preset if learned else "laptop")
+    name = words.split(":")[0]
+    learned = isinstance(build(name), Learned)
+    preset = preset_of(name, run.setting.preset) if learned else "laptop"
+    (variant,) = parse_variants(words, preset)
     settings = dict(variant.settings)
     if learned and run.setting.iterations is not None:
         settings.setdefault("iterations", str(run.setting.iterations))
+    if variant.method == "difusion":
+        settings = walk_of(variant.preset) | settings
     method = build(variant.method, variant.preset, settings)
     if isinstance(method, Networked) and run.setting.passes is not None:
         method = replace(method, iterations=run.setting.trained(method, scan))

@@ -67,7 +67,7 @@ def watched(method: Difusion, made: Simulation) -> Watched:
     stack = build_stack(
         made.scan, object_mask(made.scan), sigma_map(made.scan, object_mask(made.scan)),
         pairing=method.pairing, neighbour=method.neighbour, fewest_b0s=method.fewest_b0s,
-        crop=method.crop,
+        crop=method.crop, b0s=method.b0s,
     )  # fmt: skip
     truth, partner = true_pairs(stack, made.truth)
     places = stack.items[:, 0], stack.items[:, 1]

@@ -17,8 +17,17 @@ from scipy.ndimage import binary_dilation
 from dwiser.prepare.box import Box
 from dwiser.prepare.mask import object_mask
 from reproduce.arms import ALL, DIFUSION, DIP, NOISY, PREDICTED, denoised
-from reproduce.claims import Claim, Told, listed, table, verdict
-from reproduce.data import cut, made
+from reproduce.claims import (
+    AgainstNoisy,
+    Claim,
+    Told,
+    at_budget,
+    listed,
+    row_name,
+    table,
+    verdict,
+)
+from reproduce.data import cut, made, nrmse
 from reproduce.density import Course, drawn, tracked
 from reproduce.poster import poster
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
@@ -51,9 +60,9 @@ SETTINGS = {
 
 
 def measure(run: Run) -> Record:
-    course, truth = in_phantom(run)
+    course, truth, mask = in_phantom(run)
     rows = [{"source": PHANTOM, **tracked(TRUTH, truth, course, run.seed)}]
-    rows += compared(run, PHANTOM, course)
+    rows += compared(run, PHANTOM, course, truth, mask)
     maps = {PHANTOM: course.told()}
     found, name = Callosum.of(run)
     if found is not None:
@@ -64,17 +73,26 @@ def measure(run: Run) -> Record:
             "places": maps, "rows": rows}  # fmt: skip
 
 
-def compared(run: Run, source: str, course: Course) -> list[dict[str, Any]]:
+def compared(
+    run: Run,
+    source: str,
+    course: Course,
+    truth: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+) -> list[dict[str, Any]]:
     rows = []
     for label in run.setting["methods"]:
         data = denoised(METHODS[label], course.scan, run, run.seed).data
-        rows.append({"source": source, **tracked(label, data, course, run.seed)})
+        row: dict[str, Any] = {"source": source, **tracked(label, data, course, run.seed)}
+        if truth is not None and mask is not None:
+            row["nrmse"] = nrmse(data, truth, mask, ~course.scan.gradients.is_b0)
+        rows.append(row)
         run.say(f"{source}: {label}")
     return rows
 
 
-def in_phantom(run: Run) -> tuple[Course, np.ndarray]:
-    """The phantom around its bundle, seen from the side, and its noiseless signal there."""
+def in_phantom(run: Run) -> tuple[Course, np.ndarray, np.ndarray]:
+    """The phantom around its bundle, seen from the side; its noiseless signal and mask there."""
     phantom = made(run, run.seed)
     tract = Tract.of(run.setting.shape, run.seed, BUNDLE)
     box = Box.around(binary_dilation(tract.inside, iterations=AROUND)).index
@@ -83,7 +101,7 @@ def in_phantom(run: Run) -> tuple[Course, np.ndarray]:
         cut(phantom.scan, box), near, tract.start[box], (tract.end[box],), tract.inside[box],
         phantom.tissues["wm"][box], axis=0,
     )  # fmt: skip
-    return course, phantom.truth[box]
+    return course, phantom.truth[box], phantom.mask[box]
 
 
 def in_callosum(found: Callosum) -> Course:
@@ -96,8 +114,9 @@ def in_callosum(found: Callosum) -> Course:
 
 
 def draw(record: Record) -> Figure:
-    return drawn(record, {PHANTOM: f"phantom, {record['bundle']} bundle",
-                          REAL: f"real scan, {CALLOSUM}"})  # fmt: skip
+    rows = [r | {"method": row_name(r["method"], record["size"])} for r in record["rows"]]
+    return drawn(record | {"rows": rows}, {PHANTOM: f"phantom, {record['bundle']} bundle",
+                                             REAL: f"real scan, {CALLOSUM}"})  # fmt: skip
 
 
 def tell(record: Record) -> Told:
@@ -107,8 +126,8 @@ def tell(record: Record) -> Told:
         rows = [r for r in record["rows"] if r["source"] == source]
         found = {r["method"]: r for r in rows if "median" in r}
         told = record["real_scan"] if source == REAL else "The phantom"
-        lines += [f"**{told}**", "", *_table(rows, found, printed, source)]
-        claims += _claims(rows, found, source)
+        lines += [f"**{told}**", "", *_table(record, rows, found, printed, source)]
+        claims += _claims(record, rows, found, source)
     shares = {r["method"]: r["valid"] / max(1, r["started"]) for r in record["rows"]
               if r["source"] == PHANTOM}  # fmt: skip
     over = [m for m, share in shares.items() if share > shares[TRUTH]]
@@ -120,7 +139,7 @@ def tell(record: Record) -> Told:
         "0.125. Valid: arrived and at least 90 % inside the true bundle; invalid: all others. "
         f"Even without noise most streamlines leave the bundle where others cross it: "
         f"{shares[TRUTH]:.0%} are valid in the truth. That is the aim: more than that "
-        f"({listed(over)}) is no merit of its own.",
+        f"({listed([row_name(m, record['size']) for m in over])}) is no merit of its own.",
         "",
         "Pictures: streamlines in each voxel, the most along the view, on one logarithmic scale "
         "for each scan; above what is valid (arrives), below all others; outlined in orange the "
@@ -131,14 +150,19 @@ def tell(record: Record) -> Told:
 
 
 def _table(
-    rows: list[dict[str, Any]], found: dict[str, Any], printed: dict[str, Any], source: str
+    record: Record,
+    rows: list[dict[str, Any]],
+    found: dict[str, Any],
+    printed: dict[str, Any],
+    source: str,
 ) -> list[str]:
     heads = ["", "poster's count", "started", "arrived", "coherent", "median RFBC"]
     known = source == PHANTOM
     cells = []
     for row in rows:
         name, well = row["method"], row["method"] in found
-        cell = [name, str(printed.get(name, "–")), f"{row['started']}", f"{row['found']}"]
+        shown = row_name(name, record["size"])
+        cell = [shown, str(printed.get(name, "–")), f"{row['started']}", f"{row['found']}"]
         cell += [f"{row['coherent']}", f"{row['median']:.3f}"] if well else ["–", "–"]
         cells.append(cell + ([f"{row['valid']}", f"{row['invalid']}"] if known else []))
     if NOISY in found:
@@ -148,19 +172,25 @@ def _table(
     return table([*heads, *(["valid", "invalid"] if known else [])], cells)
 
 
+def alone(record: Record, method: str) -> AgainstNoisy:
+    """The error of a method's result on the phantom, and of the noisy scan."""
+    rows = [r for r in record["rows"] if r["source"] == PHANTOM]
+    error = {r["method"]: r.get("nrmse") for r in rows}
+    return AgainstNoisy("its result", "NRMSE on the phantom", error.get(method), error.get(NOISY))
+
+
 def _claims(
-    rows: list[dict[str, Any]], found: dict[str, dict[str, Any]], source: str
+    record: Record, rows: list[dict[str, Any]], found: dict[str, dict[str, Any]], source: str
 ) -> list[Claim]:
     if NOISY not in found:
         return []
     noisy, claims = found[NOISY], []
     for row in (r for r in rows if r["method"] in OF_INTEREST):
-        name = f"Figure 4: fewer streamlines at a high coherency ({row['method']}, " + (
-            f"{SOURCES[source]})"
-        )
+        shown, footing = row_name(row["method"], record["size"]), alone(record, row["method"])
+        name = f"Figure 4: fewer streamlines at a high coherency ({shown}, {SOURCES[source]})"
         if row["method"] not in found:
             told = f"{row['found']} streamlines arrive: there is nothing to be coherent."
-            claims.append(Claim(name, verdict(False), told))
+            claims.append(at_budget(Claim(name, verdict(False), told), record["size"], footing))
             continue
         fewer, denser = row["found"] < noisy["found"], row["median"] >= noisy["median"]
         told = (
@@ -172,7 +202,8 @@ def _claims(
                 f" Valid of those that start in the bundle: {_share(row):.0%}, the noisy scan's "
                 f"{_share(noisy):.0%}, the truth's {_share(found[TRUTH]):.0%}."
             )
-        claims.append(Claim(name, verdict(fewer and denser), told))
+        claim = Claim(name, verdict(fewer and denser), told)
+        claims.append(at_budget(claim, record["size"], footing))
     return claims
 
 

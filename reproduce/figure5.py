@@ -18,7 +18,15 @@ from dwiser.evaluation.tensor import fit_tensor
 from dwiser.scan import Scan
 from dwiser.seeds import stream
 from reproduce.arms import ALL, BLUR, DIFUSION, NOISY, PREDICTED, SPLITQ, denoised
-from reproduce.claims import Claim, Told, qualified, table
+from reproduce.claims import (
+    AgainstNoisy,
+    Claim,
+    Told,
+    at_budget,
+    qualified,
+    row_name,
+    table,
+)
 from reproduce.data import made, nrmse
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.regions import Callosum, centrum_semiovale, crossing
@@ -122,7 +130,8 @@ def draw(record: Record) -> Figure:
             ax.set(xlim=(low - room, high + room), ylim=(low - room, high + room))
             ax.axline((low, low), slope=1, color="0.7", linewidth=0.8, zorder=0)
             told = f"R² {row['voxel_r2_raw']:.2f} raw, {row['voxel_r2_denoised']:.2f} den."
-            head = row["method"].replace(", ", ",\n") + "\n" if down == 0 else ""
+            name = row_name(row["method"], record["size"])
+            head = name.replace(", ", ",\n") + "\n" if down == 0 else ""
             ax.set_title(head + told, fontsize=8, loc="left")
             ax.set_xlabel("measured signal" if down == len(kinds) - 1 else "")
             ax.set_ylabel(f"{region},\n{model.upper()}: predicted" if i == 0 else "", fontsize=8)
@@ -151,7 +160,12 @@ def tell(record: Record) -> Told:
         keys = [(g, m, t) for g in (CALLOSUM, CENTRUM) for m in MODELS for t in TARGETS]
         for method in methods:
             found = {(r["region"], r["model"]): r for r in rows if r["method"] == method}
-            cells.append([method, *(f"{found[g, m][f'r2_{t}']:.3f}" for g, m, t in keys)])
+            cells.append(
+                [
+                    row_name(method, record["size"]),
+                    *(f"{found[g, m][f'r2_{t}']:.3f}" for g, m, t in keys),
+                ]
+            )
         heads = [f"{g}, {m.upper()}, {t}" for g, m, t in keys]
         name = "The phantom" if source == PHANTOM else record["real_scan"]
         lines += [
@@ -159,7 +173,7 @@ def tell(record: Record) -> Told:
             "",
             *table(["", *heads], cells),
         ]
-        claims += _claims(rows, keys, source)
+        claims += _claims(record, rows, keys, source)
     lines += [
         "The plots show one voxel a region and model, the same for all methods: where the raw "
         "signal's own R² is the region's median. The table's R² is the median over the region.",
@@ -168,8 +182,14 @@ def tell(record: Record) -> Told:
     return Told(claims, lines)
 
 
+def alone(record: Record, method: str) -> AgainstNoisy:
+    """The error of a method's result on the phantom, and of the noisy scan."""
+    error = {r["method"]: r["nrmse"] for r in record["rows"] if r["source"] == PHANTOM}
+    return AgainstNoisy("its result", "NRMSE on the phantom", error.get(method), error.get(NOISY))
+
+
 def _claims(
-    rows: list[dict[str, Any]], keys: list[tuple[str, str, str]], source: str
+    record: Record, rows: list[dict[str, Any]], keys: list[tuple[str, str, str]], source: str
 ) -> list[Claim]:
     """A higher R² than the noisy scan's; in full only where the true error, if known, is less."""
     error = {r["method"]: r.get("nrmse") for r in rows}
@@ -186,14 +206,14 @@ def _claims(
             own, noisy, known = error[method], error[NOISY], ""
             if own is not None and noisy is not None:
                 known = f"; true NRMSE {own:.4f}, the noisy scan's {noisy:.4f}"
-            claims.append(
-                Claim(
-                    f"Figure 5: a higher R² with Di-Fusion, {told} ({method}, {SOURCES[source]})",
-                    qualified(better == len(gain), not known or own < noisy),
-                    f"Higher than the noisy scan's in {better} of {len(gain)} (region, model), by "
-                    f"{np.mean(gain):+.3f} on average{known}.",
-                )
+            shown = row_name(method, record["size"])
+            claim = Claim(
+                f"Figure 5: a higher R² with Di-Fusion, {told} ({shown}, {SOURCES[source]})",
+                qualified(better == len(gain), not known or own < noisy),
+                f"Higher than the noisy scan's in {better} of {len(gain)} (region, model), by "
+                f"{np.mean(gain):+.3f} on average{known}.",
             )
+            claims.append(at_budget(claim, record["size"], alone(record, method)))
     return claims
 
 

@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 
 from dwiser.methods.registry import build
 from dwiser.run import denoise
-from reproduce.claims import Claim, Told, qualified, table
+from reproduce.claims import AgainstNoisy, Claim, Told, at_budget, qualified, row_name, table
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.scores import PAIRS, PHANTOM, REAL, SOURCES, Bench, benches
 from reproduce.style import NARROW, canvas, dot, legend_below, titled
 
 BASE, SINGLE, CONTROL, NOISY = "Di-Fusion (base)", "single pass", "Noise2Noise", "noisy scan"
 TRAININGS: dict[str, dict[str, Any]] = {  # each differs from the base in one factor
-    BASE: {},
+    BASE: {"fusion": "target"},
     "x' in place of x in the fusion": {"fusion": "neighbour"},
     "all steps, Tc = 999": {"latter": 999},
     "Gaussian noise for Di-": {"noise": "gaussian"},
@@ -113,7 +113,8 @@ def draw(record: Record) -> Figure:
         level = mean(record, None, NOISY, score, source)
         ax.axvline(level, color="0.5", linestyle=(0, (1, 1)), label=NOISY)
         titled(ax, f"{SOURCES[source]}:\n{SCORES[score]}", "", "")
-        ax.set_yticks(places, arms if i % 3 == 0 else [], fontsize=8)
+        shown = [row_name(arm, record["size"]) for arm in arms]
+        ax.set_yticks(places, shown if i % 3 == 0 else [], fontsize=8)
         ax.grid(axis="y", color="0.9", linewidth=0.6)
         ax.set_xlim(left=0)
     for ax in axes[len(panels) :]:
@@ -132,7 +133,8 @@ def tell(record: Record) -> Told:
         for pairing, name in PAIRS.items():
             for arm in names(record):
                 cells = [mean(record, pairing, arm, score, source) for score in scores]
-                rows.append([name, arm, *("–" if c is None else f"{c:.4f}" for c in cells)])
+                shown = row_name(arm, record["size"])
+                rows.append([name, shown, *("–" if c is None else f"{c:.4f}" for c in cells)])
         told = "The phantom" if source == PHANTOM else record["real_scan"]
         heads = ["pair", "arm", *(SCORES[s] for s in scores)]
         lines += [f"**{told}**", "", *table(heads, rows)]
@@ -166,7 +168,8 @@ def _claims(record: Record, pairing: str, name: str) -> list[Claim]:
         f"network's single pass, {error[CONTROL]:.4f} for Noise2Noise at the same budget; "
         f"{noisy:.4f} for the noisy scan." + _on_real(record, pairing, SINGLE),
     )
-    return [*found, iterating]
+    alone = AgainstNoisy("its single pass", "NRMSE", error[SINGLE], noisy)
+    return [at_budget(claim, record["size"], alone) for claim in (*found, iterating)]
 
 
 def _on_real(record: Record, pairing: str, arm: str) -> str:

@@ -17,7 +17,16 @@ from dwiser.prepare.coils import FEWEST
 from dwiser.simulation import Simulation
 from reproduce.arms import ALL, DIFUSION, PREDICTED, SPLITQ, Result, denoised
 from reproduce.artefacts import KINDS, corrupted, pure_noise, slope
-from reproduce.claims import Claim, Told, qualified, table, verdict
+from reproduce.claims import (
+    AgainstNoisy,
+    Claim,
+    Told,
+    at_budget,
+    qualified,
+    row_name,
+    table,
+    verdict,
+)
 from reproduce.data import made
 from reproduce.floor import FLOOR_SNR, FLOORS, MASKED, WEAK, asked, at_floor, background, bias
 from reproduce.lesions import View, drawn, kept
@@ -129,6 +138,8 @@ PICTURES, PANELS_HIGH = 1.6, 3.8  # inches: a row of slices, two of panels
 
 
 def draw(record: Record) -> Figure:
+    shown = [r | {"method": row_name(r["method"], record["size"])} for r in record["rows"]]
+    record = record | {"rows": shown}
     figure = Figure((WIDTH, PICTURES + PANELS_HIGH), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(PICTURES, PANELS_HIGH))
     drawn(record, above)
@@ -176,8 +187,8 @@ def tell(record: Record) -> Told:
     lines = []
     for title, columns in TABLES.items():
         cells = [
-            [name, *("–" if row.get(k) is None else f"{row[k]:.{d}f}" for k, (_, d) in
-                     columns.items())]
+            [row_name(name, record["size"]),
+             *("–" if row.get(k) is None else f"{row[k]:.{d}f}" for k, (_, d) in columns.items())]
             for name, row in rows.items()
         ]  # fmt: skip
         heads = ["", *(head for head, _ in columns.values())]
@@ -200,18 +211,30 @@ def tell(record: Record) -> Told:
     ]
     claims = []
     for name in (n for n in (DIFUSION, PREDICTED) if n in rows):
-        claims += _claims(name, rows[name], rows.get(SPLITQ, rows[name]))
+        claims += _claims(
+            name, record["size"], rows[name], rows.get(SPLITQ, rows[name]), rows.get("Noisy")
+        )
     return Told(claims, lines)
 
 
-def _claims(name: str, row: dict[str, Any], ours: dict[str, Any]) -> list[Claim]:
+def _claims(
+    method: str,
+    size: Record,
+    row: dict[str, Any],
+    ours: dict[str, Any],
+    noisy: dict[str, Any] | None,
+) -> list[Claim]:
     """A limitation is confirmed where the measurement shows it."""
+    name = row_name(method, size)
+    alone = AgainstNoisy(
+        "its result", "NRMSE", row["nrmse"], None if noisy is None else noisy["nrmse"]
+    )
     biases = [row[f"bias, {f}"] for f in FLOORS if row[f"bias, {f}"] is not None]
     mixed = row["motion_smeared"] > SMEARED or row["ghost_smeared"] > SMEARED
     biased = bool(biases) and max(abs(b) for b in biases) > BIASED
     told = ", ".join(f"{b:+.2f}" for b in biases)
     conflated = qualified(mixed or biased, mixed and biased)
-    return [
+    time, *others = [
         Claim(
             f"Limitation (i): long inference ({name})",
             verdict(row["cpu_seconds"] > ours["cpu_seconds"]),
@@ -244,6 +267,7 @@ def _claims(name: str, row: dict[str, Any], ours: dict[str, Any]) -> list[Claim]
             f"({' and '.join(FLOORS)}).",
         ),
     ]
+    return [time, *(at_budget(claim, size, alone) for claim in others)]
 
 
 EXPERIMENT = Experiment(

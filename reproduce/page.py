@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
-from reproduce.claims import Told, listed, table
+from reproduce.claims import Told, Verdict, is_small, listed, table
 from reproduce.poster import poster
 from reproduce.protocol import RESULTS, Experiment, Record
 from scripts.pages import write_or_check
@@ -20,7 +21,7 @@ NAMES = (
     "table1", "table2", "figure2", "figure4", "figure5", "figure6", "figure7", "snr_cnr",
     "limitations",
 )  # fmt: skip
-VERDICTS = "confirmed", "partly", "not confirmed", "cannot be judged"
+VERDICTS = get_args(Verdict)
 
 
 def experiments() -> Iterator[Experiment]:
@@ -52,7 +53,7 @@ def page(folder: Path = RESULTS) -> str:
 
 def _head(records: dict[str, Record | None]) -> list[str]:
     run = [r for r in records.values() if r is not None]
-    small = [r for r in run if r["size"]["preset"] != "paper"]
+    small = [r for r in run if is_small(r["size"])]
     lines = [
         "# The poster's results, run again",
         "",
@@ -83,7 +84,12 @@ def _head(records: dict[str, Record | None]) -> list[str]:
             f"phantoms and a small part of a real scan. The poster's Di-Fusion learns for "
             f"{f'{theirs:,}'.replace(',', ' ')} iterations ({most / theirs:.1%} of them at most "
             "here), with a larger network. 'Not confirmed' means: not seen at this size. It does "
-            "not refute the claim at the poster's, and 'confirmed' does not prove it there.",
+            "not refute the claim at the poster's, and 'confirmed' does not prove it there. "
+            "'Cannot be judged at this budget' means: the network of this run, in a single pass, "
+            "is still worse than the noisy scan, so that neither what its iteration adds nor how "
+            "it compares with others can be seen; that holds for what would read 'confirmed' too. "
+            "Rows say what ran: *small* stands before a method that had the preset's network and "
+            "iterations in place of its publication's.",
             "",
         ]
     return lines
@@ -114,7 +120,7 @@ def _summary(told: dict[str, Told], missing: list[Experiment]) -> list[str]:
         lines += [
             "*The paper's pair* is what the poster describes: the previous volume is x'. "
             "*The predicted pair* is ours: all of Di-Fusion, but x' is predicted from all other "
-            "volumes. *Di-Fusion* alone, in the tables, is with the paper's pair. `splitq` is this "
+            "volumes. *Di-Fusion*, in the tables, is with the paper's pair. `splitq` is this "
             "project's own method.",
             "",
         ]

@@ -15,6 +15,7 @@ from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
 from dwiser.simulation import Simulation
+from reproduce.arms import preset_of, walk_of
 from reproduce.data import dealt, made, nrmse, real
 from reproduce.protocol import Run
 
@@ -51,7 +52,8 @@ class Bench:
 
     def method(self, **settings: Any) -> Difusion:
         """Di-Fusion with the run's preset and iterations, and some fields set."""
-        method = build("difusion", self.run.setting.preset, settings)
+        preset = preset_of("difusion", self.run.setting.preset)
+        method = build("difusion", preset, walk_of(preset) | settings)
         assert isinstance(method, Difusion)
         return replace(method, iterations=self.run.setting.trained(method, self.scan))
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.pages import DOCS, RESULTS, fill_blocks, table_lines, write_or_check
+from scripts.walk_tables import walk
 
 NAMES = (
     "explanation/splitq", "explanation/difusion", "explanation/truth", "how-to/memory",
-    "how-to/cluster", "how-to/noise-maps",
+    "how-to/cluster", "how-to/noise-maps", "results/walk",
 )  # fmt: skip
 PAGES = tuple(DOCS / f"{name}.md" for name in NAMES)
 Record = dict[str, Any]
@@ -314,6 +315,19 @@ def _spread(row: Record) -> str:
     return " / ".join(f"{row[key]:.3f}" for key in ("p5", "median", "p95"))
 
 
+def samples_coverage(record: Record) -> str:
+    """Share of the errors within two sd of the samples, a row a pair and walk."""
+    heads = ["pair", "walk", "within ±2 sd", "rms error / sd", "rms error / σ"]
+    rows = (
+        [
+            r["pair"], r["walk"], f"{r['within_two_sd']:.0%}", f"{r['rms_over_sd']:.1f}",
+            f"{r['rms_over_sigma']:.2f}",
+        ]
+        for r in record["rows"]
+    )  # fmt: skip
+    return f"{record['samples']} samples, {record['passes']} passes.\n\n{table(heads, rows)}"
+
+
 FILLED: dict[str, Callable[[Record], str]] = {
     "memory_methods": memory_methods, "memory_large": memory_large,
     "coverage": coverage, "splits": splits, "scaling_splitq": scaling,
@@ -328,6 +342,8 @@ FILLED: dict[str, Callable[[Record], str]] = {
     "steps_phantom": steps, "steps_real": steps,
     "steps_phantom_splitnet": steps, "steps_real_splitnet": steps, "budgets": budgets,
     "sigma": sigma,
+    "walk_phantom_compact": walk, "walk_textured_compact": walk, "walk_real_compact": walk,
+    "samples_coverage": samples_coverage,
 }  # fmt: skip
 
 

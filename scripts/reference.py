@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md, methods.md and errors.md from the code.
+"""Write docs/reference/cli.md, methods.md, difusion-presets.md and errors.md from the code.
 
 ``python -m scripts.reference [--check]``: ``--check`` writes nothing and ends with 1 if a page is
 stale. Nothing on the pages is typed by hand.
@@ -13,7 +13,7 @@ from dwiser.cli import build_app
 from dwiser.errors import Code
 from dwiser.methods.options import describe
 from dwiser.methods.registry import DEFAULT_METHOD, METHODS, Entry
-from scripts.pages import DOCS, write_or_check
+from scripts.pages import DOCS, table_lines, write_or_check
 
 PAGES = DOCS / "reference"
 MADE = "<!-- made by scripts/reference.py: do not edit -->\n"
@@ -73,6 +73,43 @@ def _shown(value: Any) -> str:
     return plain[value] if value is None or isinstance(value, bool) else str(value)
 
 
+SIDE_BY_SIDE = "paper", "released", "laptop"
+
+
+def presets_page() -> str:
+    """Di-Fusion's presets beside each other, each value with its source."""
+    entry = METHODS["difusion"]
+    cls = entry.load()
+    rows = describe(cls, cls().capabilities.presets)
+    cells = [
+        [f"`{row['field']}`", *(_of_preset(row, preset) for preset in SIDE_BY_SIDE)]
+        for row in rows if row["presets"]
+    ]  # fmt: skip
+    lines = [
+        f"{MADE}# Di-Fusion's presets, line by line",
+        "",
+        f"{entry.citation}.",
+        "",
+        "- `paper`: the publication's numbers, read as it says them. Where it says nothing, ours.",
+        "- `released`: what the authors' program does, as reported; the poster's results come from "
+        "it. None of its code is here.",
+        "- `laptop`: two cores and minutes; the default on every device.",
+        "",
+        "What is not copied of the released program, and why, stands in "
+        "[Di-Fusion as implemented here](../explanation/difusion.md#what-released-does-not-copy). "
+        "What each field means: [Methods](methods.md#difusion).",
+        "",
+        *table_lines(["field", *(f"`{p}`" for p in SIDE_BY_SIDE)], cells),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _of_preset(row: dict[str, Any], preset: str) -> str:
+    if preset not in row["presets"]:
+        return f"`{_shown(row['default'])}` (the field's default)"
+    return f"`{_shown(row['presets'][preset])}` ({row['sources'][preset]})".replace("|", "\\|")
+
+
 def errors_page() -> str:
     """Every code of an error: what it means and what to do."""
     rows = [f"| `{c}` | {what}. | {_capital(todo)}. |" for c, what, todo in map(_parts, Code)]
@@ -101,7 +138,10 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-BUILT = {"cli.md": cli_page, "methods.md": methods_page, "errors.md": errors_page}
+BUILT = {
+    "cli.md": cli_page, "methods.md": methods_page, "difusion-presets.md": presets_page,
+    "errors.md": errors_page,
+}  # fmt: skip
 
 
 def main() -> int:

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dwiser.chain.fusion import forward, fuse, fusion_weights, leaked_share, shuffle_noise
-from dwiser.chain.posterior import jump, jump_spread, jump_weights
+from dwiser.chain.posterior import (
+    jump,
+    jump_spread,
+    jump_weights,
+    released_arrival,
+    released_weights,
+)
 from dwiser.chain.sample import sample
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.transition import Transition
@@ -194,25 +200,33 @@ def test_what_a_network_loses_at_each_evaluation_run_walk_compounds() -> None:
     assert lossy(1.1, None) == pytest.approx(1.847, abs=5e-4)
 
 
-def released(schedule: Schedule, x0: torch.Tensor, xt: torch.Tensor, t: int, r: int):
-    """A ten-step ᾱ mixed with a one-step β, as reported of the released program."""
-    bar_t, bar_r, beta = schedule.alpha_bar(t), schedule.alpha_bar(r), schedule.beta[t]
-    of_x0 = float(np.sqrt(bar_r) * beta / (1 - bar_t))
-    return of_x0 * x0 + float(np.sqrt(1 - beta) * (1 - bar_r) / (1 - bar_t)) * xt
+@given(st.integers(0, 999))
+def test_the_released_weights_are_the_posteriors_for_a_single_step(t: int) -> None:
+    assert released_weights(S, t, t - 1) == pytest.approx(jump_weights(S, t, t - 1), rel=1e-9)
 
 
-def test_the_released_weights_fade_and_miss_the_posterior_mean() -> None:
-    ones = torch.ones(1, 1, 1, dtype=torch.float64)
-    assert float(released(S, ones, ones, 300, 290)) == pytest.approx(0.97, abs=0.005)
-    assert float(released(S, ones, ones, 50, 40)) == pytest.approx(0.82, abs=0.005)
+@pytest.mark.parametrize(("t", "r", "total"), [(300, 290, 0.970), (50, 40, 0.824)])
+def test_the_released_weights_of_a_longer_jump_fade(t: int, r: int, total: float) -> None:
+    of_x0, of_xt = released_weights(S, t, r)
+    assert of_x0 + of_xt == pytest.approx(total, abs=5e-4)
+    exact = jump_weights(S, t, r)
+    assert of_x0 < exact[0] / 5
+    assert of_xt == pytest.approx(exact[1], rel=1e-3)
+
+
+def test_the_released_jump_from_the_turn_overshoots_by_a_stride() -> None:
+    arrivals = {t: released_arrival(t, r, 50, 10) for t, r in jumps(run_walk(300, 50, 10))}
+    assert [arrivals[t] for t in (300, 60, 50, 49, 1, 0)] == [290, 50, 40, 48, 0, -1]
+    rule = Transition(S, "released")
+    assert rule.clean(1.0, 0.0, None, 50, 49) == released_weights(S, 50, 40)[0]
+    assert rule.noise_weights(50, 49) == (released_weights(S, 50, 40)[1], 0)
+
+
+def test_the_released_jumps_miss_the_posterior_mean() -> None:
     start = start_of("gaussian")
     expected = gaussian_mean(start, start.new_full((3,), float(S.level(301))))
 
-    class Released(Transition):
-        def clean(self, out, before, partner, t, r):
-            return released(self.schedule, out, before, t, r)
-
-    got = walked(run_walk(300, 50, 10), start, transition=Released(S))
+    got = walked(run_walk(300, 50, 10), start, transition=Transition(S, "released"))
     assert (got - expected).abs().max() > 1e-3
 
 

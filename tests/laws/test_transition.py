@@ -17,7 +17,11 @@ from dwiser.seeds import stream
 
 S = Schedule()
 STEPS = run_walk()
-RULES = [Transition(S, *kinds) for kinds in product(get_args(State), get_args(StateNoise))]
+RULES = [
+    Transition(S, state, noise)
+    for state, noise in product(get_args(State), get_args(StateNoise))
+    if state != "released"
+]
 NAMES = [f"{rule.state}-{rule.noise}" for rule in RULES]
 
 

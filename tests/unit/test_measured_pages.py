@@ -1,8 +1,9 @@
 """The tables on splitq's and Di-Fusion's pages are those of the recorded results."""
 
-from scripts import measured
+from scripts import measured, walk_figure
 from scripts.budgets_figure import PICTURE, digest, drawn_from, figure, recorded
 from scripts.pages import BLOCK
+from scripts.walk_tables import walk
 
 
 def test_the_pages_are_what_the_recorded_results_say() -> None:
@@ -67,3 +68,43 @@ def test_it_is_said_what_a_longer_walk_changes() -> None:
         "|---|---|---|---|---|",
         "| p | f | n | +25.0% | -5.0% |",
     ]
+
+
+def test_the_picture_of_walks_is_of_the_recorded_rows() -> None:
+    mark = digest([walk_figure.records()])
+    assert drawn_from(walk_figure.PICTURE) == mark, "run python -m scripts.walk_figure"
+
+
+def walked(seed: int, **more: object) -> dict:
+    return {"pair": "adjacent", "seed": seed, "iterations": 5, "start": 300, **more}
+
+
+def test_the_tables_of_walks_are_means_over_seeds() -> None:
+    fa = {"by_drawn_fa": {"FA 0.00-0.10": [0.1, 0.02]}}
+    kind = {"state": "posterior", "state_noise": "mean"}
+    rows = [
+        {"pair": "noisy", "seed": seed, "nrmse": 0.5, "by_drawn_fa": {"FA 0.00-0.10": [0.3, 0.2]}}
+        for seed in (0, 1)
+    ]
+    rows += [walked(s, **kind, evaluations=1, nrmse=0.2 + 0.2 * s, **fa) for s in (0, 1)]
+    rows += [walked(s, evaluations=1, nrmse=0.7, **fa) | {"start": 16} for s in (0, 1)]
+    text = walk({"asked_passes": 3, "network": "compact", "rows": rows})
+    assert "3 passes over the scan (5 iterations), the compact network, 2 seeds." in text
+    assert "| adjacent | posterior | η = 0 | 0.3000 ± 0.1414 |" in text
+    assert "| adjacent | 0.3000 ± 0.1414 | 0.7000 ± 0.0000 |" in text
+    assert "| adjacent | one, at 16 | 0.100 (+0.020) |" in text
+    assert "| noisy scan | – | 0.300 (+0.200) |" in text
+
+
+def test_a_panel_of_walks_shows_each_kind_at_the_step_it_has_reached() -> None:
+    rows = [{"pair": "noisy", "seed": 0, "nrmse": 0.5}]
+    for state, noise in walk_figure.WALKS.values():
+        kind = {"state": state, "state_noise": noise}
+        rows += [walked(0, **kind, evaluations=n, nrmse=0.1 * n) for n in (1, 2)]
+    rows.append(walked(0, evaluations=1, nrmse=0.25) | {"start": 16})
+    (panel,) = walk_figure.figure({"phantom": {"rows": rows}}).axes
+    *walks, alone, noisy = panel.lines
+    for drawn in walks:
+        assert (list(drawn.get_xdata()), list(drawn.get_ydata())) == ([301, 291], [0.2, 0.4])
+    assert (list(alone.get_xdata()), list(alone.get_ydata())) == ([17], [0.5])
+    assert set(noisy.get_ydata()) == {1}

@@ -7,7 +7,7 @@ from dwiser.methods.registry import METHODS
 from scripts import reference
 
 
-@pytest.mark.parametrize("name", ["cli.md", "methods.md", "errors.md"])
+@pytest.mark.parametrize("name", [*reference.BUILT])
 def test_the_page_is_what_the_code_says(name) -> None:
     assert (reference.PAGES / name).read_text() == reference.BUILT[name](), (
         "run python -m scripts.reference"
@@ -25,3 +25,12 @@ def test_every_command_and_method_is_there() -> None:
     learned_on = METHODS["splitq"].load()().learned_on
     assert f"- `learned_on` = `{learned_on}`: voxels that the weights are learned on" in methods
     assert "(ours, from tuning phantoms" in methods
+
+
+def test_the_presets_stand_side_by_side_with_their_sources() -> None:
+    lines = reference.presets_page().splitlines()
+    (fusion,) = (line.split(" | ") for line in lines if line.startswith("| `fusion` |"))
+    assert [cell.split("`")[1] for cell in fusion] == ["fusion", "target", "neighbour", "target"]
+    assert "authors' released settings, as reported" in fusion[2]
+    fields = {line.split("`")[1] for line in lines if line.startswith("| `")}
+    assert {"b0s", "start_fusion", "shared_step", "step_interval", "threshold"} <= fields

@@ -1,4 +1,8 @@
-"""One jump of the chain: the exact posterior from step t to any step r < t (Eq. 10)."""
+"""One jump of the chain: the exact posterior from step t to any step r < t (Eq. 10).
+
+The jump of the authors' program stands beside it, for the preset ``released``: its weights are
+another's wherever r is not t − 1.
+"""
 
 from typing import TypeVar
 
@@ -41,6 +45,34 @@ def jump_spread(schedule: Schedule, t: int, r: int) -> float:
     _down(t, r)
     bar_t, bar_r = float(schedule.alpha_bar(t)), float(schedule.alpha_bar(r))
     return ((1 - bar_r) * (1 - bar_t / bar_r) / (1 - bar_t)) ** 0.5
+
+
+def released_weights(schedule: Schedule, t: int, r: int) -> tuple[float, float]:
+    """Weights of (x_out, x_t) in the authors' program, for −1 ≤ r < t.
+
+    √ᾱ_r β_t/(1−ᾱ_t) and √α_t (1−ᾱ_r)/(1−ᾱ_t), with α_t and β_t of the one step t (authors'
+    released settings, as reported).
+
+    Notes
+    -----
+    For r = t − 1 they are ``jump_weights``. For a longer jump the first one is too small: from 300
+    to 290 both sum to 0.970, from 50 to 40 to 0.824, so the image fades and the walk does not
+    return the posterior mean. They are here to repeat the program, not to be recommended.
+    """
+    _down(t, r)
+    bar_t, bar_r = float(schedule.alpha_bar(t)), float(schedule.alpha_bar(r))
+    beta = float(schedule.beta[t])
+    return bar_r**0.5 * beta / (1 - bar_t), (1 - beta) ** 0.5 * (1 - bar_r) / (1 - bar_t)
+
+
+def released_arrival(t: int, r: int, turn: int, stride: int) -> int:
+    """The step whose state the authors' program makes from t, where r is the next one visited.
+
+    ``turn`` and ``stride`` are Tr and p of Run-Walk. From every step down to ``turn``, the turn
+    itself included, the program's weights lead ``stride`` steps down: with the paper's numbers the
+    state made at 50 is the one of step 40, and F is given it at step 49.
+    """
+    return max(t - stride, -1) if t >= turn else r
 
 
 def _down(t: int, r: int) -> None:

@@ -8,11 +8,17 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from dwiser.chain.fusion import Fusion, fuse, fusion_weights
-from dwiser.chain.posterior import jump_spread, jump_weights
+from dwiser.chain.posterior import (
+    jump_spread,
+    jump_weights,
+    released_arrival,
+    released_weights,
+)
 from dwiser.chain.schedule import Schedule
+from dwiser.chain.walk import STRIDE, TURN
 
 A = TypeVar("A")
-State = Literal["posterior", "fused"]
+State = Literal["posterior", "fused", "released"]
 StateNoise = Literal["mean", "posterior", "held", "drawn"]
 
 
@@ -24,11 +30,13 @@ class Transition:
     ----------
     state : the clean part. "posterior" (Eq. 10): the exact posterior's mix of x_out and the
         state before. "fused" (Eq. 6 once more): s(λ1·x_out + λ2·x'), s = level(r + 1), which is
-        what training showed at step r with x_out in place of x.
+        what training showed at step r with x_out in place of x. "released": as the authors'
+        program, whose weights fade (`posterior.released_weights`); with "mean" only.
     noise : the noise part. "mean": what the posterior's mean leaves of the start's ξ (η = 0, as
         released). "posterior": that, and σz of Eq. 10 with ξ drawn anew for z. "held": the
         start's ξ, √(1−s²) of it, which is what F is told. "drawn": as much, ξ drawn anew.
     fusion : as in training; "neighbour" puts x' into both places, and x_out into none.
+    turn, stride : Tr and p of Run-Walk, which the released weights depend on.
 
     Notes
     -----
@@ -41,6 +49,12 @@ class Transition:
     state: State = "posterior"
     noise: StateNoise = "mean"
     fusion: Fusion = "target"
+    turn: int = TURN
+    stride: int = STRIDE
+
+    def __post_init__(self) -> None:
+        if self.state == "released" and self.noise != "mean":
+            raise ValueError("the released state has the noise that its weights leave: mean")
 
     @property
     def draws(self) -> bool:
@@ -49,8 +63,8 @@ class Transition:
 
     def clean(self, out: A, before: A, partner: A | None, t: int, r: int) -> A:
         """The clean part at r, from x_out, the clean part at t, and x' where it is fused."""
-        if self.state == "posterior":
-            of_out, of_before = jump_weights(self.schedule, t, r)
+        if self.state != "fused":
+            of_out, of_before = self._weights(t, r)
             return of_out * out + of_before * before  # type: ignore[operator, return-value]
         if partner is None:
             raise ValueError("a fused state needs the partner x'")
@@ -60,7 +74,7 @@ class Transition:
 
     def noise_weights(self, t: int, r: int) -> tuple[float, float]:
         """Weights at r of the noise part at t and of a ξ drawn anew."""
-        kept = jump_weights(self.schedule, t, r)[1]
+        kept = self._weights(t, r)[1]
         variance = float(1 - self.schedule.alpha_bar(r))
         return {
             "mean": (kept, 0.0),
@@ -68,6 +82,13 @@ class Transition:
             "held": ((variance / float(1 - self.schedule.alpha_bar(t))) ** 0.5, 0.0),
             "drawn": (0.0, variance**0.5),
         }[self.noise]
+
+    def _weights(self, t: int, r: int) -> tuple[float, float]:
+        if self.state == "released":
+            return released_weights(
+                self.schedule, t, released_arrival(t, r, self.turn, self.stride)
+            )
+        return jump_weights(self.schedule, t, r)
 
 
 def noise_share(schedule: Schedule, start: int, t: int) -> float:

@@ -21,6 +21,7 @@ TRAINING: Presets = {
         "learning_rate": Sourced(1e-4, f"{PAPER}, section 4: Adam, constant"),
         "decay": Sourced("constant", f"{PAPER}, section 4"),
         "crop": Sourced(False, f"{PAPER}: whole slices, background too"),
+        "b0s": Sourced("unseen", f"{PROGRAM}: the diffusion-weighted volumes alone"),
     },
     "laptop": {
         "network": Sourced("compact", "under 30 kFLOP a pixel"),
@@ -31,6 +32,7 @@ TRAINING: Presets = {
         "learning_rate": Sourced(3e-3, "best of four rates tried on phantoms kept for tuning"),
         "decay": Sourced("cosine", "short trainings end better at a low rate"),
         "crop": Sourced(True, "the background costs time and teaches nothing"),
+        "b0s": Sourced("denoised", "ours: four or more are a shell of their own"),
     },
 }
 TRAINING["smoke"] = TRAINING["laptop"] | {

@@ -18,7 +18,7 @@ from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.options import option
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
-from dwiser.prepare.pairs import FEWEST_B0S, Neighbour, Partner
+from dwiser.prepare.pairs import FEWEST_B0S, B0s, Neighbour, Partner
 from dwiser.prepare.stack import Stack, build_stack
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
@@ -35,10 +35,14 @@ class Ready:
 
 @dataclass(frozen=True, eq=False)
 class DenoisedStack:
-    """The denoised stack (K, Z, H, W) in [−1, 1] units, and its entries of the record."""
+    """The denoised stack (K, Z, H, W) in [−1, 1] units, and its entries of the record.
+
+    ``sd`` is the sd of its error in the same units, where the method gives one.
+    """
 
     unit: Float[np.ndarray, "k z h w"]
     record: dict[str, Any]
+    sd: Float[np.ndarray, "k z h w"] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,9 @@ class Learned:
     decay: Decay = option(DEFAULT["decay"], "learning rate over the training")
     crop: bool = option(
         DEFAULT["crop"], "work in the mask's box, and shuffle noise inside the mask"
+    )
+    b0s: B0s = option(
+        DEFAULT["b0s"], "b0s are denoised as a shell of their own, or never shown to the network"
     )
     fewest_b0s: int = option(FEWEST_B0S, "fewer b0s than this pass through unchanged", least=2)
 
@@ -126,7 +133,7 @@ class Learned:
         stack = build_stack(
             scan, mask, sigma,
             pairing=self._partner, neighbour=self._order, fewest_b0s=self.fewest_b0s,
-            crop=self.crop,
+            crop=self.crop, b0s=self.b0s,
         )  # fmt: skip
         if not len(stack.items):
             why = "; ".join(sorted(set(stack.plan.passed.values())))
@@ -179,12 +186,13 @@ class Learned:
         for v in range(scan.shape[3]):  # never below 0, where the scan is not
             data[..., v] = np.maximum(data[..., v], np.minimum(scan.data[..., v], 0))
         plan = ready.stack.plan
+        sd = None if estimate.sd is None else ready.stack.sd_map(scan.shape[:3], estimate.sd)
         record = {
             "training": weights.record,
             "sampling": estimate.record | {"seconds": round(perf_counter() - begun, 2)},
         }
         return Denoised(
-            data, ready.sigma, None, weights, record, ready.mask, passed_through=plan.passed
+            data, ready.sigma, sd, weights, record, ready.mask, passed_through=plan.passed
         )
 
     def _budgeted(

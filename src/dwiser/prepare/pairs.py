@@ -17,9 +17,11 @@ from dwiser.scan import Gradients
 Pairing = Literal["adjacent", "angular", "predicted"]
 Partner = Literal[Pairing, "itself"]  # "itself": for methods that need no pair
 Neighbour = Literal["shell", "series"]
+B0s = Literal["denoised", "unseen"]
 FEWEST_B0S = 4  # fewer b0s pass through unchanged
 RIDGE = 1e-3  # of the median noise-floor eigenvalue: keeps duplicated volumes invertible
 FLOOR_QUANTILE = 0.25
+ALONE = ("adjacent", "shell"), ("angular", "shell"), ("angular", "series")  # need one of the shell
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,7 @@ def plan_pairs(
     pairing: Partner,
     *,
     neighbour: Neighbour = "shell",
+    b0s: B0s = "denoised",
     fewest_b0s: int = FEWEST_B0S,
     dead: frozenset[int] = frozenset(),
 ) -> PairPlan:
@@ -52,6 +55,8 @@ def plan_pairs(
     ----------
     neighbour : for ``adjacent``: the volume before it in its own shell ("shell"), or in
         the whole series of DWIs ("series", the authors' order); both wrap around.
+    b0s : "denoised" makes a shell of them, "unseen" passes every one through unchanged.
+    fewest_b0s : fewer b0s than this pass through unchanged.
     dead : volumes without signal or without change, which neither pass on nor receive.
     """
     partner: dict[int, int] = {}
@@ -61,16 +66,22 @@ def plan_pairs(
         alive = [int(v) for v in shell.volumes if v not in dead]
         if not alive:
             continue
+        if shell.is_b0 and b0s == "unseen":
+            passed |= dict.fromkeys(alive, "a b0 (b0s=unseen)")
+            continue
         if shell.is_b0 and len(alive) < fewest_b0s:
             passed |= dict.fromkeys(alive, f"fewer than {fewest_b0s} b0s")
             continue
-        if len(alive) == 1 and pairing in ("adjacent", "angular") and neighbour == "shell":
+        if len(alive) == 1 and (pairing, neighbour) in ALONE:
             passed[alive[0]] = "alone in its shell"
             continue
         if neighbour == "series" and not shell.is_b0:
             dwis += alive
         partner |= dict(zip(alive, _partners(gradients, alive, pairing), strict=True))
-    if pairing == "adjacent" and len(dwis) > 1:
+    if pairing == "adjacent" and len(dwis) == 1:
+        del partner[dwis[0]]
+        passed[dwis[0]] = "the only DWI"
+    elif pairing == "adjacent":
         dwis.sort()
         partner |= dict(zip(dwis, dwis[-1:] + dwis[:-1], strict=True))
     volumes = np.array(sorted(partner), int)

@@ -28,3 +28,7 @@ class Scale:
     def sigma_to_unit(self, sigma: Float[np.ndarray, "*s"], volume: int) -> Float[np.ndarray, "*s"]:
         """A noise sd: scaled, not shifted."""
         return (sigma * (2 / self.maxima[volume])).astype(np.float32)
+
+    def sd_from_unit(self, unit: Float[np.ndarray, "*s"], volume: int) -> Float[np.ndarray, "*s"]:
+        """The inverse of ``sigma_to_unit``."""
+        return (unit * (self.maxima[volume] / 2)).astype(np.float32)

@@ -10,6 +10,7 @@ from dwiser.prepare.box import Box
 from dwiser.prepare.mask import voxels_in
 from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.pairs import (
+    B0s,
     Neighbour,
     PairPlan,
     Partner,
@@ -67,6 +68,18 @@ class Stack:
             np.copyto(out[self.box.index][..., volume], values, where=inside)
         return out
 
+    def sd_map(
+        self, shape: tuple[int, int, int], sd: Float[np.ndarray, "k slices h w"]
+    ) -> Float[np.ndarray, "x y z"]:
+        """RMS over the volumes of an sd in [−1, 1] units, in the scan's; 0 off the stack."""
+        squares = np.zeros(self.inside.shape)
+        for k, volume in enumerate(self.plan.volumes.tolist()):
+            squares += self.scale.sd_from_unit(sd[k], volume) ** 2
+        out = np.zeros(shape, np.float32)
+        rms = np.sqrt(squares / len(self.plan.volumes)) * self.inside
+        out[self.box.index] = rms.transpose(1, 2, 0)
+        return out
+
 
 def build_stack(
     scan: Scan,
@@ -77,12 +90,13 @@ def build_stack(
     neighbour: Neighbour,
     fewest_b0s: int,
     crop: bool,
+    b0s: B0s = "denoised",
 ) -> Stack:
     """Pair, scale and lay out a scan; ``crop`` keeps only the mask's box and its slices."""
     voxels = voxels_in(scan.data, mask)
     dead = dead_volumes(voxels)
     plan = plan_pairs(
-        scan.gradients, pairing, neighbour=neighbour, fewest_b0s=fewest_b0s, dead=dead
+        scan.gradients, pairing, neighbour=neighbour, b0s=b0s, fewest_b0s=fewest_b0s, dead=dead
     )
     box = Box.around(mask) if crop else Box.full(scan.shape)
     data, scale = scan.data[box.index], Scale.of(scan.data)

@@ -49,6 +49,23 @@ def test_few_b0s_pass_through_and_many_are_denoised(pairing) -> None:
     assert len(many.volumes) == 11
 
 
+@pytest.mark.parametrize("pairing", ["adjacent", "angular", "predicted"])
+def test_unseen_b0s_pass_through_however_many_they_are(pairing) -> None:
+    plan = plan_pairs(table([0, 0, 0, 0, *[1000] * 7]), pairing, b0s="unseen")
+    assert plan.passed == dict.fromkeys(range(4), "a b0 (b0s=unseen)")
+    assert plan.volumes.tolist() == list(range(4, 11))
+    assert not set(plan.partners) & {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("pairing", ["adjacent", "angular"])
+def test_no_volume_is_its_own_partner_in_the_series_order(pairing) -> None:
+    plan = plan_pairs(table([0, 1000, 2000, 2000]), pairing, neighbour="series")
+    assert (plan.volumes != plan.partners).all()
+    lone = plan_pairs(table([0, 0, 1000]), pairing, neighbour="series")
+    assert lone.volumes.tolist() == []
+    assert lone.passed[2] in ("the only DWI", "alone in its shell")
+
+
 def test_every_volume_is_denoised_or_passed_with_a_reason() -> None:
     for pairing in ("adjacent", "angular", "predicted"):
         plan = plan_pairs(table(MIXED), pairing, dead=frozenset({3}))

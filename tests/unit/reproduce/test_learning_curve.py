@@ -16,7 +16,18 @@ from dwiser.scan import Gradients, Scan
 from reproduce import curve_data, curve_page, learning_curve
 from reproduce.curve_data import Extent, in_slices
 from reproduce.curve_training import Clock
-from reproduce.learning_curve import ARMS, EXACT, FUSED, SINGLE, SIZES, Asked, main, method_of, run
+from reproduce.learning_curve import (
+    ARMS,
+    EXACT,
+    FUSED,
+    LATE,
+    SINGLE,
+    SIZES,
+    Asked,
+    main,
+    method_of,
+    run,
+)
 from tests.refusals import assert_says
 
 SMOKE = "--size", "smoke", "--passes", "3"
@@ -51,11 +62,11 @@ def rows(of: Asked) -> list[dict]:
 def test_each_milestone_is_scored_in_a_single_pass_and_after_both_walks(whole: Asked) -> None:
     found = rows(whole)
     assert [(r["passes"], r["way"]) for r in found] == [
-        (1, SINGLE), (3, SINGLE), (3, EXACT), (3, FUSED),
+        (1, SINGLE), (1, LATE), (3, SINGLE), (3, LATE), (3, EXACT), (3, FUSED),
     ]  # fmt: skip
     items = json.loads(whole.record.read_text())["items"]
     assert items == 4 * (10 + 4), "slices of the DWIs and of 4 b0s"
-    assert [r["iterations"] for r in found] == [7, 21, 21, 21]
+    assert [r["iterations"] for r in found] == [7, 7, 21, 21, 21, 21]
     assert all(0 < r["nrmse"] < 1 and 0 < r["fa_rmse"] < 1 for r in found)
 
 
@@ -68,7 +79,7 @@ def test_a_training_that_the_clock_ended_goes_on_to_the_same_bits(
     assert not broken.record.exists() or not rows(broken)
     assert broken.checkpoint.exists()
     assert not run(broken)
-    assert [r["passes"] for r in rows(broken)] == [1]
+    assert [r["passes"] for r in rows(broken)] == [1, 1]
     assert run(broken)
     assert rows(broken) == rows(whole)
 
@@ -201,7 +212,7 @@ def test_the_page_and_its_pictures_are_made_from_records(whole: Asked, tmp_path:
     told = record | {"arm": "references", "rows": [noisy]}
     (tmp_path / "compact_phantom_references_0.json").write_text(json.dumps(told))
     text = curve_page.page(tmp_path)
-    error = record["rows"][1]["nrmse"]
+    error = record["rows"][2]["nrmse"]
     assert f"stays above the noisy scan's, ends at {error:.4f} after 3 (noisy 0.0500)" in text
     assert "**No cell of it was measured: there was no GPU.**" in text
     (picture,) = curve_page.drawn(tmp_path, tmp_path)

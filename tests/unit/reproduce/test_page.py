@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from reproduce.claims import judged, qualified, spread
+from reproduce import table2
+from reproduce.arms import POSTER, preset_of
+from reproduce.claims import (
+    AgainstNoisy,
+    Claim,
+    at_budget,
+    is_small,
+    judged,
+    qualified,
+    row_name,
+    spread,
+)
 from reproduce.page import NAMES, VERDICTS, _gathered, experiments, page, record_of
 from reproduce.poster import poster
 from reproduce.protocol import RESULTS, SETTINGS, shortened
@@ -87,6 +98,72 @@ def test_an_advantage_below_the_noisy_scan_is_half_a_one() -> None:
     assert qualified(True, False) == "partly"
     assert qualified(True, True) == "confirmed"
     assert qualified(False, True) == "not confirmed"
+
+
+SMALL = {"preset": "laptop", "iterations": 200}
+FULL = {"preset": "paper", "iterations": None}
+
+
+@pytest.mark.parametrize("verdict", ["confirmed", "partly", "not confirmed"])
+@pytest.mark.parametrize(
+    ("size", "own", "noisy", "more", "judgeable"),
+    [
+        (SMALL, 0.05, 0.1, False, True),
+        (SMALL, 0.2, 0.1, False, False),
+        (SMALL, 0.2, 0.1, True, True),
+        (SMALL, 0.05, 0.1, True, False),
+        (SMALL, None, 0.1, False, False),
+        (FULL, 0.2, 0.1, False, True),
+    ],
+)
+def test_a_network_below_the_noisy_scan_is_not_judged_at_a_small_budget(
+    verdict, size, own, noisy, more, judgeable
+) -> None:
+    claim = Claim("c", verdict, "We found it.")
+    told = at_budget(claim, size, AgainstNoisy("its single pass", "NRMSE", own, noisy, more))
+    if judgeable:
+        assert told == claim
+    else:
+        assert told.verdict == "cannot be judged at this budget"
+        assert told.ours.startswith("We found it. ")
+        assert ("No single pass was recorded." in told.ours) == (own is None)
+
+
+def test_what_cannot_be_judged_at_all_stays_so() -> None:
+    claim = Claim("c", "cannot be judged", "No image.")
+    assert at_budget(claim, SMALL, AgainstNoisy("its result", "NRMSE", 0.2, 0.1)) == claim
+
+
+@pytest.mark.parametrize("preset", ["paper", "released"])
+def test_a_posters_name_stands_alone_only_at_the_posters_budget(preset: str) -> None:
+    full, cut = ({"preset": preset, "iterations": n} for n in (None, 500))
+    assert not is_small(full)
+    assert is_small(cut)
+    learned = "Nr2N", "DDM2", "Di-Fusion"
+    for method in POSTER:
+        assert row_name(method, full) == method
+        assert row_name(method, cut) == (f"small {method}" if method in learned else method)
+
+
+def test_di_fusions_claims_are_judged_with_the_authors_program() -> None:
+    assert preset_of("difusion", "paper") == "released"
+    assert preset_of("ddm2", "paper") == "paper"
+    assert preset_of("difusion", "laptop") == "laptop"
+
+
+def test_claims_of_ssim_wait_for_an_image_whose_noisy_ssim_is_the_posters() -> None:
+    record = record_of("table2", RESULTS)
+    assert record is not None
+    by_name = {c.poster: c.verdict for c in table2.tell(record).claims}
+    waiting = "Table 2: Di-Fusion has the best SSIM at every level"
+    assert table2.ssim_missed(record) > table2.SSIM_AGREES
+    assert by_name[waiting] == "cannot be judged"
+    told = poster()["table2"]["ssim"]["Noisy"]
+    for row in record["rows"]:
+        if row["method"] == table2.NOISY:
+            row["ssim"] = told[row["level"] - 1] / 100
+    agreeing = {c.poster: c.verdict for c in table2.tell(record).claims}
+    assert agreeing[waiting] != "cannot be judged"
 
 
 def test_claims_of_one_text_are_gathered_with_what_they_are_told_of() -> None:

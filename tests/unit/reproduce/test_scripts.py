@@ -20,6 +20,9 @@ from reproduce.page import NAMES
 from reproduce.protocol import SETTINGS, Run, Setting, main
 from reproduce.regions import Tract
 
+SMALL = {"preset": "laptop", "iterations": 200}
+LARGE = {"preset": "released", "iterations": None}
+
 
 def test_figure7_runs_tells_and_draws(tmp_path: Path) -> None:
     found = figure7.EXPERIMENT
@@ -47,14 +50,17 @@ def test_a_consistent_curve_is_confirmed_only_if_it_beats_the_noisy_scan() -> No
                     "r2_raw": 0.7,
                 }
                 rows += [row | {"way": "walk"}, row | {"way": "single pass"}]
-        return {"rows": rows}
+        return {"rows": rows, "size": SMALL}
 
-    def verdicts(error: float, drop: float) -> set[str]:
-        return {claim.verdict for claim in figure7.tell(record(error, drop)).claims}
+    def verdicts(error: float, drop: float, size: dict = SMALL) -> set[str]:
+        told = figure7.tell(record(error, drop) | {"size": size})
+        return {claim.verdict for claim in told.claims}
 
     assert verdicts(0.05, 0.0) == {"confirmed"}
-    assert verdicts(0.2, 0.0) == {"partly"}
     assert verdicts(0.05, 0.1) == {"not confirmed"}
+    assert verdicts(0.2, 0.0) == verdicts(0.2, 0.1) == {"cannot be judged at this budget"}
+    assert verdicts(0.2, 0.0, LARGE) == {"partly"}
+    assert verdicts(0.2, 0.1, LARGE) == {"not confirmed"}
 
 
 def test_the_real_scan_is_judged_by_r2_alone_against_the_noisy_one() -> None:
@@ -64,7 +70,7 @@ def test_the_real_scan_is_judged_by_r2_alone_against_the_noisy_one() -> None:
         for tc in (100, 300, 700):
             row = where | {"pairing": "adjacent", "tc": tc, "r2": 0.5, "r2_raw": 0.5}
             rows += [row | {"way": "walk"}, row | {"way": "single pass"}]
-        return figure7._claim({"rows": rows}, "adjacent", "x", "real").verdict
+        return figure7._claim({"rows": rows, "size": LARGE}, "adjacent", "x", "real").verdict
 
     assert verdict(0.4) == "confirmed"
     assert verdict(0.6) == "partly"

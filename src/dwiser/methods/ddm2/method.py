@@ -40,7 +40,10 @@ class DDM2(Networked):
     Where neighbouring volumes have other gradient directions, x̂ is the mean contrast; the
     difference to x then counts as noise, which sets t* too high and is sampled away. With x as
     Stage III's target the way down is stable only if x̂ = E[x | x̂]: what F adds to a clean x̂,
-    it adds at each of the last steps.
+    it adds at each of the last steps. The residual's mean is added back to x̂ in Stage III, and
+    Stage II takes the first state that matches (the authors' released settings, as reported); for
+    images in [−1, 1] the first is also the nearest one. Voxels outside the mask and volumes
+    that pass through are the input's; the authors' program writes whole slices.
     """
 
     name: ClassVar[str] = "ddm2"

@@ -14,8 +14,9 @@ def matched_state(
 ) -> int:
     """t* in 1 … T: the state at which x = level(t)·x̂ + √(1−level(t)²)·ξ with ξ of sd 1.
 
-    Of all t, the one whose √(1−level²) is nearest the sd of x − level(t)·x̂ (Xiang et al.,
-    DDM2, ICLR 2023, Stage II).
+    Of the t, in rising order, the first one whose √(1−level²) is nearer the sd of x − level(t)·x̂
+    than that of the next (Xiang et al., DDM2, ICLR 2023, Stage II; the first local minimum is
+    the authors' released rule, as reported).
 
     Parameters
     ----------
@@ -26,4 +27,5 @@ def matched_state(
     (variance, shared), (_, clean_variance) = np.cov(x[inside], clean[inside], bias=True)
     level = schedule.level(np.arange(1, schedule.length + 1))
     remaining_sd = np.sqrt(np.maximum(variance - 2 * level * shared + level**2 * clean_variance, 0))
-    return 1 + int(np.abs(remaining_sd - np.sqrt(1 - level**2)).argmin())
+    distance = np.abs(remaining_sd - np.sqrt(1 - level**2))
+    return 1 + int(np.append(np.diff(distance) > 0, True).argmax())

@@ -19,7 +19,7 @@ PRESETS: Presets = {
         "flips": Sourced("four", "authors' released settings, as reported"),
         "evaluations": Sourced(None, f"{PAPER}: all steps from t* down"),
     }
-    | budget("paper", "network", "width", "patch", "crop"),
+    | budget("paper", "network", "width", "patch", "crop", "b0s"),
     "laptop": {
         "neighbour": Sourced("shell", "ours: neighbours of another shell have another contrast"),
         "first_share": Sourced(0.5, "the one budget halved between the two networks"),

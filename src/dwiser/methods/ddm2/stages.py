@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dwiser.chain.fusion import forward, shuffle_noise
@@ -45,7 +45,11 @@ def match_states(
 
 @dataclass(frozen=True, eq=False)
 class StateExample:
-    """Stage III's example: s·x̂ + √(1−s²)·ξ → x or x̂, ξ the slice's own noise at t*, shuffled.
+    """Stage III's example: s·(x̂ + m) + √(1−s²)·ξ → x or x̂ + m, ξ the slice's own noise, shuffled.
+
+    The noise is the residual x − level(t*)·x̂ over its sd on the chain. ξ is centred, and m, the
+    residual's mean, is added back to x̂ (the authors' released settings, as reported): without it
+    the input at t* lacks what x has on average beyond x̂, and sampling starts from x.
 
     ``latter`` is the last t of t ~ U{1 … latter}, s uniform in [level(t), level(t−1)].
     """
@@ -64,12 +68,19 @@ class StateExample:
         clean = cut.of(self.matched.clean[cut.k, cut.z])
         matched_level = float(self.schedule.level(self.matched.state[cut.k, cut.z]))
         inside = cut.of(self.stack.inside[cut.z]) if self.within else None
-        xi = shuffle_noise(
-            (x - matched_level * clean) / np.float32((1 - matched_level**2) ** 0.5), rng, inside
-        )
+        residual = x - matched_level * clean
+        xi = shuffle_noise(residual / np.float32((1 - matched_level**2) ** 0.5), rng, inside)
+        clean = clean + mean_within(residual, inside)
         state = forward(clean, xi, np.full_like(x, level))
         goal = x if self.target == "noisy" else clean
         return Example(state[None], goal[None], float(level))
+
+
+def mean_within(
+    values: Float[np.ndarray, "h w"], where: Bool[np.ndarray, "h w"] | None
+) -> np.floating[Any]:
+    """The mean that `shuffle_noise` takes away: of the pixels ``where``; of all if none is."""
+    return (values if where is None or not where.any() else values[where]).mean()
 
 
 @dataclass(frozen=True, eq=False)

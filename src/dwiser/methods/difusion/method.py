@@ -12,15 +12,16 @@ from dwiser.chain.schedule import Schedule
 from dwiser.chain.stop import Adaptive, NoiseBound, Stop
 from dwiser.chain.transition import State, StateNoise, Transition
 from dwiser.chain.walk import Steps, run_walk
-from dwiser.errors import DwiserWarning
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.learn.budget import Work
 from dwiser.learn.conditions import PER_PAIR, Directions, pair_conditions
-from dwiser.learn.pairs import Noise, PairDraw
-from dwiser.learn.sampling import Flips, Walker, Walks, stopping, walk_stack
+from dwiser.learn.pairs import Noise, PairDraw, StepInterval
+from dwiser.learn.sampling import Flips, Walker, Walks, stopping
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.difusion.presets import PRESETS
+from dwiser.methods.difusion.samples import sampled
 from dwiser.methods.learned import DenoisedStack
 from dwiser.methods.networked import Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
@@ -29,6 +30,7 @@ from dwiser.prepare.pairs import Neighbour, Pairing
 from dwiser.prepare.stack import Stack
 from dwiser.watch import Watch
 
+FEWEST_SAMPLES = 8  # from which an sd is taken
 FIRST_STOP_WARNING = 0.2  # share of slices that stop at their first evaluation
 
 
@@ -51,6 +53,9 @@ class Difusion(Networked):
         "shell", "order of adjacent pairs: within the shell, or the series"
     )
     fusion: Fusion = option("target", "Eq. 6 with x and x' (target), or with x' twice (neighbour)")
+    start_fusion: Fusion | None = option(
+        None, "Eq. 6 where the sampling starts; none: as in the training"
+    )
     directions: Directions = option(
         "unknown",
         "whether F is told the gradient directions of x and x', which the paper's is not "
@@ -60,15 +65,23 @@ class Difusion(Networked):
     latter: int = option(
         300, "Tc: train on the latter steps 1 ... Tc, sample from Tc", least=1, most=999
     )
+    shared_step: bool = option(
+        False, "one t and one permutation for a training batch, or a t for each item"
+    )
+    step_interval: StepInterval = option(
+        "own", "training levels: t on 1 ... Tc, s in [level(t+1), level(t)], which holds the level "
+        "that sampling tells F; or the program's: t on 1 ... Tc-1, s in [level(t), level(t-1)]",
+    )  # fmt: skip
     turn: int = option(50, "Tr: where running turns into walking", least=0)
     stride: int = option(10, "p: steps skipped while running", least=1)
-    start: int | None = option(None, "the step that sampling starts from; none: Tc", least=0)
+    start: int | None = option(8, "the step that sampling starts from; none: Tc", least=0)
     state: State = option(
-        "posterior",
-        "the next state's image: of Eq. 10, or x_out and x' fused again as in training (Eq. 6)",
+        "fused",
+        "the next state's image: of Eq. 10, x_out and x' fused again as in training (Eq. 6), or "
+        "of Eq. 10 with the program's fading weights",
     )
     state_noise: StateNoise = option(
-        "mean",
+        "drawn",
         "the next state's noise: what Eq. 10's mean leaves (eta = 0), with its sigma z, or as "
         "much as F is told: the start's, or drawn anew",
     )
@@ -78,8 +91,20 @@ class Difusion(Networked):
     )
     threshold: float = option(1.0, "of the stop rule; larger: more steps, smoother", least=0)
     evaluations: int | None = option(
-        None, "most evaluations of a slice; none: all of Run-Walk", least=1
+        1, "most evaluations of a slice; none: all of Run-Walk", least=1
     )
+    samples: int = option(1, "walks, each with another xi, whose mean is the result", least=1)
+    uncertainty: bool = option(
+        False, f"also the sd of the samples, of {FEWEST_SAMPLES} at least; it covers few errors"
+    )
+
+    def __post_init__(self) -> None:
+        if self.state == "released" and self.state_noise != "mean":
+            raise InputError(
+                f"state=released of difusion has the noise that its weights leave: set "
+                f"state_noise=mean, not {self.state_noise}, or take another state.",
+                code=Code.SETTING_VALUE,
+            )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -90,6 +115,7 @@ class Difusion(Networked):
             least_directions=6,
             uses_directions=self.pairing == "angular",
             takes_noise_map=self.stop == "noise",
+            gives_uncertainty=True,
         )
 
     @property
@@ -115,6 +141,10 @@ class Difusion(Networked):
         return self.neighbour
 
     @property
+    def _samples(self) -> int:
+        return max(self.samples, FEWEST_SAMPLES if self.uncertainty else 1)
+
+    @property
     def _most_evaluations(self) -> int:
         return len(self.steps)
 
@@ -131,16 +161,19 @@ class Difusion(Networked):
             stack, Schedule(), seed, self.batch, self.latter, self.fusion, self.noise,
             self.patch, within=self.crop, device=machine.device,
             conditions=pair_conditions(stack) if self.directions == "embedded" else None,
+            shared_step=self.shared_step, step_interval=self.step_interval,
         )  # fmt: skip
 
     def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
     ) -> DenoisedStack:
         f = self._loaded(self._network(stack, seed), weights.state, machine)
-        walks = walk_stack(
-            f, stack, self._walker(machine, seed), batch=self.sampling_batch, watch=watch
-        )
-        return DenoisedStack(walks.unit, self._stopping(walks))
+        done = sampled(
+            f, stack, self._walker(machine, seed), self._samples,
+            batch=self.sampling_batch, watch=watch,
+        )  # fmt: skip
+        record = self._stopping(done.walks) | {"samples": self._samples}
+        return DenoisedStack(done.walks.unit, record, done.sd if self.uncertainty else None)
 
     def _walker(self, machine: Machine, seed: int) -> Walker:
         rules: dict[str, Stop | None] = {
@@ -149,9 +182,12 @@ class Difusion(Networked):
             "never": None,
         }
         return Walker(
-            Schedule(), self.steps, rules[self.stop], self.fusion, self.noise, self.flips,
-            within=self.crop, seed=seed, device=machine.device, directions=self.directions,
-            transition=Transition(Schedule(), self.state, self.state_noise, self.fusion),
+            Schedule(), self.steps, rules[self.stop], self.start_fusion or self.fusion,
+            self.noise, self.flips, within=self.crop, seed=seed, device=machine.device,
+            transition=Transition(
+                Schedule(), self.state, self.state_noise, self.fusion, self.turn, self.stride
+            ),
+            directions=self.directions,
         )  # fmt: skip
 
     def _stopping(self, walks: Walks) -> dict[str, Any]:

@@ -81,22 +81,45 @@ def test_stage_threes_input_is_the_guess_and_shuffled_noise_of_sd_one(stack: Sta
     clean = np.broadcast_to(stack.target[:1], stack.target.shape)
     noisy = (clean + 0.1 * rng.standard_normal(clean.shape)).astype(np.float32)
     noisy_stack = replace(stack, target=noisy)
-    example = StateExample(
-        S, noisy_stack, match_states(S, noisy_stack, clean, within=True), 400, True
-    )
+    matched = match_states(S, noisy_stack, clean, within=True)
+    example = StateExample(S, noisy_stack, matched, 400, True)
     cut = Cut(3, 4, WHOLE, WHOLE)
     inside = stack.inside[4]
+    residual = noisy[3, 4] - float(S.level(matched.state[3, 4])) * clean[3, 4]
+    mean = residual[inside].mean()
     for _ in range(5):
         drawn = example(cut, rng)
         assert drawn.level is not None
         assert float(S.level(400)) <= drawn.level <= 1
-        xi = (drawn.inputs[0] - drawn.level * clean[3, 4]) / np.sqrt(1 - drawn.level**2)
+        shifted = clean[3, 4] + mean
+        xi = (drawn.inputs[0] - drawn.level * shifted) / np.sqrt(1 - drawn.level**2)
         assert xi[inside].std() == pytest.approx(1, rel=0.05)
         added_noise = (noisy - clean)[3, 4][inside]
         assert abs(np.corrcoef(xi[inside], added_noise)[0, 1]) < 0.2
         np.testing.assert_array_equal(drawn.target[0], noisy[3, 4])
     guess = replace(example, target="guess")(cut, rng)
-    np.testing.assert_array_equal(guess.target[0], clean[3, 4])
+    np.testing.assert_array_equal(guess.target[0], clean[3, 4] + mean)
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_stage_threes_input_has_the_mean_of_the_guess_and_of_the_residual(
+    stack: Stack, within: bool
+) -> None:
+    """mean(s·x̂' + √(1−s²)·ξ) = s·(mean x̂ + mean residual), for any s; at t* nearly mean x."""
+    state, (k, z) = 200, stack.items[5].tolist()
+    matched = Matched(stack.target - 0.25, np.full(stack.target.shape[:2], state))
+    example = StateExample(S, stack, matched, 400, within)
+    where = stack.inside[z] if within else np.ones_like(stack.inside[z])
+    x, guess = stack.target[k, z][where], matched.clean[k, z][where]
+    level = float(S.level(state))
+    residual = (x - level * guess).mean()
+    assert residual > 0.2, "the guess is far too low"
+    for seed in range(3):
+        drawn = example(Cut(k, z, WHOLE, WHOLE), stream(seed, "ddm2"))
+        expected = drawn.level * (guess.mean() + residual)
+        assert drawn.inputs[0][where].mean() == pytest.approx(expected, abs=1e-4)
+    off = level * (guess.mean() + residual) - x.mean()
+    assert abs(off) == pytest.approx((1 - level) * residual, rel=1e-3)
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 7, 76])

@@ -31,6 +31,28 @@ def test_noise_of_known_sd_is_found_at_that_level(sd: float) -> None:
     assert (1 - float(S.level(t)) ** 2) ** 0.5 == pytest.approx(sd, rel=0.05)
 
 
+def distance(x: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """How far each state's sd is from that of x − level·x̂."""
+    level = S.level(np.arange(1, S.length + 1))
+    return np.abs([(x - s * clean).std() - np.sqrt(1 - s**2) for s in level])
+
+
+def test_the_first_state_that_matches_is_taken_where_two_do() -> None:
+    """Only for a variance above 1, which no image in [−1, 1] has."""
+    x = 1.7 * stream(4, "match").standard_normal((30, 30))
+    nearest = 1 + distance(x, x).argmin()
+    assert nearest > 500
+    assert matched_state(S, x, x) == 1
+
+
+@pytest.mark.parametrize("share", [-1.0, -0.3, 0.0, 0.5, 1.0, 1.3])
+def test_in_the_networks_units_the_first_is_the_nearest(share: float) -> None:
+    rng = stream(6, "match")
+    x = rng.uniform(-1, 1, (30, 30))
+    clean = share * x + 0.1 * rng.standard_normal(x.shape)
+    assert matched_state(S, x, clean) == 1 + distance(x, clean).argmin()
+
+
 def test_pixels_outside_do_not_count() -> None:
     rng = stream(2, "match")
     clean = image(rng)

@@ -8,7 +8,7 @@ import torch
 
 from dwiser.chain.fusion import fusion_weights
 from dwiser.chain.schedule import Schedule
-from dwiser.errors import DwiserWarning
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.learn.budget import Pace, plan_work
 from dwiser.learn.loop import Batch
 from dwiser.learn.memory import batched
@@ -18,6 +18,8 @@ from dwiser.methods.registry import build
 from dwiser.nets.compact import Compact, flops_per_pixel
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.stack import build_stack
+from dwiser.scan import Gradients
+from tests.refusals import refused
 
 quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 
@@ -41,14 +43,60 @@ def test_the_paper_preset_holds_the_papers_numbers() -> None:
     assert (paper.network, paper.flips, paper.stop) == ("unet", "four", "adaptive")
     assert paper.threshold == 0.040
     assert paper.decay == "constant"
+    assert (paper.neighbour, paper.b0s) == ("shell", "unseen")
     assert len(paper.steps) == 76
 
 
-def test_the_laptop_preset_is_the_default_and_walks_the_whole_schedule() -> None:
+def test_the_released_preset_does_what_is_reported_of_the_program() -> None:
+    released = build("difusion", "released")
+    assert (released.pairing, released.neighbour, released.b0s) == ("adjacent", "series", "unseen")
+    assert (released.fusion, released.start_fusion) == ("neighbour", "target")
+    assert (released.shared_step, released.step_interval) == (True, "program")
+    assert (released.iterations, released.batch, released.threshold) == (100_000, 32, 0.040)
+    assert (released.network, released.flips, released.stop) == ("unet", "four", "adaptive")
+    presets = released.capabilities.presets
+    assert all(sourced.source for sourced in presets["released"].values())
+    assert set(presets["released"]) == set(presets["paper"])
+
+
+@quiet
+def test_released_gives_every_b0_back_untouched_and_changes_every_dwi(small, machine) -> None:
+    method = build("difusion", "released", {
+        "network": "compact", "width": 8, "iterations": 1, "batch": 4, "evaluations": 1,
+    })  # fmt: skip
+    b0 = small.scan.gradients.is_b0
+    out = method.denoise(small.scan, machine=machine, seed=0)
+    assert np.array_equal(out.data[..., b0], small.scan.data[..., b0])
+    assert all((out.data[..., v] != small.scan.data[..., v]).any() for v in np.flatnonzero(~b0))
+    assert set(out.passed_through.values()) == {"a b0 (b0s=unseen)"}
+
+
+@pytest.mark.parametrize("dwis", [0, 1])
+def test_released_refuses_a_scan_without_two_dwis(dwis: int, small, machine) -> None:
+    b0s = np.flatnonzero(small.scan.gradients.is_b0)
+    dwi = np.flatnonzero(~small.scan.gradients.is_b0)[:dwis]
+    volumes = np.concatenate([b0s, dwi])
+    g = small.scan.gradients
+    scan = replace(
+        small.scan, data=small.scan.data[..., volumes],
+        gradients=Gradients(g.bvals[volumes], g.bvecs[volumes]),
+    )  # fmt: skip
+    with refused(Code.GRADIENTS_TOO_FEW, "difusion needs", "diffusion-weighted volumes"):
+        build("difusion", "released").denoise(scan, machine=machine, seed=0)
+
+
+def test_the_start_may_take_x_where_the_training_took_the_neighbour_alone(machine) -> None:
+    for start, fusion in (("target", "target"), ("neighbour", "neighbour"), ("none", "neighbour")):
+        method = smoke(fusion="neighbour", start_fusion=start)
+        assert method._walker(machine, 0).fusion == fusion
+
+
+def test_the_laptop_preset_is_the_default_and_a_single_evaluation_near_the_end() -> None:
     assert build("difusion") == build("difusion", "laptop")
     laptop = build("difusion")
     assert (laptop.pairing, laptop.stop, laptop.flips) == ("predicted", "noise", "drawn")
-    assert len(laptop.steps) == 76
+    assert laptop.steps == (8,)
+    assert (laptop.state, laptop.state_noise) == ("fused", "drawn")
     assert laptop == Difusion()
 
 
@@ -79,7 +127,7 @@ def test_the_compact_network_takes_any_size_and_starts_as_the_identity(size) -> 
 
 @quiet
 def test_sampling_one_slice_at_a_time_and_eight_agree(small, machine) -> None:
-    method = smoke(stop="never", evaluations=6)
+    method = smoke(stop="never", evaluations=6, start="none")
     weights = method.fit(small.scan, machine=machine, seed=2)
     one, eight = (
         replace(method, sampling_batch=b).apply(weights, small.scan, machine=machine, seed=2).data
@@ -105,7 +153,7 @@ def test_another_seed_gives_another_result(small, machine) -> None:
 
 
 def test_the_papers_threshold_is_warned_of_where_every_slice_stops_at_once(small, machine) -> None:
-    method = smoke(stop="adaptive", threshold=0.001)
+    method = smoke(stop="adaptive", threshold=0.001, start="none", evaluations="none")
     with pytest.warns(DwiserWarning, match="100% of the slices stopped at their first evaluation"):
         record = method.denoise(small.scan, machine=machine, seed=0).record
     assert record["sampling"]["stopping_step"] == {"300": 12 * 8}
@@ -116,7 +164,7 @@ def test_the_papers_threshold_is_warned_of_where_every_slice_stops_at_once(small
 def test_a_higher_threshold_walks_further(small, machine) -> None:
     means = []
     for threshold in (0.5, 1.1, 2.0):
-        method = smoke(threshold=threshold, evaluations=8)
+        method = smoke(threshold=threshold, evaluations=8, start="none", state="posterior")
         record = method.denoise(small.scan, machine=machine, seed=0).record
         means.append(record["sampling"]["mean_evaluations"])
     assert means[0] == 1
@@ -230,3 +278,15 @@ def test_minutes_become_iterations_that_repeat_the_run_exactly(small, machine) -
         iterations=training["iterations"], evaluations=training["evaluations_most"]
     ).denoise(small.scan, machine=machine, seed=3)
     np.testing.assert_allclose(counted.data, timed.data, rtol=1e-5, atol=1e-3)
+
+
+def test_a_released_state_has_no_noise_of_its_own() -> None:
+    with pytest.raises(InputError, match="state_noise=mean, not drawn"):
+        build("difusion", "released", {"state_noise": "drawn"})
+
+
+def test_sampling_may_start_at_another_step_than_training() -> None:
+    assert build("difusion", "paper", {"start": 16}).steps == tuple(range(16, -1, -1))
+    assert build("difusion", "paper", {"start": 60}).steps[:3] == (60, 50, 49)
+    assert build("difusion", "paper", {"start": 16, "evaluations": 1}).steps == (16,)
+    assert build("difusion", "paper", {"start": 900}).steps[0] == 300
