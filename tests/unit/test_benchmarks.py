@@ -1,5 +1,6 @@
 """The benchmarks are a package whose every module can be imported from the repository's folder."""
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -14,3 +15,16 @@ SHARED = {"record", "slabs", "confirmation"}  # what the others are made of
 def test_each_is_a_module_of_the_package_that_runs_by_name(name: str) -> None:
     module = import_module(f"benchmarks.{name}")
     assert name in SHARED or callable(module.main)
+
+
+def test_the_check_of_a_gpu_runs_whole_on_a_cpu(monkeypatch, tmp_path) -> None:
+    from benchmarks import gpu_check, record
+
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    gpu_check.main(["--smoke"])
+    rows = json.loads((tmp_path / "gpu_check_smoke.json").read_text())["rows"]
+    assert not [row for row in rows.values() if "not_measured" in row]
+    assert rows["training float32"]["ms_an_iteration"] > 0
+    assert rows["sampling bf16"]["evaluations"] == 2
+    assert rows["paper, estimated"]["estimated_minutes_all"] > 0
+    assert rows["default method"]["seconds"] > 0

@@ -71,11 +71,15 @@ def shuffle_noise(
     if where is None or not where.any():
         pixels = difference.reshape(-1, *difference.shape[2:])
         return rng.permutation(pixels - pixels.mean(0)).reshape(difference.shape)
-    inside = difference[where] - difference[where].mean(0)
-    out = np.empty_like(difference)
-    out[where] = rng.permutation(inside)
-    out[~where] = rng.choice(inside, size=int((~where).sum()))
-    return out
+    flat = difference.reshape(-1, *difference.shape[2:])
+    chosen = where.ravel()
+    inner, outer = np.flatnonzero(chosen), np.flatnonzero(~chosen)
+    inside = flat[inner]
+    inside -= inside.mean(0)
+    out = np.empty_like(flat)
+    out[inner] = rng.permutation(inside)
+    out[outer] = inside[rng.integers(0, len(inside), len(outer))]
+    return out.reshape(difference.shape)
 
 
 def forward(fused: A, noise: A, level: A) -> A:

@@ -8,7 +8,8 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from dwiser.learn.loop import Batch, train
+from dwiser.learn.loop import train
+from dwiser.learn.step import Batch
 
 WARM, TIMED = 3, 8  # iterations before the clock, and on it
 SAMPLING_SHARE = 0.3  # of the remaining time, at most, for the walks

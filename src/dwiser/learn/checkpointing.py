@@ -84,7 +84,7 @@ class Course:
         self, task: str, net: nn.Module, optimizer: torch.optim.Optimizer, at: TrainingState
     ) -> None:
         """Take a snapshot of the task: once it is finished, and when it is time to write."""
-        if self.write is None or not (at.finished or self._due):
+        if self.write is None or not (at.finished or self.due):
             return
         tensors = {NET + k: v.detach().cpu().clone() for k, v in net.state_dict().items()}
         if not at.finished:
@@ -109,12 +109,13 @@ class Course:
         return result
 
     @property
-    def _due(self) -> bool:
-        return perf_counter() - self.written >= self.every
+    def due(self) -> bool:
+        """Whether it is time to write a snapshot."""
+        return self.write is not None and perf_counter() - self.written >= self.every
 
     def _note(self, task: str, snapshot: Snapshot) -> None:
         self.snapshots[task] = snapshot
-        if self.write is not None and self._due:
+        if self.write is not None and self.due:
             self.write(self)
             self.written = perf_counter()
 
@@ -146,6 +147,6 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _like(moment: Tensor, parameter: Tensor) -> Tensor:
     """A moment on its parameter's device, laid out in memory as the parameter is."""
-    if moment.ndim == 0:
-        return moment.clone()
+    if moment.ndim == 0:  # its step: fused Adam counts on the parameter's device
+        return moment.to(parameter.device, copy=True)
     return torch.empty_like(parameter).copy_(moment)

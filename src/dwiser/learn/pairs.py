@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 
 from dwiser.chain.fusion import Fusion, forward, fuse, fusion_weights, shuffle_noise
 from dwiser.chain.schedule import Schedule
-from dwiser.learn.loop import Batch
 from dwiser.learn.patches import Cut, Window, as_tensor, drawn_flips, flip_number, window
+from dwiser.learn.step import Batch
 from dwiser.prepare.stack import Stack
 from dwiser.seeds import stream
 

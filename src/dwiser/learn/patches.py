@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dwiser.learn.loop import Batch
+from dwiser.learn.step import Batch
 from dwiser.prepare.stack import Stack
 from dwiser.seeds import stream
 
@@ -45,10 +45,11 @@ def window(inside: Bool[np.ndarray, "h w"], patch: int | None, rng: np.random.Ge
     """
     if patch is None:
         return slice(None), slice(None)
-    pixels = np.flatnonzero(inside) if inside.any() else np.arange(inside.size)
-    centre = np.unravel_index(pixels[rng.integers(len(pixels))], inside.shape)
+    pixels = np.flatnonzero(inside)
+    chosen = int(rng.integers(len(pixels) or inside.size))
+    centre = divmod(int(pixels[chosen]) if len(pixels) else chosen, inside.shape[1])
     starts = (
-        int(np.clip(c - patch // 2, 0, max(0, n - patch)))
+        min(max(0, c - patch // 2), max(0, n - patch))
         for c, n in zip(centre, inside.shape, strict=True)
     )
     row, column = (slice(s, s + patch) for s in starts)
@@ -57,7 +58,7 @@ def window(inside: Bool[np.ndarray, "h w"], patch: int | None, rng: np.random.Ge
 
 def drawn_flips(rng: np.random.Generator) -> Window:
     """Vertical and horizontal flips, each with probability one half."""
-    row, column = (slice(None, None, step) for step in rng.choice([1, -1], 2))
+    row, column = (slice(None, None, -1 if turned else 1) for turned in rng.integers(0, 2, 2))
     return row, column
 
 

@@ -22,6 +22,7 @@ TRAINING: Presets = {
         "decay": Sourced("constant", f"{PAPER}, section 4"),
         "crop": Sourced(False, f"{PAPER}: whole slices, background too"),
         "b0s": Sourced("unseen", f"{PROGRAM}: the diffusion-weighted volumes alone"),
+        "precision": Sourced("float32", f"{PROGRAM}: no reduced precision"),
     },
     "laptop": {
         "network": Sourced("compact", "under 30 kFLOP a pixel"),
@@ -33,6 +34,7 @@ TRAINING: Presets = {
         "decay": Sourced("cosine", "short trainings end better at a low rate"),
         "crop": Sourced(True, "the background costs time and teaches nothing"),
         "b0s": Sourced("denoised", "ours: four or more are a shell of their own"),
+        "precision": Sourced("float32", "the reference; the same on every device"),
     },
 }
 TRAINING["smoke"] = TRAINING["laptop"] | {

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from dwiser.learn.budget import Pace, measure
 from dwiser.learn.checkpointing import Course, load_learned
-from dwiser.learn.loop import Batch, train
+from dwiser.learn.loop import train
 from dwiser.learn.memory import batched
+from dwiser.learn.precision import Precision
+from dwiser.learn.step import Batch
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import DEFAULT
@@ -37,6 +39,11 @@ class Networked(Learned):
         DEFAULT["patch"], "edge of training patches; none: whole slices", least=8
     )
     sampling_batch: int = option(64, "slices in the network at once when sampling", least=1)
+    precision: Precision = option(
+        DEFAULT["precision"],
+        "of the network's arithmetic; tf32 is a GPU's convolutions with 10 bits (on a CPU it is "
+        "float32); embedding, stem and head are float32 in each",
+    )
 
     @property
     def _learned(self) -> Capabilities:
@@ -80,10 +87,10 @@ class Networked(Learned):
         trained = train(
             net, draw, iterations=iterations or self.iterations,
             learning_rate=self.learning_rate, decay=self.decay,
-            bf16=machine.device == "cuda", watch=watch, task=task, course=course,
+            precision=self.precision, watch=watch, task=task, course=course,
             finished=finished,
         )  # fmt: skip
-        record = {
+        record: dict[str, Any] = {
             "iterations": trained.iterations,
             "batch": self.batch,
             "patch": self.patch,
@@ -93,7 +100,10 @@ class Networked(Learned):
             "curve": trained.curve,
             "seconds": round(perf_counter() - begun, 2),
             "parameters": sum(p.numel() for p in net.parameters()),
+            "precision": self.precision,
         }
+        if trained.note:
+            record["steps"] = trained.note
         return Weights({k: v.cpu() for k, v in net.state_dict().items()}, record)
 
     def _loaded(self, net: nn.Module, state: dict[str, Any], machine: Machine) -> Evaluate:
@@ -101,7 +111,7 @@ class Networked(Learned):
         return self._batched(net.to(machine.device), machine)
 
     def _batched(self, net: nn.Module, machine: Machine) -> Evaluate:
-        return batched(net.eval(), self.sampling_batch, bf16=machine.device == "cuda")
+        return batched(net.eval(), self.sampling_batch, precision=self.precision)
 
     def _pace(self, ready: Ready, machine: Machine, seed: int) -> Pace:
         stack = ready.stack
@@ -114,6 +124,4 @@ class Networked(Learned):
             self._evaluate(f, stack, stack.items[:share], machine, seed)
             return (perf_counter() - begun) * len(stack.items) / max(1, share)
 
-        return measure(
-            net, self._draw(stack, machine, seed), evaluate, bf16=machine.device == "cuda"
-        )
+        return measure(net, self._draw(stack, machine, seed), evaluate, precision=self.precision)

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from torch import nn
 
+from dwiser.learn.device_draws import DeviceStack, Examples, cuts_on_device
 from dwiser.learn.passes import single_pass
 from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
 from dwiser.machine import Machine
@@ -92,7 +93,11 @@ class Noise2Noise(Networked):
             )
             return Example(partner, x)
 
-        return CutDraw(stack, pair, seed, self.batch, self.patch, machine.device)
+        def pairs(on: DeviceStack) -> Examples:
+            return lambda cuts, _: (cuts.of(on.neighbour)[:, None], cuts.of(on.target)[:, None])
+
+        draw = CutDraw(stack, pair, seed, self.batch, self.patch, machine.device)
+        return cuts_on_device(draw, pairs)
 
     def _evaluate(
         self, f: Evaluate, stack: Stack, items: np.ndarray, machine: Machine, seed: int

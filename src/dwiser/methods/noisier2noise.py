@@ -5,10 +5,12 @@ from math import sqrt
 from typing import ClassVar, Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float
-from torch import nn
+from torch import Tensor, nn
 
 from dwiser.learn.budget import Work
+from dwiser.learn.device_draws import DeviceStack, Examples, cuts_on_device
 from dwiser.learn.passes import single_pass
 from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
 from dwiser.machine import Machine
@@ -102,7 +104,11 @@ class Noisier2Noise(Networked):
                 sd = np.float32(self.ratio) * cut.of(stack.sigma_of(cut.k, cut.z))[None]
             return Example(x + sd * rng.standard_normal(x.shape, np.float32), x)
 
-        return CutDraw(stack, noisier, seed, self.batch, self.patch, machine.device)
+        def directly(on: DeviceStack) -> Examples:
+            return lambda cuts, g: _noisier(cuts.of(on.target)[:, None], self.added, g)
+
+        draw = CutDraw(stack, noisier, seed, self.batch, self.patch, machine.device)
+        return draw if self.output == "corrected" else cuts_on_device(draw, directly)
 
     def _evaluate(
         self, f: Evaluate, stack: Stack, items: np.ndarray, machine: Machine, seed: int
@@ -128,6 +134,14 @@ class Noisier2Noise(Networked):
             z[stack.items[:, 0], stack.items[:, 1]] = noisier(stack.items)
             unit += corrected(passed(noisier), z, self.ratio) / np.float32(self.draws)
         return DenoisedStack(unit.clip(-1, 1), {"evaluations": self.draws})
+
+
+def _noisier(
+    x: Float[Tensor, "b 1 h w"], added: float, g: torch.Generator
+) -> tuple[Float[Tensor, "b 1 h w"], Float[Tensor, "b 1 h w"]]:
+    """x + m and x: m's sd is drawn from 0 to ``added`` for each item."""
+    sd = added * torch.rand(len(x), 1, 1, 1, generator=g, device=g.device)
+    return x + sd * torch.randn(x.shape, generator=g, device=g.device), x
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dwiser.nets.conditions import ConditionEmbedding, split
+from dwiser.nets.layers import Pointwise, as_autocast, full_precision
 
 UNCONDITIONED_LEVEL = 0.999  # the level of a network that takes none: any constant will do
 FREQUENCIES = 8  # of the level embedding; the latter steps span a narrow range of levels
@@ -49,8 +50,10 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], embedded: Float[Tensor, "b e"]
     ) -> Float[Tensor, "b c h w"]:
-        inner = self.first(functional.relu(x)) + self.shift(embedded)[:, :, None, None]
-        return x + self.second(functional.relu(inner))
+        with full_precision(x.device):
+            shift = self.shift(embedded)[:, :, None, None]
+        inner = self.first(functional.relu(x)) + shift
+        return self.second(functional.relu(inner, inplace=True)) + x
 
 
 class Compact(nn.Module):
@@ -93,9 +96,9 @@ class Compact(nn.Module):
         self.enter = Block(width, width)
         self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
         self.deep = Block(2 * width, width)
-        self.up = nn.Conv2d(2 * width, width, 1)
+        self.up = Pointwise(2 * width, width)
         self.leave = Block(width, width)
-        self.head = nn.Conv2d(width, 4, 1)
+        self.head = Pointwise(width, 4)
         silence(self.head)
         self.conditions = ConditionEmbedding(conditions, width) if conditions else None
 
@@ -112,13 +115,17 @@ class Compact(nn.Module):
         input_scale, share, output_scale = self._scales(level)
         padded = functional.pad(images, (0, -w % 4, 0, -h % 4), mode="replicate")
         half = functional.pixel_unshuffle((padded - self.centre) / input_scale, 2)
-        embedded = self.embedding(level)
-        if self.conditions is not None and conditions is not None:
-            embedded = embedded + self.conditions(conditions)
-        shallow = self.enter(self.stem(half), embedded)
+        with full_precision(x.device):
+            embedded = self.embedding(level)
+            if self.conditions is not None and conditions is not None:
+                embedded = embedded + self.conditions(conditions)
+            stem = self.stem(half.contiguous(memory_format=torch.channels_last))
+        shallow = self.enter(as_autocast(stem), embedded)
         deep = self.deep(self.down(shallow), embedded)
         up = functional.interpolate(self.up(deep), scale_factor=2, mode="nearest")
-        change = functional.pixel_shuffle(self.head(self.leave(shallow + up, embedded)), 2)
+        features = self.leave(shallow + up, embedded)
+        with full_precision(x.device):
+            change = functional.pixel_shuffle(self.head(features.float()), 2)
         image = images.mean(1, keepdim=True)
         if share is None:
             return image + output_scale * change[..., :h, :w]

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dwiser.nets.conditions import ConditionEmbedding, split
+from dwiser.nets.layers import as_autocast, full_precision
 from dwiser.seeds import stream
 
 BASE = 32  # channels at full resolution; with the multipliers: 32/64/128/256/256
@@ -73,7 +74,8 @@ class Block(nn.Module):
     ) -> Float[Tensor, "b d h w"]:
         h = self.conv1(F.silu(self.norm1(x)))
         if self.level is not None:
-            h = h + self.level(embedded)[:, :, None, None]
+            with full_precision(x.device):
+                h = h + self.level(embedded)[:, :, None, None]
         h = self.conv2(F.silu(self.norm2(h)))
         return self.attention(h + self.shortcut(x))
 
@@ -173,8 +175,10 @@ class UNet(nn.Module):
         """
         if (level is None) is not (self.embed is None):
             raise ValueError("a conditioned network needs a level, and no other takes one")
-        embedded = None if self.embed is None or level is None else self._embedded(level)
-        h = self.stem(x)
+        with full_precision(x.device):
+            embedded = None if self.embed is None or level is None else self._embedded(level)
+            h = self.stem(x)
+        h = as_autocast(h)
         skips = [h]
         for layer in self.down:
             h = layer(h, embedded) if isinstance(layer, Block) else layer(h)
@@ -189,7 +193,8 @@ class UNet(nn.Module):
             if h.shape[2:] != skip.shape[2:]:
                 h = F.interpolate(h, size=skip.shape[2:], mode="nearest")
             h = layer(torch.cat([h, skip], dim=1), embedded)
-        return self.head(F.silu(self.norm(h)))
+        with full_precision(x.device):
+            return self.head(F.silu(self.norm(h.float())))
 
     def _embedded(self, level: Float[Tensor, "b *k"]) -> Float[Tensor, "b e"]:
         level, conditions = split(level, self.count)

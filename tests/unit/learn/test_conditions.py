@@ -9,8 +9,10 @@ import torch
 from dwiser.chain.sample import FLIPS, drawn_flip, four_flips, sample
 from dwiser.chain.schedule import Schedule
 from dwiser.learn.conditions import PER_PAIR, flipped, outer_products, pair_conditions
-from dwiser.learn.loop import Batch, train
+from dwiser.learn.device_draws import DevicePairDraw
+from dwiser.learn.loop import train
 from dwiser.learn.pairs import PairDraw
+from dwiser.learn.step import Batch
 from dwiser.methods.registry import build
 from dwiser.nets.compact import Compact
 from dwiser.nets.unet import UNet
@@ -88,13 +90,15 @@ def test_a_batch_tells_the_directions_of_the_images_as_they_are_flipped(stack) -
     plain = untold(0)
     torch.testing.assert_close(draw.inputs, plain.inputs, rtol=0, atol=0)
     torch.testing.assert_close(draw.level[:, 0], plain.level, rtol=0, atol=0)
-    seen = set()
-    for told, target in zip(draw.level[:, 1:].numpy(), draw.targets[:, 0], strict=True):
-        k, flip = np.argwhere((table == told).all(-1))[0]
-        seen.add(int(flip))
-        back = target.flip(FLIPS[flip]).numpy()
-        assert any(np.array_equal(back, slice_) for slice_ in stack.target[k]), (k, flip)
-    assert len(seen) > 2
+    on_device = DevicePairDraw.of(replace(untold, conditions=table))(0)
+    for batch in (draw, on_device):
+        seen = set()
+        for told, target in zip(batch.level[:, 1:].numpy(), batch.targets[:, 0], strict=True):
+            k, flip = np.argwhere((table == told).all(-1))[0]
+            seen.add(int(flip))
+            back = target.flip(FLIPS[flip]).numpy()
+            assert any(np.array_equal(back, slice_) for slice_ in stack.target[k]), (k, flip)
+        assert len(seen) > 2
 
 
 def uneven(x: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,11 @@
 """The paper's U-Net: its size, its freedom of shape, what reaches what."""
 
+import numpy as np
 import pytest
 import torch
 
+from dwiser.chain.schedule import Schedule
+from dwiser.nets.compact import Compact
 from dwiser.nets.unet import UNet
 
 SMALL = {"base": 8, "groups": 4}  # two channels a group or more, at every level
@@ -87,8 +90,44 @@ def test_bf16_autocast_is_a_rounding_away(small):
     exact = small(x, level)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = small(x, level)
-    assert rounded.dtype == torch.bfloat16
-    assert (rounded.float() - exact).norm() < 0.1 * exact.norm()
+    assert rounded.dtype == torch.float32
+    assert 0 < (rounded - exact).norm() < 0.1 * exact.norm()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("net", [UNet(multipliers=(1, 2)), Compact(32)], ids=["unet", "compact"])
+def test_under_bf16_the_301_levels_stay_301_embeddings_for_every_block(net):
+    """Autocast alone would leave 7: the whole range of levels is 0.0075 wide."""
+    levels = torch.from_numpy(Schedule().level(np.arange(301))).float()
+    embeddings, shifts = [], []
+    embedding = net.embed if isinstance(net, UNet) else net.embedding
+    embedding.register_forward_hook(lambda *at: embeddings.append(at[2]))
+    for name, layer in net.named_modules():
+        if name.endswith((".level", ".shift")):
+            layer.register_forward_hook(lambda *at: shifts.append(at[2]))
+    with torch.autocast("cpu", torch.bfloat16):
+        net(torch.zeros(301, 1, 8, 8), levels)
+    assert len(shifts) > 2
+    for vectors in (*embeddings, *shifts):
+        assert vectors.dtype == torch.float32
+        assert len(vectors.unique(dim=0)) == 301
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("net", [UNet(**SMALL), Compact(8)], ids=["unet", "compact"])
+def test_under_bf16_stem_and_head_are_float32_and_what_is_between_is_not(net):
+    kinds = {}
+    for name, layer in net.named_modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(
+                lambda _, x, y, n=name: kinds.update({n: (x[0].dtype, y.dtype)})
+            )
+    with torch.autocast("cpu", torch.bfloat16):
+        out = net(images(1, 16, 16), torch.tensor([0.999]))
+    assert out.dtype == torch.float32
+    assert kinds.pop("stem") == (torch.float32, torch.float32)
+    assert kinds.pop("head", (torch.float32,) * 2) == (torch.float32, torch.float32)
+    assert {out for _, out in kinds.values()} == {torch.bfloat16}
 
 
 def test_weights_start_orthogonal_and_biases_at_zero(small):

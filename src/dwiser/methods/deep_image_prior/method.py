@@ -14,8 +14,9 @@ from torch import Tensor
 from dwiser.learn.budget import Pace, Work, measure
 from dwiser.learn.checkpointing import Course
 from dwiser.learn.early_stopping import DiscrepancyStopping, HeldOutStopping
-from dwiser.learn.loop import Batch, train
+from dwiser.learn.loop import train
 from dwiser.learn.patches import as_tensor
+from dwiser.learn.step import Batch
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.capabilities import Capabilities

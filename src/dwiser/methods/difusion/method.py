@@ -15,6 +15,7 @@ from dwiser.chain.walk import Steps, run_walk
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.learn.budget import Work
 from dwiser.learn.conditions import PER_PAIR, Directions, pair_conditions
+from dwiser.learn.device_draws import on_device
 from dwiser.learn.pairs import Noise, PairDraw, StepInterval
 from dwiser.learn.sampling import Flips, Walker, Walks, stopping
 from dwiser.machine import Machine
@@ -23,7 +24,7 @@ from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.difusion.presets import PRESETS
 from dwiser.methods.difusion.samples import sampled
 from dwiser.methods.learned import DenoisedStack
-from dwiser.methods.networked import Evaluate, Networked
+from dwiser.methods.networked import Draw, Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
 from dwiser.methods.options import option
 from dwiser.prepare.pairs import Neighbour, Pairing
@@ -156,13 +157,14 @@ class Difusion(Networked):
         conditions = PER_PAIR if self.directions == "embedded" else 0
         return build_network(self.network, self.width, scaling, seed, conditions=conditions)
 
-    def _draw(self, stack: Stack, machine: Machine, seed: int) -> PairDraw:
-        return PairDraw(
+    def _draw(self, stack: Stack, machine: Machine, seed: int) -> Draw:
+        draw = PairDraw(
             stack, Schedule(), seed, self.batch, self.latter, self.fusion, self.noise,
             self.patch, within=self.crop, device=machine.device,
             conditions=pair_conditions(stack) if self.directions == "embedded" else None,
             shared_step=self.shared_step, step_interval=self.step_interval,
         )  # fmt: skip
+        return on_device(draw)
 
     def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dwiser.learn.loop import Batch
+from dwiser.learn.step import Batch
 from dwiser.prepare.splits import Groups, split
 from dwiser.prepare.subspace import SignalSubspace
 from dwiser.seeds import stream

@@ -148,7 +148,7 @@ class Splitnet:
         trained = train(
             net.to(machine.device), self._draw(whitened, machine, seed),
             iterations=self.iterations, learning_rate=self.learning_rate, decay=self.decay,
-            bf16=machine.device == "cuda", watch=watch, course=course,
+            watch=watch, course=course,
         )  # fmt: skip
         record = {
             "iterations": trained.iterations,

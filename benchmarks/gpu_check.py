@@ -1,0 +1,242 @@
+"""How fast training and sampling are on one GPU, row by row, within eight minutes by its own clock.
+
+    python -m benchmarks.gpu_check [--smoke]
+
+A training iteration of the paper's U-Net (batch 32 of 65×78) as up to 0.2.0 and as now, in each
+precision; sampling 280 slices × 76 evaluations × 4 flips; preset `paper` on 65×78×66×70, file to
+file, from the measured paces; the default method on 81×106×76×150. The record is written after
+each row, and a row that does not fit into the remaining time says so. ``--smoke`` runs all of it
+on a CPU in seconds, on tiny images, and its figures mean nothing.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import nn
+
+import dwiser
+from benchmarks.record import save
+from dwiser.chain.sample import FLIPS, sample
+from dwiser.chain.schedule import Schedule
+from dwiser.chain.walk import run_walk
+from dwiser.learn.loop import train
+from dwiser.learn.memory import batched
+from dwiser.learn.pairs import PairDraw
+from dwiser.learn.precision import Precision
+from dwiser.machine import Machine
+from dwiser.methods.difusion.method import Difusion
+from dwiser.methods.networks import Network
+from dwiser.methods.registry import DEFAULT_METHOD, build
+from dwiser.prepare.stack import Stack
+from dwiser.simulation import Simulation, phantom
+
+SEED = 909
+SECONDS = 8 * 60.0
+BLOCKS = 3  # of iterations; the median of their paces is recorded
+PRECISIONS: tuple[Precision, ...] = ("bf16", "tf32", "float32")
+ITERATIONS, SLICES = 37_100, 4_224  # of `paper`: 281 passes, and the slices that it samples
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is run: the phantom of the pace, its network, and the default method's phantom."""
+
+    phantom: tuple[int, int, int] = (65, 78, 8)
+    directions: int = 64
+    width: int = 32
+    batch: int = 32
+    warm: int = 6
+    iterations: int = 30
+    slices: int = 280
+    evaluations: int | None = None
+    default: tuple[int, int, int] = (81, 106, 76)
+    default_directions: int = 144
+    network: Network = "unet"
+    method: str = DEFAULT_METHOD
+    seconds_a_row: float = 45.0  # without which a row is not begun
+
+
+SMOKE = Sizes(
+    (10, 11, 5), 6, 8, 2, 1, 1, 3, 2, (10, 11, 5), 6, "compact", "gaussian", seconds_a_row=0.0
+)
+DEFAULT_ROWS = 4  # rows' worth of seconds for the last one, whose phantom must be made
+
+
+@dataclass(eq=False)
+class Check:
+    """The rows so far, the clock, and the record that each row is written to."""
+
+    name: str
+    sizes: Sizes
+    device: str
+    begun: float = field(default_factory=perf_counter)
+    rows: dict[str, Any] = field(default_factory=dict)
+
+    def row(self, name: str, measure: Callable[[], dict[str, Any]], worth: int = 1) -> None:
+        """Measure a row and write the record; what fails or finds no time is said in it."""
+        left = SECONDS - (perf_counter() - self.begun)
+        if left < worth * self.sizes.seconds_a_row:
+            self.rows[name] = {"not_measured": "no time left"}
+        else:
+            try:
+                self.rows[name] = measure()
+            except RuntimeError as error:
+                self.rows[name] = {"not_measured": str(error).strip().splitlines()[0]}
+        print(name, self.rows[name], flush=True)
+        seconds = round(perf_counter() - self.begun, 1)
+        save(self.name, SEED, {"device": self.device, "seconds": seconds, "rows": self.rows})
+
+
+def method_of(sizes: Sizes, precision: Precision) -> Difusion:
+    """Preset `paper` with the sizes' network and batch."""
+    settings = {
+        "network": sizes.network, "width": sizes.width, "batch": sizes.batch,
+        "precision": precision,
+    }  # fmt: skip
+    method = build("difusion", "paper", settings)
+    assert isinstance(method, Difusion)
+    return method
+
+
+def as_before(net: nn.Module, draw: PairDraw, iterations: int) -> None:
+    """The loop of version 0.2.0: NumPy's draw, all of the network in bf16, a wait a step."""
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
+    for i in range(iterations):
+        batch = draw(i)
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(batch.inputs.device.type, torch.bfloat16):
+            out = net(batch.inputs, batch.level)
+        loss = (out.float() - batch.targets).square().mean()
+        loss.backward()
+        optimizer.step()
+        float(loss.detach())
+
+
+def pace(run: Callable[[int], object], sizes: Sizes) -> dict[str, Any]:
+    """Milliseconds an iteration: the median of blocks after a warm-up, and all blocks."""
+    run(sizes.warm)
+    blocks = []
+    for _ in range(BLOCKS):
+        settle()
+        begun = perf_counter()
+        run(sizes.iterations)
+        settle()
+        blocks.append((perf_counter() - begun) / sizes.iterations * 1e3)
+    return {"ms_an_iteration": round(median(blocks), 3), "blocks": [round(b, 3) for b in blocks]}
+
+
+def training_now(
+    stack: Stack, sizes: Sizes, machine: Machine, precision: Precision
+) -> dict[str, Any]:
+    """An iteration as `dwiser` takes it, in blocks of one training after its capture."""
+    method = method_of(sizes, precision)
+    net, draw = method._network(stack, SEED).to(machine.device), method._draw(stack, machine, SEED)
+    count = sizes.warm + BLOCKS * sizes.iterations
+    marks = []
+
+    def timed(iteration: int) -> Any:
+        if iteration >= sizes.warm and (iteration - sizes.warm) % sizes.iterations == 0:
+            settle()
+            marks.append(perf_counter())
+        return draw(iteration)
+
+    trained = train(net, timed, iterations=count, learning_rate=1e-4, precision=precision)
+    settle()
+    marks.append(perf_counter())
+    blocks = [(b - a) / sizes.iterations * 1e3 for a, b in pairwise(marks)]
+    return {
+        "ms_an_iteration": round(median(blocks), 3),
+        "blocks": [round(b, 3) for b in blocks],
+        "steps": trained.note or "eager",
+        "loss": trained.loss,
+    }
+
+
+def sampling(stack: Stack, sizes: Sizes, machine: Machine, precision: Precision) -> dict[str, Any]:
+    """Seconds of so many slices down all of Run-Walk, every evaluation over four flips."""
+    method = method_of(sizes, precision)
+    f = batched(
+        method._network(stack, SEED).to(machine.device).eval(), method.sampling_batch,
+        precision=precision,
+    )  # fmt: skip
+    steps = run_walk()[: sizes.evaluations]
+    start = torch.zeros(sizes.slices, *sizes.phantom[1::-1], device=machine.device)
+    settle()
+    begun = perf_counter()
+    sample(f, start, start, start, schedule=Schedule(), steps=steps)
+    settle()
+    seconds = perf_counter() - begun
+    return {
+        "slices": sizes.slices, "evaluations": len(steps), "flips": len(FLIPS),
+        "seconds": round(seconds, 3),
+        "seconds_a_slice_and_evaluation": seconds / sizes.slices / len(steps),
+    }  # fmt: skip
+
+
+def paper_minutes(rows: dict[str, Any]) -> dict[str, Any]:
+    """`paper` on 65×78×66×70 from the paces in float32: 281 passes, one evaluation and all 76."""
+    training, sampled = rows["training float32"], rows["sampling float32"]
+    if "ms_an_iteration" not in training or "seconds" not in sampled:
+        raise RuntimeError("a pace in float32 is missing")
+    trained = training["ms_an_iteration"] * ITERATIONS / 1e3
+    evaluation = sampled["seconds_a_slice_and_evaluation"] * SLICES
+    minutes = [round((trained + n * evaluation) / 60, 2) for n in (1, len(run_walk()))]
+    return {"estimated_minutes_1_evaluation": minutes[0], "estimated_minutes_all": minutes[1]}
+
+
+def default_method(sizes: Sizes, device: str) -> dict[str, Any]:
+    """Seconds of `dwiser.denoise` on a phantom; reading and writing files is not in them."""
+    made = made_phantom(sizes.default, sizes.default_directions)
+    begun = perf_counter()
+    result = dwiser.denoise(made.scan, sizes.method, device=device, seed=SEED, verdict=False)
+    return {"method": result.method, "seconds": round(perf_counter() - begun, 2)}
+
+
+def made_phantom(shape: tuple[int, int, int], directions: int) -> Simulation:
+    """A phantom of one shell at b = 1000 and six b0s, b0 SNR 20."""
+    return phantom(shape=shape, shells=((1000.0, directions),), n_b0=6, snr=20.0, seed=SEED)
+
+
+def settle() -> None:
+    """Wait for the GPU, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="tiny, on a CPU, in seconds")
+    asked = parser.parse_args(arguments)
+    if not asked.smoke and not torch.cuda.is_available():
+        parser.error("there is no CUDA GPU: take --smoke to try the program on a CPU")
+    sizes = SMOKE if asked.smoke else Sizes()
+    machine = Machine("cpu" if asked.smoke else "cuda", torch.get_num_threads())
+    check = Check("gpu_check_smoke" if asked.smoke else "gpu_check", sizes, machine.device)
+    made = made_phantom(sizes.phantom, sizes.directions)
+    method = method_of(sizes, "bf16")
+    stack = method._prepare(made.scan).stack
+
+    def before() -> dict[str, Any]:
+        net = method._network(stack, SEED).to(machine.device)
+        draw = PairDraw(
+            stack, Schedule(), SEED, sizes.batch, 300, within=False, device=machine.device
+        )
+        return pace(lambda n: as_before(net, draw, n), sizes)
+
+    check.row("training as in 0.2.0, bf16", before)
+    for p in PRECISIONS:
+        check.row(f"training {p}", lambda p=p: training_now(stack, sizes, machine, p))
+    for p in PRECISIONS:
+        check.row(f"sampling {p}", lambda p=p: sampling(stack, sizes, machine, p))
+    check.row("paper, estimated", lambda: paper_minutes(check.rows))
+    check.row("default method", lambda: default_method(sizes, machine.device), DEFAULT_ROWS)
+
+
+if __name__ == "__main__":
+    main()

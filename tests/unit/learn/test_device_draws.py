@@ -1,0 +1,199 @@
+"""Draws on the device follow the law of NumPy's, which is the reference."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dwiser.chain.fusion import forward, fuse, fusion_weights
+from dwiser.chain.schedule import Schedule
+from dwiser.learn.device_draws import (
+    DeviceCutDraw,
+    DevicePairDraw,
+    DeviceStack,
+    drawn_cuts,
+    on_device,
+    shuffled,
+)
+from dwiser.learn.pairs import PairDraw
+from dwiser.methods.noisier2noise import _noisier
+from dwiser.prepare.noise import sigma_map
+from dwiser.prepare.stack import Stack, build_stack
+
+SCHEDULE = Schedule()
+LEVELS = SCHEDULE.level(np.arange(302))
+
+
+@pytest.fixture(scope="module")
+def stack(small) -> Stack:
+    return build_stack(
+        small.scan, small.mask, sigma_map(small.scan, small.mask),
+        pairing="adjacent", neighbour="shell", fewest_b0s=4, crop=True,
+    )  # fmt: skip
+
+
+def draw_of(stack: Stack, batch: int = 64, **settings) -> DevicePairDraw:
+    return DevicePairDraw.of(PairDraw(stack, SCHEDULE, 3, batch, 300, **settings))
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def images_by_place(stack: Stack) -> Stack:
+    """A stack whose voxels say where they are: row + column / 1000."""
+    rows, columns = np.indices(stack.target.shape[2:])
+    place = np.broadcast_to((rows + columns / 1000).astype(np.float32), stack.target.shape)
+    return replace(stack, target=place.copy(), neighbour=np.zeros_like(stack.target))
+
+
+def test_batches_are_keyed_by_seed_and_iteration(stack: Stack) -> None:
+    draw = draw_of(stack, 4, patch=8)
+    first, other, again = draw(5), draw(6), draw(5)
+    assert torch.equal(first.inputs, again.inputs)
+    assert not torch.equal(first.inputs, other.inputs)
+    assert not torch.equal(first.inputs, draw_of(stack, 4, patch=8, noise="gaussian")(5).inputs)
+
+
+@pytest.mark.parametrize("program", [False, True])
+def test_steps_are_uniform_and_levels_lie_in_the_interval_of_their_step(stack, program) -> None:
+    kind = "program" if program else "own"
+    draw = draw_of(stack, 8, patch=8, step_interval=kind, shared_step=program)
+    levels = torch.stack([draw(i).level for i in range(100)]).double().numpy()
+    above = np.searchsorted(-LEVELS, -levels) - 1  # level(n) >= s > level(n + 1)
+    t = above + 1 if program else above
+    assert t.min() >= 1
+    assert t.max() <= (299 if program else 300)
+    assert abs(t.mean() - (150 if program else 150.5)) < (30 if program else 11)  # 3.5 sd
+    alike = np.mean(np.ptp(t, 1) == 0)
+    assert alike > 0.9 if program else alike == 0  # float32 rounds a level in 400 onto an end
+    share = (levels - LEVELS[above + 1]) / (LEVELS[above] - LEVELS[above + 1])
+    assert abs(share.mean() - 0.5) < 0.035
+    assert abs(share.std() - 12**-0.5) < 0.03
+
+
+def test_the_state_is_the_formula_of_the_same_numbers(stack: Stack) -> None:
+    for fusion in ("target", "neighbour"):
+        draw = draw_of(stack, 16, patch=8, noise="gaussian", fusion=fusion)
+        batch = draw(1)
+        g = torch.Generator().manual_seed(draw.generator.initial_seed())
+        t = torch.randint(300, (16,), generator=g).numpy() + 1
+        uniform = torch.rand(16, generator=g).numpy()
+        cuts = drawn_cuts(draw.stack, 16, 8, g)
+        x, partner = (cuts.of(torch.from_numpy(i)).numpy() for i in (stack.target, stack.neighbour))
+        xi = torch.randn(x.shape, generator=g).numpy()
+        low, high = SCHEDULE.level(t + 1), SCHEDULE.level(t)
+        column = (slice(None), None, None)
+        level = (low + (high - low) * uniform)[column]
+        lambda1, lambda2 = (w[column] for w in fusion_weights(SCHEDULE, t))
+        state = forward(fuse(x, partner, lambda1, lambda2, fusion), xi, level)
+        np.testing.assert_allclose(batch.inputs[:, 0], state, atol=1e-5)
+        np.testing.assert_allclose(batch.targets[:, 0], x)
+
+
+def test_windows_are_centred_in_the_mask_and_flipped_half_the_time(stack: Stack) -> None:
+    place = images_by_place(stack)
+    device = DeviceStack.of(place, "cpu")
+    cuts = drawn_cuts(device, 2000, 8, generator())
+    patches = cuts.of(device.target).numpy()
+    rows = np.round(patches[:, :, 0]).astype(int)
+    columns = np.round((patches[:, 0] - np.round(patches[:, 0])) * 1000).astype(int)
+    for indices, size in ((rows, place.inside.shape[1]), (columns, place.inside.shape[2])):
+        steps = np.diff(indices, axis=1)
+        assert (np.abs(steps) == 1).all()
+        assert abs((steps[:, 0] < 0).mean() - 0.5) < 0.04
+        assert indices.min() >= 0
+        assert indices.max() < size
+    z, inside = cuts.z.numpy(), place.inside
+    top, left = rows.min(1), columns.min(1)
+    starts = {
+        (s, *(min(max(0, c - 4), n - 8) for c, n in zip(at, inside.shape[1:], strict=True)))
+        for s in range(len(inside))
+        for at in np.argwhere(inside[s])
+    }
+    assert set(zip(z.tolist(), top.tolist(), left.tolist(), strict=True)) <= starts
+    assert len(set(z.tolist())) == len(inside[inside.any((1, 2))])
+
+
+def test_x_and_its_partner_are_cut_alike_and_whole_slices_stay_whole(stack: Stack) -> None:
+    device = DeviceStack.of(replace(stack, neighbour=2 * stack.target), "cpu")
+    for patch in (None, 8):
+        cuts = drawn_cuts(device, 9, patch, generator())
+        torch.testing.assert_close(2 * cuts.of(device.target), cuts.of(device.neighbour))
+    whole = drawn_cuts(device, 9, None, generator())
+    x, k, z = whole.of(device.target), whole.k, whole.z
+    torch.testing.assert_close(x.flatten(1).sort(1)[0], device.target[k, z].flatten(1).sort(1)[0])
+
+
+def test_noise_without_a_mask_has_the_differences_histogram_exactly() -> None:
+    g = generator()
+    difference, keys = torch.randn(6, 9, 7, generator=g), torch.rand(6, 63, generator=g)
+    xi = shuffled(difference, keys)
+    centred = difference - difference.mean((1, 2), keepdim=True)
+    assert torch.equal(xi.flatten(1).sort(1)[0], centred.flatten(1).sort(1)[0])
+    assert not torch.equal(xi, centred)
+    one = shuffled(difference[:1].expand(6, -1, -1), keys[:1])
+    assert (one == one[0]).all()
+
+
+def test_noise_in_a_mask_stays_in_it_and_fills_what_is_outside_from_it() -> None:
+    g = generator()
+    difference = torch.randn(5, 9, 7, generator=g)
+    inside = torch.rand(5, 9, 7, generator=g) < 0.6
+    inside[4] = False  # a slice without: all of it
+    keys, refill = (torch.rand(5, 63, generator=g) for _ in range(2))
+    xi = shuffled(difference, keys, inside, refill)
+    for one, out, where in zip(difference, xi, inside, strict=True):
+        where = where if where.any() else torch.ones_like(where)
+        centred = one[where] - one[where].mean()
+        torch.testing.assert_close(out[where].sort()[0], centred.sort()[0])
+        assert torch.isin(out[~where], out[where]).all()
+    last = torch.full((1, 63), 1 - 2**-24)  # the highest number that rand gives
+    assert shuffled(difference[:1], keys[:1], inside[:1], last).isfinite().all()
+
+
+def test_every_place_of_a_mask_is_equally_likely() -> None:
+    g = generator()
+    difference = torch.arange(6.0).view(1, 2, 3).expand(6000, 2, 3)
+    inside = torch.tensor([[True, True, False], [True, True, False]]).expand(6000, 2, 3)
+    keys, refill = (torch.rand(6000, 6, generator=g) for _ in range(2))
+    xi = shuffled(difference, keys, inside, refill)
+    for value in (-2.0, -1.0, 1.0, 2.0):  # 0, 1, 3 and 4 less their mean
+        assert ((xi == value).double().mean(0) - 0.25).abs().max() < 0.025
+
+
+def test_cuts_of_several_volumes_make_a_batch(stack: Stack) -> None:
+    device = DeviceStack.of(stack, "cpu")
+
+    def examples(cuts, g):
+        x = cuts.of(device.target)
+        before = cuts.of_volumes(device.target, (cuts.k + 1) % len(device.target))
+        return torch.stack([x, before], 1), x[:, None]
+
+    batch = DeviceCutDraw(device, examples, 0, 5, 8, torch.Generator())(2)
+    assert batch.inputs.shape == (5, 2, 8, 8)
+    assert batch.inputs.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(batch.inputs[:, :1], batch.targets)
+    assert not torch.equal(batch.inputs[:, 1:], batch.targets)
+
+
+def test_on_a_cpu_numpy_draws_and_a_device_without_room_for_the_stack_goes_on_so(
+    stack: Stack, monkeypatch
+) -> None:
+    draw = PairDraw(stack, SCHEDULE, 3, 4, 300)
+    assert on_device(draw) is draw
+
+    def full(*_: object) -> DeviceStack:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    on_gpu = replace(draw, device="cuda")
+    monkeypatch.setattr(DevicePairDraw, "of", full)
+    assert on_device(on_gpu) is on_gpu
+
+
+def test_what_noisier2noise_adds_has_an_sd_that_is_uniform() -> None:
+    inputs, x = _noisier(torch.zeros(800, 1, 20, 20), 0.5, generator())
+    sd = (inputs - x).std((1, 2, 3))
+    assert abs(sd.mean() - 0.25) < 0.02
+    assert abs(sd.std() - 0.5 / 12**0.5) < 0.02
