@@ -81,8 +81,8 @@ class Case:
         return np.flatnonzero(self.where.any((0, 1)))
 
 
-def case(data: str, extent: Extent, seed: int) -> Case:
-    """The scan of this name.
+def case(data: str, extent: Extent, seed: int, subject: int = 0) -> Case:
+    """The scan of this name; of the phantoms also another ``subject``, by the same protocol.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def case(data: str, extent: Extent, seed: int) -> Case:
     """
     if data == BRAIN:
         return brain(extent, seed)
-    return oil(extent) if data == OIL else simulated(data, extent)
+    return oil(extent) if data == OIL else simulated(data, extent, SEED + subject)
 
 
 def in_slices(mask: np.ndarray, count: int | None) -> np.ndarray:
@@ -103,21 +103,21 @@ def in_slices(mask: np.ndarray, count: int | None) -> np.ndarray:
     return mask & np.isin(np.arange(mask.shape[2]), some)
 
 
-def simulated(data: str, extent: Extent) -> Case:
+def simulated(data: str, extent: Extent, phantom_seed: int) -> Case:
     """Error of the DWIs, of FA by bins of the true FA and of an independent draw's, and R²."""
     made = phantom(
         extent.shape, shells=((SHELL, extent.directions),), n_b0=extent.b0s, snr=extent.snr,
-        seed=SEED, texture=TEXTURE if data == TEXTURED else 0.0,
+        seed=phantom_seed, texture=TEXTURE if data == TEXTURED else 0.0,
     )  # fmt: skip
     table, where = made.scan.gradients, in_slices(made.mask, extent.scored)
     true = fit_tensor(made.truth, table, where)
-    drawn = drawn_fa(made.truth, table, where, made.sigma, NoiseModel(), SEED)
+    drawn = drawn_fa(made.truth, table, where, made.sigma, NoiseModel(), phantom_seed)
     white = np.argwhere(where & (made.tissues["wm"] > WHITE_SHARE))
-    some = tuple(white[stream(SEED, "R²").permutation(len(white))[:R2_VOXELS]].T)
+    some = tuple(white[stream(phantom_seed, "R²").permutation(len(white))[:R2_VOXELS]].T)
 
     def scores(result: np.ndarray) -> Scores:
         fitted = fit_tensor(result, table, where)
-        guess = kfold_prediction(result[some], table, seed=SEED)
+        guess = kfold_prediction(result[some], table, seed=phantom_seed)
         return {
             "nrmse": nrmse(result, made.truth, where, ~table.is_b0),
             "fa_rmse": float(np.sqrt(((fitted.fa - true.fa)[where] ** 2).mean())),
@@ -127,7 +127,7 @@ def simulated(data: str, extent: Extent) -> Case:
             "by_drawn_fa": _of_fa(by_bin(fitted, true, drawn, where)),
         }
 
-    return Case(replace(made.scan, mask=made.mask), where, scores, {"phantom_seed": SEED})
+    return Case(replace(made.scan, mask=made.mask), where, scores, {"phantom_seed": phantom_seed})
 
 
 def _of_fa(bins: dict[str, dict[str, float]]) -> dict[str, list[float]]:

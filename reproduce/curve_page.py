@@ -31,6 +31,7 @@ from reproduce.learning_curve import (
 )
 from reproduce.protocol import DPI, PASSES, RESULTS
 from reproduce.style import NARROW, canvas, legend_below, line, titled
+from reproduce.warm_start import APPLIED, COLD, WARM
 from scripts.pages import write_or_check
 
 PAGE = RESULTS / "learning-curve.md"
@@ -70,11 +71,15 @@ class Curves:
 
     size: str
     records: tuple[Row, ...]
+    warm: tuple[Row, ...] = ()
 
     @classmethod
     def read(cls, size: str, folder: Path) -> "Curves":
-        found = (json.loads(path.read_text()) for path in sorted(folder.glob(f"{size}_*.json")))
-        return cls(size, tuple(found))
+        records, warm = (
+            tuple(json.loads(path.read_text()) for path in sorted(folder.glob(f"{first}*.json")))
+            for first in (f"{size}_", f"warm_{size}_")
+        )
+        return cls(size, records, warm)
 
     def of(self, arm: str, data: str) -> list[Row]:
         """The records of an arm, one a seed."""
@@ -223,6 +228,7 @@ def _section(curves: Curves) -> list[str]:
     lines += ["**What it says**", "", *(f"- {s}" for s in said), ""]
     for data in curves.data:
         lines += _of_data(curves, data)
+    lines += _warm(curves)
     machine, versions = first["machine"], first["versions"]
     where = machine["gpu"] if first["device"] == "cuda" else machine["cpu"]
     return [*lines, f"*{where}, {first['threads']} thread, dwiser {versions['dwiser']}.*", ""]
@@ -332,6 +338,47 @@ def _by_fa(curves: Curves, data: str) -> list[str]:
         return []
     heads = ["FA: RMSE (bias) by bins of the true FA", "", "passes", *bins]
     return _table(heads, rows)
+
+
+def _warm(curves: Curves) -> list[str]:
+    """A second scan, from fresh weights and from the first scan's: single passes."""
+    if not curves.warm:
+        return []
+    rows: list[list[str | None]] = []
+    every = sorted({r["passes"] for w in curves.warm for r in w["rows"] if "passes" in r})
+    said = []
+    for record in curves.warm:
+        found = {start: _single(record, start) for start in (APPLIED, COLD, WARM)}
+        whole, name = {**found[APPLIED], **found[WARM]}, NAMES[record["arm"]]
+        for start, errors in ((COLD, found[COLD]), (WARM, whole)):
+            cells = [f"{errors[p]:.4f}" if p in errors else None for p in every]
+            rows.append([name, start, *cells])
+        goal, last = min(found[COLD].values()), max(found[COLD])
+        enough = [p for p, error in sorted(whole.items()) if error <= goal]
+        reached = f"after {enough[0]:g}" if enough else f"in none of {last:g}"
+        noisy = next(r["nrmse"] for r in record["rows"] if r["start"] == NOISY)
+        said.append(
+            f"- {name}: what fresh weights reach in {last:g} passes ({goal:.4f}) the first scan's "
+            f"reach {reached} passes; applied as they are they give {found[APPLIED][0]:.4f} (noisy "
+            f"{noisy:.4f})."
+        )
+    return [
+        "### A second scan of the same protocol",
+        "",
+        "Another phantom, trained from fresh weights (cold) or from those that the first scan left "
+        "at the end of its curve (warm; 0 passes: applied as they are), `python -m "
+        "reproduce.warm_start`. NRMSE of the DWIs, single pass.",
+        "",
+        *said,
+        "",
+        *_table(["", "start", *(f"{p:g} passes" for p in every)], rows),
+    ]
+
+
+def _single(record: Row, start: str) -> dict[float, float]:
+    """Passes → error of the single pass."""
+    rows = [r for r in record["rows"] if r["start"] == start and r["way"] == SINGLE]
+    return {r["passes"]: r["nrmse"] for r in rows}
 
 
 def drawn(folder: Path = FOLDER, out: Path = RESULTS) -> list[Path]:

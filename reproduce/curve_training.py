@@ -15,7 +15,7 @@ from torch import nn
 
 from dwiser.errors import Code, InputError
 from dwiser.io import read_tensors, write_tensors
-from dwiser.learn.checkpointing import Course, Snapshot, TrainingState
+from dwiser.learn.checkpointing import NET, Course, Snapshot, TrainingState
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.learned import Ready
@@ -53,6 +53,24 @@ class Unfinished(Course):
         every, self.every = self.every, 0.0 if at.finished else self.every
         super().keep(task, net, optimizer, replace(at, finished=False))
         self.every = every
+
+
+def learned(path: Path) -> dict[str, torch.Tensor]:
+    """The network's parameters in a checkpoint, to begin another training with.
+
+    Raises
+    ------
+    InputError
+        For a file that is missing or no checkpoint of a curve.
+    """
+    arrays, about = read_tensors(path)
+    if about.get("kind") != KIND:
+        raise InputError(
+            f"{path}: it is no checkpoint of a learning curve: measure one first.",
+            code=Code.WEIGHTS_INVALID,
+        )
+    tensors = dict(tensors_of(arrays))
+    return {k.removeprefix(NET): v for k, v in tensors.items() if k.startswith(NET)}
 
 
 def kept(path: Path, run: Mapping[str, Any]) -> Unfinished:
@@ -107,6 +125,7 @@ class Training:
     ) -> Iterator[tuple[float, Weights | None]]:
         """(passes, weights) of each milestone; weights are None where the clock ended it before."""
         net = self.method._network(self.ready.stack, self.seed).to(self.machine.device)
+        course.begin(net)
         draw = self.method._draw(self.ready.stack, self.machine, self.seed)
         for wanted in sorted(passes):
             iterations = self.iterations(wanted)

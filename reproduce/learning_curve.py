@@ -292,12 +292,13 @@ def opened(asked: Asked, about: Mapping[str, Any]) -> Row:
     return {"experiment": "learning_curve", **stamp(asked.seed), **machine, **about, "rows": rows}
 
 
-def written(asked: Asked, record: Row) -> None:
+def written(asked: Asked, record: Row, path: Path | None = None) -> None:
     """The record in place of the one before, completely or not at all."""
     asked.folder.mkdir(parents=True, exist_ok=True)
-    part = asked.record.with_suffix(".part")
+    path = path or asked.record
+    part = path.with_suffix(".part")
     part.write_text(json.dumps(shortened(record), indent=1, allow_nan=False) + "\n")
-    part.replace(asked.record)
+    part.replace(path)
 
 
 def main(words: list[str] | None = None) -> None:

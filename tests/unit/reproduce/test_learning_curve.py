@@ -13,7 +13,7 @@ import torch
 from dwiser.errors import Code, InputError
 from dwiser.methods.difusion.method import Difusion
 from dwiser.scan import Gradients, Scan
-from reproduce import curve_data, curve_page, learning_curve
+from reproduce import curve_data, curve_page, learning_curve, warm_start
 from reproduce.curve_data import Extent, in_slices
 from reproduce.curve_training import Clock
 from reproduce.learning_curve import (
@@ -43,6 +43,7 @@ def one_phantom() -> Iterator[None]:
     """The smoke size's phantom is made once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learning_curve, "case", cache(curve_data.case))
+        patch.setattr(warm_start, "case", cache(curve_data.case))
         yield
 
 
@@ -222,6 +223,30 @@ def test_the_page_and_its_pictures_are_made_from_records(whole: Asked, tmp_path:
     assert list(curve.get_xdata()) == [1, 3]
     assert set(level.get_ydata()) == {0.05}
     assert panel.get_xscale() == "log"
+
+
+def test_a_second_scan_begins_with_the_weights_of_the_first(
+    whole: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--arms", "directions", "--size", "smoke", "--passes", "1", "--out", str(tmp_path)]
+    warm_start.main([*words, "--checkpoints", str(whole.checkpoints), "--device", "cpu"])
+    record = json.loads((tmp_path / "warm_smoke_phantom_directions_0.json").read_text())
+    single = {r["start"]: r for r in record["rows"] if r.get("way") == SINGLE}
+    assert {start: r["passes"] for start, r in single.items()} == {
+        "applied as they are": 0, "cold": 1, "warm": 1,
+    }  # fmt: skip
+    assert len({r["nrmse"] for r in single.values()}) == 3
+    assert record["phantom_seed"] == 311, "another subject than the curve's"
+    record |= {"size": "compact"}
+    for name in ("warm_compact_phantom_directions_0", "compact_phantom_directions_0"):
+        of = record if name.startswith("warm") else json.loads(whole.record.read_text())
+        (tmp_path / f"{name}.json").write_text(json.dumps(of))
+    text = curve_page.page(tmp_path)
+    assert f"applied as they are they give {single['applied as they are']['nrmse']:.4f}" in text
+    with pytest.raises(SystemExit) as ended:
+        warm_start.main([*words, "--checkpoints", str(tmp_path), "--device", "cpu"])
+    assert ended.value.code == 2
+    assert_says(capsys.readouterr().err.strip(), "smoke_phantom_directions_0.safetensors")
 
 
 def test_the_page_is_what_the_records_say() -> None:
