@@ -78,7 +78,7 @@ def main() -> None:
         }
         rows[kind] = compared(losses)
         print(kind, rows[kind], flush=True)
-    print(save("precision_cpu", 77, {"iterations": asked.iterations, "rows": rows}))
+        print(save("precision_cpu", 77, {"iterations": asked.iterations, "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 
 from dwiser.cli import main
 from dwiser.errors import Code
-from dwiser.learn import loop
+from dwiser.learn import stepping
 from tests.refusals import command_refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
@@ -30,15 +30,15 @@ def test_after_an_interruption_resume_ends_in_the_same_bits(files, monkeypatch, 
     quick = (*SMOKE, "--set", "iterations=8", *HOW)
     assert main(["denoise", dwi, str(files / "whole.nii.gz"), *quick]) == 0
     before = {p.name for p in files.iterdir()}
-    step, steps = loop._step, []
+    step, steps = stepping.gradient, []
 
-    def interrupted(*words) -> float:
+    def interrupted(*words) -> object:
         steps.append(1)
         if len(steps) == 5:
             raise KeyboardInterrupt
         return step(*words)
 
-    monkeypatch.setattr(loop, "_step", interrupted)
+    monkeypatch.setattr(stepping, "gradient", interrupted)
     assert main(["denoise", dwi, out, *quick]) == 130
     assert "--resume" in capsys.readouterr().err
     assert {p.name for p in files.iterdir()} == before | {CHECKPOINT}

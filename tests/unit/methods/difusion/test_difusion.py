@@ -10,9 +10,9 @@ from dwiser.chain.fusion import fusion_weights
 from dwiser.chain.schedule import Schedule
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.learn.budget import Pace, plan_work
-from dwiser.learn.loop import Batch
 from dwiser.learn.memory import batched
 from dwiser.learn.pairs import PairDraw
+from dwiser.learn.step import Batch
 from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.registry import build
 from dwiser.nets.compact import Compact, flops_per_pixel
