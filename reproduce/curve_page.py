@@ -163,8 +163,10 @@ HEAD = [
     "with F told the directions of x and x'. *Noise2Noise* is the same network without a chain.",
     "",
     "Phantoms: NRMSE of the DWIs, RMSE of FA, and R² of raw volumes that the tensor of the other "
-    "denoised volumes predicts. Brain: some directions are held out raw before anything is learned "
-    "and predicted from the denoised others by spherical harmonics: RMSE over the signal's RMS, "
+    "denoised volumes predicts (where x' or a method draws on all volumes, they hold some noise of "
+    "the raw one too, which flatters them). Brain: some directions are held out raw before "
+    "anything is learned and predicted from the denoised others by spherical harmonics: RMSE over "
+    "the signal's RMS, "
     "most of which is the held-out volumes' own noise, and R² in white matter. Oil: every volume "
     "is a repeat; every other one is learned from, and the mean of the rest, less its own noise, "
     "is the truth.",
