@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo docs hooks wheel test fast-tests test-slow lint bench bench-setup gpu-check reproduce reproduce-here pages clean
+.PHONY: demo docs hooks wheel test fast-tests test-slow lint bench bench-setup gpu-check reproduce reproduce-here gpu-curve pages clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -63,6 +63,7 @@ gpu-check: .venv/installed
 # by `python -m reproduce.NAME here`, or all of them.
 reproduce: .venv/installed
 	$(BIN)/python -m reproduce.page
+	$(BIN)/python -m reproduce.curve_page
 
 # Every generated page and picture of docs/ anew, from the code and the recorded results.
 pages: .venv/installed
@@ -74,6 +75,16 @@ RESULTS := table1 table2 figure2 figure4 figure5 figure6 figure7 snr_cnr limitat
 reproduce-here: .venv/installed
 	for name in $(RESULTS); do $(BIN)/python -m reproduce.$$name here || exit 1; done
 	$(MAKE) reproduce
+
+# One arm of the learning curve with the paper's network on a GPU, 8 minutes at most; called again,
+# it goes on. In this order: adjacent phantom, adjacent oil_phantom, directions phantom, adjacent
+# sherbrooke_1p8mm (DWISER_DATA names the folder of the real scans); `references DATA` on any machine.
+ARM ?= adjacent
+DATA ?= phantom
+PASSES ?= 281
+gpu-curve: .venv/installed
+	$(BIN)/python -m reproduce.learning_curve $(ARM) $(DATA) --size paper --passes $(PASSES) \
+	  --device cuda --minutes 8
 
 # The documentation as a site, in site/: any warning is an error.
 docs: .venv/dev

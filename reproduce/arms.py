@@ -1,6 +1,6 @@
 """The systems that are compared: the poster's names, and what stands for each of them here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import process_time
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from dwiser.compare.variants import parse_variants
 from dwiser.methods.learned import Learned
+from dwiser.methods.networked import Networked
 from dwiser.methods.registry import build
 from dwiser.run import denoise
 from dwiser.scan import Scan
@@ -67,6 +68,10 @@ def denoised(words: str, scan: Scan, run: Run, seed: int) -> Result:
     if variant.method == "difusion":
         settings = walk_of_claims(variant.preset) | settings
     method = build(variant.method, variant.preset, settings)
+    if isinstance(method, Networked) and run.setting.passes is not None:
+        method = replace(method, iterations=run.setting.trained(method, scan))
     began = process_time()
-    result = denoise(scan, method, variant.preset, threads=run.threads, seed=seed)
+    result = denoise(
+        scan, method, variant.preset, device=run.device, threads=run.threads, seed=seed
+    )
     return Result(result.data, round(process_time() - began, 2), result.uncertainty)

@@ -19,7 +19,7 @@ from dwiser.methods.difusion.method import Difusion
 from reproduce.claims import AgainstNoisy, Claim, Told, at_budget, table, verdict
 from reproduce.drift import watched
 from reproduce.poster import poster
-from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
+from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.scores import PAIRS, Known
 from reproduce.style import canvas, legend, line, titled
 
@@ -30,9 +30,11 @@ PROGRAM = 0.04  # the released program's threshold
 LESS = 0.02  # of slope: a smaller difference is none
 SLACK = 0.01  # of the error: Run-Walk may err by this share more and still be called as good
 SMOKE = Setting((16, 20, 3), 12, 4, 20.0, "smoke", 3, 2, {"thresholds": (0.04, 0.24)})
+HERE = Setting((28, 34, 3), 20, 4, iterations=200, more={"thresholds": THRESHOLDS})
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting((28, 34, 3), 20, 4, iterations=200, more={"thresholds": THRESHOLDS}),
+    "here": HERE,
+    "gpu": on_gpu(HERE),
     "full": replace(FULL, more={"thresholds": THRESHOLDS}),
 }
 

@@ -30,7 +30,7 @@ from reproduce.claims import (
 from reproduce.data import cut, made, nrmse
 from reproduce.density import Course, drawn, tracked
 from reproduce.poster import poster
-from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
+from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.regions import Callosum, Tract
 from reproduce.scores import PHANTOM, REAL, SOURCES
 
@@ -43,10 +43,18 @@ SIDE_MM = 14.0  # from the callosum's middle: where its streamlines are expected
 WHITE_FA = 0.2  # of the raw scan: where the real scan is tracked
 SMOKE = Setting((26, 30, 26), 15, 2, preset="smoke", iterations=2,
                 more={"methods": (NOISY,), "crop": None})  # fmt: skip
+HERE = Setting(
+    (40, 48, 40),
+    28,
+    4,
+    iterations=200,
+    seeds=1,
+    more={"methods": tuple(METHODS), "crop": (44, 8, 22)},
+)
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting((40, 48, 40), 28, 4, iterations=200, seeds=1,
-                    more={"methods": tuple(METHODS), "crop": (44, 8, 22)}),
+    "here": HERE,
+    "gpu": on_gpu(HERE),
     "full": replace(FULL, seeds=1, more={"methods": tuple(METHODS), "crop": (0, 0, 0)}),
 }  # fmt: skip
 

@@ -28,7 +28,7 @@ from reproduce.claims import (
     table,
 )
 from reproduce.data import made, nrmse
-from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
+from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.regions import Callosum, centrum_semiovale, crossing
 from reproduce.scores import PHANTOM, REAL, SOURCES
 from reproduce.style import canvas, dot, legend_below
@@ -40,10 +40,18 @@ ROOM = 0.05  # of the axis, around the points
 SHOWN = NOISY, DIFUSION, PREDICTED, SPLITQ  # in the scatter plots
 SMOKE = Setting((40, 48, 16), 24, 2, preset="smoke", iterations=2,
                 more={"crop": None, "voxels": 8, "methods": (NOISY, DIFUSION)})  # fmt: skip
+HERE = Setting(
+    (40, 48, 16),
+    24,
+    4,
+    iterations=200,
+    seeds=1,
+    more={"crop": (52, 16, 30), "voxels": 100, "methods": tuple(METHODS)},
+)
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting((40, 48, 16), 24, 4, iterations=200, seeds=1,
-                    more={"crop": (52, 16, 30), "voxels": 100, "methods": tuple(METHODS)}),
+    "here": HERE,
+    "gpu": on_gpu(HERE),
     "full": replace(FULL, seeds=1, more={"crop": (0, 0, 0), "voxels": VOXELS,
                                          "methods": tuple(METHODS)}),
 }  # fmt: skip

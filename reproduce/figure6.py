@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from dwiser.methods.registry import build
 from dwiser.run import denoise
 from reproduce.claims import AgainstNoisy, Claim, Told, at_budget, qualified, row_name, table
-from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
+from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.scores import PAIRS, PHANTOM, REAL, SOURCES, Bench, benches
 from reproduce.style import NARROW, canvas, dot, legend_below, titled
 
@@ -43,9 +43,11 @@ PANELS = ((PHANTOM, "nrmse"), (PHANTOM, "r2"), (PHANTOM, "r2_raw"), (PHANTOM, "f
           (REAL, "r2"), (REAL, "r2_raw"))  # fmt: skip
 MARGIN = 0.01  # of the error: less is a tie
 SMOKE = Setting((16, 20, 3), 15, 4, 20.0, "smoke", 3, 1, {"crop": None})
+HERE = Setting((28, 34, 3), 20, 4, iterations=200, seeds=1, more={"crop": (28, 34, 2)})
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting((28, 34, 3), 20, 4, iterations=200, seeds=1, more={"crop": (28, 34, 2)}),
+    "here": HERE,
+    "gpu": on_gpu(HERE),
     "full": replace(FULL, more={"crop": (0, 0, 0)}),
 }
 
@@ -78,8 +80,8 @@ def arms(bench: Bench, pairing: str) -> Any:
     control = build("noise2noise", bench.run.setting.preset, {
         "pairing": pairing, "iterations": base.iterations,
     })  # fmt: skip
-    yield CONTROL, denoise(bench.scan, control, threads=bench.run.threads,
-                           seed=bench.seed).data, 1  # fmt: skip
+    yield CONTROL, denoise(bench.scan, control, device=bench.run.device,
+                           threads=bench.run.threads, seed=bench.seed).data, 1  # fmt: skip
 
 
 def mean(

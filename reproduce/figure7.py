@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from reproduce.claims import AgainstNoisy, Claim, Told, at_budget, qualified, table
 from reproduce.poster import poster
-from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
+from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.scores import PAIRS, PHANTOM, REAL, SOURCES, Bench, benches
 from reproduce.style import NARROW, canvas, legend_below, line, titled
 
@@ -28,11 +28,11 @@ CONSISTENT = 0.02  # R² may vary by this much among the Tc that are called cons
 SAME_ERROR = 0.1  # and the true error by this share
 SMOKE = Setting((16, 20, 3), 15, 4, 20.0, "smoke", 3, 1,
                 {"tc": (100, 999), "crop": None})  # fmt: skip
+HERE = Setting((28, 34, 3), 20, 4, iterations=600, seeds=1, more={"tc": FEW, "crop": (28, 34, 3)})
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting(
-        (28, 34, 3), 20, 4, iterations=600, seeds=1, more={"tc": FEW, "crop": (28, 34, 3)}
-    ),
+    "here": HERE,
+    "gpu": on_gpu(HERE),
     "full": replace(FULL, more={"tc": TCS, "crop": (0, 0, 0)}),
 }
 

@@ -30,7 +30,7 @@ from reproduce.claims import (
 from reproduce.data import made
 from reproduce.floor import FLOOR_SNR, FLOORS, MASKED, WEAK, asked, at_floor, background, bias
 from reproduce.lesions import View, drawn, kept
-from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
+from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.style import WIDTH, dot, plain, titled
 
 METHODS = "Noisy", "MPPCA", "P2S", DIFUSION, PREDICTED, SPLITQ
@@ -40,9 +40,11 @@ SPOT = 1.0  # voxels, sd: a false lesion is a few voxels wide
 COVERED = 2.0  # sd of the spread over trainings
 NEW, LOST, SMEARED, BIASED = 1.05, 0.5, 0.02, 0.1  # ratio, share kept, slope, σ: what counts
 SMOKE = Setting((26, 30, 5), 10, 2, 20.0, "smoke", 2, 2, {"methods": (DIFUSION, SPLITQ)})
+HERE = Setting((32, 40, 5), 20, 4, iterations=200, more={"methods": METHODS})
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting((32, 40, 5), 20, 4, iterations=200, more={"methods": METHODS}),
+    "here": HERE,
+    "gpu": on_gpu(HERE),
     "full": replace(FULL, more={"methods": METHODS}),
 }
 

@@ -64,7 +64,9 @@ def _head(records: dict[str, Record | None]) -> list[str]:
         "the kind of machine. Verdicts and sentences follow from the records by rule.",
         "",
         "`python -m reproduce.NAME SETTING [--data PATH]` measures one again, in the repository's "
-        "folder. SETTING is `smoke` (seconds), `here` (minutes) or `full` (the poster's size). "
+        "folder. SETTING is `smoke` (seconds), `here` (minutes), `gpu` (the data of `here` "
+        "with the paper's network and its passes over the scan: minutes on one card) or `full` "
+        "(the poster's size); `--device` says where learned methods run (auto, cpu, cuda). "
         "PATH is the poster's own data: Stanford HARDI as NIfTI with its .bval and .bvec, or a "
         "folder of M4Raw's .h5 files for Table 2. Without it phantoms of known truth stand for "
         "them, and the real scan of the folder that DWISER_DATA names. `make reproduce` writes "
@@ -98,7 +100,9 @@ def _preset(record: Record) -> str:
 
 
 def _budget(record: Record) -> str:
-    return f"{record['size']['iterations'] or 'all'} iterations of the preset {_preset(record)}"
+    passes = record["size"].get("passes")
+    work = f"{passes} passes" if passes else f"{record['size']['iterations'] or 'all'} iterations"
+    return f"{work} of the preset {_preset(record)}"
 
 
 def _summary(told: dict[str, Told], missing: list[Experiment]) -> list[str]:

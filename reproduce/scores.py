@@ -1,6 +1,6 @@
 """How a denoised scan is scored where the chain itself is studied: figures 2, 6 and 7."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,16 +48,14 @@ class Bench:
 
     @property
     def machine(self) -> Machine:
-        return Machine("cpu", self.run.threads)
+        return self.run.machine
 
     def method(self, **settings: Any) -> Difusion:
         """Di-Fusion with the run's preset and iterations, the claims' walk, and some fields set."""
-        budget = self.run.setting.iterations
-        given = {} if budget is None else {"iterations": budget}
         preset = preset_of("difusion", self.run.setting.preset)
-        method = build("difusion", preset, given | walk_of_claims(preset) | settings)
+        method = build("difusion", preset, walk_of_claims(preset) | settings)
         assert isinstance(method, Difusion)
-        return method
+        return replace(method, iterations=self.run.setting.trained(method, self.scan))
 
     def fit(self, method: Difusion, seed: int | None = None) -> Weights:
         with limited(self.machine):

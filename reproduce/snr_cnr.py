@@ -32,7 +32,7 @@ from reproduce.claims import (
     verdict,
 )
 from reproduce.data import made, nrmse
-from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
+from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.regions import Callosum
 from reproduce.scores import PHANTOM, REAL, SOURCES
 
@@ -44,16 +44,18 @@ FAR = 1.5  # times the least error: an image that no one would call good
 NOISES = {"background": "background", "local": "between neighbours"}
 SMOKE = Setting((40, 48, 16), 6, 2, preset="smoke", iterations=2,
                 more={"crop": None, "methods": FEW})  # fmt: skip
+HERE = Setting(
+    (40, 48, 16),
+    20,
+    4,
+    iterations=200,
+    seeds=1,
+    more={"crop": (40, 16, 16), "methods": tuple(METHODS)},
+)
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting(
-        (40, 48, 16),
-        20,
-        4,
-        iterations=200,
-        seeds=1,
-        more={"crop": (40, 16, 16), "methods": tuple(METHODS)},
-    ),
+    "here": HERE,
+    "gpu": on_gpu(HERE),
     "full": replace(FULL, seeds=1, more={"crop": (0, 0, 0), "methods": tuple(METHODS)}),
 }
 

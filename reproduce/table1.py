@@ -31,15 +31,17 @@ from reproduce.claims import (
 )
 from reproduce.data import dealt, made, real
 from reproduce.poster import poster
-from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
+from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 
 TRUTH, AGAINST_ALL, AGAINST_REST = "phantom", "real, all", "real, rest"
 KINDS = "psnr", "ssim", "psnr_slice", "ssim_slice"
 PERCENT = 100.0
 SMOKE = Setting((20, 24, 4), 10, 2, 20.0, "smoke", 2, 1, {"subset": 10, "crop": (20, 20, 4)})
+HERE = Setting(more={"subset": 24, "crop": (72, 72, 6)})
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting(more={"subset": 24, "crop": (72, 72, 6)}),
+    "here": HERE,
+    "gpu": on_gpu(HERE),
     "full": replace(FULL, more={"subset": 32, "crop": (0, 0, 0)}),
 }
 

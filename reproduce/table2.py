@@ -18,7 +18,7 @@ from reproduce.arms import DIFUSION, POSTER, PREDICTED, SPLITQ, denoised
 from reproduce.claims import AgainstNoisy, Claim, Told, at_budget, judged, row_name, spread, table
 from reproduce.kspace_noise import Subject, by_slice, calibrated, poster_metric
 from reproduce.poster import poster
-from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main
+from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 
 NOISY, MEAN, COILS = "Noisy", "mean of the draws", 4  # M4Raw has four coils
 METHODS = {name: POSTER[name] for name in ("P2S", "Nr2N", "DDM2", DIFUSION)} | {
@@ -30,9 +30,11 @@ SSIM_AGREES = 2.0  # percent: how near the Noisy row's SSIM must be to the poste
 B = 1000.0  # any shell: the table only says that the draws are one group
 SMOKE = Setting((16, 18, 3), preset="smoke", iterations=2, seeds=2,
                 more={"draws": 12, "subjects": 1})  # fmt: skip
+HERE = Setting((24, 30, 3), iterations=400, more={"draws": 32, "subjects": 1})
 SETTINGS = {
     "smoke": SMOKE,
-    "here": Setting((24, 30, 3), iterations=400, more={"draws": 32, "subjects": 1}),
+    "here": HERE,
+    "gpu": on_gpu(HERE),
     "full": replace(FULL, shape=(128, 128, 18), more={"draws": 64, "subjects": 4}),
 }
 

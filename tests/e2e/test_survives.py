@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from dwiser.errors import Code
-from dwiser.learn import loop
 from tests.refusals import command_refused
 
 pytestmark = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
@@ -60,10 +59,10 @@ def test_a_read_only_folder_is_refused_before_the_work(files: Path, monkeypatch,
     ids=["GPU", "torch", "numpy"],
 )
 def test_memory_that_runs_out_is_told(files, monkeypatch, capsys, error, says) -> None:
-    def step(*_) -> float:
+    def step(*_: object, **more: object) -> float:
         raise error
 
-    monkeypatch.setattr(loop, "_step", step)
+    monkeypatch.setattr("dwiser.learn.step.loss_of", step)
     before = contents(files)
     words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *SMOKE, *HOW]
     sentence = command_refused(capsys, Code.MEMORY_RAN_OUT, *words, exit_code=1)

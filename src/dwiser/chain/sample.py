@@ -43,18 +43,43 @@ class Sampled:
     distance: Float[Tensor, "b"]
 
 
-def four_flips(f: F, x: Float[Tensor, "b *k h w"], level: Float[Tensor, "b"]) -> Tensor:
-    """Mean of F over the four flips, evaluated as one stacked batch."""
+def four_flips(
+    f: F,
+    x: Float[Tensor, "b *k h w"],
+    level: Float[Tensor, "b"],
+    conditions: Float[Tensor, "b 4 c"] | None = None,
+) -> Tensor:
+    """Mean of F over the four flips, evaluated as one stacked batch.
+
+    ``conditions``: what F is told of each slice under each flip, in columns after the level's.
+    """
     stacked = torch.cat([x.flip(dims) for dims in FLIPS])
-    parts = f(stacked, level.repeat(len(FLIPS))).chunk(len(FLIPS))
+    known = [_known(level, conditions, k) for k in range(len(FLIPS))]
+    parts = f(stacked, torch.cat(known)).chunk(len(FLIPS))
     return torch.stack([p.flip(dims) for p, dims in zip(parts, FLIPS, strict=True)]).mean(0)
 
 
 def drawn_flip(
-    f: F, x: Float[Tensor, "b *k h w"], level: Float[Tensor, "b"], draw: Int[Tensor, "b"]
+    f: F,
+    x: Float[Tensor, "b *k h w"],
+    level: Float[Tensor, "b"],
+    draw: Int[Tensor, "b"],
+    conditions: Float[Tensor, "b 4 c"] | None = None,
 ) -> Tensor:
-    """F under one flip for each slice, ``draw`` in 0…3 saying which."""
-    return _flipped(f(_flipped(x, draw), level), draw)
+    """F under one flip for each slice, ``draw`` in 0…3 saying which; as `four_flips`."""
+    return _flipped(f(_flipped(x, draw), _known(level, conditions, draw)), draw)
+
+
+def _known(
+    level: Float[Tensor, "b"],
+    conditions: Float[Tensor, "b 4 c"] | None,
+    flip: int | Int[Tensor, "b"],
+) -> Float[Tensor, "b *c"]:
+    """What F is told: the level (B,), or level and conditions under the flip (B, 1 + C)."""
+    if conditions is None:
+        return level
+    rows = torch.arange(len(level), device=level.device)
+    return torch.cat([level[:, None], conditions[rows, flip]], dim=1)
 
 
 def _flipped(x: Tensor, draw: Tensor) -> Tensor:
@@ -81,6 +106,7 @@ def sample(
     partner: Float[Tensor, "b *k h w"] | None = None,
     start_noise: Float[Tensor, "b *k h w"] | None = None,
     noise: Drawn | None = None,
+    conditions: Float[Tensor, "b 4 c"] | None = None,
 ) -> Sampled:
     """Take every slice down the steps until its stop rule ends it.
 
@@ -100,6 +126,8 @@ def sample(
         it is told apart.
     noise : (places (b,) in the batch, evaluation) → (b, …, H, W) ξ drawn anew, for a
         transition that draws.
+    conditions : (B, 4, C) what F is told of each slice under each flip; it then gets them in
+        columns after the level's, (B, 1 + C). None: the level alone, (B,).
 
     Notes
     -----
@@ -114,10 +142,11 @@ def sample(
     for k, (t, r) in enumerate(jumps(steps)):
         state = clean if xi is None else clean + xi
         level = state.new_full((len(active),), float(schedule.level(t + 1)))
+        known = None if conditions is None else conditions[active]
         out = (
-            four_flips(f, state, level)
+            four_flips(f, state, level, known)
             if draws is None
-            else drawn_flip(f, state, level, draws[active, k])
+            else drawn_flip(f, state, level, draws[active, k], known)
         )
         out = out.clamp(-1, 1) if clip else out
         image[active], evaluations[active] = out, k + 1

@@ -68,13 +68,14 @@ class DeviceCuts:
     """Windows of a batch's slices, flipped: the same for every image of an item.
 
     ``k`` and ``z`` are (B,); ``rows`` (B, h) and ``columns`` (B, w) index the slice, backwards
-    where it is flipped.
+    where it is flipped; ``flips`` (B,) say which of the chain's four flips that is.
     """
 
     k: Int[Tensor, "b"]
     z: Int[Tensor, "b"]
     rows: Int[Tensor, "b h"]
     columns: Int[Tensor, "b w"]
+    flips: Int[Tensor, "b"]
 
     def of(self, images: Float[Tensor, "k z y x"]) -> Float[Tensor, "b h w"]:
         """The cut-outs of the items' own slices."""
@@ -113,7 +114,7 @@ def drawn_cuts(stack: DeviceStack, batch: int, patch: int | None, g: torch.Gener
         _window(place, size, patch, flip)
         for place, size, flip in zip(at, (height, width), flips, strict=True)
     )
-    return DeviceCuts(k, z, rows, columns)
+    return DeviceCuts(k, z, rows, columns, (flips[0] + 2 * flips[1])[:, 0])
 
 
 def _integers(high: int, count: int, g: torch.Generator) -> Int[Tensor, "b"]:
@@ -167,6 +168,7 @@ class DevicePairDraw:
     stack: DeviceStack
     table: Float[Tensor, "4 t"]
     generator: torch.Generator = field(repr=False)
+    conditions: Float[Tensor, "k 4 c"] | None = None
 
     @classmethod
     def of(cls, draw: PairDraw) -> "DevicePairDraw":
@@ -178,7 +180,9 @@ class DevicePairDraw:
         )
         table = torch.from_numpy(np.stack(rows).astype(np.float32)).to(draw.device)
         stack = DeviceStack.of(draw.stack, draw.device)
-        return cls(draw, stack, table, torch.Generator(draw.device))
+        conditions = None if draw.conditions is None else torch.from_numpy(draw.conditions)
+        on = None if conditions is None else conditions.to(draw.device)
+        return cls(draw, stack, table, torch.Generator(draw.device), on)
 
     def __call__(self, iteration: int) -> Batch:
         """The batch of an iteration."""
@@ -195,6 +199,8 @@ class DevicePairDraw:
         state = forward(
             fuse(x, partner, lambda1[column], lambda2[column], draw.fusion), xi, level[column]
         )
+        if self.conditions is not None:
+            level = torch.cat([level[:, None], self.conditions[cuts.k, cuts.flips]], dim=1)
         return Batch(channels_last(state), level, channels_last(x))
 
     def _noise(

@@ -22,6 +22,7 @@ def batched(
 ) -> Callable[..., Tensor]:
     """F for the chain from a network: (x_t (B, H, W), level (B,)) → x_out (B, H, W).
 
+    A network that is told directions takes them with the level: (B, 1 + C).
     Without a level, and with several channels in (B, C, H, W), for the networks that are
     no part of a chain. At most ``batch`` slices are in the network at once; channels-last.
     On a GPU, shapes that come often are evaluated as CUDA graphs.
@@ -37,7 +38,7 @@ def batched(
     captured = CapturedForward(forward)
 
     def evaluate(
-        x: Float[Tensor, "b *c h w"], level: Float[Tensor, "b"] | None = None
+        x: Float[Tensor, "b *c h w"], level: Float[Tensor, "b *k"] | None = None
     ) -> Float[Tensor, "b h w"]:
         nonlocal size
         out, at = x.new_empty(len(x), *x.shape[-2:]), 0

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from dwiser.chain.fusion import Fusion, forward, fuse, fusion_weights, shuffle_noise
 from dwiser.chain.schedule import Schedule
-from dwiser.learn.patches import Cut, Window, as_tensor, drawn_flips, window
+from dwiser.learn.patches import Cut, Window, as_tensor, drawn_flips, flip_number, window
 from dwiser.learn.step import Batch
 from dwiser.prepare.stack import Stack
 from dwiser.seeds import stream
@@ -30,6 +30,8 @@ class PairDraw:
         drawn for each item either way.
     step_interval : "own": t on 1 … Tc, s in [level(t + 1), level(t)], where F is told
         level(t + 1) in sampling; "program": t on 1 … Tc − 1, s in [level(t), level(t − 1)].
+    conditions : (K, 4, C) what F is told of each volume under each flip, in columns after the
+        level's; None: the level alone.
     """
 
     stack: Stack
@@ -44,6 +46,7 @@ class PairDraw:
     device: str = "cpu"
     shared_step: bool = False
     step_interval: StepInterval = "own"
+    conditions: Float[np.ndarray, "k 4 c"] | None = None
 
     def __call__(self, iteration: int) -> Batch:
         rng = stream(self.seed, "training", iteration)
@@ -53,18 +56,26 @@ class PairDraw:
         lambda1, lambda2 = (_column(w) for w in fusion_weights(self.schedule, t))
         chosen = self.stack.items[rng.integers(0, len(self.stack.items), self.batch)]
         drawn = [self._item(int(k), int(z), rng, iteration) for k, z in chosen]
-        x, partner, xi = (np.stack(part) for part in zip(*drawn, strict=True))
+        x, partner, xi, flips = (np.stack(part) for part in zip(*drawn, strict=True))
         inputs = forward(fuse(x, partner, lambda1, lambda2, self.fusion), xi, level)
         return Batch(
             as_tensor(inputs[:, None], self.device),
-            as_tensor(level.ravel(), self.device),
+            as_tensor(self._known(level.ravel(), chosen[:, 0], flips), self.device),
             as_tensor(x[:, None], self.device),
         )
 
+    def _known(
+        self, level: Float[np.ndarray, "b"], volumes: np.ndarray, flips: np.ndarray
+    ) -> Float[np.ndarray, "b *c"]:
+        """What F is told of each item: its level (B,), or level and conditions (B, 1 + C)."""
+        if self.conditions is None:
+            return level
+        return np.concatenate([level[:, None], self.conditions[volumes, flips]], axis=1)
+
     def _item(
         self, k: int, z: int, rng: np.random.Generator, iteration: int
-    ) -> tuple[np.ndarray, ...]:
-        """(x, x', ξ) of one slice or patch, flipped alike."""
+    ) -> tuple[np.ndarray | int, ...]:
+        """(x, x', ξ) of one slice or patch, flipped alike, and the flip's number."""
         inside = self.stack.inside[z]
         cut = Cut(k, z, self._window(inside, rng), drawn_flips(rng))
         x, partner = cut.of(self.stack.target[k, z]), cut.of(self.stack.neighbour[k, z])
@@ -73,7 +84,7 @@ class PairDraw:
         else:
             order = stream(self.seed, "permutation", iteration) if self.shared_step else rng
             xi = shuffle_noise(x - partner, order, cut.of(inside) if self.within else None)
-        return x, partner, xi
+        return x, partner, xi, flip_number(cut.flips)
 
     def _window(self, inside: np.ndarray, rng: np.random.Generator) -> Window:
         return window(inside, self.patch, rng)

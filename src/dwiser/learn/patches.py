@@ -62,6 +62,12 @@ def drawn_flips(rng: np.random.Generator) -> Window:
     return row, column
 
 
+def flip_number(flips: Window) -> int:
+    """Which of the chain's four flips (`chain.sample.FLIPS`) a drawn one is."""
+    row, column = (int(axis.step == -1) for axis in flips)
+    return row + 2 * column
+
+
 def as_tensor(values: np.ndarray, device: str) -> Float[Tensor, "..."]:
     """float32 on the device; images (B, C, H, W) channels-last."""
     tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)

@@ -15,6 +15,7 @@ from dwiser.chain.schedule import Schedule
 from dwiser.chain.stop import Stop
 from dwiser.chain.transition import Transition
 from dwiser.chain.walk import Steps
+from dwiser.learn.conditions import Directions, pair_conditions
 from dwiser.learn.pairs import Noise
 from dwiser.prepare.stack import Stack
 from dwiser.seeds import stream
@@ -38,7 +39,10 @@ class Walks:
 
 @dataclass(frozen=True, eq=False)
 class Walker:
-    """How slices are sampled: Run-Walk's steps, the stop rule, flips, noise and seed."""
+    """How slices are sampled: Run-Walk's steps, the stop rule, flips, noise and seed.
+
+    ``directions``: whether F is told those of x and x' (`learn.conditions`).
+    """
 
     schedule: Schedule
     steps: Steps
@@ -50,6 +54,7 @@ class Walker:
     seed: int
     device: str = "cpu"
     transition: Transition = field(default_factory=Transition)
+    directions: Directions = "unknown"
 
     def group(
         self, f: Callable[[Tensor, Tensor], Tensor], stack: Stack, items: Int[np.ndarray, "n 2"]
@@ -82,6 +87,7 @@ class Walker:
             partner=self._tensor(partner),
             start_noise=self._tensor((1 - level**2) ** 0.5 * xi),
             noise=renewed,
+            conditions=self._conditions(stack, items),
         )
 
     def _noise(self, stack: Stack, k: int, z: int, *evaluation: int) -> np.ndarray:
@@ -92,6 +98,11 @@ class Walker:
             return rng.standard_normal(stack.target.shape[2:], np.float32)
         difference = stack.target[k, z] - stack.neighbour[k, z]
         return shuffle_noise(difference, rng, stack.inside[z] if self.within else None)
+
+    def _conditions(self, stack: Stack, items: np.ndarray) -> Float[Tensor, "n 4 c"] | None:
+        if self.directions == "unknown":
+            return None
+        return self._tensor(pair_conditions(stack)[items[:, 0]])
 
     def _draws(self, stack: Stack, items: np.ndarray) -> Int[Tensor, "n k"] | None:
         return flip_draws(self.flips, stack, items, len(self.steps), self.seed, self.device)

@@ -77,13 +77,18 @@ class Networked(Learned):
         course: Course,
         iterations: int | None = None,
         task: str = "training",
+        finished: Callable[[int], bool] | None = None,
     ) -> Weights:
-        """Fit a network on its device; its weights, and the work that went into them."""
+        """Fit a network on its device; its weights, and the work that went into them.
+
+        ``finished(done)``, asked after each iteration, may end it early.
+        """
         begun = perf_counter()
         trained = train(
             net, draw, iterations=iterations or self.iterations,
             learning_rate=self.learning_rate, decay=self.decay,
             precision=self.precision, watch=watch, task=task, course=course,
+            finished=finished,
         )  # fmt: skip
         record: dict[str, Any] = {
             "iterations": trained.iterations,

@@ -47,17 +47,25 @@ def build_network(
     *,
     channels: int = 1,
     conditioned: bool = True,
+    conditions: int = 0,
     purpose: str = "weights",
 ) -> nn.Module:
-    """A network with fresh weights; ``conditioned`` ones get the level of their input."""
+    """A network with fresh weights; ``conditioned`` ones get the level of their input.
+
+    ``conditions``: how many numbers they are told beside it.
+    """
     torch.manual_seed(int(stream(seed, purpose).integers(2**31)))
     net: nn.Module
     if kind == "unet":
         groups = gcd(width, GROUPS)
-        net = UNet(channels, base=width, groups=groups, conditioned=conditioned, seed=seed)
+        net = UNet(
+            channels, base=width, groups=groups, conditioned=conditioned, conditions=conditions,
+            seed=seed,
+        )  # fmt: skip
     else:
         net = Compact(
             width, scaling.centre, scaling.spread,
             channels=channels, noise=scaling.noise, images=scaling.images,
+            conditions=conditions,
         )  # fmt: skip
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

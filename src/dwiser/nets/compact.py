@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dwiser.nets.conditions import ConditionEmbedding, split
 from dwiser.nets.layers import Pointwise, as_autocast, full_precision
 
 UNCONDITIONED_LEVEL = 0.999  # the level of a network that takes none: any constant will do
@@ -69,6 +70,7 @@ class Compact(nn.Module):
         images. With N = noise·τ, τ² = (1−s²)/s², D = images and the share g = D²/(N²+D²), the
         network then sees (x/s − centre)/√(spread² + N²), and the output is the linear
         estimate centre + g·(x/s − centre) plus √(spread² + g·N²)·net(·).
+    conditions : how many numbers F is told beside each level, in columns after it; 0: none.
     """
 
     centre: Tensor
@@ -83,9 +85,10 @@ class Compact(nn.Module):
         channels: int = 1,
         noise: float = 0.0,
         images: float = torch.inf,
+        conditions: int = 0,
     ) -> None:
         super().__init__()
-        self.noise, self.images = noise, images
+        self.noise, self.images, self.count = noise, images, conditions
         self.register_buffer("centre", torch.tensor(centre))
         self.register_buffer("spread", torch.tensor(spread))
         self.embedding = Embedding(width)
@@ -97,20 +100,25 @@ class Compact(nn.Module):
         self.leave = Block(width, width)
         self.head = Pointwise(width, 4)
         silence(self.head)
+        self.conditions = ConditionEmbedding(conditions, width) if conditions else None
 
     def forward(
-        self, x: Float[Tensor, "b c h w"], level: Float[Tensor, "b"] | None = None
+        self, x: Float[Tensor, "b c h w"], level: Float[Tensor, "b *k"] | None = None
     ) -> Float[Tensor, "b 1 h w"]:
         h, w = x.shape[-2:]
+        conditions = None
         if level is None:
             level, images = x.new_full((len(x),), UNCONDITIONED_LEVEL), x
         else:
+            level, conditions = split(level, self.count)
             images = x / level[:, None, None, None]
         input_scale, share, output_scale = self._scales(level)
         padded = functional.pad(images, (0, -w % 4, 0, -h % 4), mode="replicate")
         half = functional.pixel_unshuffle((padded - self.centre) / input_scale, 2)
         with full_precision(x.device):
             embedded = self.embedding(level)
+            if self.conditions is not None and conditions is not None:
+                embedded = embedded + self.conditions(conditions)
             stem = self.stem(half.contiguous(memory_format=torch.channels_last))
         shallow = self.enter(as_autocast(stem), embedded)
         deep = self.deep(self.down(shallow), embedded)

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dwiser.nets.conditions import ConditionEmbedding, split
 from dwiser.nets.layers import as_autocast, full_precision
 from dwiser.seeds import stream
 
@@ -102,6 +103,8 @@ class UNet(nn.Module):
     attention_level : the level (0 is full resolution) whose blocks attend.
     conditioned : whether the network takes the noise level. Without it (Noise2Noise)
         there is no embedding, and ``forward(x)`` takes the image alone.
+    conditions : how many numbers a conditioned network is told beside each level, in columns
+        after it; 0, the paper's: none.
     seed : of the orthogonal initialisation; biases start at 0.
 
     Notes
@@ -125,6 +128,7 @@ class UNet(nn.Module):
         groups: int = GROUPS,
         attention_level: int = ATTENTION_LEVEL,
         conditioned: bool = True,
+        conditions: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -155,20 +159,24 @@ class UNet(nn.Module):
                 self.up.append(Upsample(width))
         self.norm = nn.GroupNorm(groups, width)
         self.head = nn.Conv2d(width, out_channels, 3, padding=1)
+        self.count = conditions if conditioned else 0
+        self.conditions = ConditionEmbedding(self.count, base) if self.count else None
         _initialise(self, seed)
+        if self.conditions is not None:
+            self.conditions.silence()
 
     def forward(
-        self, x: Float[Tensor, "b i h w"], level: Float[Tensor, "b"] | None = None
+        self, x: Float[Tensor, "b i h w"], level: Float[Tensor, "b *k"] | None = None
     ) -> Float[Tensor, "b o h w"]:
         """The clean image F(x, level).
 
         ``x`` holds images in [−1, 1]; ``level`` is √ᾱ of each, needed by a conditioned
-        network and refused by the other (ValueError).
+        network and refused by the other (ValueError); with ``conditions``, (B, 1 + C).
         """
         if (level is None) is not (self.embed is None):
             raise ValueError("a conditioned network needs a level, and no other takes one")
         with full_precision(x.device):
-            embedded = None if self.embed is None or level is None else self.embed(level)
+            embedded = None if self.embed is None or level is None else self._embedded(level)
             h = self.stem(x)
         h = as_autocast(h)
         skips = [h]
@@ -187,6 +195,14 @@ class UNet(nn.Module):
             h = layer(torch.cat([h, skip], dim=1), embedded)
         with full_precision(x.device):
             return self.head(F.silu(self.norm(h.float())))
+
+    def _embedded(self, level: Float[Tensor, "b *k"]) -> Float[Tensor, "b e"]:
+        level, conditions = split(level, self.count)
+        assert self.embed is not None
+        vector: Tensor = self.embed(level)
+        if self.conditions is not None:
+            vector = vector + self.conditions(conditions)
+        return vector
 
 
 def _initialise(network: nn.Module, seed: int) -> None:

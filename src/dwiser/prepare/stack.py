@@ -33,6 +33,8 @@ class Stack:
     sigma : (Z, H, W), the noise's sd in the scan's units.
     scale : maxima of all V volumes. box : where the slices lie. plan : who is paired.
     items : (n, 2) the (volume's place in the plan, slice) pairs that hold mask.
+    directions : (K, 2, 3) unit vectors of x and x' in the image's voxel axes, of which H is the
+        first and W the second; 0 where there is none.
     """
 
     target: Float[np.ndarray, "k z h w"]
@@ -43,6 +45,7 @@ class Stack:
     box: Box
     plan: PairPlan
     items: Int[np.ndarray, "n 2"]
+    directions: Float[np.ndarray, "k 2 3"]
 
     def sigma_of(self, k: int, z: int) -> Float[np.ndarray, "h w"]:
         """sd of the magnitude's noise in one slice, in [−1, 1] units; 0 outside the mask.
@@ -121,4 +124,11 @@ def build_stack(
         box,
         plan,
         items.reshape(-1, 2),
+        _directions(scan, plan),
     )
+
+
+def _directions(scan: Scan, plan: PairPlan) -> Float[np.ndarray, "k 2 3"]:
+    """Of x and x'; what is predicted from all volumes shows the direction of x."""
+    partners = np.where(plan.partners < 0, plan.volumes, plan.partners)
+    return scan.gradients.bvecs[np.stack([plan.volumes, partners], axis=1)]

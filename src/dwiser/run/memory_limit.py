@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Thread
 
-from dwiser.errors import Code, DwiserError
+from dwiser.errors import Code, DwiserError, InputError
 from dwiser.io.outputs import NO_ROOM
 from dwiser.methods.base import Denoiser
 
@@ -85,6 +85,8 @@ def enough_memory(device: str, method: Denoiser) -> Iterator[None]:
 
     Raises
     ------
+    InputError
+        For a GPU whose memory ran out: another device was the one to ask for.
     DwiserError
         In place of MemoryError, of torch's own errors of that kind, and of a full TMPDIR.
     """
@@ -104,11 +106,12 @@ def enough_memory(device: str, method: Denoiser) -> Iterator[None]:
         smaller = [f for f in ("batch", "sampling_batch") if f in asdict(method)]
         less = f"lower {' or '.join(smaller)} (--set), " if smaller else ""
         if device == "cuda":
-            sentence = (
-                f"The GPU's memory ran out: {less}end what else runs on it, or use --device cpu."
-            )
-        else:
-            sentence = f"This machine's memory ran out: {less}end other programs, or give a --mask."
+            raise InputError(
+                f"The GPU's memory ran out: {less}end what else runs on it, or use --device cpu. "
+                "No result was written; a checkpoint that was written stays.",
+                code=Code.MEMORY_RAN_OUT,
+            ) from error
+        sentence = f"This machine's memory ran out: {less}end other programs, or give a --mask."
         raise DwiserError(f"{sentence} Nothing was written.", code=Code.MEMORY_RAN_OUT) from error
 
 

@@ -1,17 +1,23 @@
 """One script at its smoke setting in the fast suite (tests/slow runs them all), and its parts."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dwiser.machine import Machine
+from dwiser.methods.base import Denoised
+from dwiser.methods.difusion.method import Difusion
+from dwiser.methods.registry import build
 from dwiser.simulation import phantom
-from reproduce import density, figure7, floor, lesions
+from reproduce import arms, density, figure6, figure7, floor, lesions, scores
 from reproduce.artefacts import corrupted, pure_noise, slope
 from reproduce.data import crop, cut, dealt
 from reproduce.drift import Observer
-from reproduce.protocol import Run, Setting
+from reproduce.page import NAMES
+from reproduce.protocol import SETTINGS, Run, Setting, main
 from reproduce.regions import Tract
 
 SMALL = {"preset": "laptop", "iterations": 200}
@@ -176,3 +182,51 @@ def test_the_observer_finds_the_slope_that_was_put_in() -> None:
             stop = observer.distance(out, out, out)
             assert (stop <= observer.threshold).all()
     assert observer.slopes()["partner"] == pytest.approx([0.5, 0.25], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_script_has_a_size_for_one_card(name: str) -> None:
+    settings = import_module(f"reproduce.{name}").EXPERIMENT.settings
+    assert tuple(settings) == SETTINGS
+    gpu, here = settings["gpu"], settings["here"]
+    assert (gpu.preset, gpu.passes, gpu.iterations) == ("paper", 281, None)
+    assert (gpu.shape, gpu.directions, gpu.more) == (here.shape, here.directions, here.more)
+
+
+def test_passes_become_iterations_over_the_slices_of_the_dwis(made) -> None:
+    method = build("difusion", "paper")
+    assert Setting(passes=281).trained(method, made.scan) == 281 * 4 * 8 // 32
+    assert Setting(iterations=7).trained(method, made.scan) == 7
+    assert Setting(iterations=None).trained(method, made.scan) == 100_000
+
+
+def test_the_asked_device_reaches_every_training(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def seen(*args: object, machine: Machine | None = None, device: str = "", **more: object):
+        asked.append(machine.device if machine else device)
+        return Denoised(made.scan.data)
+
+    run = Run(figure7.SMOKE, say=lambda _: None, device="cuda")
+    monkeypatch.setattr(arms, "denoise", seen)
+    arms.denoised("difusion", made.scan, run, 0)
+    monkeypatch.setattr(figure6, "denoise", seen)
+    monkeypatch.setattr(Difusion, "fit", seen)
+    monkeypatch.setattr(Difusion, "apply", seen)
+    bench = scores.Bench(run, made.scan, made.mask, 0)
+    assert len(list(figure6.arms(bench, "adjacent"))) == 8
+    assert asked[0] == "cuda"
+    assert set(asked) == {"cuda"}
+    assert len(asked) == 1 + 2 * 4 + 3 + 1
+
+
+def test_a_size_for_one_card_is_refused_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["figure7", "gpu", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main(figure7.EXPERIMENT)
+    assert ended.value.code == 2
+    assert "No CUDA GPU" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

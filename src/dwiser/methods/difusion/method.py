@@ -14,6 +14,7 @@ from dwiser.chain.transition import State, StateNoise, Transition
 from dwiser.chain.walk import Steps, run_walk
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.learn.budget import Work
+from dwiser.learn.conditions import PER_PAIR, Directions, pair_conditions
 from dwiser.learn.device_draws import on_device
 from dwiser.learn.pairs import Noise, PairDraw, StepInterval
 from dwiser.learn.sampling import Flips, Walker, Walks, stopping
@@ -55,6 +56,11 @@ class Difusion(Networked):
     fusion: Fusion = option("target", "Eq. 6 with x and x' (target), or with x' twice (neighbour)")
     start_fusion: Fusion | None = option(
         None, "Eq. 6 where the sampling starts; none: as in the training"
+    )
+    directions: Directions = option(
+        "unknown",
+        "whether F is told the gradient directions of x and x', which the paper's is not "
+        "(unknown), or gets g·gᵀ of both beside the noise level (embedded)",
     )
     noise: Noise = option("shuffled", "the chain's noise: Di- (Eq. 8), or plain Gaussian")
     latter: int = option(
@@ -116,7 +122,7 @@ class Difusion(Networked):
     @property
     def _plan_words(self) -> tuple[str, ...]:
         return (
-            f"{self.pairing} pairs",
+            f"{self.pairing} pairs" + (", directions told" * (self.directions == "embedded")),
             f"{self.iterations} iterations",
             f"then up to {len(self.steps)} evaluations a slice (stop={self.stop})",
         )
@@ -148,12 +154,14 @@ class Difusion(Networked):
 
     def _network(self, stack: Stack, seed: int) -> nn.Module:
         scaling = Scaling.between(stack, stack.neighbour)
-        return build_network(self.network, self.width, scaling, seed)
+        conditions = PER_PAIR if self.directions == "embedded" else 0
+        return build_network(self.network, self.width, scaling, seed, conditions=conditions)
 
     def _draw(self, stack: Stack, machine: Machine, seed: int) -> Draw:
         draw = PairDraw(
             stack, Schedule(), seed, self.batch, self.latter, self.fusion, self.noise,
             self.patch, within=self.crop, device=machine.device,
+            conditions=pair_conditions(stack) if self.directions == "embedded" else None,
             shared_step=self.shared_step, step_interval=self.step_interval,
         )  # fmt: skip
         return on_device(draw)
@@ -181,6 +189,7 @@ class Difusion(Networked):
             transition=Transition(
                 Schedule(), self.state, self.state_noise, self.fusion, self.turn, self.stride
             ),
+            directions=self.directions,
         )  # fmt: skip
 
     def _stopping(self, walks: Walks) -> dict[str, Any]:

@@ -11,6 +11,7 @@ PRESETS: Presets = {
         "pairing": Sourced("adjacent", f"{PAPER}: x' = X[:,:,i,j-1]"),
         "neighbour": Sourced("shell", "ours: the volume before it in its own shell"),
         "fusion": Sourced("target", f"{PAPER}, Eq. 6"),
+        "directions": Sourced("unknown", f"{PAPER}: F gets x_t and the level"),
         "start_fusion": Sourced(None, f"{PAPER}, Eq. 6"),
         "noise": Sourced("shuffled", f"{PAPER}, Eq. 8 (Di-)"),
         "shared_step": Sourced(False, "ours: the paper does not say"),
