@@ -27,8 +27,8 @@ def chosen(record: Record, **is_: Any) -> list[Row]:
     return [r for r in record["rows"] if all(r.get(k) == v for k, v in is_.items())]
 
 
-def figures(value: float) -> str:
-    return f"{value:.4f}" if value < 1 else f"{value:.0f}"
+def figures(value: float, score: str) -> str:
+    return f"{value:.4f}" if score == "nrmse" else f"{value:.0f}"
 
 
 def over_seeds(rows: list[Row], score: str) -> str | None:
@@ -36,8 +36,8 @@ def over_seeds(rows: list[Row], score: str) -> str | None:
     values = [r[score] for r in rows]
     if not values:
         return None
-    spread = f" ± {figures(stdev(values))}" if len(values) > 1 else ""
-    return figures(mean(values)) + spread
+    spread = f" ± {figures(stdev(values), score)}" if len(values) > 1 else ""
+    return figures(mean(values), score) + spread
 
 
 def kinds_of(record: Record) -> list[tuple[str, str]]:

@@ -96,7 +96,7 @@ class Difusion(Networked):
     )
     samples: int = option(1, "walks, each with another xi, whose mean is the result", least=1)
     uncertainty: bool = option(
-        False, f"also the sd of the samples, of {FEWEST_SAMPLES} at least; it covers few errors"
+        False, f"also the sd of the samples, {FEWEST_SAMPLES} at least; it is less than the error's"
     )
 
     def __post_init__(self) -> None:
