@@ -4,16 +4,20 @@
 
 A training iteration of the paper's U-Net (batch 32 of 65×78) as up to 0.2.0 and as now, in each
 precision; sampling 280 slices × 76 evaluations × 4 flips; preset `paper` on 65×78×66×70, file to
-file, from the measured paces; the default method on 81×106×76×150. The record is written after
-each row, and a row that does not fit into the remaining time says so. ``--smoke`` runs all of it
-on a CPU in seconds, on tiny images, and its figures mean nothing.
+file, from the measured paces; the default method on 81×106×76×150; and with the time that is left
+the start of the learning curve of the paper's pair, which `make gpu-curve` goes on with. The record
+is written after each row, and a row that does not fit into the remaining time says so. ``--smoke``
+runs all of it on a CPU in seconds, on tiny images, and its figures mean nothing.
 """
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -35,6 +39,7 @@ from dwiser.methods.networks import Network
 from dwiser.methods.registry import DEFAULT_METHOD, build
 from dwiser.prepare.stack import Stack
 from dwiser.simulation import Simulation, phantom
+from reproduce import learning_curve
 
 SEED = 909
 SECONDS = 8 * 60.0
@@ -60,11 +65,14 @@ class Sizes:
     network: Network = "unet"
     method: str = DEFAULT_METHOD
     seconds_a_row: float = 45.0  # without which a row is not begun
+    curve: str = "paper"  # size of the learning curve
+    passes: float = 281
 
 
 SMOKE = Sizes(
-    (10, 11, 5), 6, 8, 2, 1, 1, 3, 2, (10, 11, 5), 6, "compact", "gaussian", seconds_a_row=0.0
-)
+    (10, 11, 5), 6, 8, 2, 1, 1, 3, 2, (10, 11, 5), 6, "compact", "gaussian", seconds_a_row=0.0,
+    curve="smoke", passes=1,
+)  # fmt: skip
 DEFAULT_ROWS = 4  # rows' worth of seconds for the last one, whose phantom must be made
 
 
@@ -78,10 +86,14 @@ class Check:
     begun: float = field(default_factory=perf_counter)
     rows: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return SECONDS - (perf_counter() - self.begun)
+
     def row(self, name: str, measure: Callable[[], dict[str, Any]], worth: int = 1) -> None:
         """Measure a row and write the record; what fails or finds no time is said in it."""
-        left = SECONDS - (perf_counter() - self.begun)
-        if left < worth * self.sizes.seconds_a_row:
+        if self.left < worth * self.sizes.seconds_a_row:
             self.rows[name] = {"not_measured": "no time left"}
         else:
             try:
@@ -198,6 +210,18 @@ def default_method(sizes: Sizes, device: str) -> dict[str, Any]:
     return {"method": result.method, "seconds": round(perf_counter() - begun, 2)}
 
 
+def curve(check: Check, machine: Machine, folder: Path, checkpoints: Path) -> dict[str, Any]:
+    """The paper's pair on the code phantom for the time that is left: how far it came."""
+    asked = learning_curve.Asked(
+        "adjacent", "phantom", check.sizes.curve, check.sizes.passes, check.left / 60,
+        machine=machine, folder=folder, checkpoints=checkpoints,
+    )  # fmt: skip
+    done = learning_curve.run(asked)
+    rows = json.loads(asked.record.read_text())["rows"] if asked.record.exists() else []
+    last = max((row["passes"] for row in rows), default=0)
+    return {"record": asked.record.name, "passes": last, "all": done}
+
+
 def made_phantom(shape: tuple[int, int, int], directions: int) -> Simulation:
     """A phantom of one shell at b = 1000 and six b0s, b0 SNR 20."""
     return phantom(shape=shape, shells=((1000.0, directions),), n_b0=6, snr=20.0, seed=SEED)
@@ -236,6 +260,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check.row(f"sampling {p}", lambda p=p: sampling(stack, sizes, machine, p))
     check.row("paper, estimated", lambda: paper_minutes(check.rows))
     check.row("default method", lambda: default_method(sizes, machine.device), DEFAULT_ROWS)
+    with TemporaryDirectory() as scratch:
+        places = (learning_curve.FOLDER, learning_curve.CHECKPOINTS)
+        where = (Path(scratch), Path(scratch)) if asked.smoke else places
+        check.row("learning curve", lambda: curve(check, machine, *where))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {  # name → method, settings
 REFERENCES = "references"
 METHODS = {"noisy scan": "identity", "dwidenoise": "dwidenoise", "splitq": "splitq"}
 SINGLE, EXACT, FUSED, SHORT = "single pass", "exact walk", "re-fused walk", "re-fused, 60"
-LATE, LATE_START = "single, t = 8", 8  # where the laptop preset evaluates: a ninth of x is seen
+LATE, LATE_START = "single, t = 8", 8  # where a ninth of the input is x
 WALKS: dict[
     str, tuple[dict[str, Any], dict[int, str]]
 ] = {  # way → settings, and the evaluations after which x_out is scored, by name

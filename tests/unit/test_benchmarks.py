@@ -28,3 +28,6 @@ def test_the_check_of_a_gpu_runs_whole_on_a_cpu(monkeypatch, tmp_path) -> None:
     assert rows["sampling bf16"]["evaluations"] == 2
     assert rows["paper, estimated"]["estimated_minutes_all"] > 0
     assert rows["default method"]["seconds"] > 0
+    assert rows["learning curve"] == {
+        "record": "smoke_phantom_adjacent_0.json", "passes": 1, "all": True,
+    }  # fmt: skip
