@@ -28,7 +28,7 @@ import torch
 
 from benchmarks.record import stamp
 from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
-from dwiser.learn.sampling import Walker, walk_stack
+from dwiser.learn.sampling import Flips, Walker, walk_stack
 from dwiser.machine import DEVICES, Machine, find_machine, limited
 from dwiser.methods.base import Weights
 from dwiser.methods.difusion.method import Difusion
@@ -54,6 +54,7 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {  # name → method, settings
 REFERENCES = "references"
 METHODS = {"noisy scan": "identity", "dwidenoise": "dwidenoise", "splitq": "splitq"}
 SINGLE, EXACT, FUSED, SHORT = "single pass", "exact walk", "re-fused walk", "re-fused, 60"
+ONE_FLIP = "single, one flip"  # as the walks are sampled: what a walk is to be held against
 LATE, LATE_START = "single, t = 8", 8  # where a ninth of the input is x
 WALKS: dict[
     str, tuple[dict[str, Any], dict[int, str]]
@@ -61,6 +62,9 @@ WALKS: dict[
     EXACT: ({"state": "posterior", "state_noise": "mean"}, {76: EXACT}),
     FUSED: ({"state": "fused", "state_noise": "held"}, {60: SHORT, 76: FUSED}),
 }
+ONCE: tuple[tuple[str, int | None, Flips], ...] = (  # way, start, flips
+    (SINGLE, None, "four"), (LATE, LATE_START, "four"), (ONE_FLIP, None, "drawn"),
+)  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -138,8 +142,8 @@ class Scorer:
             unit = method._denoise_stack(weights, stack, machine, seed, lambda _: None).unit
             return [self._row(SINGLE, unit, stack)]
         rows = []
-        for way, start in ((SINGLE, None), (LATE, LATE_START)):
-            once = replace(method, start=start, evaluations=1, flips="four")
+        for way, start, flips in ONCE:
+            once = replace(method, start=start, evaluations=1, flips=flips)
             unit = once._denoise_stack(weights, stack, machine, seed, lambda _: None).unit
             rows.append(self._row(way, unit, stack))
         walks = WALKS if self.walked is None or passes in self.walked else {}

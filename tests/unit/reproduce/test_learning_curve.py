@@ -21,6 +21,7 @@ from reproduce.learning_curve import (
     EXACT,
     FUSED,
     LATE,
+    ONE_FLIP,
     SINGLE,
     SIZES,
     Asked,
@@ -63,11 +64,12 @@ def rows(of: Asked) -> list[dict]:
 def test_each_milestone_is_scored_in_a_single_pass_and_after_both_walks(whole: Asked) -> None:
     found = rows(whole)
     assert [(r["passes"], r["way"]) for r in found] == [
-        (1, SINGLE), (1, LATE), (3, SINGLE), (3, LATE), (3, EXACT), (3, FUSED),
+        (1, SINGLE), (1, LATE), (1, ONE_FLIP),
+        (3, SINGLE), (3, LATE), (3, ONE_FLIP), (3, EXACT), (3, FUSED),
     ]  # fmt: skip
     items = json.loads(whole.record.read_text())["items"]
     assert items == 4 * (10 + 4), "slices of the DWIs and of 4 b0s"
-    assert [r["iterations"] for r in found] == [7, 7, 21, 21, 21, 21]
+    assert [r["iterations"] for r in found] == [7, 7, 7, 21, 21, 21, 21, 21]
     assert all(0 < r["nrmse"] < 1 and 0 < r["fa_rmse"] < 1 for r in found)
 
 
@@ -80,7 +82,7 @@ def test_a_training_that_the_clock_ended_goes_on_to_the_same_bits(
     assert not broken.record.exists() or not rows(broken)
     assert broken.checkpoint.exists()
     assert not run(broken)
-    assert [r["passes"] for r in rows(broken)] == [1, 1]
+    assert [r["passes"] for r in rows(broken)] == [1, 1, 1]
     assert run(broken)
     assert rows(broken) == rows(whole)
 
@@ -213,7 +215,8 @@ def test_the_page_and_its_pictures_are_made_from_records(whole: Asked, tmp_path:
     told = record | {"arm": "references", "rows": [noisy]}
     (tmp_path / "compact_phantom_references_0.json").write_text(json.dumps(told))
     text = curve_page.page(tmp_path)
-    error = record["rows"][2]["nrmse"]
+    error, alone = (record["rows"][i]["nrmse"] for i in (3, 5))
+    assert f"against {alone:.4f} for the single pass with one flip, as the walks have" in text
     assert f"stays above the noisy scan's, ends at {error:.4f} after 3 (noisy 0.0500)" in text
     assert "**No cell of it was measured: there was no GPU.**" in text
     (picture,) = curve_page.drawn(tmp_path, tmp_path)
