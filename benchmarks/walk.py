@@ -19,15 +19,13 @@ import argparse
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from time import process_time
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from benchmarks.record import recorded, save
 from benchmarks.textured import by_bin
@@ -44,7 +42,6 @@ from dwiser.evaluation.heldout import (
 )
 from dwiser.evaluation.tensor import fit_tensor, pick
 from dwiser.io import load
-from dwiser.learn.sampling import Walker, walk_stack
 from dwiser.machine import Machine, find_machine, limited
 from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.registry import build
@@ -52,6 +49,7 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.scan import Scan
 from dwiser.simulation import NoiseModel, Simulation, phantom
+from reproduce.x_out import along_walk
 
 DATA = "phantom", "textured", "real", "noisy"
 PAIRS = "predicted", "adjacent", "angular"
@@ -153,23 +151,6 @@ def real(data: str, seed: int) -> Case:
     return Case(scan, score)
 
 
-@dataclass(eq=False)
-class Keeper:
-    """A stop rule that stops nothing and keeps x_out of the evaluations that are asked for."""
-
-    steps: int
-    threshold: float = float("inf")
-    images: dict[int, list[Tensor]] = field(default_factory=dict)
-    calls: int = 0
-
-    def distance(self, x: Tensor, x_out: Tensor, sigma: Tensor) -> Tensor:
-        evaluation = self.calls % self.steps + 1
-        self.calls += 1
-        if evaluation in EVALUATIONS:
-            self.images.setdefault(evaluation, []).append(x_out.clone())
-        return torch.zeros(len(x), dtype=x.dtype, device=x.device)
-
-
 @dataclass(frozen=True)
 class Walked:
     """One training, ready to be walked in many ways."""
@@ -193,13 +174,8 @@ class Walked:
 
         def walked(**settings: Any) -> Iterator[tuple[int, Scores]]:
             chosen = replace(method, stop="never", **settings)
-            keeper = Keeper(len(chosen.steps))
-            walker = Walker(**{**vars(chosen._walker(self.machine, self.seed)), "stop": keeper})
-            f = chosen._loaded(chosen._network(stack, self.seed), weights.state, self.machine)
-            walk_stack(f, stack, walker, batch=chosen.sampling_batch)
-            for evaluation, images in keeper.images.items():
-                unit = stack.target.copy()
-                unit[stack.items[:, 0], stack.items[:, 1]] = torch.cat(images).cpu().numpy()
+            units = along_walk(chosen, weights, stack, self.machine, self.seed, EVALUATIONS)
+            for evaluation, unit in units.items():
                 data = stack.restore(self.case.scan.data, unit)
                 yield evaluation, self.case.score(np.maximum(data, 0))
 

@@ -24,11 +24,10 @@ from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.record import stamp
 from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
-from dwiser.learn.sampling import Flips, Walker, walk_stack
+from dwiser.learn.sampling import Flips
 from dwiser.machine import DEVICES, Machine, find_machine, limited
 from dwiser.methods.base import Weights
 from dwiser.methods.difusion.method import Difusion
@@ -40,6 +39,7 @@ from dwiser.run.memory_limit import enough_memory
 from reproduce.curve_data import DATA, Case, Extent, case
 from reproduce.curve_training import Clock, Training, kept, parameters
 from reproduce.protocol import HOME, RESULTS, shortened
+from reproduce.x_out import along_walk
 
 FOLDER, CHECKPOINTS = RESULTS / "learning_curve", HOME / "build" / "learning_curve"
 MILESTONES = 1, 3, 7, 21, 42, 69, 123, 281, 562, 744, 1124  # passes; 281 are the poster's
@@ -107,24 +107,6 @@ def method_of(arm: str, size: Size, data: str) -> Networked:
     return replace(method, stop="never") if isinstance(method, Difusion) else method
 
 
-@dataclass(eq=False)
-class XOut:
-    """A stop rule that stops nothing and keeps x_out of some evaluations, in the items' order."""
-
-    evaluations: int
-    wanted: Mapping[int, str]
-    images: dict[str, list[torch.Tensor]] = field(default_factory=dict)
-    threshold: float = float("inf")
-    calls: int = 0
-
-    def distance(self, x: torch.Tensor, x_out: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        name = self.wanted.get(self.calls % self.evaluations + 1)
-        self.calls += 1
-        if name is not None:
-            self.images.setdefault(name, []).append(x_out.cpu())
-        return torch.zeros(len(x), dtype=x.dtype, device=x.device)
-
-
 @dataclass(frozen=True, eq=False)
 class Scorer:
     """Weights → a row for each way to sample with them, on the slices that are scored."""
@@ -149,15 +131,9 @@ class Scorer:
         walks = WALKS if self.walked is None or passes in self.walked else {}
         for settings, wanted in walks.values():
             chosen = replace(method, start=None, evaluations=None, flips="drawn", **settings)
-            steps = len(chosen.steps)
-            seen = XOut(steps, {min(k, steps): name for k, name in sorted(wanted.items())})
-            walker = Walker(**{**vars(chosen._walker(machine, seed)), "stop": seen})
-            f = chosen._loaded(chosen._network(stack, seed), weights.state, machine)
-            walk_stack(f, stack, walker, batch=chosen.sampling_batch)
-            for name, images in seen.images.items():
-                unit = stack.target.copy()
-                unit[stack.items[:, 0], stack.items[:, 1]] = torch.cat(images).numpy()
-                rows.append(self._row(name, unit, stack))
+            names = {min(k, len(chosen.steps)): name for k, name in sorted(wanted.items())}
+            units = along_walk(chosen, weights, stack, machine, seed, names)
+            rows += [self._row(names[k], unit, stack) for k, unit in units.items()]
         return rows
 
     def _row(self, way: str, unit: np.ndarray, stack: Stack) -> Row:
