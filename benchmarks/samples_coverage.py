@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import save
-from benchmarks.walk import FIRST_SEED, PAIRS, POSTER_WALK, plain, simulation, with_mask
+from benchmarks.walk import FIRST_SEED, PAIRS, plain, simulation, with_mask
 from dwiser.errors import DwiserWarning
 from dwiser.machine import find_machine, limited
 from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.registry import build
+from reproduce.arms import walk_of_claims
 
 SAMPLES, PASSES = 16, 281
 WAYS: dict[str, dict[str, Any]] = {
@@ -37,7 +38,9 @@ def main() -> None:
     scan, inside = with_mask(made), made.mask
     dwis = ~scan.gradients.is_b0
     for pair in PAIRS[:2]:
-        method = build("difusion", "laptop", {"pairing": pair, "stop": "never"} | POSTER_WALK)
+        method = build(
+            "difusion", "laptop", {"pairing": pair, "stop": "never"} | walk_of_claims("laptop")
+        )
         assert isinstance(method, Difusion)
         count = len(method._prepare(scan).stack.items)
         method = replace(method, iterations=round(PASSES * count / method.batch))

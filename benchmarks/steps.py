@@ -26,7 +26,6 @@ import numpy as np
 from benchmarks.real_peers import slab
 from benchmarks.record import recorded, save
 from benchmarks.slabs import phantom_slab
-from benchmarks.walk import POSTER_WALK
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.edges import edge_blur
 from dwiser.evaluation.heldout import held_out_score, leave_out, predict_dti, predict_sh
@@ -38,6 +37,7 @@ from dwiser.methods.splitnet.method import Splitnet
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.scan import Scan
+from reproduce.arms import walk_of_claims
 
 PAIRINGS, FUSIONS, NOISES = (
     ("predicted", "angular", "adjacent"),
@@ -116,7 +116,9 @@ def difusion_arms(asked: argparse.Namespace) -> Iterator[Arm]:
     for fusion, noise, pairing in product(FUSIONS, NOISES, asked.pairings.split(",")):
         about = {"pairing": pairing, "fusion": fusion, "noise": noise}
         method = build(
-            "difusion", "laptop", about | POSTER_WALK | {"iterations": asked.iterations or 3000}
+            "difusion",
+            "laptop",
+            about | walk_of_claims("laptop") | {"iterations": asked.iterations or 3000},
         )
         assert isinstance(method, Difusion)
         last: tuple[None, ...] = (None,) if f"{fusion}/{noise}" in asked.all_of.split(",") else ()

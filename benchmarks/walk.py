@@ -49,6 +49,7 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.scan import Scan
 from dwiser.simulation import NoiseModel, Simulation, phantom
+from reproduce.arms import walk_of_claims
 from reproduce.x_out import along_walk
 
 DATA = "phantom", "textured", "real", "noisy"
@@ -63,8 +64,6 @@ KINDS: tuple[tuple[State, StateNoise], ...] = (
 )
 STARTS = 200, 100, 50, 30, 20, 16, 12, 8, 5, 3, 1  # of single evaluations beside that at 300
 FIRST_SEED = 340  # of the phantoms; 300 to 399 are for published figures
-# All of Run-Walk by Eq. 10, as the publication and the program have it, at any preset.
-POSTER_WALK = {"start": "none", "evaluations": "none", "state": "posterior", "state_noise": "mean"}
 SHAPE, DIRECTIONS, B0S, SNR = (32, 40, 5), 24, 4, 20.0
 REAL = {"real": ("sherbrooke_1p8mm", 21), "noisy": ("sherbrooke_1p2mm", 13)}  # and held-out volumes
 REAL_BOX = 40, 44, 5
@@ -225,7 +224,9 @@ def main() -> None:
         key = {"pair": pair, "seed": seed}
         if not any(row["seed"] == seed and row["pair"] == "noisy" for row in rows):
             rows.append({"pair": "noisy", "seed": seed, **plain(case.score(case.scan.data))})
-        method = build("difusion", preset, {"pairing": pair, "flips": "drawn"} | POSTER_WALK)
+        method = build(
+            "difusion", preset, {"pairing": pair, "flips": "drawn"} | walk_of_claims(preset)
+        )
         assert isinstance(method, Difusion)
         with limited(machine):
             rows += [
