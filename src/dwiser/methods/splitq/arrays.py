@@ -1,38 +1,20 @@
 """The arrays that splitq computes with, NumPy's or torch's, by the same code.
 
 Both have the names and the arguments that are used here (``axis``, ``keepdims``, ``clip``); what
-they have not is in this file. On a GPU they are torch's. On a CPU they are NumPy's where a scan is
-small, for torch takes 1.7 s and 170 MiB to import, and torch's where it is large, for there its
-batched eigenvectors take a fifth less time than NumPy's.
+they have not is in this file. On a GPU they are torch's; on a CPU NumPy's, for torch takes 1.7 s and
+170 MiB to import.
 """
 
-from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from dwiser import lazy
-from dwiser.machine import Machine
 
 torch = lazy.module("torch")
 
 Array: TypeAlias = Any  # numpy.ndarray or torch.Tensor
-LARGE = 5_000_000  # values of a scan from which torch's speed is worth its import
-TORCH_ON_CPU = "cpu:0"
-
-
-def with_arrays(machine: Machine, values: int) -> Machine:
-    """The machine with torch's name of the processor, where a scan is large and torch is there.
-
-    To be called before the thread pools are limited: torch is imported here.
-    """
-    if machine.device != "cpu" or values < LARGE or find_spec("torch") is None:
-        return machine
-    import_module("torch")
-    return replace(machine, device=TORCH_ON_CPU)
 
 
 def namespace(values: Array) -> Any:

@@ -5,16 +5,21 @@ overlapping patches; Gavish & Donoho 2017 (10.1109/TIT.2017.2653801) for the shr
 singular values that is optimal in squared error when the noise is known.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dwiser.machine import Machine, limited, side_by_side
 from dwiser.methods.splitq.arrays import Array, add_to_rows, namespace, rows_at, slices
+from dwiser.methods.splitq.compiled import patches
 from dwiser.methods.splitq.neighbours import Centres, Grid, with_outside
 
 CHUNK = 32_768  # voxels of patches at once: four times more take a tenth longer, and memory
+COMPILED_MOST = 48  # the smaller side of a patch; Jacobi's rotations of larger ones are no faster
+LANES = 16  # patches that the compiled code works on together
 
 
 def shrinkage(ratio: Float[Array, "c k"], aspect: Float[Array, "_ 1"]) -> Float[Array, "c k"]:
@@ -56,25 +61,70 @@ def local_pca(
     """
     xp, padded = namespace(values), with_outside(values)
     total, weight = xp.zeros_like(padded), xp.zeros_like(padded[:, 0])
-
-    def work(rows: Int[Array, "c"]) -> tuple[Array, Array, Array]:
-        around = grid.around(rows, offsets)
-        clean, trust = _patches(rows_at(padded, around), around < len(grid), noise, share)
-        return around, clean * trust[..., None], trust
-
+    way = _by_arrays if _compiled(values, offsets) is None else _by_compiled_code
+    work, add = way(padded, grid, offsets, noise, share)
     middles = grid.centres(centres)
-    parts = (middles[part] for part in slices(len(middles), max(1, CHUNK // len(offsets))))
+    size = max(1, CHUNK // len(offsets) // LANES) * LANES
+    parts = (middles[part] for part in slices(len(middles), size))
     # threads of BLAS or torch would stand in the way of those that share the patches
     with limited(Machine(threads=1)) if threads > 1 else nullcontext():
-        for around, weighted, trust in side_by_side(work, parts, threads):
-            add_to_rows(total, around, weighted)
-            add_to_rows(weight, around, trust)
+        for denoised in side_by_side(work, parts, threads):
+            add(total, weight, *denoised)
     del padded
     total, weight = total[:-1], weight[:-1]
     total /= weight[:, None].clip(min=1e-12)
     alone = weight == 0  # in no patch
     total[alone] = values[alone]
     return total
+
+
+def _compiled(values: Array, offsets: Int[np.ndarray, "o 3"]) -> ModuleType | None:
+    """The compiled code, where it is there and made for such arrays and patches."""
+    small = min(len(offsets), values.shape[1]) <= COMPILED_MOST
+    return patches if small and isinstance(values, np.ndarray) else None
+
+
+Denoised = tuple[Array, Array, Array]  # where the patches are, their voxels times trust, trust
+Work = Callable[[Int[Array, "c"]], Denoised]  # of the patches around these voxels
+Add = Callable[..., None]  # to the sums of voxels and of trust
+
+
+def _by_compiled_code(
+    padded: Float[Array, "m k"], grid: Grid, offsets: Int[np.ndarray, "o 3"], noise: float,
+    share: float,
+) -> tuple[Work, Add]:  # fmt: skip
+    """`_by_arrays`, compiled."""
+    steps = offsets @ grid.strides
+
+    def work(rows: Int[Array, "c"]) -> Denoised:
+        middles = grid.at[rows]
+        clean = np.empty((len(middles), len(steps), padded.shape[1]), np.float32)
+        trust = np.empty(clean.shape[:2], np.float32)
+        patches.denoise(padded, grid.index, middles, steps, noise, share, clean, trust)
+        return middles, clean, trust
+
+    def add(total: Array, weight: Array, middles: Array, clean: Array, trust: Array) -> None:
+        patches.add(padded, grid.index, middles, steps, clean, trust, total, weight)
+
+    return work, add
+
+
+def _by_arrays(
+    padded: Float[Array, "m k"], grid: Grid, offsets: Int[np.ndarray, "o 3"], noise: float,
+    share: float,
+) -> tuple[Work, Add]:  # fmt: skip
+    """How patches are denoised, many at once, and added to what they hold."""
+
+    def work(rows: Int[Array, "c"]) -> Denoised:
+        around = grid.around(rows, offsets)
+        clean, trust = _patches(rows_at(padded, around), around < len(grid), noise, share)
+        return around, clean * trust[..., None], trust
+
+    def add(total: Array, weight: Array, around: Array, clean: Array, trust: Array) -> None:
+        add_to_rows(total, around, clean)
+        add_to_rows(weight, around, trust)
+
+    return work, add
 
 
 def _patches(

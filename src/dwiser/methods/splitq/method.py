@@ -13,7 +13,7 @@ from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.capabilities import FEWEST_B0S_ALONE, Capabilities, WorkingMemory
 from dwiser.methods.options import option
-from dwiser.methods.splitq.arrays import Array, as_numpy, like, namespace, on_device, with_arrays
+from dwiser.methods.splitq.arrays import Array, as_numpy, like, namespace, on_device
 from dwiser.methods.splitq.few_directions import (
     FEWEST_VOXELS,
     PILOT,
@@ -120,7 +120,6 @@ class Splitq:
         InputError
             For fewer than 6 diffusion-weighted volumes, or of b0s alone fewer than 5.
         """
-        machine = with_arrays(machine, scan.data.size)
         with limited(ONE_EACH):
             whitened = self._prepare(scan, machine, seed, watch)
             if whitened is None:
@@ -137,7 +136,6 @@ class Splitq:
         InputError
             For a scan without noise, from which there is nothing to learn.
         """
-        machine = with_arrays(machine, scan.data.size)
         with limited(ONE_EACH):
             whitened = self._prepare(scan, machine, seed, watch)
             if whitened is None:
@@ -151,7 +149,6 @@ class Splitq:
         self, weights: Weights, scan: Scan, *, machine: Machine, seed: int, watch: Watch = silent
     ) -> Denoised:
         """Apply weights learned before on the scan they were learned from."""
-        machine = with_arrays(machine, scan.data.size)
         with limited(ONE_EACH):
             whitened = self._prepare(scan, machine, seed, watch)
             if whitened is None:

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from dwiser.machine import side_by_side
 from dwiser.methods.splitq.arrays import Array, namespace, on_device, rows_at, slices
+from dwiser.methods.splitq.compiled import patches
 
 Centres = Literal["all", "checkerboard", "second"]
 REACH = 2  # voxels a neighbourhood may reach; the padding of the index
@@ -74,8 +75,10 @@ class Grid:
 
 def with_outside(values: Float[Array, "n k"]) -> Float[Array, "m k"]:
     """The list with one row of zeros more, which stands for all that is outside."""
-    xp = namespace(values)
-    return xp.concatenate([values, xp.zeros_like(values[:1])])
+    padded = namespace(values).zeros((len(values) + 1, *values.shape[1:]), dtype=values.dtype)
+    padded = padded if isinstance(values, np.ndarray) else padded.to(values.device)
+    padded[:-1] = values
+    return padded
 
 
 def neighbour_mean(
@@ -88,9 +91,14 @@ def neighbour_mean(
 ) -> Float[Array, "n k"]:
     """Mean over the neighbours at ``offsets`` that are in the mask; 0 where there is none."""
     xp = namespace(values)
-    padded, out = with_outside(values), xp.empty_like(values)
+    padded = with_outside(values)
+    out = xp.empty_like(padded[:-1])
 
     def work(rows: slice) -> None:
+        if patches is not None and isinstance(values, np.ndarray):
+            steps = offsets @ grid.strides
+            patches.means(padded, grid.index, grid.at[rows], steps, out[rows])
+            return
         near = grid.around(rows, offsets)
         held = xp.asarray(near < len(grid), dtype=values.dtype)
         total = (held[:, None] @ rows_at(padded, near))[:, 0]

@@ -5,7 +5,6 @@ import pytest
 
 from dwiser.machine import Machine
 from dwiser.methods.registry import build
-from dwiser.methods.splitq.arrays import LARGE, with_arrays
 from dwiser.simulation import phantom
 
 
@@ -24,12 +23,3 @@ def test_the_code_of_a_gpu_gives_what_the_processor_gives(directions: int) -> No
     assert np.abs(here.data - scan.data).max() > 0
     assert np.abs(off).max() < 0.02
     assert np.sqrt(np.mean(off**2)) < 1e-3
-
-
-def test_torch_is_used_on_a_processor_for_large_scans_alone(monkeypatch) -> None:
-    machine = Machine("cpu", 2)
-    assert with_arrays(machine, LARGE - 1) == machine
-    assert with_arrays(machine, LARGE) == Machine("cpu:0", 2)
-    assert with_arrays(Machine("cuda", 2), LARGE) == Machine("cuda", 2)
-    monkeypatch.setattr("dwiser.methods.splitq.arrays.find_spec", lambda name: None)
-    assert with_arrays(machine, LARGE) == machine

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from dwiser.methods.splitq import local_pca as module
+from dwiser.methods.splitq import neighbours
 from dwiser.methods.splitq.arrays import as_numpy, namespace, on_device
 from dwiser.methods.splitq.local_pca import _eigh, _patches, local_pca, shrinkage
 from dwiser.methods.splitq.neighbours import Grid, cross, cube, neighbour_mean
@@ -95,6 +96,75 @@ def test_a_voxel_alone_keeps_its_value(device: str) -> None:
     value = on_device(np.full((1, 3), 7, np.float32), device)
     same = local_pca(value, Grid.of(mask, device), cube(1), 1.0)
     np.testing.assert_allclose(as_numpy(same), as_numpy(value), rtol=1e-6)
+
+
+needs_compiled = pytest.mark.skipif(module.patches is None, reason="built without a compiler")
+
+
+@needs_compiled
+@pytest.mark.parametrize("channels", [1, 2, 7, 16, 31, 60])
+@pytest.mark.parametrize("radius", [0, 1, 2])
+def test_the_compiled_patches_are_those_of_numpy(monkeypatch, channels: int, radius: int) -> None:
+    """The smaller Gram matrix of 7 to 60 rows, odd and even, whole patches and cut ones."""
+    rng = stream(channels, "compiled")
+    mask = rng.random((9, 8, 7)) < 0.7
+    values = (rng.normal(size=(mask.sum(), channels)) * 4).astype(np.float32)
+    values[:, 0] += 30 * (np.argwhere(mask)[:, 0] > 4)
+    grid, patch = Grid.of(mask), cube(radius) if radius else cross()
+    calls = []
+    monkeypatch.setattr(module, "_patches", lambda *a: calls.append(1) or _patches(*a))
+    compiled = local_pca(values, grid, patch, 1.3, share=0.8)
+    means = neighbour_mean(values, grid, patch[1:])
+    assert bool(calls) == (min(channels, len(patch)) > module.COMPILED_MOST)
+    monkeypatch.setattr(module, "patches", None)
+    monkeypatch.setattr(neighbours, "patches", None)
+    plain = local_pca(values, grid, patch, 1.3, share=0.8)
+    np.testing.assert_allclose(compiled, plain, atol=2e-4)
+    assert np.abs(plain - values).max() > 0.5 or channels == 1
+    np.testing.assert_allclose(means, neighbour_mean(values, grid, patch[1:]), atol=1e-5)
+
+
+@needs_compiled
+def test_the_compiled_patches_of_extreme_values(monkeypatch) -> None:
+    """Equal voxels, none that vary, and a component a million times the noise."""
+    mask = np.ones((6, 5, 4), bool)
+    grid, rng = Grid.of(mask), stream(0, "extreme")
+    some = rng.normal(size=(mask.sum(), 9)).astype(np.float32)
+    for values in (some * 0, some * 0 + 7, some * 1e-12, some * 1e6, some[:, :1] + some * 0):
+        compiled = local_pca(values, grid, cube(1), 1.0)
+        with monkeypatch.context() as without:
+            without.setattr(module, "patches", None)
+            plain = local_pca(values, grid, cube(1), 1.0)
+        scale = max(1.0, float(np.abs(values).max()))
+        np.testing.assert_allclose(compiled / scale, plain / scale, atol=2e-5)
+
+
+@needs_compiled
+def test_the_compiled_code_reads_nothing_outside_its_arrays() -> None:
+    mask = np.ones((3, 3, 3), bool)
+    grid = Grid.of(mask)
+    values, clean = np.zeros((28, 2), np.float32), np.zeros((27, 7, 2), np.float32)
+    trust, steps = np.zeros((27, 7), np.float32), cross() @ grid.strides
+    good = (values, grid.index, grid.at, steps, 1.0, 1.0, clean, trust)
+
+    def refused(error: type[Exception], place: int, other: object) -> None:
+        arguments = list(good)
+        arguments[place] = other
+        with pytest.raises(error):
+            module.patches.denoise(*arguments)
+
+    module.patches.denoise(*good)
+    refused(ValueError, 2, grid.at + 10_000)
+    refused(ValueError, 2, grid.at - 10_000)
+    refused(ValueError, 6, clean[:-1])
+    refused(ValueError, 7, trust[:, :-1].copy())
+    refused(TypeError, 0, values.astype(float))
+    refused(TypeError, 1, grid.index.astype(np.int32))
+    refused(TypeError, 3, steps[None])
+    refused(ValueError, 6, clean.transpose(1, 0, 2))
+    clean[:], wild = 1, np.where(grid.index == 5, 10**9, grid.index)
+    module.patches.denoise(values, wild, *good[2:])
+    assert not clean.any()
 
 
 @on_both

@@ -1,0 +1,22 @@
+"""The one part that is compiled; everything else about the package stands in pyproject.toml."""
+
+import sys
+
+from setuptools import Extension, setup
+
+# No error numbers and no traps of the mathematical functions, which nobody reads: or roots are not
+# computed several at once. Sums keep their order.
+UNIX = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+
+setup(
+    ext_modules=[
+        Extension(
+            "dwiser.methods.splitq.patches",
+            ["src/dwiser/methods/splitq/patches.c"],
+            extra_compile_args=["/O2"] if sys.platform == "win32" else UNIX,
+            py_limited_api=True,  # one wheel for every Python from 3.11 on
+            optional=True,  # without a compiler NumPy does the same work, in more time
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)
