@@ -5,8 +5,9 @@ import sys
 from setuptools import Extension, setup
 
 # No error numbers and no traps of the mathematical functions, which nobody reads: or roots are not
-# computed several at once. Sums keep their order.
-UNIX = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+# computed several at once. Places do not wrap around, as Python's own flags would have it: that
+# alone takes three times as long. Sums keep their order.
+UNIX = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-wrapv"]
 
 setup(
     ext_modules=[

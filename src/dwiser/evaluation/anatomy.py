@@ -7,9 +7,9 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_gradient_magnitude
 
 from dwiser.evaluation.groups import volume_groups
+from dwiser.evaluation.main_direction import anisotropy
 from dwiser.evaluation.records import CannotMeasure, measured
 from dwiser.evaluation.residual import FLOOR_DOUBT, Residual
-from dwiser.evaluation.tensor import anisotropy
 from dwiser.scan import Gradients
 
 GRADIENT_SD = 1.0  # voxels; smoothing before the gradient, against noise

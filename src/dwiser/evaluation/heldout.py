@@ -17,8 +17,9 @@ from jaxtyping import Bool, Float, Int
 from dwiser import lazy
 from dwiser.evaluation.bins import ENOUGH, FA_EDGES, fa_bins
 from dwiser.evaluation.groups import directed_shells
+from dwiser.evaluation.main_direction import anisotropy
 from dwiser.evaluation.records import CannotMeasure, measured
-from dwiser.evaluation.tensor import SIGNAL_FLOOR, UNKNOWNS, anisotropy, dipy_table
+from dwiser.evaluation.tensor import SIGNAL_FLOOR, UNKNOWNS, dipy_table
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
 

@@ -83,7 +83,7 @@ def spots(
     groups = volume_groups(gradients, pooled=False)
     of_group = [(_pooled(g), *_parts(g, gradients)) for g in groups]
     tests = len(places) * sum(w.weights.shape[1] for kinds in of_group for w in kinds)
-    limit = float(scipy.stats.norm.isf(ALARM / 2 / tests))
+    limit = float(-scipy.special.ndtri(ALARM / 2 / tests))
     together, parts = [], []
     for group, (pooled, *others) in zip(groups, of_group, strict=True):
         smooth = np.empty((len(places), len(group.volumes)), np.float32, order="F")

@@ -5,25 +5,26 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dwiser import lazy
 from dwiser.evaluation.groups import in_mask
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.tensor import (
     B_MAX,
     SIGNAL_FLOOR,
     UNKNOWNS,
-    dipy_table,
+    design_matrix,
     pick,
     tensor_volumes,
 )
+from dwiser.prepare.small_matrices import (
+    eigenvalues_3x3,
+    first_vector_3x3,
+    solve_symmetric,
+)
 from dwiser.scan import Gradients
-
-dti = lazy.module("dipy.reconst.dti")
 
 AT_ONCE = 20_000  # voxels, whose logarithms are held in double precision
 LEAST_DIFFUSIVITY = 1e-6  # over the largest b-value, in its inverse unit; DIPY's own bound
 LEAST_WEIGHT = 1e-8  # of a voxel's largest: a few bright volumes alone determine no tensor
-_TENSOR = [0, 1, 3, 1, 2, 4, 3, 4, 5]  # Dxx Dxy Dyy Dxz Dyz Dzz as a symmetric matrix
 
 
 def main_direction(
@@ -47,37 +48,68 @@ def main_direction(
         Where the volumes determine no tensor, or the image is zero in the mask.
     """
     some = np.arange(len(gradients)) if volumes is None else volumes
+    signals, floor, design = _equations(data, gradients, mask, some, b_max)
+    tensors = _tensors(signals, floor, design, weighted)
+    parts = [(_fa(values), first_vector_3x3(tensor, values).T) for tensor, values in tensors]
+    return np.concatenate([fa for fa, _ in parts]), np.concatenate([v1 for _, v1 in parts])
+
+
+def anisotropy(
+    data: Float[np.ndarray, "x y z v"],
+    gradients: Gradients,
+    mask: Bool[np.ndarray, "x y z"],
+    volumes: Int[np.ndarray, "m"],
+    *,
+    b_max: float = B_MAX,
+) -> Float[np.ndarray, "n"]:
+    """FA in the mask from some volumes by ordinary least squares, and no other map.
+
+    Raises
+    ------
+    CannotMeasure
+        As for `main_direction`.
+    """
+    signals, floor, design = _equations(data, gradients, mask, volumes, b_max)
+    tensors = _tensors(signals, floor, design, weighted=False)
+    return np.concatenate([_fa(values) for _, values in tensors])
+
+
+def _equations(
+    data: np.ndarray, gradients: Gradients, mask: np.ndarray, some: np.ndarray, b_max: float
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """The signals that a tensor is fitted to, the least that counts, and the design."""
     chosen = some[tensor_volumes(pick(gradients, some), b_max)]
     signals = in_mask(data, mask, chosen)
     floor = SIGNAL_FLOOR * float(signals.max(initial=0))
     if floor <= 0:
         raise CannotMeasure("the image is zero in the mask")
-    design = dti.design_matrix(dipy_table(pick(gradients, chosen)))
-    parts = list(_tensors(signals, floor, design, weighted))
-    return np.concatenate([fa for fa, _ in parts]), np.concatenate([v1 for _, v1 in parts])
+    return signals, floor, design_matrix(pick(gradients, chosen))
 
 
 def _tensors(
     signals: np.ndarray, floor: float, design: np.ndarray, weighted: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """FA and v1, some voxels at a time."""
+    """The tensor (6, n) and its eigenvalues (3, n), some voxels at a time."""
     scale = np.abs(design).max(0)  # b-values beside ones: without it the equations are stiff
     unit = design / scale
     inverse = np.linalg.pinv(unit)
     upper = np.triu_indices(UNKNOWNS)
     products = unit[:, upper[0]] * unit[:, upper[1]]
     for low in range(0, len(signals), AT_ONCE):
-        logs = np.log(np.maximum(signals[low : low + AT_ONCE].astype(float, order="C"), floor))
-        solved = logs @ inverse.T
+        some = signals[low : low + AT_ONCE].T.astype(float)  # a volume a row
+        logs = np.log(np.maximum(some, floor, out=some), out=some)
+        solved = inverse @ logs
         if weighted:
-            weights = solved @ unit.T
-            weights = np.exp(2 * (weights - weights.max(1, keepdims=True))).clip(LEAST_WEIGHT)
-            normal = np.empty((len(logs), UNKNOWNS, UNKNOWNS))
-            normal[:, upper[0], upper[1]] = normal[:, upper[1], upper[0]] = weights @ products
+            weights = unit @ solved
+            weights -= weights.max(0)
+            weights = np.exp(2 * weights).clip(LEAST_WEIGHT)
+            normal = products.T @ weights
             weights *= logs
-            solved = np.linalg.solve(normal, (weights @ unit)[..., None])[..., 0]
-        tensor = (solved / scale)[:, _TENSOR].reshape(-1, 3, 3)
-        values, vectors = np.linalg.eigh(tensor)
-        values = values.clip(LEAST_DIFFUSIVITY / -design.min())
-        spread = np.square(values - values.mean(1, keepdims=True)).sum(1)
-        yield np.sqrt(1.5 * spread / np.square(values).sum(1)), vectors[:, :, 2]
+            solved = solve_symmetric(normal, unit.T @ weights)
+        tensor = solved[:6] / scale[:6, None]
+        yield tensor, eigenvalues_3x3(tensor).clip(LEAST_DIFFUSIVITY / -design.min())
+
+
+def _fa(values: Float[np.ndarray, "3 n"]) -> Float[np.ndarray, "n"]:
+    spread = np.square(values - values.mean(0)).sum(0)
+    return np.sqrt(1.5 * spread / np.square(values).sum(0))

@@ -3,14 +3,10 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser import lazy
 from dwiser.evaluation.groups import Group, directed_shells, volume_groups
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import Whiteness, whiteness
 from dwiser.scan import Gradients
-
-geometry = lazy.module("dipy.core.geometry")
-shm = lazy.module("dipy.reconst.shm")
 
 HIGHEST = 6  # order of the spherical harmonics; beyond it a signal is below its noise
 PER_COEFFICIENT = 2  # volumes for each coefficient: at least half of the noise stays
@@ -92,9 +88,19 @@ def _basis(group: Group, gradients: Gradients) -> np.ndarray | None:
         return None
     orders = range(2, HIGHEST + 1, 2)
     order = max((o for o in orders if PER_COEFFICIENT * _coefficients(o) <= count), default=2)
-    _, theta, phi = geometry.cart2sphere(*gradients.bvecs[group.volumes].T)
-    harmonics = np.asarray(shm.real_sh_descoteaux(order, theta, phi, legacy=False)[0])
-    return np.linalg.qr(harmonics)[0].astype(np.float32)  # the first: the mean, order 0
+    return even_basis(gradients.bvecs[group.volumes], order).astype(np.float32)
+
+
+def even_basis(directions: Float[np.ndarray, "v 3"], order: int) -> Float[np.ndarray, "v k"]:
+    """Orthonormal columns that span the spherical harmonics of even orders up to ``order``.
+
+    On the sphere these are the polynomials x^i y^j z^k with i + j + k = order. The first column is
+    the mean (order 0), in place of z^order, which 1 = (x² + y² + z²)^(order/2) holds.
+    """
+    x, y, z = directions.T
+    powers = [(i, j) for i in range(order + 1) for j in range(order + 1 - i) if i + j]
+    columns = [np.ones(len(x)), *(x**i * y**j * z ** (order - i - j) for i, j in powers)]
+    return np.linalg.qr(np.stack(columns, 1))[0]
 
 
 def _coefficients(order: int) -> int:

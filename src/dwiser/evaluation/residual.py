@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from dwiser.errors import Code, InputError
 from dwiser.evaluation.groups import in_mask
+from dwiser.evaluation.normality import k_squared
 from dwiser.evaluation.records import measured
 from dwiser.evaluation.usable import usable_voxels
 from dwiser.memmap import allocate_like
@@ -288,7 +289,7 @@ def moments(scaled: Float[np.ndarray, "n v"], *, seed: int = 0) -> Moments:
         rng = stream(seed, "normality")
         at = rng.integers(0, scaled.size, min(SAMPLE, scaled.size))
         some = scaled[at % len(scaled), at // len(scaled)]
-        k2 = float(scipy.stats.normaltest(some.astype(float)).statistic)
+        k2 = k_squared(some.astype(float))
     skewness, kurtosis = third / variance**1.5, fourth / variance**2 - 3
     return Moments(mean, float(variance**0.5), float(skewness), float(kurtosis), k2)
 
@@ -356,5 +357,5 @@ def energy(
     for v in chosen:
         local += np.square(standard[:, v])
     local /= len(chosen)
-    limit = scipy.stats.chi2.ppf(SURE, len(chosen)) / len(chosen)
+    limit = scipy.special.chdtri(len(chosen), 1 - SURE) / len(chosen)
     return Energy(float(local.mean()), float((local > limit).mean()))

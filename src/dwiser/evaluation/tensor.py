@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from dwiser import lazy
 from dwiser.evaluation.fidelity import masked_ssim
@@ -80,6 +80,16 @@ def pick(gradients: Gradients, volumes: np.ndarray) -> Gradients:
     return gradients.take(volumes)
 
 
+def design_matrix(gradients: Gradients) -> Float[np.ndarray, "v 7"]:
+    """log S = design · (Dxx, Dxy, Dyy, Dxz, Dyz, Dzz, log S0), D in the b-values' inverse unit.
+
+    DIPY's own to the last bits, without the second that its import takes.
+    """
+    x, y, z = gradients.bvecs.T
+    squares = x * x, 2 * x * y, y * y, 2 * x * z, 2 * y * z, z * z
+    return np.stack([*(-gradients.bvals * s for s in squares), np.ones_like(x)], 1)
+
+
 def tensor_volumes(gradients: Gradients, b_max: float = B_MAX) -> np.ndarray:
     """Volumes with b up to ``b_max`` s/mm², if they determine a tensor.
 
@@ -98,7 +108,7 @@ def tensor_volumes(gradients: Gradients, b_max: float = B_MAX) -> np.ndarray:
         )
     b = gradients.bvals[chosen]
     one_shell = np.ptp(b) <= b_tolerance(b.max())
-    design = dti.design_matrix(dipy_table(pick(gradients, chosen)))
+    design = design_matrix(pick(gradients, chosen))
     if np.linalg.matrix_rank(design / np.abs(design).max(0).clip(1e-12)) < UNKNOWNS or one_shell:
         raise CannotMeasure("the gradient table does not determine a tensor and a b0 signal")
     return chosen
@@ -118,30 +128,15 @@ def fit_tensor(
     return TensorMaps(**{name: _fill(values, mask) for name, values in maps.items()})
 
 
-def anisotropy(
-    data: Float[np.ndarray, "x y z v"],
-    gradients: Gradients,
-    mask: Bool[np.ndarray, "x y z"],
-    volumes: Int[np.ndarray, "m"],
-    *,
-    b_max: float = B_MAX,
-) -> Float[np.ndarray, "n"]:
-    """FA in the mask from some volumes by ordinary least squares, and no other map."""
-    fits = _fits(data, gradients, mask, "OLS", b_max, volumes)
-    return np.concatenate([np.nan_to_num(fit.fa) for fit in fits])
-
-
 def _fits(
     data: np.ndarray,
     gradients: Gradients,
     mask: np.ndarray,
     method: str,
     b_max: float,
-    volumes: np.ndarray | None = None,
 ) -> Iterator[Any]:
     """Some voxels of the mask at a time, for memory."""
-    some = np.arange(len(gradients)) if volumes is None else volumes
-    chosen = some[tensor_volumes(pick(gradients, some), b_max)]
+    chosen = tensor_volumes(gradients, b_max)
     signals = in_mask(data, mask, chosen)
     floor = SIGNAL_FLOOR * float(signals.max())
     if floor <= 0:

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dwiser.prepare.shells import Shell, shells
+from dwiser.prepare.small_matrices import solve_symmetric
 from dwiser.scan import Gradients
 
 B_MOST = 1550.0  # s/mm²; above it the signal is not Gaussian, and a tensor from it is another
@@ -137,21 +138,24 @@ def fitted_tensor(
     ``magnitudes`` are those of the design's volumes, as in `tensor_design`; values below
     ``least`` count as that.
     """
-    first = np.linalg.pinv(design).T.astype(np.float32)
+    first = np.linalg.pinv(design).astype(np.float32)
     small = design.astype(np.float32)
-    pairs = (small[:, :, None] * small[:, None]).reshape(len(small), -1)
+    row, column = np.triu_indices(UNKNOWNS)
+    pairs = (small[:, row] * small[:, column]).T
     unit = np.float32(max(least, DIMMEST))  # so that the data's units change no digit
-    logs = np.log(np.maximum(magnitudes / unit, np.float32(1)))
-    level = logs.mean(1, keepdims=True)
+    logs = np.log(np.maximum(magnitudes.T / unit, np.float32(1)))  # a volume a row
+    level = logs.mean(0)
     logs -= level
-    expected = logs @ first @ small.T
-    weight = np.exp(2 * (expected - expected.max(1, keepdims=True)))
-    normal = (weight @ pairs).reshape(-1, UNKNOWNS, UNKNOWNS).astype(float)
-    normal += NEARLY * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(UNKNOWNS)
-    right = ((weight * logs) @ small).astype(float)
-    fitted = np.linalg.solve(normal, right[..., None])[..., 0]
-    fitted[:, 0] += level[:, 0] + np.log(float(unit))
-    return fitted
+    expected = small @ (first @ logs)
+    expected -= expected.max(0)
+    weight = np.exp(2 * expected)
+    normal = (pairs @ weight).astype(float)
+    diagonal = np.flatnonzero(row == column)
+    normal[diagonal] += NEARLY * normal[diagonal].sum(0)
+    weight *= logs
+    fitted = solve_symmetric(normal, (small.T @ weight).astype(float))
+    fitted[0] += level + np.log(float(unit))
+    return fitted.T
 
 
 def _invariants(tensor: Float[np.ndarray, "n 6"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,8 +1,8 @@
 """The arrays that splitq computes with, NumPy's or torch's, by the same code.
 
 Both have the names and the arguments that are used here (``axis``, ``keepdims``, ``clip``); what
-they have not is in this file. On a GPU they are torch's; on a CPU NumPy's, for torch takes 1.7 s and
-170 MiB to import.
+they have not is in this file. On a GPU they are torch's; on a CPU NumPy's, for torch takes 1.7 s
+and 170 MiB to import.
 """
 
 from typing import Any, TypeAlias
