@@ -18,6 +18,7 @@ from dwiser.evaluation import suite
 from dwiser.evaluation.suite import Evaluation
 from dwiser.io.gradients import ReadGradients
 from dwiser.io.outputs import check_outputs, write_set
+from dwiser.machine import find_machine
 from dwiser.methods.base import Denoiser, Weights
 from dwiser.prepare.phase import as_radians
 from dwiser.prepare.user_sigma import fill_holes
@@ -202,7 +203,8 @@ def denoise(
     )  # fmt: skip
     if not verdict:
         return result
-    return with_verdict(result, judgement(scan, result, seed=seed))
+    threads = find_machine("cpu", threads).threads
+    return with_verdict(result, judgement(scan, result, seed=seed, threads=threads))
 
 
 def evaluate(

@@ -21,7 +21,7 @@ def k_squared(values: Float[np.ndarray, "n"]) -> float:
 
 def _skewness(skewness: float, n: int) -> float:
     y = skewness * np.sqrt((n + 1) * (n + 3) / (6 * (n - 2)))
-    beta = 3 * (n * n + 27 * n - 70) * (n + 1) * (n + 3)
+    beta = 3.0 * (n * n + 27 * n - 70) * (n + 1) * (n + 3)
     beta /= (n - 2) * (n + 5) * (n + 7) * (n + 9)
     w = np.sqrt(2 * (beta - 1)) - 1
     return float(np.arcsinh(y / np.sqrt(2 / (w - 1))) / np.sqrt(0.5 * np.log(w)))

@@ -17,6 +17,7 @@ from dwiser.evaluation.groups import in_mask
 from dwiser.evaluation.normality import k_squared
 from dwiser.evaluation.records import measured
 from dwiser.evaluation.usable import usable_voxels
+from dwiser.machine import side_by_side
 from dwiser.memmap import allocate_like
 from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import magnitude_moments
@@ -135,6 +136,8 @@ def residual(
     sigma: Float[np.ndarray, "x y z"],
     coils: float | int = 1,
     dwis: Int[np.ndarray, "m"] | None = None,
+    *,
+    threads: int = 1,
 ) -> Residual:
     """The residual in units of the noise, σ may vary in space; definitions at `Residual`.
 
@@ -151,9 +154,12 @@ def residual(
     usable, suppressed = usable_voxels(raw, mask, sigma, coils, dwis)
     reading = _likeliest(raw, denoised, usable, sigma, coils)
     standard = np.empty((raw.shape[3], int(usable.sum())), np.float32).T
-    for v in range(raw.shape[3]):
+
+    def of_volume(v: int) -> None:
         pair = raw[..., v], denoised[..., v]
         standard[:, v] = _standardised(*pair, usable, sigma, reading, coils)
+
+    list(side_by_side(of_volume, range(raw.shape[3]), threads))
     return Residual(standard, reading, usable, coils, suppressed)
 
 

@@ -1,16 +1,16 @@
 """Every test of the residual: the findings that the verdict is based on, and their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from dwiser.evaluation.anatomy import anatomy, halves, reference
+from dwiser.evaluation.anatomy import AnatomyCorrelation, anatomy, halves, reference
 from dwiser.evaluation.angle_cells import AngleCells
-from dwiser.evaluation.groups import volume_groups
-from dwiser.evaluation.local import spots, with_signals
+from dwiser.evaluation.groups import Group, volume_groups
+from dwiser.evaluation.local import ResidualSpot, spots, with_signals
 from dwiser.evaluation.raw_noise import raw_noise
 from dwiser.evaluation.records import Absent, CannotMeasure, Metric, Row, rows_of
 from dwiser.evaluation.residual import (
@@ -27,14 +27,14 @@ from dwiser.evaluation.residual import (
 from dwiser.evaluation.residual_by_angle import residual_by_angle
 from dwiser.evaluation.sections import ALL, EvaluationInputs
 from dwiser.evaluation.verdict import Findings
-from dwiser.machine import give_memory_back
+from dwiser.machine import give_memory_back, side_by_side
 from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.noise_correlation import noise_correlation
 
 
 def residual_of(inputs: EvaluationInputs) -> Residual:
     """What was removed, in units of the noise."""
-    return residual(*_residual_arguments(inputs))
+    return residual(*_residual_arguments(inputs), threads=inputs.threads)
 
 
 def standardised_of(inputs: EvaluationInputs) -> Float[np.ndarray, "x y z v"]:
@@ -59,11 +59,53 @@ def _by_angle(inputs: EvaluationInputs, residual: Residual) -> tuple[tuple[Angle
 
 
 def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
-    """Every test of the residual that the verdict is based on."""
-    gradients = inputs.raw.gradients
-    groups = volume_groups(gradients, pooled=False)
+    """Every test of the residual that the verdict is based on, on ``inputs.threads`` threads."""
+    groups = volume_groups(inputs.raw.gradients, pooled=False)
     pair = inputs.raw.data, inputs.denoised
     floors = {g.name: noise_floor(pair[1], inputs.sigma, residual, g.volumes) for g in groups}
+
+    def of_groups() -> tuple[dict, dict, dict, dict]:
+        plain = partial(removed, *pair, inputs.sigma, residual.mask)
+        return (
+            {g.name: moments(plain(g.volumes), seed=inputs.seed) for g in groups},
+            {g.name: _shift(residual, g.volumes) for g in groups},
+            {g.name: energy(residual.standard, g.volumes) for g in groups},
+            {g.name: _levels(pair, residual.mask, g.volumes) for g in groups},
+        )
+
+    tests: tuple[Callable[[], Any], ...] = (  # those that take longest first
+        partial(_raw_noise, inputs, residual),
+        partial(_spots, inputs, residual, floors),
+        partial(_by_angle, inputs, residual),
+        of_groups,
+        partial(_anatomy, inputs, residual, groups, floors),
+        partial(whiteness, residual.standard, residual.mask),
+    )
+    results = side_by_side(lambda test: test(), tests, inputs.threads)
+    noise, strongest, (angle, no_angle), by_group, structure, white = results
+    raw_moments, shifts, energies, levels = by_group
+    suppressed = residual.suppressed / (residual.suppressed + len(residual.standard))
+    return Findings(
+        raw_moments, shifts, energies, white, structure, strongest, angle, no_angle, noise, levels,
+        suppressed,
+    )  # fmt: skip
+
+
+def _spots(
+    inputs: EvaluationInputs, residual: Residual, floors: Mapping[str, np.ndarray]
+) -> tuple[ResidualSpot, ...]:
+    give_memory_back()
+    strongest = spots(residual, inputs.raw.gradients, floors)
+    pair = inputs.raw.data, inputs.denoised
+    return tuple(with_signals(spot, *pair, residual.mask) for spot in strongest)
+
+
+def _anatomy(
+    inputs: EvaluationInputs, residual: Residual, groups: Sequence[Group],
+    floors: Mapping[str, np.ndarray],
+) -> AnatomyCorrelation | None:  # fmt: skip
+    """The residual's correlation with anatomy; None where too few DWIs can be split."""
+    gradients = inputs.raw.gradients
     try:
         first_half, second_half = halves(gradients)
         tissue_reference = reference(inputs.raw.data, gradients, first_half, residual.mask)
@@ -71,27 +113,13 @@ def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
         dwis = [g for g in groups if not g.is_b0]
         counts = [len(g.volumes) for g in dwis]
         floor = np.average([floors[g.name] for g in dwis], axis=0, weights=counts)
-        structure = anatomy(residual, tissue_reference, second_half, floor)
+        return anatomy(residual, tissue_reference, second_half, floor)
     except CannotMeasure:
-        structure = None
-    plain = partial(removed, inputs.raw.data, inputs.denoised, inputs.sigma, residual.mask)
-    of_group = {g.name: moments(plain(g.volumes), seed=inputs.seed) for g in groups}
-    give_memory_back()
-    return Findings(
-        of_group,
-        {
-            g.name: float(np.mean([residual.standard[:, v].mean(dtype=float) for v in g.volumes]))
-            for g in groups
-        },
-        {g.name: energy(residual.standard, g.volumes) for g in groups},
-        whiteness(residual.standard, residual.mask),
-        structure,
-        tuple(with_signals(s, *pair, residual.mask) for s in spots(residual, gradients, floors)),
-        *_by_angle(inputs, residual),
-        _raw_noise(inputs, residual),
-        {g.name: _levels(pair, residual.mask, g.volumes) for g in groups},
-        residual.suppressed / (residual.suppressed + len(residual.standard)),
-    )
+        return None
+
+
+def _shift(residual: Residual, volumes: np.ndarray) -> float:
+    return float(np.mean([residual.standard[:, v].mean(dtype=float) for v in volumes]))
 
 
 def _raw_noise(inputs: EvaluationInputs, residual: Residual) -> Whiteness:

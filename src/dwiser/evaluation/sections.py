@@ -46,6 +46,7 @@ class EvaluationInputs:
     seed: int = 0
     coils: float | int | None = None  # channels of the raw magnitude; None: estimated from the scan
     noise_correlation: NoiseCorrelation | None = None  # of the raw scan; None: to be measured
+    threads: int = 1  # that share the tests of the residual
 
     def true(self) -> Float[np.ndarray, "x y z v"]:
         if self.truth is None:

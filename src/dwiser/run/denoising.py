@@ -199,7 +199,8 @@ def denoise_file(
     result.record.update(with_earlier_steps(result.record | source | inputs_record, read.fields))
     with recorded() as heard, step(watch, "testing the residual"):
         give_memory_back()
-        judged = judgement(scan, result, seed=request.seed, room=plan.room)
+        threads = find_machine("cpu", request.threads).threads
+        judged = judgement(scan, result, seed=request.seed, room=plan.room, threads=threads)
         residual = None if request.save_residual is None else _difference(scan, result)
         standardised = None if request.save_standardised is None else _standardised(scan, result)
     images = (result.sigma, result.mask, result.uncertainty, residual, standardised)

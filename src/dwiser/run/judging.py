@@ -60,14 +60,17 @@ def with_verdict(result: Result, tests: Judgement) -> Result:
     return result
 
 
-def judgement(scan: Scan, result: Denoised, *, seed: int = 0, room: int | None = None) -> Judgement:
+def judgement(
+    scan: Scan, result: Denoised, *, seed: int = 0, room: int | None = None, threads: int = 1
+) -> Judgement:
     """Test the residual in the mask; a denoising is never lost by it.
 
     ``room`` is how many bytes the process may hold; if that is too little, nothing is measured.
+    ``threads`` share the tests.
     Any other failure here is a warning, since the result itself is complete.
     """
     try:
-        return _judgement(scan, result, seed, room)
+        return _judgement(scan, result, seed, room, threads)
     except CannotMeasure as why:
         return Judgement(why=str(why))
     except Exception as error:
@@ -80,7 +83,9 @@ def judgement(scan: Scan, result: Denoised, *, seed: int = 0, room: int | None =
         return Judgement(why=failure)
 
 
-def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Judgement:
+def _judgement(
+    scan: Scan, result: Denoised, seed: int, room: int | None, threads: int
+) -> Judgement:
     if result.sigma is None or result.mask is None:
         raise CannotMeasure("the method gave no σ map")
     mask, sigma = result.mask, result.sigma
@@ -94,7 +99,7 @@ def _judgement(scan: Scan, result: Denoised, seed: int, room: int | None) -> Jud
     inputs = EvaluationInputs(
         result.data, scan, mask, sigma, seed=seed,
         coils=result.coils or None,  # measured by the method: not to be measured again
-        noise_correlation=result.noise_correlation,
+        noise_correlation=result.noise_correlation, threads=threads,
     )  # fmt: skip
     with threadpool_limits(1, "blas"):  # many small products: more threads only wait for each other
         residual = residual_of(inputs)

@@ -191,19 +191,20 @@ class Splitq:
         lone = on_device(whitened.y[here][:, whitened.lone], machine.device)
         lone = neighbour_mean(lone, grid, cross())[inner]
         raw = whitened.y[rows]
-        stacking = Stacking(len(NAMES), rank, model.class_count)
+        stacking = Stacking(len(NAMES), rank, model.class_count, machine.threads)
         splits = folds(whitened.groups, volumes, self.folds, stream(seed, "splits"))
         for done, seen in enumerate(splits, 1):
             matrix, root = whitened.subspace.coordinates(seen)
             estimates = [_times(u[inner], root) for _, u in local(_times(y, matrix))]
             held = np.flatnonzero(~seen)
-            pilot = _all_volumes(estimates[FIRST], lone, whitened)
+            pilot = _all_volumes(estimates[FIRST], lone, whitened, machine.threads)
             shares = model.classes(pilot, rows)
             if self.response and model.shells and done > 1:  # weights from volumes before these
                 estimate = namespace(y).zeros_like(estimates[0])
                 for e, row in zip(estimates, stacking.weights().transpose(1, 0, 2), strict=True):
                     estimate += e * like(shares @ row, e)
-                response.add(_all_volumes(estimate, lone, whitened), raw, volumes[held])
+                whole = _all_volumes(estimate, lone, whitened, machine.threads)
+                response.add(whole, raw, volumes[held])
             bright = model.bright(pilot, rows)
             if bright.any():
                 shares *= bright[:, None]
@@ -310,12 +311,16 @@ class Splitq:
         data = writable_copy(scan.data)
         for shell in shells(scan.gradients):
             power = self._power(denoised, shell.volumes, whitened)
-            for v in shell.volumes.tolist():
+
+            def write(v: int, power: np.ndarray | None = power) -> None:
                 values = denoised[:, v] * sigma + np.float32(whitened.mean[v])
                 if errors is not None and v in unsure:
                     errors.add(v, partial(self._signal_sd, values, sigma, whitened, power))
                 signal = self._signal(values, sigma, whitened, power)
                 data[..., v][whitened.mask] = signal.clip(min=0)
+
+            threads = machine.threads if errors is None else 1  # which add up
+            list(side_by_side(write, shell.volumes.tolist(), threads))
         record = {"training": weights.record, **whitened.record(), "given_back_mean": returned}
         sd = None if errors is None else errors.sd(whitened.mask)
         return Denoised(
@@ -367,8 +372,8 @@ class Splitq:
         residual = whitened.take_y()
         residual -= estimate
 
-        def standardise(v: int) -> None:
-            residual[:, v] /= whitened.spread_of(estimate[:, v], v)
+        def standardise(part: slice) -> None:
+            residual[part] /= whitened.spread_of(estimate[part], slice(None), part)
 
         def put_back(v: int) -> None:
             own, part = residual[:, v], share[:, v]
@@ -376,7 +381,7 @@ class Splitq:
             estimate[:, v] += whitened.spread_of(estimate[:, v], v) * back
 
         volumes = range(residual.shape[1])
-        list(side_by_side(standardise, volumes, threads))
+        list(side_by_side(standardise, chunks(len(residual)), threads))
         share = given_back(residual, whitened.mask, scan.voxel_size, threads=threads)
         list(side_by_side(put_back, volumes, threads))
         return share
@@ -417,9 +422,12 @@ class Splitq:
                 list(side_by_side(add, chunks(len(out)), machine.threads))
                 del estimate, add
         del values, estimates
-        clean = allocate_like(whitened.y)
-        for v, column in enumerate(whitened.back.T):
-            clean[:, v] = as_numpy(_times(out, column))
+        clean, back = allocate_like(whitened.y), whitened.back
+
+        def of_volumes(part: slice) -> None:
+            clean[part] = as_numpy(_times(out[part], back))
+
+        list(side_by_side(of_volumes, chunks(len(out)), machine.threads))
         return clean
 
 
@@ -457,14 +465,19 @@ def _all_volumes(
     coordinates: Float[Array, "n k"],
     lone: Float[Array, "n l"],
     whitened: WhitenedScan,
+    threads: int,
 ) -> Float[np.ndarray, "n v"]:
     """All volumes in units of y, from coordinates that some of them give."""
     assert whitened.subspace is not None
+    back, subspace = np.zeros((whitened.rank, len(whitened.mean))), whitened.subspace
+    back[:, subspace.volumes] = subspace.components.T * whitened.scale[subspace.volumes]
     values = np.empty((len(lone), len(whitened.mean)), np.float32)
-    shared = whitened.subspace.volumes
-    values[:, shared] = as_numpy(_times(coordinates, whitened.subspace.components.T))
-    values[:, shared] *= whitened.scale[shared].astype(np.float32)
-    values[:, whitened.lone] = as_numpy(lone)
+
+    def fill(part: slice) -> None:
+        values[part] = as_numpy(_times(coordinates[part], back))
+        values[part, whitened.lone] = as_numpy(lone[part])
+
+    list(side_by_side(fill, chunks(len(values)), threads))
     return values
 
 

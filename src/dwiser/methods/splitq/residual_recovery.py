@@ -59,13 +59,18 @@ def given_back(
         return np.median(rows, 1)
 
     list(side_by_side(local_energy, range(volumes), threads))
-    parts = np.split(energy, np.arange(CHUNK, len(energy), CHUNK))
+    starts = range(0, len(energy), CHUNK)
+    parts = [energy[low : low + CHUNK] for low in starts]
     middle = np.concatenate(list(side_by_side(median, parts, threads)))
     usual = _smooth(middle, mask, voxel_size)
     bound = usual * (1 + SURE * np.sqrt(2 / np.maximum(count, 1)))
     bound[count < FEWEST] = np.inf
-    for v in range(volumes):  # in place: as large as the scan's mask
-        energy[:, v] = (1 - bound / np.maximum(energy[:, v], 1e-12)).clip(0, 1)
+
+    def share(part: slice) -> None:  # in place: as large as the scan's mask
+        np.maximum(energy[part], np.float32(1e-12), out=energy[part])
+        energy[part] = (1 - bound[part, None] / energy[part]).clip(0, 1)
+
+    list(side_by_side(share, (slice(low, low + CHUNK) for low in starts), threads))
     return energy
 
 

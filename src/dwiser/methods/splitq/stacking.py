@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from dwiser.machine import side_by_side
 from dwiser.methods.splitq.arrays import Array, as_numpy, like, namespace, slices
 from dwiser.methods.splitq.local_pca import local_pca
 from dwiser.methods.splitq.neighbours import Centres, Grid, cross, cube, neighbour_mean
@@ -73,6 +74,7 @@ class Stacking:
     estimates: int
     rank: int
     classes: int = 1
+    threads: int = 1
 
     def __post_init__(self) -> None:
         size = self.estimates * self.rank
@@ -91,8 +93,9 @@ class Stacking:
         ``shares`` of a voxel in the classes; None: all in one. A voxel of no share counts nothing.
         """
         xp, w = namespace(targets), like(components, targets)
-        square, cross_ = np.zeros_like(self.normal), np.zeros_like(self.target)
-        for rows in slices(len(targets), CHUNK):
+
+        def gathered(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+            square, cross_ = np.zeros_like(self.normal), np.zeros_like(self.target)
             x = xp.concatenate([e[rows] for e in estimates], 1)
             wanted = xp.tile(targets[rows] @ w, (1, self.estimates))
             for c in range(self.classes):
@@ -102,10 +105,15 @@ class Stacking:
                     near = share != 0
                     part, aim = x[near], wanted[near]
                     weighted = part * share[near][:, None]
-                square[c] += as_numpy(weighted.T @ part).astype(float)
-                cross_[c] += as_numpy((weighted * aim).sum(0, dtype=xp.float64))
-        self.normal += square * np.tile(components.T @ components, (self.estimates,) * 2)
-        self.target += cross_
+                square[c] = as_numpy(weighted.T @ part)
+                cross_[c] = as_numpy((weighted * aim).sum(0, dtype=xp.float64))
+            return square, cross_
+
+        held_out = np.tile(components.T @ components, (self.estimates,) * 2)
+        parts = side_by_side(gathered, slices(len(targets), CHUNK), self.threads)
+        for square, cross_ in parts:
+            self.normal += square * held_out
+            self.target += cross_
 
     def weights(self) -> Float[np.ndarray, "c e k"]:
         """α of each class, estimate and channel."""

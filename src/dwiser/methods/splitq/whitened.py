@@ -2,15 +2,18 @@
 
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dwiser.errors import Code, DwiserWarning, InputError
+from dwiser.machine import side_by_side
 from dwiser.memmap import writable_copy
 from dwiser.methods.base import Denoised, need_volumes, warn_of_no_noise
 from dwiser.methods.capabilities import Capabilities
+from dwiser.methods.splitq.arrays import slices
 from dwiser.prepare.complex import channels_of, real_scan
 from dwiser.prepare.mask import object_mask, voxels_in
 from dwiser.prepare.moments import magnitude_sd
@@ -36,6 +39,8 @@ SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
 LEAST_EXTRA_VOXELS = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
 NEARLY_WHITE = 0.1  # correlation of adjacent voxels below which nothing changes; measured to 0.03
 PASSED = 0.3  # of the coordinates' noise passes the local estimates
+CHUNK = 8192  # voxels at once
+EVERYWHERE = slice(None)
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
 
@@ -71,6 +76,11 @@ class WhitenedScan:
     outliers: dict[int, str] = field(default_factory=dict)
     no_subspace: str | None = None
     measured: NoiseCorrelation | None = None
+
+    @cached_property
+    def sigma_inside(self) -> Float[np.ndarray, "n"]:
+        """σ at the mask's voxels."""
+        return self.sigma[self.mask]
 
     @property
     def correlation(self) -> NoiseCorrelation | None:
@@ -114,9 +124,18 @@ class WhitenedScan:
             power += signal_power(mean, sigma, self.coils) / np.float32(len(volumes))
         return power
 
-    def spread_of(self, estimate: Float[np.ndarray, "n"], volume: int) -> Float[np.ndarray, "n"]:
-        """sd in σ of a volume's magnitudes whose mean is ``estimate``, in units of y."""
-        theta = estimate + (self.mean[volume] / self.sigma[self.mask]).astype(np.float32)
+    def spread_of(
+        self,
+        estimate: Float[np.ndarray, "m *v"],
+        volume: int | slice,
+        part: slice = EVERYWHERE,
+    ) -> Float[np.ndarray, "m *v"]:
+        """sd in σ of magnitudes whose mean is ``estimate``, in units of y.
+
+        The estimate is of one volume (m,) or of some (m, v), at ``part`` of the mask's voxels.
+        """
+        mean = np.divide.outer(self.mean[volume], self.sigma_inside[part]).T
+        theta = estimate + mean.astype(np.float32)
         return magnitude_sd(np.ones_like(theta), theta, self.coils)
 
     def into(self, chosen: Bool[np.ndarray, "m"]) -> tuple[np.ndarray, np.ndarray]:
@@ -196,10 +215,13 @@ def whiten(
     if typical <= NO_NOISE * mean.mean():
         return None
     sigma = np.maximum(sigma, np.float32(SIGMA_FLOOR * typical))
-    noise = sigma[mask]
-    for v, centre in enumerate(mean.astype(np.float32)):
-        y[:, v] -= centre
-        y[:, v] /= noise
+    noise, centre = sigma[mask][:, None], mean.astype(np.float32)
+
+    def standardise(part: slice) -> None:
+        y[part] -= centre
+        y[part] /= noise[part]
+
+    list(side_by_side(standardise, slices(len(y), CHUNK), threads))
     scale = noise_by_volume(scan, mask, sigma, channels)
     covariance = second_moment(y) / np.outer(scale, scale)
     groups, alone, outliers = _shared(covariance, len(y), scan.gradients, fewest_shared)
