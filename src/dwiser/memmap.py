@@ -3,13 +3,20 @@
 import math
 import mmap
 import os
+import sys
 import tempfile
+import threading
+import time
+import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 FLOAT32 = np.dtype(np.float32)
+MOST_PAGES = 2**28  # bytes of mapped files that may be resident
+EVERY = 0.05  # s between two looks at them
 
 
 def allocate_mapped(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np.ndarray:
@@ -25,15 +32,72 @@ def allocate_mapped(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np
     with tempfile.TemporaryFile(prefix="dwiser-") as file:
         if hasattr(os, "posix_fallocate"):  # a full disk fails now, not by a crash later
             os.posix_fallocate(file.fileno(), 0, math.prod(shape) * kind.itemsize)
-        return np.memmap(file, kind, "w+", 0, shape, order="F")
+        return spared(np.memmap(file, kind, "w+", 0, shape, order="F"))
+
+
+def spared(mapping: np.ndarray) -> np.ndarray:
+    """The mapped array, whose pages are let go while it is in use: they stay in the file.
+
+    A page that was read or written counts as this program's memory until the system wants it back,
+    which it does not while there is some. On Linux a thread of its own lets go of all of them
+    whenever they are more than 256 MiB; what is used again comes from the system's cache.
+    """
+    _PAGES.add(_mmap_of(mapping))
+    return mapping
+
+
+class _Pages:
+    """What lies in mapped files, and the thread that keeps its pages few."""
+
+    def __init__(self) -> None:
+        self.mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+        self.lock = threading.Lock()
+        self.thread: threading.Thread | None = None
+
+    def add(self, mapped: mmap.mmap) -> None:
+        if sys.platform != "linux" or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        with self.lock:
+            self.mapped.add(mapped)
+            if self.thread is None or not self.thread.is_alive():
+                self.thread = threading.Thread(target=self._watch, name="pages", daemon=True)
+                self.thread.start()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(EVERY)
+            with self.lock:
+                if not self.mapped:
+                    self.thread = None
+                    return
+                mapped = list(self.mapped)
+            if resident_in_files() > MOST_PAGES:
+                for one in mapped:
+                    with suppress(ValueError, OSError):  # closed meanwhile
+                        one.madvise(mmap.MADV_DONTNEED)
+            del mapped
+
+
+def resident_in_files() -> int:
+    """Bytes of this process's memory that are pages of files, by Linux's count."""
+    pages = int(Path("/proc/self/statm").read_text().split()[2])
+    return pages * mmap.PAGESIZE
+
+
+_PAGES = _Pages()
 
 
 def is_mapped(data: np.ndarray) -> bool:
     """Whether the array, or what it is a view of, lies in a file."""
+    return isinstance(_mmap_of(data), mmap.mmap)
+
+
+def _mmap_of(data: np.ndarray) -> Any:
+    """What the array is at last a view of."""
     base: Any = data
     while isinstance(base, np.ndarray):
         base = base.base
-    return isinstance(base, mmap.mmap)
+    return base
 
 
 def is_tmpfs(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:

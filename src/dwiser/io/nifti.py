@@ -30,6 +30,7 @@ from dwiser.table_check import settled
 BAD_INTERCEPT = "invalid intercept"  # nibabel's words
 SERIES_NDIM, MAP_NDIM = 4, 3
 MAPPED_SHARE = 0.25  # of the memory; a larger series is read from a file as it is needed
+LARGE = 2**29  # bytes: so is one of this size, however much memory there is
 
 
 def load(
@@ -52,7 +53,8 @@ def load(
     b0_threshold : b-values up to this many s/mm² count as b0.
     bvalue_scaling : whether b-values are multiplied by the squared lengths of the vectors: "yes",
         "no", or "auto", as `dwiser.Gradients` decides it.
-    memory : bytes; a series above a quarter of them stays in a file and is mapped.
+    memory : bytes; a series above a quarter of them, or of half a GiB, stays in a file and is
+        mapped. None: never.
 
     Returns
     -------
@@ -362,7 +364,8 @@ def _series(
     image: Any, shape: tuple[int, ...], memory: int | None
 ) -> tuple[Float32[np.ndarray, "x y z v"], Float32[np.ndarray, "x y z v"] | None]:
     """The voxels of a series; of a complex one the magnitude, and the phase in radians."""
-    mapped = memory is not None and math.prod(shape) * FLOAT32.itemsize > MAPPED_SHARE * memory
+    size = math.prod(shape) * FLOAT32.itemsize
+    mapped = memory is not None and size > min(MAPPED_SHARE * memory, LARGE)
     if image.get_data_dtype().kind != "c":
         return read_voxels(image, shape, mapped=mapped), None
     voxels = read_voxels(image, shape, np.dtype(np.complex64), mapped=mapped)

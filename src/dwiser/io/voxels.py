@@ -14,7 +14,7 @@ from jaxtyping import Shaped
 from dwiser.errors import Code, InputError
 from dwiser.io.gz import unzipped
 from dwiser.io.names import ending
-from dwiser.memmap import FLOAT32, allocate_mapped
+from dwiser.memmap import FLOAT32, allocate_mapped, spared
 
 GZIP_MOST = 1032  # the greatest compression of deflate
 REST = 2**20  # bytes at once of what follows the voxels
@@ -58,7 +58,7 @@ def read_voxels(
         try:
             place = int(image.dataobj.offset)
             # read only: a private copy of it would have to fit into memory, for the system's sake
-            mapping = np.memmap(image.get_filename(), kind, "r", place, shape, order="F")
+            mapping = spared(np.memmap(image.get_filename(), kind, "r", place, shape, order="F"))
         except ValueError as error:
             raise InputError(DAMAGED, code=Code.IMAGE_DAMAGED) from error
         with Path(image.get_filename()).open("rb") as file:

@@ -8,6 +8,7 @@ from threading import enumerate as threads
 import numpy as np
 import pytest
 
+from dwiser import memmap
 from dwiser.memmap import allocate_mapped
 from dwiser.run import memory_limit
 from dwiser.run.denoising import denoise
@@ -42,13 +43,23 @@ def test_children_that_run_together_are_added_up():
 
 
 @linux
-def test_pages_of_a_mapped_file_are_resident_but_not_anonymous():
+def test_pages_of_a_mapped_file_are_resident_but_not_anonymous_and_are_let_go(monkeypatch):
+    monkeypatch.setattr(memmap, "MOST_PAGES", 2**40)
     before = tree_memory()
     room = allocate_mapped((300 << 18,))  # 300 MiB
     room[:] = 1
     now = tree_memory()
     assert now.resident > before.resident + 290
     assert now.anonymous < before.anonymous + 50
+    monkeypatch.setattr(memmap, "MOST_PAGES", 0)
+    for _ in range(200):
+        if tree_memory().resident < before.resident + 50:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the pages were kept")
+    assert room[0] == room[-1] == 1
+    assert room.sum() == room.size
 
 
 @linux
