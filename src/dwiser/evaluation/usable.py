@@ -37,11 +37,13 @@ def usable_voxels(
         Where no voxel of the mask remains.
     """
     volumes = np.arange(raw.shape[3]) if dwis is None or not len(dwis) else dwis
-    alive, negative, mean = varying(raw), 0, np.zeros(mask.shape)
+    alive, negative = varying(raw), 0
+    mean = np.zeros(mask.shape, order="F" if raw[..., 0].flags.f_contiguous else "C")
     for v in range(raw.shape[3]):
-        negative += int((raw[..., v][alive] < 0).sum())
-        if v in volumes:
-            mean += raw[..., v] / len(volumes)
+        negative += int(np.count_nonzero(raw[..., v] < 0))
+    for v in volumes:
+        mean += raw[..., v]
+    mean /= len(volumes)
     known = mask & np.isfinite(sigma) & (sigma > 0) & alive
     if not known.any():
         raise CannotMeasure("the noise's σ is zero or unknown everywhere in the mask")
