@@ -40,7 +40,7 @@ def usable_voxels(
     alive, negative = varying(raw), 0
     mean = np.zeros(mask.shape, order="F" if raw[..., 0].flags.f_contiguous else "C")
     for v in range(raw.shape[3]):
-        negative += int(np.count_nonzero(raw[..., v] < 0))
+        negative += int(np.count_nonzero(alive & (raw[..., v] < 0)))
     for v in volumes:
         mean += raw[..., v]
     mean /= len(volumes)
