@@ -16,6 +16,7 @@ from dwiser.cli.options import (
     Bvec,
     Device,
     Force,
+    Grad,
     Lesions,
     Mask,
     NoiseVolumes,
@@ -35,7 +36,7 @@ LOG_WIDTH = 200  # columns, where the table goes to a file
 
 
 def compare(
-    dwi: Annotated[Path, Parameter(help="The series, a 4-D NIfTI image.")],
+    dwi: Annotated[Path, Parameter(help="The series, a 4-D image.")],
     outdir: Annotated[Path, Parameter(help="Folder for the images, tables and the montage.")],
     /,
     *,
@@ -82,6 +83,7 @@ def compare(
     ] = False,
     bval: Bval = None,
     bvec: Bvec = None,
+    grad: Grad = None,
     mask: Mask = None,
     preset: Preset = "laptop",
     b0_threshold: B0Threshold = B0_THRESHOLD,
@@ -105,7 +107,7 @@ def compare(
         dwi, outdir, bval, bvec, mask,
         b0_threshold=b0_threshold, bvalue_scaling=bvalue_scaling,
         device=device, threads=threads, seed=seed, force=force,
-        noise_map=noise_map, phase=phase, noise_volumes=noise_volumes,
+        noise_map=noise_map, phase=phase, noise_volumes=noise_volumes, grad=grad,
     )  # fmt: skip
     if noise_map is not None and sigma is not None:
         raise InputError(

@@ -35,8 +35,9 @@ def denoise(
     *files: Annotated[
         Path,
         Parameter(
-            help="IN OUT: the series, a 4-D NIfTI image as the scanner gave it, and the denoised "
-            "one; .json, .bval, .bvec come with it. With --outdir: one or more series."
+            help="IN OUT: the series, a 4-D image as the scanner gave it, and the denoised one "
+            "(NIfTI, MRtrix or NRRD); .json, .bval, .bvec come with it. With --outdir: one or more "
+            "series."
         ),
     ],
     outdir: Annotated[
@@ -190,7 +191,9 @@ def _in_and_out(
 def _summary_line(out: Path, summary: "RunSummary") -> str:
     noise = f", sigma {summary.sigma_median:.4g}" if summary.sigma_median else ""
     verdict = f", verdict {summary.verdict.level}" if summary.verdict is not None else ""
-    sidecar = f"{out.name.split('.nii')[0]}.json"
+    from dwiser.io import companion
+
+    sidecar = companion(out, ".json").name
     return (
         f"{out}: {summary.method} ({summary.preset}), {summary.cost.seconds:.0f} s, "
         f"{summary.cost.peak_mib / 1024:.2f} GiB{noise}{verdict}; see {sidecar}"

@@ -12,6 +12,7 @@ from dwiser.cli.options import (
     BValueScalingOption,
     Bvec,
     Force,
+    Grad,
     Lesions,
     NoiseVolumes,
     Quiet,
@@ -47,6 +48,7 @@ def evaluate(
     noise_volumes: NoiseVolumes = None,
     bval: Bval = None,
     bvec: Bvec = None,
+    grad: Grad = None,
     tissues: Tissues = None,
     lesions: Lesions = None,
     bundle: Annotated[
@@ -74,7 +76,7 @@ def evaluate(
     request = EvaluationRequest(
         denoised, raw, truth, mask, noise_map, bval, bvec, tuple(tissues or ()), lesions,
         bundle, through, json, tsv, b0_threshold, bvalue_scaling, seed, force, threads,
-        noise_volumes,
+        noise_volumes, grad,
     )  # fmt: skip
     evaluation = evaluate_files(request)
     if not quiet:

@@ -12,6 +12,7 @@ from dwiser.cli.options import (
     BValueScalingOption,
     Bvec,
     Device,
+    Grad,
     Mask,
     Method,
     NoiseMap,
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
 
 
 def info(
-    dwi: Annotated[Path, Parameter(help="The series, a 4-D NIfTI image.")],
+    dwi: Annotated[Path, Parameter(help="The series, a 4-D image.")],
     /,
     *,
     bval: Bval = None,
     bvec: Bvec = None,
+    grad: Grad = None,
     mask: Mask = None,
     noise_map: NoiseMap = None,
     noise_volumes: NoiseVolumes = None,
@@ -66,7 +68,7 @@ def info(
         chosen = build(method, preset, settings_of(settings or []))
         with step(watch, "reading"):
             scan = load(
-                dwi, bval, bvec, mask, b0_threshold=b0_threshold,
+                dwi, bval, bvec, mask, grad, b0_threshold=b0_threshold,
                 bvalue_scaling=bvalue_scaling, memory=usable_memory(),
             )  # fmt: skip
             scan, _ = with_maps(scan, noise_map=noise_map, phase=phase, noise_volumes=noise_volumes)

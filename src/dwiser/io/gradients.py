@@ -1,4 +1,4 @@
-"""Gradient tables as text in FSL's format: bvals one row, bvecs three rows."""
+"""Gradient tables as text: FSL's bvals, one row, and bvecs, three; MRtrix's, four columns."""
 
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
@@ -105,6 +105,50 @@ def read_bvecs(path: FilePath) -> Float[np.ndarray, "v 3"]:
                 code=Code.GRADIENTS_FORMAT,
             )
     return np.ascontiguousarray(table.T) if table.shape[0] == 3 else table
+
+
+def read_grad(path: FilePath) -> Float[np.ndarray, "v 4"]:
+    """Read a whole gradient table in scanner axes: MRtrix's ``-grad`` format.
+
+    Parameters
+    ----------
+    path : a text file with x, y, z (right, front, up) and the b-value in each row; what follows
+        a # is passed over.
+
+    Returns
+    -------
+    (V, 4) float, b-values in s/mm² last
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has not four columns, or holds a b-value that is negative, NaN
+        or infinite.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dwiser.io import read_grad
+    >>> _ = Path("grad.b").write_text("0 0 0 0\n1 0 0 1000\n")
+    >>> read_grad("grad.b").tolist()
+    [[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1000.0]]
+    """
+    with about(path):
+        table = _read_table(Path(path))
+        if table.shape[1] != 4:
+            raise InputError(
+                f"It holds a {_size(table)} table, and --grad has four columns (x, y, z, b) in "
+                "scanner axes: give that, or --bval and --bvec.",
+                code=Code.GRADIENTS_FORMAT,
+            )
+        bvals = table[:, 3]
+        if not np.isfinite(bvals).all() or (bvals < 0).any():
+            raise InputError(
+                "The b-values hold a negative, NaN or infinite number: correct them.",
+                code=Code.GRADIENTS_VALUES,
+            )
+        check_unit(bvals)
+    return table
 
 
 def read_gradients(
@@ -214,7 +258,7 @@ def _row(values: Iterable[float]) -> str:
 
 
 def _read_table(path: Path) -> Float[np.ndarray, "rows columns"]:
-    """Numbers in rows, apart by blanks or commas."""
+    """Numbers in rows, apart by blanks or commas; comments begin with #."""
     check_contents(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -222,7 +266,8 @@ def _read_table(path: Path) -> Float[np.ndarray, "rows columns"]:
         raise InputError(
             "It is not a text file: give numbers in FSL's format.", code=Code.GRADIENTS_FORMAT
         ) from error
-    rows = [[_number(token) for token in line.replace(",", " ").split()] for line in lines]
+    lines = [line.partition("#")[0].replace(",", " ") for line in lines]
+    rows = [[_number(token) for token in line.split()] for line in lines]
     rows = [row for row in rows if row]
     if not rows:
         raise InputError("It is empty: give numbers in FSL's format.", code=Code.GRADIENTS_FORMAT)

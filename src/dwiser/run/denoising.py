@@ -47,7 +47,7 @@ from dwiser.run.checkpoint import checkpoint_path
 from dwiser.run.judging import Judgement, judgement, with_verdict
 from dwiser.run.memory_limit import enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
-from dwiser.run.request import Request, named_inputs, table_options
+from dwiser.run.request import Request, in_history, named_inputs, table_options
 from dwiser.run.result import Result, RunCost
 from dwiser.run.volumes import restored, roles_told, volumes_record
 from dwiser.scan import Scan
@@ -214,6 +214,7 @@ def denoise_file(
         save_set(
             result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
             weights=plan.to_keep(result, scan, course), inputs=files, force=request.force,
+            command=in_history(request),
         )  # fmt: skip
     checkpoint_path(request.out).unlink(missing_ok=True)
     if failure is not None:

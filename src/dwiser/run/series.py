@@ -28,7 +28,7 @@ from dwiser.watch import Watch, silent, step
 IMAGES = "save_"  # fields of a request that name further images begin so
 # fields that cannot be meant for several, or not yet
 OF_ONE_SCAN = (
-    "bval", "bvec", "noise_map", "phase", "save_weights", "warm_start", "resume",
+    "bval", "bvec", "grad", "noise_map", "phase", "save_weights", "warm_start", "resume",
 )  # fmt: skip
 
 
