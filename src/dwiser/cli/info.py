@@ -22,6 +22,7 @@ from dwiser.cli.options import (
     Settings,
     Threads,
 )
+from dwiser.cli.pipes import Pipes
 from dwiser.cli.progress import progress
 from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD
 from dwiser.watch import step
@@ -58,7 +59,7 @@ def info(
     ] = False,
 ) -> int:
     """Say what a scan is, how noisy it is, and what denoising it would do and take."""
-    with progress() as watch:
+    with Pipes() as pipes, progress() as watch:
         with step(watch, "starting"):
             from dwiser.io import load
             from dwiser.machine import usable_memory
@@ -67,6 +68,7 @@ def info(
             from dwiser.run.survey import survey
         chosen = build(method, preset, settings_of(settings or []))
         with step(watch, "reading"):
+            dwi, mask = pipes.series(dwi), pipes.input(mask)
             scan = load(
                 dwi, bval, bvec, mask, grad, b0_threshold=b0_threshold,
                 bvalue_scaling=bvalue_scaling, memory=usable_memory(),

@@ -1,11 +1,12 @@
 """Options that several commands share, each with its help."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from dwiser.cli.pipes import Pipes
 from dwiser.defaults import B0_THRESHOLD, BValueScaling
 
 if TYPE_CHECKING:
@@ -159,3 +160,9 @@ class Shared:
 
 
 SHARED = Shared()
+
+
+def through_pipes(shared: Shared, pipes: Pipes) -> Shared:
+    """The options with the file that stands behind a ``-``."""
+    mask, noise_map = pipes.input(shared.mask), pipes.input(shared.noise_map)
+    return replace(shared, mask=mask, noise_map=noise_map)

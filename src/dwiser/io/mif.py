@@ -116,7 +116,7 @@ class MifContents:
             "vox": _row([*vox, *(1.0 for _ in range(ndim - len(vox)))]),
             "layout": layout.words(ndim),
             "datatype": "Bit" if self.data.dtype == bool else "Float32LE",
-            "transform": [_row(row) for row in transform],
+            "transform": [_row(row + 0.0) for row in transform],  # no -0
         }
         keys = () if self.source is None else self.source.keys
         if self.command is not None:

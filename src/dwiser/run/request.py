@@ -12,6 +12,7 @@ from dwiser.run.noise_volumes import noise_image
 
 NOT_PLAIN = ("dwi", "out", "settings", "force", "weights")  # have places of their own in a command
 ALWAYS_SAID = ("method", "preset", "seed")  # a later version may have other defaults
+PIPED = "mrtrix-tmp-"  # in the names of MRtrix's temporary files
 NOT_APPLIED = ("method", "preset")  # weights know them
 
 
@@ -93,5 +94,9 @@ def table_options(request: Request) -> dict[str, Any]:
 
 
 def in_history(request: Request) -> str:
-    """The command line as MRtrix images keep it among those that made them."""
-    return f"{shlex.join(request.words())}  (dwiser version={__version__})"
+    """The command line as MRtrix images keep it among those that made them.
+
+    A file that goes through a pipe is ``-``.
+    """
+    words = ["-" if PIPED in word else word for word in request.words()]
+    return f"{shlex.join(words)}  (dwiser version={__version__})"
