@@ -129,9 +129,9 @@ def read_grad(path: FilePath) -> Float[np.ndarray, "v 4"]:
     --------
     >>> from pathlib import Path
     >>> from dwiser.io import read_grad
-    >>> _ = Path("grad.b").write_text("0 0 0 0\n1 0 0 1000\n")
+    >>> _ = Path("grad.b").write_text("1 0 0 1000")
     >>> read_grad("grad.b").tolist()
-    [[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1000.0]]
+    [[1.0, 0.0, 0.0, 1000.0]]
     """
     with about(path):
         table = _read_table(Path(path))

@@ -6,11 +6,12 @@ are the same; on writing they go back to where the header has them.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -30,8 +31,11 @@ from dwiser.io.mrtrix_header import (
 )
 from dwiser.io.stored import ByteStream, StoredImage, StoredTable, StoredVoxels
 from dwiser.io.voxels import DAMAGED, write_voxels
+from dwiser.scan import has_volume
 
 SPATIAL = 3
+NIFTI1_MOST = 32767  # voxels along an axis
+EDGE_DIGITS, TURN_DIGITS = 12, 15  # of voxel sizes and of the transform; more are round-off
 SAME_TABLE = 1e-6  # of rows that were rounded to ten digits; they are written as they were read
 
 
@@ -71,11 +75,12 @@ def nifti_header(shape: tuple[int, ...], affine: np.ndarray, step: float = 1.0) 
     affine : (4, 4), voxel to world in mm, the scanner's.
     step : from volume to volume, in s.
     """
-    header = nib.Nifti1Header()
+    header = nib.Nifti1Header() if max(shape) <= NIFTI1_MOST else nib.Nifti2Header()
     header.set_xyzt_units("mm", "sec")
     header.set_data_shape(shape)
-    header.set_qform(affine, code="scanner")
-    header.set_sform(affine, code="scanner")
+    if np.isfinite(affine).all() and has_volume(affine):  # else it is refused later on
+        header.set_qform(affine, code="scanner")
+        header.set_sform(affine, code="scanner")
     if len(shape) > SPATIAL and math.isfinite(step) and step > 0:
         header["pixdim"][4] = step
     return header
@@ -106,17 +111,18 @@ class MifContents:
         ndim = self.data.ndim
         layout, affine = self._layout, _of_header(self.affine, self._layout, self.data.shape)
         edges = np.linalg.norm(affine[:3, :3], axis=0)
-        vox = [*edges, *((1.0,) if self.source is None else self.source.vox[SPATIAL:])][:ndim]
+        further = (1.0,) if self.source is None else self.source.vox[SPATIAL:]
+        steps = [*further, *(1.0 for _ in range(ndim))][: ndim - SPATIAL]
         shape = [0, 0, 0, *self.data.shape[SPATIAL:]]
         for place, axis in enumerate(layout.spatial):
             shape[axis] = self.data.shape[place]
         transform = np.column_stack([affine[:3, :3] / edges, affine[:3, 3]])
         values = {
             "dim": _row(shape),
-            "vox": _row([*vox, *(1.0 for _ in range(ndim - len(vox)))]),
+            "vox": ",".join([_row(edges, EDGE_DIGITS), *map(_word, steps)]),
             "layout": layout.words(ndim),
             "datatype": "Bit" if self.data.dtype == bool else "Float32LE",
-            "transform": [_row(row + 0.0) for row in transform],  # no -0
+            "transform": [_row(row + 0.0, TURN_DIGITS) for row in transform],
         }
         keys = () if self.source is None else self.source.keys
         if self.command is not None:
@@ -248,8 +254,12 @@ def _of_header(affine: np.ndarray, layout: Layout, shape: tuple[int, ...]) -> np
     return turned
 
 
-def _row(numbers: "Float[np.ndarray, 'n'] | list[float] | list[int]") -> str:
-    """With the fewest digits that are read as the same number."""
-    return ",".join(
-        str(n) if isinstance(n, int) else np.format_float_positional(n, trim="-") for n in numbers
-    )
+def _row(numbers: Iterable[Any], digits: int | None = None) -> str:
+    return ",".join(_word(n, digits) for n in numbers)
+
+
+def _word(number: Any, digits: int | None = None) -> str:
+    """With the fewest digits that are read as the same number, or at most so many."""
+    if isinstance(number, int):
+        return str(number)
+    return np.format_float_positional(number, digits, fractional=False, trim="-")

@@ -8,6 +8,9 @@ for the nearest rotation, as in MRtrix.
 import numpy as np
 from jaxtyping import Float
 
+from dwiser.errors import Code, InputError
+from dwiser.scan import has_volume
+
 
 def rotation(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3 3"]:
     """The orthogonal matrix nearest to the directions of an affine's axes.
@@ -20,7 +23,17 @@ def rotation(affine: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3 3"]:
     -------
     (3, 3)
         Of determinant −1 where the axes are left-handed.
+
+    Raises
+    ------
+    InputError
+        If the affine gives voxels no size or volume.
     """
+    if not (np.isfinite(affine).all() and has_volume(affine)):
+        raise InputError(
+            "The affine gives voxels no size (0 or NaN mm) or no volume: repair the header.",
+            code=Code.IMAGE_AFFINE,
+        )
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     left, _, right = np.linalg.svd(axes)
     return left @ right
