@@ -25,7 +25,7 @@ class Inputs:
     bval, bvec : its gradient table in FSL's format; None where it is in ``grad`` or in the image.
     mask : a mask, or None.
     grad : its gradient table in scanner axes, or None.
-    data : the file that holds the image's voxels, where it is another one.
+    data : the other file of an image that has header and voxels apart.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def find_inputs(
         dwi=Path(dwi),
         mask=Path(mask) if mask else None,
         grad=Path(grad) if grad else None,
-        data=None if image is None or image.voxels.path == Path(dwi) else image.voxels.path,
+        data=None if image is None else _other_half(image),
     )
     inside = image is not None and image.table is not None
     if grad or (inside and not (bval or bvec)):
@@ -111,6 +111,12 @@ def find_inputs(
         bval=Path(bval) if bval else _beside(dwi, BVAL_ENDINGS, "b-values", "--bval"),
         bvec=Path(bvec) if bvec else _beside(dwi, BVEC_ENDINGS, "b-vectors", "--bvec"),
     )
+
+
+def _other_half(image: StoredImage) -> Path | None:
+    """The second file of a format that has header and voxels apart."""
+    files = (image.voxels.path, *image_files(image.path)[:-1])
+    return next((file for file in files if file != image.path and file.is_file()), None)
 
 
 def read_table(

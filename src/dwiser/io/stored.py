@@ -91,8 +91,3 @@ class StoredImage:
     @property
     def ndim(self) -> int:
         return len(self.shape)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The file that was named and those that hold its voxels."""
-        return tuple(dict.fromkeys((self.path, self.voxels.path)))

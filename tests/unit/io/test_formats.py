@@ -75,7 +75,5 @@ def test_an_output_says_how_to_have_it_all_the_same() -> None:
         check_output_name("s.mgz")
     with refused(Code.FILE_ENDING, "s.par: only NIfTI, MRtrix", "name it s.nii.gz."):
         check_output_name("s.par")
-    with refused(
-        Code.FILE_ENDING, "s.txt: only NIfTI, MRtrix and NRRD", "read and written"
-    ):
+    with refused(Code.FILE_ENDING, "s.txt: only NIfTI, MRtrix and NRRD", "read and written"):
         check_output_name("s.txt")
