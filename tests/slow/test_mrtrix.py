@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from itertools import permutations, product
 from pathlib import Path
 
@@ -149,3 +150,19 @@ def test_tensors_are_those_of_the_nifti_twin(tmp_path: Path, orientation: int) -
 
 def _denoised(scan: dwiser.Scan) -> object:
     return dwiser.denoise(scan, "identity", verdict=False)
+
+
+def test_a_pipe_of_mrtrix_goes_in_and_out(tmp_path: Path, monkeypatch) -> None:
+    """The files that it names are gone at its end."""
+    scan = dwiser.load(nifti_twin(tmp_path, affine_of((0, 1, 2), (-1, 1, 1), OBLIQUE)))
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    command = f"{sys.executable} -m dwiser denoise - - --method gaussian --threads 1"
+    line = (
+        "mrconvert twin.nii - -fslgrad twin.bvec twin.bval -quiet | "
+        f"{command} | mrconvert - out.nii.gz -export_grad_fsl out.bvec out.bval -quiet"
+    )
+    monkeypatch.setenv("MRTRIX_TMPFILE_DIR", str(folder))
+    subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=tmp_path, check=True)
+    assert dwiser.load(tmp_path / "out.nii.gz").shape == scan.shape
+    assert not list(folder.iterdir())

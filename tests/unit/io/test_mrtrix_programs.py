@@ -2,8 +2,6 @@
 
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,19 +46,3 @@ def test_mrstats_counts_our_mask(small: Small) -> None:
     save_volume(inside, small.path("m.mif.gz"), like=scan)
     count = run("mrstats", small.path("m.mif.gz"), "-ignorezero", "-output", "count", "-quiet")
     assert int(count) == inside.sum()
-
-
-def test_a_pipe_of_mrtrix_goes_in_and_out(small: Small, tmp_path: Path, monkeypatch) -> None:
-    """The files that it names are gone at its end."""
-    small.series("dwi.nii")
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    dwiser = f"{sys.executable} -m dwiser denoise - - --method gaussian --threads 1"
-    line = (
-        "mrconvert dwi.nii - -fslgrad dwi.bvec dwi.bval -quiet | "
-        f"{dwiser} | mrconvert - out.nii.gz -export_grad_fsl out.bvec out.bval -quiet"
-    )
-    monkeypatch.setenv("MRTRIX_TMPFILE_DIR", str(folder))
-    subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=tmp_path, check=True)
-    assert load(tmp_path / "out.nii.gz").shape == small.shape
-    assert not list(folder.iterdir())
