@@ -287,7 +287,14 @@ def _table(
     """Unit vectors in scanner axes, and b-values by their squared lengths."""
     vectors = _vectors(fields, volumes)
     frame = np.eye(3)
-    if "measurement frame" in fields:
+    if "measurement frame" not in fields:
+        warnings.warn(
+            "The NRRD header has no measurement frame: its gradients are taken to be in the "
+            "image's space; check them, some programs turn the space without them.",
+            DwiserWarning,
+            stacklevel=4,
+        )
+    else:
         frame = np.array(fields["measurement frame"], float)  # a row is a vector of the frame
         if frame.shape != (3, 3) or not np.isfinite(frame).all():
             raise InputError(
