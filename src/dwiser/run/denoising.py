@@ -285,7 +285,8 @@ def save(denoised: Denoised, out: str | Path, scan: Scan, *, force: bool = False
     Parameters
     ----------
     denoised : a result; its record becomes the sidecar.
-    out : the image's path, .nii or .nii.gz. scan : the input. force : replace files that exist.
+    out : the image's path, whose ending says the format. scan : the input. force : replace files
+        that exist.
 
     Raises
     ------

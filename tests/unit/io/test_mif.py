@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dwiser.errors import Code
+from dwiser.errors import Code, DwiserError
 from dwiser.io import find_inputs, load, planned_images, read_on_grid, save, save_volume
 from dwiser.io.scanner_axes import in_image_axes, in_scanner_axes, rotation
 from dwiser.memmap import is_mapped
@@ -321,3 +321,33 @@ def test_the_data_file_of_an_input_is_not_overwritten(small: Small) -> None:
     files = find_inputs(small.path("a.mih")).files
     with refused(Code.OUTPUT_IS_INPUT, "a.dat: this output is also an input"):
         planned_images(small.path("a.mih"), inputs=files, force=True)
+
+
+def test_further_dimensions_are_volumes(small: Small) -> None:
+    """In the order of the image's axes, whatever the order in the file."""
+    data = small.data.reshape(5, 4, 3, 4, 2, order="F")
+    for layout in ("+0,+1,+2,+3,+4", "+2,-3,+4,+1,+0"):
+        content = mif(small, layout=layout, voxels=in_file_order(data.astype("<f4"), layout))
+        content = content.replace(b"dim: 5,4,3,8", b"dim: 5,4,3,4,2")
+        small.path("five.mif").write_bytes(content[:4096] + content[4098:])
+        scan = load(small.path("five.mif"))
+        np.testing.assert_array_equal(
+            np.abs(scan.data).sum(axis=(0, 1, 2)), small.data.sum((0, 1, 2))
+        )
+        assert scan.shape == small.shape
+        save_volume(scan.data, small.path("o.mif"), like=scan)
+        np.testing.assert_array_equal(load(small.path("o.mif")).data, scan.data)
+
+
+def test_a_full_disk_leaves_nothing(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = load(written(small))
+    before = {path.name for path in small.folder.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dwiser.io.mif.write_voxels", full)
+    for name in ("o.mif", "o.mif.gz", "o.mih"):
+        with refused(Code.OUTPUT_NOT_WRITTEN, "make room", error=DwiserError):
+            save(scan.data, small.path(name), scan)
+    assert {path.name for path in small.folder.iterdir()} == before
