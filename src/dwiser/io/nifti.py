@@ -16,7 +16,7 @@ from dwiser.io.inputs import find_inputs, read_table
 from dwiser.io.opening import open_image
 from dwiser.io.stored import StoredImage
 from dwiser.io.voxels import read_voxels
-from dwiser.io.writing import image_writers
+from dwiser.io.writing import HasGeometry, image_writers
 from dwiser.memmap import FLOAT32, allocate_mapped
 from dwiser.scan import Scan
 from dwiser.table_check import settled
@@ -189,7 +189,7 @@ def read_on_grid(
         return turn.applied(read_voxels(image, shape))
 
 
-def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan) -> None:
+def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: HasGeometry) -> None:
     """Write a map or a series with the geometry of a scan.
 
     Parameters

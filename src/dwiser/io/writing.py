@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import nibabel as nib
 import numpy as np
@@ -25,8 +26,21 @@ Writer = Callable[[Path], None]
 SERIES_NDIM, MAP_NDIM = 4, 3
 
 
+@runtime_checkable
+class HasGeometry(Protocol):
+    """Where voxels lie: a scan, or what stands for one."""
+
+    @property
+    def affine(self) -> Float[np.ndarray, "4 4"]:
+        """Voxel to world."""
+
+    @property
+    def header(self) -> Any:
+        """A NIfTI header, or None."""
+
+
 def image_writers(
-    data: Shaped[np.ndarray, "x y z *v"], path: Path, like: Scan, command: str | None = None
+    data: Shaped[np.ndarray, "x y z *v"], path: Path, like: HasGeometry, command: str | None = None
 ) -> dict[Path, Writer]:
     """For each file of an image a function that writes it, at any path; the named one is last.
 
@@ -34,7 +48,7 @@ def image_writers(
     ----------
     data : (X, Y, Z) or (X, Y, Z, V) on the scan's grid.
     path : its ending says the format.
-    like : the scan whose geometry and gradient table are written.
+    like : the scan whose geometry is written, and in MRtrix and NRRD images its gradient table.
     command : for the history that MRtrix images keep; None to add nothing.
 
     Returns
@@ -55,7 +69,7 @@ def image_writers(
     return _nifti_writers(data, files, kind, like)
 
 
-def scanner_table(like: Scan, volumes: int) -> Float[np.ndarray, "v 4"] | None:
+def scanner_table(like: HasGeometry, volumes: int) -> Float[np.ndarray, "v 4"] | None:
     """A scan's table as it was read, in scanner axes; None for a series of another length.
 
     Parameters
@@ -63,9 +77,9 @@ def scanner_table(like: Scan, volumes: int) -> Float[np.ndarray, "v 4"] | None:
     like : the scan.
     volumes : of the series that is to be written.
     """
-    table = like.gradients
-    if len(table) != volumes:
+    if not isinstance(like, Scan) or len(like.gradients) != volumes:
         return None
+    table = like.gradients
     bvals, bvecs = table.bvals, table.bvecs
     if isinstance(table, ReadGradients):
         bvals, bvecs = table.raw_bvals, table.raw_bvecs
@@ -73,13 +87,27 @@ def scanner_table(like: Scan, volumes: int) -> Float[np.ndarray, "v 4"] | None:
     return np.column_stack([vectors + 0.0, bvals])  # no -0
 
 
+def _source(like: HasGeometry) -> Any:
+    return like.source if isinstance(like, Scan) else None
+
+
+def _affine_mm(like: HasGeometry) -> Float[np.ndarray, "4 4"]:
+    return like.affine_mm if isinstance(like, Scan) else like.affine
+
+
 def _mrtrix_writers(
-    data: np.ndarray, files: tuple[Path, ...], kind: str, like: Scan, command: str | None
+    data: np.ndarray, files: tuple[Path, ...], kind: str, like: HasGeometry, command: str | None
 ) -> dict[Path, Writer]:
     table = scanner_table(like, data.shape[3]) if data.ndim == SERIES_NDIM else None
-    source = like.source if isinstance(like.source, MRtrixHeader) else None
+    source = _source(like)
     stored = np.asarray(data)
-    contents = MifContents(stored, like.affine_mm, table, source, command)
+    contents = MifContents(
+        stored,
+        _affine_mm(like),
+        table,
+        source if isinstance(source, MRtrixHeader) else None,
+        command,
+    )
     if len(files) > 1:
         *_, head = files
 
@@ -100,15 +128,29 @@ def _mrtrix_writers(
 
 
 def _nifti_writers(
-    data: np.ndarray, files: tuple[Path, ...], kind: str, like: Scan
+    data: np.ndarray, files: tuple[Path, ...], kind: str, like: HasGeometry
 ) -> dict[Path, Writer]:
-    image = _nifti_image(data, like, pair=len(files) > 1)
+    image = image_of(data, like, pair=len(files) > 1)
     if len(files) == 1:
         return {files[0]: partial(_write_one, image, packed=kind.endswith(".gz"))}
     return {file: partial(_write_of_pair, image, ending(file).lower()) for file in files}
 
 
-def _nifti_image(data: np.ndarray, like: Scan, *, pair: bool) -> nib.Nifti1Pair:
+def image_of(
+    data: Shaped[np.ndarray, "x y z *v"], like: HasGeometry, *, pair: bool = False
+) -> nib.Nifti1Pair:
+    """Voxels as nibabel's image, with the geometry of a scan.
+
+    Parameters
+    ----------
+    data : as in ``image_writers``.
+    like : the scan.
+    pair : whether for two files, .hdr and .img.
+
+    Returns
+    -------
+    nibabel's NIfTI image; its header is a copy.
+    """
     stored = np.asarray(data).astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
     if isinstance(like.header, nib.Nifti2Header):
         kind = nib.Nifti2Pair if pair else nib.Nifti2Image
@@ -150,13 +192,14 @@ def _write_of_pair(image: nib.Nifti1Pair, kind: str, path: Path) -> None:
 
 
 def _nrrd_writers(
-    data: np.ndarray, files: tuple[Path, ...], kind: str, like: Scan
+    data: np.ndarray, files: tuple[Path, ...], kind: str, like: HasGeometry
 ) -> dict[Path, Writer]:
     table = scanner_table(like, data.shape[3]) if data.ndim == SERIES_NDIM else None
-    source = like.source if isinstance(like.source, NrrdHeader) else None
+    header_read = _source(like)
+    source = header_read if isinstance(header_read, NrrdHeader) else None
     stored = np.asarray(data)
     data_file = files[0].name if len(files) > 1 else None
-    header = nrrd_text(stored, like.affine_mm, table, source, data_file).encode()
+    header = nrrd_text(stored, _affine_mm(like), table, source, data_file).encode()
     order = written_order(stored.ndim, source)
     type_ = np.dtype("u1" if stored.dtype == bool else "<f4")
 
