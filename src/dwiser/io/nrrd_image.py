@@ -97,14 +97,16 @@ def open_nrrd(path: Path) -> StoredImage:
         end = file.tell()
     sizes = tuple(int(n) for n in fields.get("sizes", ()))
     directions = np.array(fields.get("space directions", ()), float)
+    origin = np.array(fields.get("space origin", (0, 0, 0)), float)
     if not sizes or min(sizes) < 1:
         raise InputError(
             f"The image has no voxels (sizes: {sizes}): export it again.",
             code=Code.IMAGE_DIMENSIONS,
         )
-    if directions.shape != (len(sizes), SPATIAL):
+    if directions.shape != (len(sizes), SPATIAL) or origin.shape != (SPATIAL,):
         raise InputError(
-            "Its header does not say where the voxels are (space directions): export it again.",
+            "Its header does not say where the voxels are (space directions, space origin): "
+            "export it again.",
             code=Code.IMAGE_AFFINE,
         )
     spatial = [axis for axis, d in enumerate(directions) if np.isfinite(d).all()]
@@ -120,7 +122,7 @@ def open_nrrd(path: Path) -> StoredImage:
     signs = _signs(fields)
     affine = np.eye(4)
     affine[:3, :3] = (directions[spatial] * signs).T
-    affine[:3, 3] = np.array(fields.get("space origin", np.zeros(3)), float) * signs
+    affine[:3, 3] = origin * signs
     if not np.isfinite(affine).all():
         raise InputError(
             "The affine holds a NaN or infinite number: repair the header.", code=Code.IMAGE_AFFINE

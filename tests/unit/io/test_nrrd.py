@@ -187,6 +187,7 @@ DAMAGE: dict[str, tuple[dict[str, str | None], Code, str]] = {
     "too many voxels": ({"sizes": "5 4 9 8"}, BROKEN, "truncated"),
     "too few voxels": ({"sizes": "5 4 2 8"}, BROKEN, "more voxels than its header"),
     "no directions": ({"space directions": None}, Code.IMAGE_AFFINE, "where the voxels are"),
+    "an origin in a plane": ({"space origin": "(1,2)"}, Code.IMAGE_AFFINE, "space origin"),
     "no space": ({"space": None, "space dimension": "3"}, Code.IMAGE_AFFINE, "space is 'none'"),
     "odd space": ({"space": "scanner-xyz"}, Code.IMAGE_AFFINE, "'scanner-xyz'"),
     "four axes in space": (
