@@ -1,4 +1,4 @@
-"""Damaged headers of MRtrix and NRRD images: each is read and written again, or has one sentence."""
+"""Damaged headers of MRtrix and NRRD images: read and written again, or refused in one sentence."""
 
 import random
 from collections import Counter
