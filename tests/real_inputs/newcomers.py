@@ -280,6 +280,17 @@ ROWS: tuple[Situation, ...] = (
         s7,
     ),
     Situation(
+        "table-of-b-matrices",
+        (),
+        "The gradient table is AFNI's: six columns of b-matrices.",
+        "Refused with AFNI's command that makes b-values and vectors of it.",
+        "“It holds a 7×6 table, b-vectors are 3×N or N×3: give the .bvec file”.",
+        lambda series: series.files.update({"bmat.1D": "# AFNI\n" + "1 0 0 0 0 0\n" * 7}),
+        lambda ran: ran.refused("bmat.1D: it holds b-matrices", "`1dDW_Grad_o_Mat++ -in_col_matA"),
+        ("denoise dwi.nii.gz out.nii.gz --bvec bmat.1D",),
+        s7,
+    ),
+    Situation(
         "nrrd-image",
         ("BRAINSia/BRAINSTools #226", "SlicerDMRI/SlicerDMRI #44"),
         "The series is an NRRD image of 3D Slicer: a detached header, volumes fastest, gradients "

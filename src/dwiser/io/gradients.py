@@ -1,5 +1,6 @@
 """Gradient tables as text: FSL's bvals, one row, and bvecs, three; MRtrix's, four columns."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from dwiser.gradient_lengths import BValueScaling, check_unit
 from dwiser.io.about import FilePath, about, check_contents
 from dwiser.scan import Gradients
 
+MATRIX_COLUMNS = 6  # of a symmetric matrix, in AFNI's and TORTOISE's tables
 TOKEN_SHOWN = 20  # characters of an unreadable number that an error quotes
 
 
@@ -57,6 +59,7 @@ def read_bvals(path: FilePath) -> Float[np.ndarray, "v"]:
     """
     with about(path):
         table = _read_table(Path(path))
+        _refuse_matrices(table, Path(path))
         if min(table.shape) > 1:
             raise InputError(
                 f"It holds a {_size(table)} table, b-values are one row: give the .bval file.",
@@ -99,6 +102,7 @@ def read_bvecs(path: FilePath) -> Float[np.ndarray, "v 3"]:
     """
     with about(path):
         table = _read_table(Path(path))
+        _refuse_matrices(table, Path(path))
         if 3 not in table.shape:
             raise InputError(
                 f"It holds a {_size(table)} table, b-vectors are 3×N or N×3: give the .bvec file.",
@@ -135,6 +139,7 @@ def read_grad(path: FilePath) -> Float[np.ndarray, "v 4"]:
     """
     with about(path):
         table = _read_table(Path(path))
+        _refuse_matrices(table, Path(path))
         if table.shape[1] != 4:
             raise InputError(
                 f"It holds a {_size(table)} table, and --grad has four columns (x, y, z, b) in "
@@ -250,6 +255,20 @@ def write_bvecs(gradients: Gradients, path: FilePath) -> None:
     """
     raw = gradients.raw_bvecs if isinstance(gradients, ReadGradients) else gradients.bvecs
     Path(path).write_text("".join(_row(axis) for axis in raw.T))
+
+
+def _refuse_matrices(table: Float[np.ndarray, "rows columns"], path: Path) -> None:
+    """b-matrices have six columns, and no order of them is told by the file."""
+    if table.shape[1] != MATRIX_COLUMNS or table.shape[0] in (1, 3):
+        return
+    vectors, values = (str(path.with_suffix(end)) for end in (".bvec", ".bval"))
+    words = ("1dDW_Grad_o_Mat++", "-in_col_matA", str(path), "-unit_mag_out", "-out_row_vec")
+    command = shlex.join((*words, vectors, "-out_row_bval_sep", values))
+    raise InputError(
+        "It holds b-matrices of six columns, as AFNI and TORTOISE have them: convert it with "
+        f"AFNI's `{command}` (-in_col_matT for TORTOISE's order).",
+        code=Code.GRADIENTS_FORMAT,
+    )
 
 
 def _row(values: Iterable[float]) -> str:

@@ -223,6 +223,13 @@ def test_grad_is_for_nifti_too(small: Small) -> None:
         (table[:, :3], Code.GRADIENTS_FORMAT, "8×3 table", "--grad has four columns"),
         (table[:5], Code.GRADIENTS_LENGTH, "5 rows for the 8 volumes", "--grad"),
         (table * [1, 1, 1, -1], Code.GRADIENTS_VALUES, "negative"),
+        (
+            np.ones((8, 6)),
+            Code.GRADIENTS_FORMAT,
+            "b-matrices of six columns",
+            f"1dDW_Grad_o_Mat++ -in_col_matA {small.path('grad.b')} -unit_mag_out",
+            "grad.bval`",
+        ),
     ):
         np.savetxt(small.path("grad.b"), bad)
         with refused(code, "grad.b: ", *says):
