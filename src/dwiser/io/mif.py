@@ -34,6 +34,7 @@ from dwiser.io.voxels import DAMAGED, write_voxels
 from dwiser.scan import has_volume
 
 SPATIAL = 3
+OF_VOLUMES = ("pe_scheme",)  # keys with a row a volume, which a map has not
 NIFTI1_MOST = 32767  # voxels along an axis
 EDGE_DIGITS, TURN_DIGITS = 12, 15  # of voxel sizes and of the transform; more are round-off
 SAME_TABLE = 1e-6  # of rows that were rounded to ten digits; they are written as they were read
@@ -125,6 +126,8 @@ class MifContents:
             "transform": [_row(row + 0.0, TURN_DIGITS) for row in transform],
         }
         keys = () if self.source is None else self.source.keys
+        if ndim == SPATIAL:
+            keys = tuple((key, value) for key, value in keys if key not in OF_VOLUMES)
         if self.command is not None:
             keys = (*keys, (HISTORY, self.command))
         if self.table is not None:

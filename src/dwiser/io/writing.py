@@ -99,15 +99,9 @@ def _mrtrix_writers(
     data: np.ndarray, files: tuple[Path, ...], kind: str, like: HasGeometry, command: str | None
 ) -> dict[Path, Writer]:
     table = scanner_table(like, data.shape[3]) if data.ndim == SERIES_NDIM else None
-    source = _source(like)
-    stored = np.asarray(data)
-    contents = MifContents(
-        stored,
-        _affine_mm(like),
-        table,
-        source if isinstance(source, MRtrixHeader) else None,
-        command,
-    )
+    header_read = _source(like)
+    source = header_read if isinstance(header_read, MRtrixHeader) else None
+    contents = MifContents(np.asarray(data), _affine_mm(like), table, source, command)
     if len(files) > 1:
         *_, head = files
 

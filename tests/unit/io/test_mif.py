@@ -148,7 +148,7 @@ def test_nifti_and_mrtrix_go_into_each_other(small: Small) -> None:
 
 @pytest.mark.parametrize("name", ["m.mif", "m.mif.gz", "m.mih"])
 def test_a_mask_is_stored_as_bits(small: Small, name: str) -> None:
-    scan = load(written(small, layout="-0,+2,-1,+3"))
+    scan = load(written(small, layout="-0,+2,-1,+3", extra="pe_scheme: 0,1,0,0.1"))
     inside = np.random.default_rng(1).random(scan.shape[:3]) < 0.4
     save_volume(inside, small.path(name), like=scan)
     scan = load(written(small, layout="-0,+2,-1,+3"), mask=small.path(name))
@@ -158,6 +158,8 @@ def test_a_mask_is_stored_as_bits(small: Small, name: str) -> None:
     assert b"datatype: Bit\n" in content
     assert b"layout: -0,+2,-1\n" in content
     assert b"dw_scheme" not in content
+    assert b"pe_scheme" not in content
+    assert b"EchoTime: 0.09\n" in content
 
 
 TYPES = {
