@@ -41,7 +41,7 @@ class Code(StrEnum):
         "A file's name has an ending that is not its format's: rename it")
 
     IMAGE_FORMAT = ("image.format",
-        "A file is no NIfTI image, or is not compressed as its name says: convert or rename it")
+        "An image's format or type is not read, or not what its name says: convert or rename it")
     IMAGE_DAMAGED = ("image.damaged",
         "An image is empty, cut off or corrupt: export or copy it again")
     IMAGE_KIND = ("image.kind",

@@ -140,6 +140,8 @@ class Scan:
     coils : channels behind the magnitude, where they are known; None to estimate them.
     noise_volumes : volumes acquired without excitation, counted from 0, () for none; None to look
         for them.
+    source : the header of the MRtrix or NRRD image that it came from, or None; an image that is
+        written in the same format keeps its order of axes and its further keys.
 
     Raises
     ------
@@ -167,6 +169,7 @@ class Scan:
     absent: Bool[np.ndarray, "x y z v"] | None = field(default=None, repr=False)
     coils: float | None = None
     noise_volumes: tuple[int, ...] | None = None
+    source: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         data = np.asarray(self.data)

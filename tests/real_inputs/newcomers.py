@@ -1,10 +1,14 @@
 """What a newcomer meets."""
 
+import gzip
 import json
 import re
 
+import nibabel as nib
 import numpy as np
 
+from dwiser.io import load, read_gradients
+from dwiser.io.scanner_axes import in_scanner_axes
 from dwiser.simulation import Simulation
 from tests.real_inputs.situation import Ran, Series, Situation, s7
 
@@ -14,11 +18,12 @@ DICOM_BYTES = b"\0" * 128 + b"DICM" + b"\2\0\0\0UL\4\0\0\0\0\0"
 def mif(made: Simulation, *, table: bool) -> bytes:
     """The series as an MRtrix image, by the format's published description."""
     gradients, data = made.scan.gradients, made.scan.data.astype("<f4")
-    rows = np.column_stack([gradients.bvecs, gradients.bvals]).tolist() if table else []
+    vectors = in_scanner_axes(gradients.bvecs, made.scan.affine)
+    rows = np.column_stack([vectors, gradients.bvals]).tolist() if table else []
     lines = [
         "mrtrix image",
         f"dim: {','.join(map(str, data.shape))}",
-        "vox: 2.5,2.5,2.5,1",
+        "vox: 1,1,1,1",
         "layout: +0,+1,+2,+3",
         "datatype: Float32LE",
         *(f"transform: {','.join(map(str, row))}" for row in made.scan.affine[:3].tolist()),
@@ -35,7 +40,61 @@ def as_mif(series: Series) -> None:
 
 
 def with_mif_mask(series: Series) -> None:
-    series.files["mask.mif"] = mif(series.made, table=False)
+    inside = np.packbits(series.made.mask.ravel(order="F"))
+    head = mif(series.made, table=False)[:8192]
+    for old, new in (
+        (b"dim: 10,11,5,7", b"dim: 10,11,5"),
+        (b"+2,+3", b"+2"),
+        (b"Float32LE", b"Bit"),
+    ):
+        head = head.replace(old, new)
+    series.files["mask.mif"] = head.ljust(8192, b"\0") + inside.tobytes()
+
+
+def cut_off_mif(series: Series) -> None:
+    series.name = None
+    series.files["dwi.mif"] = mif(series.made, table=True)[:-100]
+
+
+def short_scheme(series: Series) -> None:
+    series.name = None
+    series.files["dwi.mif"] = mif(series.made, table=True).replace(b"dw_scheme", b"dw_schema", 1)
+
+
+def scanner_table(series: Series) -> None:
+    gradients = series.made.scan.gradients
+    vectors = in_scanner_axes(gradients.bvecs, series.made.scan.affine)
+    series.bvals = series.bvecs = None
+    rows = (" ".join(map(str, row)) for row in np.column_stack([vectors, gradients.bvals]))
+    series.files["grad.b"] = "\n".join(rows)
+
+
+def as_nrrd(series: Series, *, frame: bool = True) -> None:
+    """As 3D Slicer writes it: the volumes fastest, a measurement frame, one b-value."""
+    series.name = None
+    gradients, affine = series.made.scan.gradients, series.made.scan.affine
+    to_lps = np.diag([-1.0, -1.0, 1.0])
+    turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # its columns are the frame's vectors
+    vectors = in_scanner_axes(gradients.bvecs, affine) @ to_lps @ turn
+    space = to_lps @ affine[:3]
+    shown = [f"({','.join(map(str, v))})" for v in (*space.T, *turn.T)]
+    lines = [
+        "NRRD0005", "type: float", "dimension: 4", "space: left-posterior-superior",
+        f"sizes: {' '.join(map(str, np.roll(series.data.shape, 1)))}",
+        f"space directions: none {' '.join(shown[:3])}", "kinds: list space space space",
+        "endian: little", "encoding: gzip", f"space origin: {shown[3]}",
+        *([f"measurement frame: {' '.join(shown[4:])}"] if frame else []),
+        "data file: dwi.raw.gz", "modality:=DWMRI", f"DWMRI_b-value:={gradients.bvals.max()}",
+        *(f"DWMRI_gradient_{v:04d}:={' '.join(map(str, g))}" for v, g in enumerate(vectors)),
+    ]  # fmt: skip
+    series.files["dwi.nhdr"] = "\n".join(lines) + "\n"
+    voxels = np.moveaxis(series.data, 3, 0).astype("<f4").tobytes("F")
+    series.files["dwi.raw.gz"] = gzip.compress(voxels, 1)
+
+
+def half_an_nrrd(series: Series) -> None:
+    as_nrrd(series)
+    del series.files["dwi.raw.gz"]
 
 
 def as_dicom_folder(series: Series) -> None:
@@ -48,35 +107,52 @@ def other(name: str):
 
     def change(series: Series) -> None:
         series.name = None
-        series.files[name] = b"NRRD0005\n" if name.endswith("nrrd") else b"\0" * 400
+        series.files[name] = b"\0" * 400
 
     return change
+
+
+def as_analyze(series: Series) -> None:
+    series.name = None
+    header = nib.AnalyzeHeader()
+    header.set_data_shape(series.data.shape)
+    header.set_data_dtype(np.float32)
+    series.files |= {"dwi.hdr": header.binaryblock, "dwi.img": series.data.tobytes("F")}
 
 
 def as_it_is(series: Series) -> None:
     """A plain scan."""
 
 
-def refused_mif(ran: Ran) -> None:
-    line = "`mrconvert dwi.mif dwi.nii.gz -export_grad_fsl dwi.bvec dwi.bval`."
-    ran.refused("dwi.mif: this is an MRtrix image, and only NIfTI is read", line)
+def comes_out(ran: Ran) -> None:
+    """The voxels, and the table in FSL's axes, as if it had been NIfTI."""
+    ran.ok("out.nii.gz: identity")
+    np.testing.assert_array_equal(ran.image(), ran.series.data)
+    table = read_gradients(
+        ran.series.folder / "out.bval", ran.series.folder / "out.bvec", volumes=7
+    )
+    expected = ran.series.made.scan.gradients
+    np.testing.assert_allclose(table.bvals, expected.bvals, atol=1e-6)
+    np.testing.assert_allclose(table.bvecs, expected.bvecs, atol=1e-6)
 
 
-def refused_mif_mask(ran: Ran) -> None:
-    ran.refused("mask.mif: this is an MRtrix image", "`mrconvert mask.mif mask.nii.gz`.")
+def measured_in_the_mask(ran: Ran) -> None:
+    ran.ok("dwi.nii.gz against dwi.nii.gz; mask given")
 
 
-def refused_mif_output(ran: Ran) -> None:
-    line = "`mrconvert out.nii.gz out.mif -fslgrad out.bvec out.bval`."
-    ran.refused("out.mif: only NIfTI is written: name it out.nii.gz", line)
+def written_as_mif(ran: Ran) -> None:
+    ran.ok("out.mif: identity")
+    assert ran.appeared == {"out.mif", "out.json"}  # the table is inside
+    scan = load(ran.series.folder / "out.mif")
+    np.testing.assert_array_equal(scan.data, ran.series.data)
+    expected = ran.series.made.scan.gradients
+    np.testing.assert_allclose(scan.gradients.bvecs, expected.bvecs, atol=1e-6)
+    head = (ran.series.folder / "out.mif").read_bytes().partition(b"\nEND\n")[0]
+    assert b"command_history: dwiser denoise dwi.nii.gz out.mif" in head
 
 
 def refused_dicom(ran: Ran) -> None:
     ran.refused("dicom: this is DICOM", "`dcm2niix -z y -f dwi -o . dicom`.")
-
-
-def refused_nrrd(ran: Ran) -> None:
-    ran.refused("dwi.nrrd: this is an NRRD image", "NrrdToFSL", "dwi.bvec", "dwi.bval`.")
 
 
 def refused_afni(ran: Ran) -> None:
@@ -124,28 +200,27 @@ def measured(ran: Ran) -> None:
 
 
 BEFORE = "Refused: “only NIfTI is read and written: give a name that ends in .nii or .nii.gz”."
-CONVERT = "Refused with the command that converts it and its gradient table."
 
 ROWS: tuple[Situation, ...] = (
     Situation(
         "mrtrix-image",
         ("MRtrix3/mrtrix3 #2087", "MRtrix3/mrtrix3 #1964"),
         "The series is an MRtrix image, `dwi.mif`, with its gradient table inside.",
-        CONVERT,
+        "It is read; the table in scanner axes is turned into the image's.",
         BEFORE,
         as_mif,
-        refused_mif,
-        ("denoise dwi.mif out.nii.gz",),
+        comes_out,
+        ("denoise dwi.mif out.nii.gz --method identity",),
         s7,
     ),
     Situation(
-        "mrtrix-image-to-evaluate",
+        "mrtrix-mask",
         ("MRtrix3/mrtrix3 #1964",),
-        "The mask is an MRtrix image, which has no gradient table.",
-        "Refused with the command that converts it; without the option that would fail.",
+        "The mask is an MRtrix image of single bits.",
+        "It is read.",
         BEFORE,
         with_mif_mask,
-        refused_mif_mask,
+        measured_in_the_mask,
         ("evaluate dwi.nii.gz --raw dwi.nii.gz --mask mask.mif",),
         s7,
     ),
@@ -153,11 +228,44 @@ ROWS: tuple[Situation, ...] = (
         "mrtrix-output",
         ("MRtrix3/mrtrix3 #2087",),
         "The result is to be an MRtrix image.",
-        "Refused with the name to give and the command that converts it, its table with it.",
+        "It is one, with its gradient table and the command in its header.",
         BEFORE,
         as_it_is,
-        refused_mif_output,
-        ("denoise dwi.nii.gz out.mif",),
+        written_as_mif,
+        ("denoise dwi.nii.gz out.mif --method identity",),
+        s7,
+    ),
+    Situation(
+        "mrtrix-image-cut-off",
+        (),
+        "A copy of an MRtrix image ended early.",
+        "One sentence that says so.",
+        BEFORE,
+        cut_off_mif,
+        lambda ran: ran.refused("dwi.mif: it is truncated or damaged", "copy it again"),
+        ("denoise dwi.mif out.mif",),
+        s7,
+    ),
+    Situation(
+        "mrtrix-table-of-another-length",
+        ("MRtrix3/mrtrix3 #1964",),
+        "An MRtrix image lost a volume's row of its gradient table.",
+        "One sentence with both numbers, and how to give the right table.",
+        BEFORE,
+        short_scheme,
+        lambda ran: ran.refused("dwi.mif: ", "6 dw_scheme rows for the 7 volumes", "--grad"),
+        ("denoise dwi.mif out.mif",),
+        s7,
+    ),
+    Situation(
+        "table-in-scanner-axes",
+        ("MRtrix3/mrtrix3 #1964",),
+        "The gradient table is one file of four columns in scanner axes, as MRtrix's `-grad` has.",
+        "`--grad` takes it, for NIfTI too.",
+        "“Unknown option: --grad”.",
+        scanner_table,
+        comes_out,
+        ("denoise dwi.nii.gz out.nii.gz --grad grad.b --method identity",),
         s7,
     ),
     Situation(
@@ -172,14 +280,37 @@ ROWS: tuple[Situation, ...] = (
         s7,
     ),
     Situation(
+        "table-of-b-matrices",
+        (),
+        "The gradient table is AFNI's: six columns of b-matrices.",
+        "Refused with AFNI's command that makes b-values and vectors of it.",
+        "“It holds a 7×6 table, b-vectors are 3×N or N×3: give the .bvec file”.",
+        lambda series: series.files.update({"bmat.1D": "# AFNI\n" + "1 0 0 0 0 0\n" * 7}),
+        lambda ran: ran.refused("bmat.1D: it holds b-matrices", "`1dDW_Grad_o_Mat++ -in_col_matA"),
+        ("denoise dwi.nii.gz out.nii.gz --bvec bmat.1D",),
+        s7,
+    ),
+    Situation(
         "nrrd-image",
-        ("BRAINSia/BRAINSTools #226",),
-        "The series is an NRRD image of 3D Slicer.",
-        "Refused with the line for DWIConvert, which writes the gradient table too.",
+        ("BRAINSia/BRAINSTools #226", "SlicerDMRI/SlicerDMRI #44"),
+        "The series is an NRRD image of 3D Slicer: a detached header, volumes fastest, gradients "
+        "in a measurement frame.",
+        "It is read, and its table turned into the image's axes.",
         BEFORE,
-        other("dwi.nrrd"),
-        refused_nrrd,
-        ("info dwi.nrrd",),
+        as_nrrd,
+        comes_out,
+        ("denoise dwi.nhdr out.nii.gz --method identity",),
+        s7,
+    ),
+    Situation(
+        "nrrd-header-alone",
+        (),
+        "An NRRD header came without its data file.",
+        "One sentence that names the file.",
+        BEFORE,
+        half_an_nrrd,
+        lambda ran: ran.refused("dwi.nhdr: its data file dwi.raw.gz is not where", "put it there"),
+        ("info dwi.nhdr",),
         s7,
     ),
     Situation(
@@ -199,7 +330,7 @@ ROWS: tuple[Situation, ...] = (
         "The series is an Analyze image, `dwi.hdr` and `dwi.img`.",
         "Refused with the line for nib-convert, which comes with dwiser.",
         BEFORE,
-        other("dwi.img"),
+        as_analyze,
         refused_analyze,
         ("info dwi.img",),
         s7,

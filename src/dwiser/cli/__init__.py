@@ -16,6 +16,7 @@ from dwiser.machine import one_heap
 
 INTERRUPTED = 130
 USAGE = 2
+HYPHEN = "./-"  # the same path as -, which the parser would take for an option
 COMMANDS = {
     "denoise": "Denoise a scan; units, geometry and volume order stay the input's.",
     "apply": "Denoise a scan with weights learned on another one of the same protocol.",
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     debug = "--debug" in words
     one_heap()
     _usable_streams()
-    words = [word for word in words if word != "--debug"]
+    words = [HYPHEN if word == "-" else word for word in words if word != "--debug"]
     warnings.showwarning = _show_warning
     for name in ("SIGTERM", "SIGHUP"):  # a batch system's end, a closed terminal
         number = getattr(signal, name, None)

@@ -6,7 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dwiser.cli.denoise import denoise_and_print, started
-from dwiser.cli.options import SHARED, Shared
+from dwiser.cli.options import SHARED, Shared, through_pipes
+from dwiser.cli.pipes import Pipes
 
 
 def apply(
@@ -24,5 +25,8 @@ def apply(
     shared: Shared = SHARED,
 ) -> int:
     """Denoise a scan with weights learned on another one of the same protocol."""
-    request = started(shared, dwi, out, weights=weights)
-    return denoise_and_print(request, shared)
+    with Pipes() as pipes:
+        dwi, out = pipes.series(dwi), pipes.output(out)
+        shared = through_pipes(shared, pipes)
+        request = started(shared, dwi, out, weights=weights)
+        return denoise_and_print(request, shared)

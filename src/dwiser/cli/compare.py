@@ -16,6 +16,7 @@ from dwiser.cli.options import (
     Bvec,
     Device,
     Force,
+    Grad,
     Lesions,
     Mask,
     NoiseVolumes,
@@ -26,6 +27,7 @@ from dwiser.cli.options import (
     Tissues,
     Truth,
 )
+from dwiser.cli.pipes import Pipes
 from dwiser.defaults import B0_THRESHOLD
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ LOG_WIDTH = 200  # columns, where the table goes to a file
 
 
 def compare(
-    dwi: Annotated[Path, Parameter(help="The series, a 4-D NIfTI image.")],
+    dwi: Annotated[Path, Parameter(help="The series, a 4-D image.")],
     outdir: Annotated[Path, Parameter(help="Folder for the images, tables and the montage.")],
     /,
     *,
@@ -82,6 +84,7 @@ def compare(
     ] = False,
     bval: Bval = None,
     bvec: Bvec = None,
+    grad: Grad = None,
     mask: Mask = None,
     preset: Preset = "laptop",
     b0_threshold: B0Threshold = B0_THRESHOLD,
@@ -101,37 +104,42 @@ def compare(
     from dwiser.errors import Code, InputError
     from dwiser.run.request import Request
 
-    request = Request(
-        dwi, outdir, bval, bvec, mask,
-        b0_threshold=b0_threshold, bvalue_scaling=bvalue_scaling,
-        device=device, threads=threads, seed=seed, force=force,
-        noise_map=noise_map, phase=phase, noise_volumes=noise_volumes,
-    )  # fmt: skip
-    if noise_map is not None and sigma is not None:
-        raise InputError(
-            "--sigma is --noise-map for measuring only: give one of the two.",
-            code=Code.ARGUMENT_CONFLICT,
-        )
-    if rescan is not None and phase is not None:
-        raise InputError(
-            "--phase is of the first scan only: leave it out, or leave out --rescan.",
-            code=Code.ARGUMENT_CONFLICT,
-        )
-    if rescan is None and (rescan_bval or rescan_bvec):
-        raise InputError(
-            "--rescan-bval and --rescan-bvec belong to a second scan: give --rescan.",
-            code=Code.ARGUMENT_MISSING,
-        )
-    again = None if rescan is None else Rescan(rescan, rescan_bval, rescan_bvec)
-    plan = TrialPlan(held_out, seeds, halves, seed, folds, noise_map or sigma, again)
-    known = References(truth, noise_map or sigma, tuple(tissues or ()), lesions)
-    rows = compare_files(
-        request, parse_variants(methods, preset), plan, references=known,
-        print_line=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr)),
-    )  # fmt: skip
-    if not quiet:
-        _show(rows, seed)
-    return int(any(row.failed for row in rows))
+    with Pipes() as pipes:
+        request = Request(
+            pipes.series(dwi), outdir, bval, bvec, pipes.input(mask),
+            b0_threshold=b0_threshold, bvalue_scaling=bvalue_scaling,
+            device=device, threads=threads, seed=seed, force=force,
+            noise_map=noise_map, phase=phase, noise_volumes=noise_volumes, grad=grad,
+        )  # fmt: skip
+        if noise_map is not None and sigma is not None:
+            raise InputError(
+                "--sigma is --noise-map for measuring only: give one of the two.",
+                code=Code.ARGUMENT_CONFLICT,
+            )
+        if rescan is not None and phase is not None:
+            raise InputError(
+                "--phase is of the first scan only: leave it out, or leave out --rescan.",
+                code=Code.ARGUMENT_CONFLICT,
+            )
+        if rescan is None and (rescan_bval or rescan_bvec):
+            raise InputError(
+                "--rescan-bval and --rescan-bvec belong to a second scan: give --rescan.",
+                code=Code.ARGUMENT_MISSING,
+            )
+        again = None if rescan is None else Rescan(rescan, rescan_bval, rescan_bvec)
+        plan = TrialPlan(held_out, seeds, halves, seed, folds, noise_map or sigma, again)
+        known = References(truth, noise_map or sigma, tuple(tissues or ()), lesions)
+        rows = compare_files(
+            request, parse_variants(methods, preset), plan, references=known,
+            print_line=(lambda line: None) if quiet else _print_line,
+        )  # fmt: skip
+        if not quiet:
+            _show(rows, seed)
+        return int(any(row.failed for row in rows))
+
+
+def _print_line(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _show(rows: "Sequence[Compared]", seed: int) -> None:

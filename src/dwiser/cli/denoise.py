@@ -15,7 +15,9 @@ from dwiser.cli.options import (
     SaveWeights,
     Settings,
     Shared,
+    through_pipes,
 )
+from dwiser.cli.pipes import PIPE, Pipes, is_temporary
 from dwiser.cli.progress import progress
 from dwiser.defaults import DEFAULT_METHOD
 from dwiser.errors import Code, DwiserError, InputError
@@ -35,8 +37,9 @@ def denoise(
     *files: Annotated[
         Path,
         Parameter(
-            help="IN OUT: the series, a 4-D NIfTI image as the scanner gave it, and the denoised "
-            "one; .json, .bval, .bvec come with it. With --outdir: one or more series."
+            help="IN OUT: the series, a 4-D image as the scanner gave it, and the denoised one "
+            "(NIfTI, MRtrix or NRRD); .json, .bval, .bvec come with it. With --outdir: one or more "
+            "series."
         ),
     ],
     outdir: Annotated[
@@ -77,28 +80,45 @@ def denoise(
 ) -> int:
     """Denoise a scan; units, geometry and volume order stay the input's."""
     dwi, out = _in_and_out(files, outdir, together)
-    quiet = shared.quiet
-    request = started(
-        shared, dwi, out, method=method, preset=preset, settings=settings or [], phase=phase,
-        save_uncertainty=save_uncertainty, save_weights=save_weights, warm_start=warm_start,
-        resume=resume, checkpoint_every=checkpoint_every, report=report,
-    )  # fmt: skip
-    if noise_only:
-        from dwiser.run import noise_file
-
-        if outdir is not None:
+    options: dict[str, Any] = {
+        "method": method, "preset": preset, "settings": settings or [],
+        "save_uncertainty": save_uncertainty, "save_weights": save_weights,
+        "warm_start": warm_start, "resume": resume, "checkpoint_every": checkpoint_every,
+        "report": report,
+    }  # fmt: skip
+    if outdir is not None:
+        if noise_only:
             raise InputError(
                 "--noise-only is for one series: leave out --outdir.", code=Code.ARGUMENT_CONFLICT
             )
-        with progress(quiet) as watch, step(watch, "reading and noise"):
-            median = noise_file(request)
-        if not quiet:
-            print(f"{out}: sigma {median:.4g} (median in the mask)")
-        return 0
-    if outdir is None:
-        return denoise_and_print(request, shared)
-    with progress(quiet) as watch:
-        summaries = _series(request, files, outdir, together, quiet, watch)
+        request = started(shared, dwi, out, **options, phase=phase)
+        return _denoise_series(request, files, outdir, together, shared)
+    with Pipes() as pipes:
+        dwi, out, phase = pipes.series(dwi), pipes.output(out), pipes.input(phase)
+        shared = through_pipes(shared, pipes)
+        request = started(shared, dwi, out, **options, phase=phase)
+        return _noise_only(request, shared) if noise_only else denoise_and_print(request, shared)
+
+
+def _noise_only(request: "Request", shared: Shared) -> int:
+    from dwiser.run import noise_file
+
+    with progress(shared.quiet) as watch, step(watch, "reading and noise"):
+        median = noise_file(request)
+    if not shared.quiet:
+        print(f"{request.out}: sigma {median:.4g} (median in the mask)")
+    return 0
+
+
+def _denoise_series(
+    request: "Request",
+    files: tuple[Path, ...],
+    outdir: Path,
+    together: bool | None,
+    shared: Shared,
+) -> int:
+    with progress(shared.quiet) as watch:
+        summaries = _series(request, files, outdir, together, shared.quiet, watch)
     for path, summary in summaries.items():
         _print_result(path, summary, shared)
     if shared.strict:
@@ -190,10 +210,14 @@ def _in_and_out(
 def _summary_line(out: Path, summary: "RunSummary") -> str:
     noise = f", sigma {summary.sigma_median:.4g}" if summary.sigma_median else ""
     verdict = f", verdict {summary.verdict.level}" if summary.verdict is not None else ""
-    sidecar = f"{out.name.split('.nii')[0]}.json"
+    from dwiser.io import companion
+
+    name, see = str(out), f"; see {companion(out, '.json').name}"
+    if is_temporary(out):  # its sidecar goes with it
+        name, see = PIPE, ""
     return (
-        f"{out}: {summary.method} ({summary.preset}), {summary.cost.seconds:.0f} s, "
-        f"{summary.cost.peak_mib / 1024:.2f} GiB{noise}{verdict}; see {sidecar}"
+        f"{name}: {summary.method} ({summary.preset}), {summary.cost.seconds:.0f} s, "
+        f"{summary.cost.peak_mib / 1024:.2f} GiB{noise}{verdict}{see}"
     )
 
 

@@ -12,6 +12,7 @@ from dwiser.cli.options import (
     BValueScalingOption,
     Bvec,
     Force,
+    Grad,
     Lesions,
     NoiseVolumes,
     Quiet,
@@ -20,6 +21,7 @@ from dwiser.cli.options import (
     Tissues,
     Truth,
 )
+from dwiser.cli.pipes import Pipes
 from dwiser.defaults import B0_THRESHOLD
 from dwiser.errors import Code, DwiserError
 
@@ -47,6 +49,7 @@ def evaluate(
     noise_volumes: NoiseVolumes = None,
     bval: Bval = None,
     bvec: Bvec = None,
+    grad: Grad = None,
     tissues: Tissues = None,
     lesions: Lesions = None,
     bundle: Annotated[
@@ -71,12 +74,14 @@ def evaluate(
     """Measure a denoised scan: against the truth, and without one; with a verdict."""
     from dwiser.compare.evaluation import EvaluationRequest, evaluate_files
 
-    request = EvaluationRequest(
-        denoised, raw, truth, mask, noise_map, bval, bvec, tuple(tissues or ()), lesions,
-        bundle, through, json, tsv, b0_threshold, bvalue_scaling, seed, force, threads,
-        noise_volumes,
-    )  # fmt: skip
-    evaluation = evaluate_files(request)
+    with Pipes() as pipes:
+        denoised, raw, mask = pipes.series(denoised), pipes.series(raw), pipes.input(mask)
+        request = EvaluationRequest(
+            denoised, raw, truth, mask, pipes.input(noise_map), bval, bvec, tuple(tissues or ()),
+            lesions, bundle, through, json, tsv, b0_threshold, bvalue_scaling, seed, force,
+            threads, noise_volumes, grad,
+        )  # fmt: skip
+        evaluation = evaluate_files(request)
     if not quiet:
         _show(evaluation, request.denoised, request.raw)
     if strict:

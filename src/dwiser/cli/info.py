@@ -12,6 +12,7 @@ from dwiser.cli.options import (
     BValueScalingOption,
     Bvec,
     Device,
+    Grad,
     Mask,
     Method,
     NoiseMap,
@@ -21,6 +22,7 @@ from dwiser.cli.options import (
     Settings,
     Threads,
 )
+from dwiser.cli.pipes import Pipes
 from dwiser.cli.progress import progress
 from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD
 from dwiser.watch import step
@@ -30,11 +32,12 @@ if TYPE_CHECKING:
 
 
 def info(
-    dwi: Annotated[Path, Parameter(help="The series, a 4-D NIfTI image.")],
+    dwi: Annotated[Path, Parameter(help="The series, a 4-D image.")],
     /,
     *,
     bval: Bval = None,
     bvec: Bvec = None,
+    grad: Grad = None,
     mask: Mask = None,
     noise_map: NoiseMap = None,
     noise_volumes: NoiseVolumes = None,
@@ -56,7 +59,7 @@ def info(
     ] = False,
 ) -> int:
     """Say what a scan is, how noisy it is, and what denoising it would do and take."""
-    with progress() as watch:
+    with Pipes() as pipes, progress() as watch:
         with step(watch, "starting"):
             from dwiser.io import load
             from dwiser.machine import usable_memory
@@ -65,8 +68,9 @@ def info(
             from dwiser.run.survey import survey
         chosen = build(method, preset, settings_of(settings or []))
         with step(watch, "reading"):
+            dwi, mask = pipes.series(dwi), pipes.input(mask)
             scan = load(
-                dwi, bval, bvec, mask, b0_threshold=b0_threshold,
+                dwi, bval, bvec, mask, grad, b0_threshold=b0_threshold,
                 bvalue_scaling=bvalue_scaling, memory=usable_memory(),
             )  # fmt: skip
             scan, _ = with_maps(scan, noise_map=noise_map, phase=phase, noise_volumes=noise_volumes)

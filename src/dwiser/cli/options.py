@@ -1,18 +1,30 @@
 """Options that several commands share, each with its help."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from dwiser.cli.pipes import Pipes
 from dwiser.defaults import B0_THRESHOLD, BValueScaling
 
 if TYPE_CHECKING:
     from dwiser.run import Request
 
-Bval = Annotated[Path | None, Parameter(help="b-values (default: beside the image, same stem).")]
-Bvec = Annotated[Path | None, Parameter(help="b-vectors (default: beside the image, same stem).")]
+Bval = Annotated[
+    Path | None, Parameter(help="b-values (default: in the image, or beside it, same stem).")
+]
+Bvec = Annotated[
+    Path | None, Parameter(help="b-vectors (default: in the image, or beside it, same stem).")
+]
+Grad = Annotated[
+    Path | None,
+    Parameter(
+        help="The whole gradient table in scanner axes, x y z b in each row, as MRtrix's -grad "
+        "takes it: in place of b-values and b-vectors."
+    ),
+]
 Mask = Annotated[
     Path | None, Parameter(help="Mask; voxels outside come back unchanged (default: Otsu).")
 ]
@@ -119,6 +131,7 @@ class Shared:
 
     bval: Bval = None
     bvec: Bvec = None
+    grad: Grad = None
     mask: Mask = None
     noise_map: NoiseMap = None
     noise_volumes: NoiseVolumes = None
@@ -147,3 +160,9 @@ class Shared:
 
 
 SHARED = Shared()
+
+
+def through_pipes(shared: Shared, pipes: Pipes) -> Shared:
+    """The options with the file that stands behind a ``-``."""
+    mask, noise_map = pipes.input(shared.mask), pipes.input(shared.noise_map)
+    return replace(shared, mask=mask, noise_map=noise_map)

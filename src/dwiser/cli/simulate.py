@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from dwiser.cli.options import Bval, Bvec, Force, Quiet, Seed
+from dwiser.cli.options import Bval, Bvec, Force, Grad, Quiet, Seed
 from dwiser.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def simulate(
     ] = None,
     bval: Bval = None,
     bvec: Bvec = None,
+    grad: Grad = None,
     mask: Annotated[
         Path | None, Parameter(help="Which voxels of the real scan to refit (default: Otsu).")
     ] = None,
@@ -76,6 +77,7 @@ def simulate(
     request = SimulationRequest(
         outdir, snr, shells, b0, shape, voxel, noise, coils, sigma_map, partial_fourier,
         zero_fill, lesions, texture, texture_correlation, source, bval, bvec, mask, seed, force,
+        grad,
     )  # fmt: skip
     with progress(quiet) as watch:
         simulation, written = simulate_files(request, watch)

@@ -46,11 +46,13 @@ class EvaluationRequest:
     force: bool = False
     threads: int | None = None
     noise_volumes: str | None = None
+    grad: Path | None = None
 
     def sources(self) -> dict[str, list[str]]:
         """Which files were asked to be read, by what they are."""
         paths = {n: getattr(self, n) for n in ("denoised", "raw", "truth", "mask", "sigma")}
-        paths |= {n: getattr(self, n) for n in ("bval", "bvec", "lesions", "bundle", "through")}
+        paths |= {n: getattr(self, n) for n in ("bval", "bvec", "grad", "lesions")}
+        paths |= {n: getattr(self, n) for n in ("bundle", "through")}
         sources = {name: [str(path)] for name, path in paths.items() if path is not None}
         return sources | ({"tissues": list(map(str, self.tissues))} if self.tissues else {})
 
@@ -74,7 +76,7 @@ def evaluate_files(request: EvaluationRequest) -> Evaluation:
     outputs = [path for path in (request.json, request.tsv) if path is not None]
     references = References(request.truth, request.sigma, request.tissues, request.lesions)
     regions = {"start": request.bundle, "through": request.through}
-    named = request.raw, request.bval, request.bvec, request.mask
+    named = request.raw, request.bval, request.bvec, request.mask, request.grad
     read = [request.denoised, *references.files(), *regions.values()]
     inputs = [*find_inputs(*named).files, *(path for path in read if path is not None)]
     check_outputs(outputs, inputs, request.force)

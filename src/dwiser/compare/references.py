@@ -10,11 +10,12 @@ import numpy as np
 from dwiser.compare.lesions import read_lesions
 from dwiser.errors import Code, InputError
 from dwiser.io import about, companion, read_on_grid, stem
-from dwiser.io.names import NIFTI_ENDINGS
+from dwiser.io.names import MRTRIX_ENDINGS, NIFTI_ENDINGS, NRRD_ENDINGS
 from dwiser.prepare.user_sigma import fill_holes
 from dwiser.scan import Scan
 
 TISSUE_PREFIX = "f_"
+TISSUE_ENDINGS = (*NIFTI_ENDINGS, *MRTRIX_ENDINGS, *NRRD_ENDINGS)
 MOST = 1.001  # of a volume fraction: interpolation may leave a little more than 1
 
 
@@ -66,7 +67,7 @@ def tissue_files(paths: Iterable[Path]) -> dict[str, Path]:
     for path in paths:
         images = [path]
         if path.is_dir():
-            images = sorted(p for e in NIFTI_ENDINGS for p in path.glob(f"{TISSUE_PREFIX}*{e}"))
+            images = sorted(p for e in TISSUE_ENDINGS for p in path.glob(f"{TISSUE_PREFIX}*{e}"))
             if not images:
                 raise InputError(
                     f"{path}: it holds no f_<tissue>.nii.gz: name the files.",

@@ -1,9 +1,17 @@
 """Files: images, gradient tables, sidecars; whatever is wrong with one is said in one sentence."""
 
 from dwiser.io.about import about
-from dwiser.io.gradients import read_bvals, read_bvecs, read_gradients, write_bvals, write_bvecs
+from dwiser.io.gradients import (
+    read_bvals,
+    read_bvecs,
+    read_grad,
+    read_gradients,
+    write_bvals,
+    write_bvecs,
+)
+from dwiser.io.inputs import Inputs, find_inputs
 from dwiser.io.json_file import read_object
-from dwiser.io.names import Inputs, companion, find_inputs, stem
+from dwiser.io.names import companion, stem
 from dwiser.io.nifti import load, read_on_grid, save_volume
 from dwiser.io.outputs import check_outputs, planned, planned_images, write_set
 from dwiser.io.result import save
@@ -22,6 +30,7 @@ __all__ = [
     "planned_images",
     "read_bvals",
     "read_bvecs",
+    "read_grad",
     "read_gradients",
     "read_object",
     "read_on_grid",

@@ -1,6 +1,5 @@
 """Image formats of this field that are not read: what they are called, and what converts them."""
 
-import gzip
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ Words: TypeAlias = tuple[str, ...]
 Converter: TypeAlias = Callable[[Path, Path], Words]  # of a file and its path without ending
 
 DICM, DICM_AT = b"DICM", 128
-GRADIENTS, HEADER_END = b"\ndw_scheme:", b"\nEND"
-MOST_HEADER = 2**20  # bytes of an MRtrix header; a table of 1000 directions has 60 kB
 MOST_FILES = 50  # of a folder that are looked at
 
 
@@ -28,12 +25,6 @@ class ForeignFormat:
     endings: Words
     converter: Converter
     back: str | None = None  # the program that writes it from NIfTI, with the same two names
-
-
-def _mrconvert(path: Path, base: Path) -> Words:
-    """With the gradient table where the file has one; without one mrconvert would fail."""
-    table = ("-export_grad_fsl", f"{base}.bvec", f"{base}.bval") if _has_gradients(path) else ()
-    return "mrconvert", str(path), f"{base}.nii.gz", *table
 
 
 def _nib_convert(path: Path, base: Path) -> Words:
@@ -52,19 +43,12 @@ def _parrec2nii(path: Path, base: Path) -> Words:
     return "parrec2nii", "--compressed", "--bvs", "--output-dir", str(path.parent), str(header)
 
 
-def _dwiconvert(path: Path, base: Path) -> Words:
-    series = "--inputVolume", str(path), "--outputVolume", f"{base}.nii.gz"
-    table = "--outputBVectors", f"{base}.bvec", "--outputBValues", f"{base}.bval"
-    return "DWIConvert", "--conversionMode", "NrrdToFSL", *series, *table
-
-
+ONLY = "only NIfTI, MRtrix and NRRD images"
+ANALYZE = ForeignFormat("an Analyze image", (), _nib_convert)
 DICOM = ForeignFormat("DICOM", (".dcm", ".dicom", ".ima"), _dcm2niix)
 FORMATS = (
-    ForeignFormat("an MRtrix image", (".mif.gz", ".mif", ".mih"), _mrconvert, "mrconvert"),
     ForeignFormat("a FreeSurfer image", (".mgz", ".mgh"), _nib_convert, "nib-convert"),
     ForeignFormat("an AFNI image", (".head", ".brik.gz", ".brik"), _nib_convert),
-    ForeignFormat("an Analyze image or a NIfTI pair", (".hdr", ".img"), _nib_convert),
-    ForeignFormat("an NRRD image", (".nrrd", ".nhdr"), _dwiconvert),
     ForeignFormat("a Philips PAR/REC image", (".par", ".rec"), _parrec2nii),
     DICOM,
 )
@@ -86,8 +70,8 @@ def conversion(path: FilePath) -> str | None:
     --------
     >>> from dwiser.io.formats import conversion
     >>> conversion("mask.mgz")
-    'This is a FreeSurfer image, and only NIfTI is read: convert it with `nib-convert mask.mgz \
-mask.nii.gz`.'
+    'This is a FreeSurfer image, and only NIfTI, MRtrix and NRRD images are read: convert it with \
+`nib-convert mask.mgz mask.nii.gz`.'
     """
     path = Path(path)
     known, base = _by_name(path)
@@ -95,17 +79,31 @@ mask.nii.gz`.'
         if not _is_dicom(path):
             return None
         known = DICOM
+    return _refusal(known, path, base)
+
+
+def analyze_conversion(path: FilePath, base: FilePath) -> str:
+    """The sentence that refuses a pair that is no NIfTI, with the command that converts it.
+
+    Parameters
+    ----------
+    path : the file that was given.
+    base : its path without the ending.
+    """
+    return _refusal(ANALYZE, Path(path), Path(base))
+
+
+def _refusal(known: ForeignFormat, path: Path, base: Path) -> str:
     command = shlex.join(known.converter(path, base))
-    return f"This is {known.name}, and only NIfTI is read: convert it with `{command}`."
+    return f"This is {known.name}, and {ONLY} are read: convert it with `{command}`."
 
 
-def output_conversion(path: FilePath, *, series: bool = False) -> str | None:
+def output_conversion(path: FilePath) -> str | None:
     """The sentence that refuses an output of another format, with the way to have it all the same.
 
     Parameters
     ----------
     path : the output's name.
-    series : whether a gradient table is written beside it.
 
     Returns
     -------
@@ -116,11 +114,10 @@ def output_conversion(path: FilePath, *, series: bool = False) -> str | None:
     if known is None:
         return None
     nifti = f"{base}.nii.gz"
-    sentence = f"Only NIfTI is written: name it {nifti}"
+    sentence = f"{ONLY} are written: name it {nifti}"
     if known.back is None:
         return f"{sentence}."
-    table = ("-fslgrad", f"{base}.bvec", f"{base}.bval") if series and known.back[0] == "m" else ()
-    command = shlex.join((known.back, nifti, str(path), *table))
+    command = shlex.join((known.back, nifti, str(path)))
     return f"{sentence}, and convert it with `{command}`."
 
 
@@ -163,13 +160,3 @@ def _is_dicom(path: Path) -> bool:
 def _has_dicm(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(DICM_AT + len(DICM))[DICM_AT:] == DICM
-
-
-def _has_gradients(path: Path) -> bool:
-    """Whether an MRtrix image's header has a gradient table."""
-    try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            head = file.read(MOST_HEADER)
-    except (OSError, EOFError):
-        return False
-    return GRADIENTS in head.partition(HEADER_END)[0]

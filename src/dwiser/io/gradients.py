@@ -1,5 +1,6 @@
-"""Gradient tables as text in FSL's format: bvals one row, bvecs three rows."""
+"""Gradient tables as text: FSL's bvals, one row, and bvecs, three; MRtrix's, four columns."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from dwiser.gradient_lengths import BValueScaling, check_unit
 from dwiser.io.about import FilePath, about, check_contents
 from dwiser.scan import Gradients
 
+MATRIX_COLUMNS = 6  # of a symmetric matrix, in AFNI's and TORTOISE's tables
 TOKEN_SHOWN = 20  # characters of an unreadable number that an error quotes
 
 
@@ -57,6 +59,7 @@ def read_bvals(path: FilePath) -> Float[np.ndarray, "v"]:
     """
     with about(path):
         table = _read_table(Path(path))
+        _refuse_matrices(table, Path(path))
         if min(table.shape) > 1:
             raise InputError(
                 f"It holds a {_size(table)} table, b-values are one row: give the .bval file.",
@@ -99,12 +102,58 @@ def read_bvecs(path: FilePath) -> Float[np.ndarray, "v 3"]:
     """
     with about(path):
         table = _read_table(Path(path))
+        _refuse_matrices(table, Path(path))
         if 3 not in table.shape:
             raise InputError(
                 f"It holds a {_size(table)} table, b-vectors are 3×N or N×3: give the .bvec file.",
                 code=Code.GRADIENTS_FORMAT,
             )
     return np.ascontiguousarray(table.T) if table.shape[0] == 3 else table
+
+
+def read_grad(path: FilePath) -> Float[np.ndarray, "v 4"]:
+    """Read a whole gradient table in scanner axes: MRtrix's ``-grad`` format.
+
+    Parameters
+    ----------
+    path : a text file with x, y, z (right, front, up) and the b-value in each row; what follows
+        a # is passed over.
+
+    Returns
+    -------
+    (V, 4) float, b-values in s/mm² last
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has not four columns, or holds a b-value that is negative, NaN
+        or infinite.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dwiser.io import read_grad
+    >>> _ = Path("grad.b").write_text("1 0 0 1000")
+    >>> read_grad("grad.b").tolist()
+    [[1.0, 0.0, 0.0, 1000.0]]
+    """
+    with about(path):
+        table = _read_table(Path(path))
+        _refuse_matrices(table, Path(path))
+        if table.shape[1] != 4:
+            raise InputError(
+                f"It holds a {_size(table)} table, and --grad has four columns (x, y, z, b) in "
+                "scanner axes: give that, or --bval and --bvec.",
+                code=Code.GRADIENTS_FORMAT,
+            )
+        bvals = table[:, 3]
+        if not np.isfinite(bvals).all() or (bvals < 0).any():
+            raise InputError(
+                "The b-values hold a negative, NaN or infinite number: correct them.",
+                code=Code.GRADIENTS_VALUES,
+            )
+        check_unit(bvals)
+    return table
 
 
 def read_gradients(
@@ -208,13 +257,27 @@ def write_bvecs(gradients: Gradients, path: FilePath) -> None:
     Path(path).write_text("".join(_row(axis) for axis in raw.T))
 
 
+def _refuse_matrices(table: Float[np.ndarray, "rows columns"], path: Path) -> None:
+    """b-matrices have six columns, and no order of them is told by the file."""
+    if table.shape[1] != MATRIX_COLUMNS or table.shape[0] in (1, 3):
+        return
+    vectors, values = (str(path.with_suffix(end)) for end in (".bvec", ".bval"))
+    words = ("1dDW_Grad_o_Mat++", "-in_col_matA", str(path), "-unit_mag_out", "-out_row_vec")
+    command = shlex.join((*words, vectors, "-out_row_bval_sep", values))
+    raise InputError(
+        "It holds b-matrices of six columns, as AFNI and TORTOISE have them: convert it with "
+        f"AFNI's `{command}` (-in_col_matT for TORTOISE's order).",
+        code=Code.GRADIENTS_FORMAT,
+    )
+
+
 def _row(values: Iterable[float]) -> str:
     # the shortest decimals that read back as the same double
     return " ".join(np.format_float_positional(v, trim="-") for v in values) + "\n"
 
 
 def _read_table(path: Path) -> Float[np.ndarray, "rows columns"]:
-    """Numbers in rows, apart by blanks or commas."""
+    """Numbers in rows, apart by blanks or commas; comments begin with #."""
     check_contents(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -222,7 +285,8 @@ def _read_table(path: Path) -> Float[np.ndarray, "rows columns"]:
         raise InputError(
             "It is not a text file: give numbers in FSL's format.", code=Code.GRADIENTS_FORMAT
         ) from error
-    rows = [[_number(token) for token in line.replace(",", " ").split()] for line in lines]
+    lines = [line.partition("#")[0].replace(",", " ") for line in lines]
+    rows = [[_number(token) for token in line.split()] for line in lines]
     rows = [row for row in rows if row]
     if not rows:
         raise InputError("It is empty: give numbers in FSL's format.", code=Code.GRADIENTS_FORMAT)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from isal import igzip
 
+from dwiser.io.stored import ByteStream
+
 LEVEL = 1  # of 0 to 3: images of noise gain nothing by more
 
 
@@ -28,11 +30,23 @@ def zipped(path: Path) -> Iterator[GzipFile]:
     OSError
         If the file cannot be written.
     """
-    with (
-        path.open("wb") as raw,
-        igzip.IGzipFile("", "wb", compresslevel=LEVEL, fileobj=raw, mtime=0) as file,
-    ):
+    with path.open("wb") as raw, zipped_into(raw) as file:
         yield file
+
+
+def zipped_into(raw: ByteStream) -> GzipFile:
+    """The same behind what is already in a file.
+
+    Parameters
+    ----------
+    raw : open for writing bytes; it is not closed.
+
+    Returns
+    -------
+    GzipFile
+        Open for writing.
+    """
+    return igzip.IGzipFile("", "wb", compresslevel=LEVEL, fileobj=raw, mtime=0)
 
 
 def unzipped(path: Path) -> GzipFile:

@@ -1,19 +1,27 @@
-"""File names: an image's stem, the files beside it, and a scan's input files."""
+"""File names: an image's ending and stem, its data file, and the files beside it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from dwiser.errors import Code, InputError
-from dwiser.io.about import FilePath, about, is_link_to_nothing
-from dwiser.io.formats import conversion, output_conversion, refuse_no_file
+from dwiser.io.about import FilePath
+from dwiser.io.formats import conversion, output_conversion
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")  # the longer one first
+PAIR_ENDINGS = (".hdr.gz", ".img.gz", ".hdr", ".img")  # NIfTI in two files
+MRTRIX_ENDINGS = (".mif.gz", ".mif", ".mih")
+NRRD_ENDINGS = (".nrrd", ".nhdr")
+IMAGE_ENDINGS = (*NIFTI_ENDINGS, *MRTRIX_ENDINGS, *NRRD_ENDINGS, *PAIR_ENDINGS)
+# Formats of two files: the ending of the second, which is written first
+DATA_ENDINGS = {
+    ".mih": ".dat", ".nhdr": ".raw.gz", ".hdr": ".img", ".img": ".hdr", ".hdr.gz": ".img.gz",
+    ".img.gz": ".hdr.gz",
+}  # fmt: skip
 BVAL_ENDINGS = (".bval", ".bvals")  # BIDS and dcm2niix write the first, FSL's tools the second
 BVEC_ENDINGS = (".bvec", ".bvecs")
 
 
 def ending(path: FilePath) -> str:
-    """The NIfTI ending of a name, as it is written there.
+    """The ending of an image's name, as it is written there.
 
     Parameters
     ----------
@@ -22,7 +30,7 @@ def ending(path: FilePath) -> str:
     Returns
     -------
     str
-        ".nii" or ".nii.gz", in the name's upper or lower case.
+        One of ``IMAGE_ENDINGS``, in the name's upper or lower case.
 
     Raises
     ------
@@ -31,19 +39,18 @@ def ending(path: FilePath) -> str:
         with the command that converts it.
     """
     name = Path(path).name
-    for known in NIFTI_ENDINGS:
+    for known in IMAGE_ENDINGS:
         if name.lower().endswith(known) and len(name) > len(known):
             return name[-len(known) :]
-    raise _not_nifti(path, conversion(path))
+    raise _not_an_image(path, conversion(path))
 
 
-def check_output_name(path: FilePath, *, series: bool = False) -> None:
-    """Refuse the name of an output that is not a NIfTI image's.
+def check_output_name(path: FilePath) -> None:
+    """Refuse the name of an output that is not an image's.
 
     Parameters
     ----------
     path : the output's name.
-    series : whether its gradient table is written beside it.
 
     Raises
     ------
@@ -53,20 +60,70 @@ def check_output_name(path: FilePath, *, series: bool = False) -> None:
     try:
         ending(path)
     except InputError as error:
-        raise _not_nifti(path, output_conversion(path, series=series)) from error
+        raise _not_an_image(path, output_conversion(path)) from error
+    if ending(path).lower() == ".mih" and len(Path(path).name.split()) > 1:
+        raise InputError(
+            f"{path}: MRtrix cannot read a .mih whose name has blanks: write a .mif, or rename it.",
+            code=Code.FILE_ENDING,
+        )
 
 
-def _not_nifti(path: FilePath, why: str | None) -> InputError:
-    why = why or "Only NIfTI is read and written: give a name that ends in .nii or .nii.gz."
+def image_files(path: FilePath) -> tuple[Path, ...]:
+    """All files of an image: what was named is the last.
+
+    Parameters
+    ----------
+    path : the path of an image.
+
+    Returns
+    -------
+    tuple of Path
+        One, or two of a format that has header and voxels apart.
+
+    Raises
+    ------
+    InputError
+        If the name does not end as an image's.
+
+    Examples
+    --------
+    >>> from dwiser.io.names import image_files
+    >>> [file.name for file in image_files("sigma.mih")]
+    ['sigma.dat', 'sigma.mih']
+    """
+    data = DATA_ENDINGS.get(ending(path).lower())
+    return (Path(path),) if data is None else (companion(path, data), Path(path))
+
+
+def holds_table(path: FilePath) -> bool:
+    """Whether an image of this name has its gradient table in its own header.
+
+    Parameters
+    ----------
+    path : the path of an image.
+
+    Raises
+    ------
+    InputError
+        If the name does not end as an image's.
+    """
+    return ending(path).lower() in (*MRTRIX_ENDINGS, *NRRD_ENDINGS)
+
+
+def _not_an_image(path: FilePath, why: str | None) -> InputError:
+    why = why or (
+        "Only NIfTI, MRtrix and NRRD images are read and written: give a name that ends in .nii or "
+        ".nii.gz, .mif or .nrrd."
+    )
     return InputError(f"{path}: {why[0].lower()}{why[1:]}", code=Code.FILE_ENDING)
 
 
 def stem(path: FilePath) -> Path:
-    """The path without .nii or .nii.gz.
+    """The path without the ending of its format.
 
     Parameters
     ----------
-    path : the path of a NIfTI image.
+    path : the path of an image.
 
     Returns
     -------
@@ -92,7 +149,7 @@ def companion(path: FilePath, extension: str) -> Path:
 
     Parameters
     ----------
-    path : the path of a NIfTI image.
+    path : the path of an image.
     extension : say ".bval".
 
     Returns
@@ -102,7 +159,7 @@ def companion(path: FilePath, extension: str) -> Path:
     Raises
     ------
     InputError
-        If the image's name does not end in .nii or .nii.gz.
+        If the name does not end as an image's.
 
     Examples
     --------
@@ -112,86 +169,3 @@ def companion(path: FilePath, extension: str) -> Path:
     """
     base = stem(path)
     return base.with_name(base.name + extension)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The files a scan is read from.
-
-    Parameters
-    ----------
-    dwi : the image.
-    bval, bvec : its gradient table.
-    mask : a mask, or None.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from dwiser.io import Inputs
-    >>> len(Inputs(Path("dwi.nii"), Path("dwi.bval"), Path("dwi.bvec")).files)
-    3
-    """
-
-    dwi: Path
-    bval: Path
-    bvec: Path
-    mask: Path | None = None
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All of them, with the acquisition sidecar if there is one: never to be overwritten."""
-        sidecar = companion(self.dwi, ".json")
-        some = (self.dwi, self.bval, self.bvec, self.mask, sidecar if sidecar.is_file() else None)
-        return tuple(path for path in some if path is not None)
-
-
-def find_inputs(
-    dwi: FilePath,
-    bval: FilePath | None = None,
-    bvec: FilePath | None = None,
-    mask: FilePath | None = None,
-) -> Inputs:
-    """The scan's files: those that are named, else the gradient files beside the image.
-
-    Parameters
-    ----------
-    dwi : the image.
-    bval, bvec : text files; None for those beside the image with its stem.
-    mask : a mask, or None.
-
-    Returns
-    -------
-    Inputs
-
-    Raises
-    ------
-    InputError
-        If the image cannot be opened, or a gradient file is neither named nor beside it.
-
-    Examples
-    --------
-    >>> from dwiser.io import find_inputs
-    >>> from dwiser.io.sample import sample_paths
-    >>> find_inputs(sample_paths().dwi).bval.name
-    'dwi.bval'
-    """
-    with about(dwi):
-        refuse_no_file(dwi)
-        Path(dwi).open("rb").close()
-    return Inputs(
-        dwi=Path(dwi),
-        bval=Path(bval) if bval else _beside(dwi, BVAL_ENDINGS, "b-values", "--bval"),
-        bvec=Path(bvec) if bvec else _beside(dwi, BVEC_ENDINGS, "b-vectors", "--bvec"),
-        mask=Path(mask) if mask else None,
-    )
-
-
-def _beside(dwi: FilePath, endings: tuple[str, ...], name: str, option: str) -> Path:
-    candidates = [companion(dwi, extension) for extension in endings]
-    for path in (*filter(Path.is_file, candidates), *filter(is_link_to_nothing, candidates)):
-        return path  # of a link to nothing its reader tells what to do
-    names = " or ".join(path.name for path in candidates)
-    raise InputError(
-        f"{dwi}: there are no {name} beside it ({names}): give them with {option}.",
-        code=Code.GRADIENTS_MISSING,
-    )

@@ -1,33 +1,26 @@
-"""NIfTI images: read a scan with its geometry, write results with the same one."""
+"""Images: read a scan with its geometry, write results with the same one."""
 
-import logging
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
-from nibabel.imageglobals import logger as nibabel_log
 
 from dwiser.defaults import B0_THRESHOLD, BValueScaling
-from dwiser.errors import Code, DwiserWarning, InputError
+from dwiser.errors import Code, InputError
 from dwiser.io.about import FilePath, about
-from dwiser.io.formats import refuse_no_file
-from dwiser.io.gradients import read_gradients
-from dwiser.io.grid import GRID_TOLERANCE, Grid, qform_of
-from dwiser.io.gz import zipped
-from dwiser.io.names import check_output_name, ending, find_inputs
-from dwiser.io.packing import HEADER_START, check_packing
+from dwiser.io.grid import GRID_TOLERANCE, Grid
+from dwiser.io.inputs import find_inputs, read_table
+from dwiser.io.opening import open_image
+from dwiser.io.stored import StoredImage
 from dwiser.io.voxels import read_voxels
+from dwiser.io.writing import HasGeometry, image_writers
 from dwiser.memmap import FLOAT32, allocate_mapped
-from dwiser.scan import Scan, has_volume
+from dwiser.scan import Scan
 from dwiser.table_check import settled
 
-BAD_INTERCEPT = "invalid intercept"  # nibabel's words
 SERIES_NDIM, MAP_NDIM = 4, 3
 MAPPED_SHARE = 0.25  # of the memory; a larger series is read from a file as it is needed
 LARGE = 2**29  # bytes: so is one of this size, however much memory there is
@@ -38,6 +31,7 @@ def load(
     bval: FilePath | None = None,
     bvec: FilePath | None = None,
     mask: FilePath | None = None,
+    grad: FilePath | None = None,
     *,
     b0_threshold: float = B0_THRESHOLD,
     bvalue_scaling: BValueScaling = "auto",
@@ -47,9 +41,13 @@ def load(
 
     Parameters
     ----------
-    dwi : a 4-D NIfTI-1 or NIfTI-2 image, .nii or .nii.gz.
-    bval, bvec : FSL's text files; without them those beside the image with its stem.
+    dwi : a 4-D image: NIfTI (.nii, .nii.gz, .hdr with .img), MRtrix (.mif, .mif.gz, .mih) or
+        NRRD (.nrrd, .nhdr).
+    bval, bvec : FSL's text files; without them the table in the image's own header, or the files
+        beside the image with its stem.
     mask : an image on the same grid; voxels neither zero nor NaN are inside.
+    grad : a table in scanner axes, x, y, z and b in each row, as MRtrix's ``-grad`` takes it; in
+        place of ``bval`` and ``bvec``.
     b0_threshold : b-values up to this many s/mm² count as b0.
     bvalue_scaling : whether b-values are multiplied by the squared lengths of the vectors: "yes",
         "no", or "auto", as `dwiser.Gradients` decides it.
@@ -75,26 +73,27 @@ def load(
     >>> dwiser.load(sample_paths().dwi).shape
     (68, 64, 20, 41)
     """
-    image = _open(dwi)
+    image = open_image(dwi)
     with about(dwi):
         shape = _shape(image, SERIES_NDIM)
-    files = find_inputs(dwi, bval, bvec, mask)
+    files = find_inputs(dwi, bval, bvec, mask, grad)
     with _many_dimensions(dwi, image, shape):
-        gradients = read_gradients(
-            files.bval, files.bvec, volumes=shape[-1], b0_threshold=b0_threshold,
+        gradients = read_table(
+            files, image, volumes=shape[-1], b0_threshold=b0_threshold,
             bvalue_scaling=bvalue_scaling,
         )  # fmt: skip
     inside = None if mask is None else _read_mask(mask, dwi, image)
     with about(dwi):
         data, phase = _series(image, shape, memory)
-    with about(files.bval):
+    with about(files.bval or files.table):
         table = settled(gradients, data)
     with about(dwi):
         return Scan(
             data=data,
-            affine=np.array(image.affine, float),
+            affine=image.affine,
             gradients=table,
-            header=image.header.copy(),
+            header=image.header,
+            source=image.source,
             mask=inside,
             phase=phase,
         )
@@ -105,7 +104,7 @@ def read_shape(dwi: FilePath) -> tuple[int, ...]:
 
     Parameters
     ----------
-    dwi : a 4-D NIfTI image.
+    dwi : a 4-D image.
 
     Returns
     -------
@@ -116,7 +115,7 @@ def read_shape(dwi: FilePath) -> tuple[int, ...]:
     InputError
         As with ``load``.
     """
-    image = _open(dwi)
+    image = open_image(dwi)
     with about(dwi):
         return _shape(image, SERIES_NDIM)
 
@@ -126,7 +125,7 @@ def read_header_shape(path: FilePath) -> tuple[int, ...]:
 
     Parameters
     ----------
-    path : a NIfTI image of any number of dimensions.
+    path : an image of any number of dimensions.
 
     Returns
     -------
@@ -137,7 +136,7 @@ def read_header_shape(path: FilePath) -> tuple[int, ...]:
     InputError
         If the file cannot be read.
     """
-    return tuple(map(int, _open(path).shape))
+    return tuple(map(int, open_image(path).shape))
 
 
 def read_on_grid(
@@ -147,7 +146,7 @@ def read_on_grid(
 
     Parameters
     ----------
-    path : .nii or .nii.gz.
+    path : a NIfTI, MRtrix or NRRD image.
     like : the scan; shape and affine must be its own, to a twentieth of a voxel. Axes that are
         stored in another order or direction are turned to the scan's.
     name : what the image is ("mask", "σ map"), for the error.
@@ -170,7 +169,7 @@ def read_on_grid(
     >>> read_on_grid(sample_paths().dwi, scan, "series", series=True).shape
     (68, 64, 20, 41)
     """
-    image = _open(path)
+    image = open_image(path)
     with about(path):
         four = image.ndim > MAP_NDIM if series is None else series
         shape = _shape(image, SERIES_NDIM if four else MAP_NDIM)
@@ -192,20 +191,21 @@ def read_on_grid(
         return turn.applied(read_voxels(image, shape))
 
 
-def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan) -> None:
+def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: HasGeometry) -> None:
     """Write a map or a series with the geometry of a scan.
 
     Parameters
     ----------
     data : (X, Y, Z) or (X, Y, Z, V) on the scan's grid; bool is stored as uint8,
-        anything else as float32 without a scale slope.
-    path : .nii or .nii.gz.
-    like : the scan; its affine and header (q/sform codes, zooms, units, description) are written.
+        anything else as float32 without a scale slope. In MRtrix images bool is stored as bits.
+    path : a NIfTI, MRtrix or NRRD image; its ending says which.
+    like : the scan; its affine and header (q/sform codes, zooms, units, description) are written,
+        and in MRtrix and NRRD images its gradient table too.
 
     Raises
     ------
     InputError
-        If the name does not end in .nii or .nii.gz.
+        If the name does not end as an image's.
     OSError
         If the file cannot be written.
 
@@ -218,87 +218,12 @@ def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan
     >>> read_on_grid("mean.nii.gz", scan, "mean").shape
     (68, 64, 20)
     """
-    check_output_name(path)
-    name = ending(path)
-    stored = np.asarray(data).astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
-    kind = nib.Nifti2Image if isinstance(like.header, nib.Nifti2Header) else nib.Nifti1Image
-    with _captured_messages():
-        image = kind(stored, like.affine, like.header)  # copies the header
-    header = image.header
-    header.set_data_dtype(stored.dtype)
-    if like.header is not None and like.header["dim"][0] > SERIES_NDIM:
-        header.set_intent("none")  # a vector's, whose elements were the volumes
-    header["cal_min"] = header["cal_max"] = 0  # a viewer's window for the raw intensities
-    if data.ndim == MAP_NDIM:
-        header.extensions.clear()  # they may describe volumes that a map does not have
-    if name.lower() == ".nii.gz":
-        with zipped(Path(path)) as file:
-            image.to_stream(file)
-    else:
-        image.to_filename(path)
+    for file, write in image_writers(data, Path(path), like).items():
+        write(file)
 
 
 @contextmanager
-def _captured_messages() -> Iterator[list[str]]:
-    """Capture what nibabel would print beside our one sentence.
-
-    Its own suppressor removes the handler, and Python then prints it anyway.
-    """
-    messages: list[str] = []
-
-    def capture(record: logging.LogRecord) -> bool:
-        messages.append(record.getMessage())
-        return False
-
-    nibabel_log.addFilter(capture)
-    try:
-        yield messages
-    finally:
-        nibabel_log.removeFilter(capture)
-
-
-def _open(path: FilePath) -> Any:
-    """The NIfTI image with its header read and checked, its voxels not yet."""
-    with about(path):
-        refuse_no_file(path)
-        with Path(path).open("rb") as file:
-            start = file.read(HEADER_START)
-        if not start:
-            raise InputError(
-                "The file is empty (0 bytes): export or copy it again.", code=Code.IMAGE_DAMAGED
-            )
-    with about(path):
-        check_packing(Path(path), start)
-        try:
-            with _captured_messages() as messages:
-                image = nib.load(path)
-        except Exception as error:  # nibabel, gzip and zlib each have their own
-            if BAD_INTERCEPT in str(error):
-                raise InputError(
-                    "Its header has a slope (scl_slope) beside an intercept (scl_inter) that is "
-                    "NaN or infinite: set scl_inter to 0, or export the image again.",
-                    code=Code.IMAGE_DAMAGED,
-                ) from error
-            raise InputError(
-                "It is no NIfTI image, or a damaged one: export it again.", code=Code.IMAGE_DAMAGED
-            ) from error
-        if not isinstance(image, nib.Nifti1Image):  # NIfTI-2's class is a subclass
-            raise InputError(
-                "It is not a NIfTI image: convert it to .nii.gz.", code=Code.IMAGE_FORMAT
-            )
-        _check_header(image)
-    repairs = [line for line in messages if "; set" in line]  # nibabel does not change the rest
-    if repairs:
-        warnings.warn(
-            f"{path}: its header is damaged and was repaired on reading ({'; '.join(repairs)}).",
-            DwiserWarning,
-            stacklevel=3,
-        )
-    return image
-
-
-@contextmanager
-def _many_dimensions(dwi: FilePath, image: Any, shape: tuple[int, ...]) -> Iterator[None]:
+def _many_dimensions(dwi: FilePath, image: StoredImage, shape: tuple[int, ...]) -> Iterator[None]:
     """Say why a table does not fit an image of five dimensions or more."""
     try:
         yield
@@ -313,31 +238,7 @@ def _many_dimensions(dwi: FilePath, image: Any, shape: tuple[int, ...]) -> Itera
         ) from error
 
 
-def _check_header(image: Any) -> None:
-    dtype = image.get_data_dtype()
-    if dtype.fields is not None:
-        raise InputError(
-            "The image holds colours (RGB): give a magnitude image.", code=Code.IMAGE_KIND
-        )
-    if min(image.shape, default=0) < 1:
-        raise InputError(
-            f"The image has no voxels (shape {image.shape}): export it again.",
-            code=Code.IMAGE_DIMENSIONS,
-        )
-    if not np.isfinite(image.affine).all():
-        raise InputError(
-            "The affine holds a NaN or infinite number: repair the header.", code=Code.IMAGE_AFFINE
-        )
-    qform = qform_of(image.header)
-    if qform is not None and not has_volume(image.affine) and has_volume(qform):
-        raise InputError(
-            "The header's sform gives voxels no volume, though its qform does: set its sform_code "
-            "to 0, so that the qform counts.",
-            code=Code.IMAGE_AFFINE,
-        )
-
-
-def _shape(image: Any, ndim: int) -> tuple[int, ...]:
+def _shape(image: StoredImage, ndim: int) -> tuple[int, ...]:
     """The image's shape, without the axes of length 1 after the first ``ndim``.
 
     All axes of a series beyond the third are volumes, one after the other as they are stored.
@@ -361,12 +262,12 @@ def _shape(image: Any, ndim: int) -> tuple[int, ...]:
 
 
 def _series(
-    image: Any, shape: tuple[int, ...], memory: int | None
+    image: StoredImage, shape: tuple[int, ...], memory: int | None
 ) -> tuple[Float32[np.ndarray, "x y z v"], Float32[np.ndarray, "x y z v"] | None]:
     """The voxels of a series; of a complex one the magnitude, and the phase in radians."""
     size = math.prod(shape) * FLOAT32.itemsize
     mapped = memory is not None and size > min(MAPPED_SHARE * memory, LARGE)
-    if image.get_data_dtype().kind != "c":
+    if image.voxels.kind.kind != "c":
         return read_voxels(image, shape, mapped=mapped), None
     voxels = read_voxels(image, shape, np.dtype(np.complex64), mapped=mapped)
     if not mapped:
@@ -377,9 +278,9 @@ def _series(
     return magnitude, phase
 
 
-def _read_mask(path: FilePath, dwi: FilePath, series: Any) -> Bool[np.ndarray, "x y z"]:
+def _read_mask(path: FilePath, dwi: FilePath, series: StoredImage) -> Bool[np.ndarray, "x y z"]:
     """The mask as booleans; refused where it is not on the grid of ``series``."""
-    image = _open(path)
+    image = open_image(path)
     with about(path):
         shape = _shape(image, MAP_NDIM)
         grid = Grid.of(series.affine, series.shape[:3], series.header)

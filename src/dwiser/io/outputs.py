@@ -10,12 +10,18 @@ from uuid import uuid4
 
 from dwiser.errors import Code, DwiserError, InputError
 from dwiser.io.about import FilePath
-from dwiser.io.names import NIFTI_ENDINGS, check_output_name, companion
+from dwiser.io.names import (
+    IMAGE_ENDINGS,
+    check_output_name,
+    companion,
+    holds_table,
+    image_files,
+)
 
 Writer: TypeAlias = Callable[[Path], None]
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-SET_ENDINGS = (".json", ".bval", ".bvec")  # what comes with every image
+SIDECAR, TABLE_ENDINGS = ".json", (".bval", ".bvec")  # what comes with an image
 PAGE_ENDINGS = (".html", ".htm")
 WEIGHTS_ENDING = ".safetensors"
 
@@ -32,7 +38,8 @@ def planned(
 
     Parameters
     ----------
-    out : the image; OUT.json, OUT.bval and OUT.bvec come with it.
+    out : the image; OUT.json comes with it, and OUT.bval and OUT.bvec with one of a format that
+        does not hold its gradient table itself.
     extras : further images at paths of their own; None is passed over.
     pages : HTML pages that come with it; None is passed over.
     weights : files of weights that come with it; None is passed over.
@@ -47,7 +54,7 @@ def planned(
     Raises
     ------
     InputError
-        If a name is not that of a NIfTI image (of a page: .html), a folder is missing or may
+        If a name is not that of an image (of a page: .html), a folder is missing or may
         not be written, a file exists, would overwrite an input, or comes twice.
 
     Examples
@@ -71,11 +78,28 @@ def planned(
             )
     images = [Path(path) for path in (*extras, out) if path is not None]
     for image in images:
-        check_output_name(image, series=image == Path(out))
-    companions = (companion(out, extension) for extension in SET_ENDINGS)
-    paths = (*companions, *page_paths, *weights_paths, *images)
+        check_output_name(image)
+    files = [file for image in images for file in image_files(image)]
+    paths = (*companions(out), *page_paths, *weights_paths, *files)
     check_outputs(paths, inputs, force)
     return paths
+
+
+def companions(out: FilePath) -> tuple[Path, ...]:
+    """What comes with a result: its sidecar, and its gradient table if the image has it not inside.
+
+    Parameters
+    ----------
+    out : the image.
+
+    Examples
+    --------
+    >>> from dwiser.io.outputs import companions
+    >>> [path.name for path in companions("out.mif")]
+    ['out.json']
+    """
+    extensions = (SIDECAR,) if holds_table(out) else (SIDECAR, *TABLE_ENDINGS)
+    return tuple(companion(out, extension) for extension in extensions)
 
 
 def planned_images(
@@ -85,14 +109,14 @@ def planned_images(
 
     Parameters
     ----------
-    images : NIfTI paths.
+    images : their paths.
     inputs : files that are read and so may not be overwritten.
     force : whether files that exist may be replaced.
 
     Returns
     -------
     tuple of Path
-        The images.
+        All their files.
 
     Raises
     ------
@@ -108,8 +132,9 @@ def planned_images(
     """
     for image in images:
         check_output_name(image)
-    check_outputs(images, inputs, force)
-    return images
+    files = tuple(file for image in images for file in image_files(image))
+    check_outputs(files, inputs, force)
+    return files
 
 
 def write_set(writers: Mapping[Path, Writer], *, force: bool = False) -> None:
@@ -254,7 +279,7 @@ def _is_one_of(path: Path, sources: set[Path]) -> bool:
 
 def _ending(path: Path) -> str:
     name = path.name.lower()
-    return next((known for known in NIFTI_ENDINGS if name.endswith(known)), path.suffix)
+    return next((known for known in IMAGE_ENDINGS if name.endswith(known)), path.suffix)
 
 
 def _unwritten(path: Path, error: OSError) -> DwiserError:

@@ -10,9 +10,9 @@ from jaxtyping import Num, Shaped
 
 from dwiser.io.about import FilePath
 from dwiser.io.gradients import write_bvals, write_bvecs
-from dwiser.io.nifti import save_volume
-from dwiser.io.outputs import Writer, planned, write_set
+from dwiser.io.outputs import Writer, companions, planned, write_set
 from dwiser.io.sidecar import sidecar
+from dwiser.io.writing import image_writers
 from dwiser.memmap import writable_copy
 from dwiser.scan import Scan
 
@@ -27,20 +27,23 @@ def save(
     pages: Mapping[Path, str] | None = None,
     weights: Mapping[Path, bytes] | None = None,
     inputs: Iterable[FilePath] = (),
+    command: str | None = None,
     force: bool = False,
 ) -> None:
-    """Write OUT.nii.gz with OUT.json, OUT.bval, OUT.bvec, its ``extras`` and the rest as one set.
+    """Write OUT with its sidecar and gradient table, its ``extras`` and the rest as one set.
 
     Parameters
     ----------
     data : (X, Y, Z, V) in the scan's units and volume order; stored as float32.
-    out : the image's path, .nii or .nii.gz.
+    out : the image's path; its ending says the format. OUT.json, OUT.bval and OUT.bvec come with
+        it, the table not with a format that holds it inside.
     scan : the input; its geometry and its gradient table as read are written.
     record : the contents of the sidecar.
     extras : further images by path: maps (X, Y, Z), masks (bool) or series (X, Y, Z, V).
     pages : HTML pages by path, each its whole text.
     weights : files of weights by path, each its bytes.
     inputs : files that may not be overwritten, not even with ``force``.
+    command : what made it, for the history that MRtrix images keep.
     force : replace files that exist.
 
     Raises
@@ -58,22 +61,26 @@ def save(
     (68, 64, 20, 41)
     """
     extras, pages, weights = extras or {}, pages or {}, weights or {}
-    paths = planned(out, *extras, pages=pages, weights=weights, inputs=inputs, force=force)
-    (json, bval, bvec), images = paths[:3], paths[3 + len(pages) + len(weights) :]
+    planned(out, *extras, pages=pages, weights=weights, inputs=inputs, force=force)
     text = sidecar(record or {})
+    json, *table = companions(out)
     writers: dict[Path, Writer] = {
         json: lambda path: _write_text(path, text),
-        bval: partial(write_bvals, scan.gradients),
-        bvec: partial(write_bvecs, scan.gradients),
+        **dict(zip(table, _table_writers(scan), strict=False)),
         **{path: partial(_write_text, text=page) for path, page in pages.items()},
         **{path: partial(_write_bytes, content=content) for path, content in weights.items()},
     }
     if scan.absent is not None:
         data = writable_copy(data)
         data[scan.absent] = np.nan
-    for path, array in zip(images, (*extras.values(), data), strict=True):
-        writers[path] = partial(save_volume, array, like=scan)
+    for path, array in (*extras.items(), (Path(out), data)):
+        writers |= image_writers(array, path, scan, command)
     write_set(writers, force=force)
+
+
+def _table_writers(scan: Scan) -> tuple[Writer, Writer]:
+    """For .bval and .bvec."""
+    return partial(write_bvals, scan.gradients), partial(write_bvecs, scan.gradients)
 
 
 def _write_text(path: Path, text: str) -> None:

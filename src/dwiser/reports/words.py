@@ -69,7 +69,7 @@ def _mask_and_noise(material: Material) -> Iterator[str]:
 
 def series_name(path: PurePath) -> str:
     """A series by its BIDS entities, else by its folder and name; endings left out."""
-    name = re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+    name = re.sub(r"\.(nii|mif|mih|nrrd|nhdr|hdr|img)(\.gz)?$", "", path.name, flags=re.IGNORECASE)
     if name.startswith("sub-"):
         return name.removesuffix("_dwi").replace("_", " ")
     return f"{path.parent.name}/{name}" if path.parent.name else name

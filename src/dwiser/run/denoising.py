@@ -47,7 +47,7 @@ from dwiser.run.checkpoint import checkpoint_path
 from dwiser.run.judging import Judgement, judgement, with_verdict
 from dwiser.run.memory_limit import enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
-from dwiser.run.request import Request, named_inputs, table_options
+from dwiser.run.request import Request, in_history, named_inputs, table_options
 from dwiser.run.result import Result, RunCost
 from dwiser.run.volumes import restored, roles_told, volumes_record
 from dwiser.scan import Scan
@@ -215,6 +215,7 @@ def denoise_file(
         save_set(
             result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
             weights=plan.to_keep(result, scan, course), inputs=files, force=request.force,
+            command=in_history(request),
         )  # fmt: skip
     checkpoint_path(request.out).unlink(missing_ok=True)
     if failure is not None:
@@ -285,7 +286,8 @@ def save(denoised: Denoised, out: str | Path, scan: Scan, *, force: bool = False
     Parameters
     ----------
     denoised : a result; its record becomes the sidecar.
-    out : the image's path, .nii or .nii.gz. scan : the input. force : replace files that exist.
+    out : the image's path, whose ending says the format. scan : the input. force : replace files
+        that exist.
 
     Raises
     ------

@@ -2,13 +2,15 @@
 
 import warnings
 from dataclasses import asdict
-from functools import partial
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser.errors import Code, DwiserWarning, InputError
-from dwiser.io import find_inputs, load, planned_images, save_volume, write_set
+from dwiser.io import find_inputs, load, planned_images, write_set
+from dwiser.io.outputs import Writer
+from dwiser.io.writing import image_writers
 from dwiser.machine import find_machine, limited, parse_memory, usable_memory
 from dwiser.methods.base import Denoiser
 from dwiser.methods.registry import build
@@ -19,7 +21,7 @@ from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.noise_correlation import SpatialNoise
 from dwiser.run.capabilities import with_maps
-from dwiser.run.request import Request, named_inputs, table_options
+from dwiser.run.request import Request, in_history, named_inputs, table_options
 from dwiser.run.volumes import roles_told
 from dwiser.scan import Scan
 
@@ -83,8 +85,9 @@ def noise_file(request: Request) -> float:
     if not sigma.any():
         warnings.warn("No noise was found in the scan: σ is 0.", DwiserWarning, stacklevel=2)
     maps = dict(zip(images[::-1], (sigma, mask), strict=False))
-    write_set(
-        {path: partial(save_volume, maps[path], like=scan) for path in images},
-        force=request.force,
-    )
+    command = f"{in_history(request)} --noise-only"
+    writers: dict[Path, Writer] = {}
+    for path in images:
+        writers |= image_writers(maps[path], path, scan, command)
+    write_set(writers, force=request.force)
     return float(np.median(sigma[mask]))

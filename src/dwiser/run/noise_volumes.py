@@ -6,7 +6,7 @@ from typing import Any
 
 from dwiser.errors import Code, InputError
 from dwiser.io import about, read_on_grid
-from dwiser.io.names import NIFTI_ENDINGS
+from dwiser.io.names import IMAGE_ENDINGS
 from dwiser.prepare.noise_volumes import noise_only
 from dwiser.prepare.volume_roles import numbers
 from dwiser.scan import Scan
@@ -27,7 +27,7 @@ def with_noise_volumes(scan: Scan, given: str) -> tuple[Scan, dict[str, Any]]:
 
 def noise_image(given: str | None) -> Path | None:
     """The image that ``--noise-volumes`` names; None where it names numbers, or nothing."""
-    return Path(given) if given is not None and given.endswith(NIFTI_ENDINGS) else None
+    return Path(given) if given is not None and given.lower().endswith(IMAGE_ENDINGS) else None
 
 
 def noise_numbers(given: str) -> tuple[int, ...]:
@@ -42,7 +42,7 @@ def noise_numbers(given: str) -> tuple[int, ...]:
         return () if given == "none" else numbers(given)
     except ValueError as error:
         raise InputError(
-            f"--noise-volumes {given}: give volumes as 70-72 or 5,7 (counted from 0), none, or a "
-            "NIfTI image of them.",
+            f"--noise-volumes {given}: give volumes as 70-72 or 5,7 (counted from 0), none, or an "
+            "image of them.",
             code=Code.ARGUMENT_VALUE,
         ) from error

@@ -1,15 +1,18 @@
 """One denoising as a user asks for it."""
 
+import shlex
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from dwiser import __version__
 from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD, DEFAULT_PRESET, BValueScaling
 from dwiser.run.checkpoint import EVERY
 from dwiser.run.noise_volumes import noise_image
 
 NOT_PLAIN = ("dwi", "out", "settings", "force", "weights")  # have places of their own in a command
 ALWAYS_SAID = ("method", "preset", "seed")  # a later version may have other defaults
+PIPED = "mrtrix-tmp-"  # in the names of MRtrix's temporary files
 NOT_APPLIED = ("method", "preset")  # weights know them
 
 
@@ -46,6 +49,7 @@ class Request:
     checkpoint_every: float = EVERY
     memory: str | None = None
     report: Path | None = None
+    grad: Path | None = None
 
     @property
     def extras(self) -> tuple[Path | None, ...]:
@@ -57,7 +61,7 @@ class Request:
     def named(self) -> tuple[Path, ...]:
         """Every file that is read and was named: never to be overwritten."""
         noise = noise_image(self.noise_volumes)
-        beside = (self.bval, self.bvec, self.mask, self.noise_map, self.phase, noise)
+        beside = (self.bval, self.bvec, self.grad, self.mask, self.noise_map, self.phase, noise)
         some = (self.dwi, *beside, self.weights, self.warm_start)
         return tuple(path for path in some if path is not None)
 
@@ -79,11 +83,20 @@ class Request:
         return [*command, "--force"] if self.force else command
 
 
-def named_inputs(request: Request) -> tuple[Path, Path | None, Path | None, Path | None]:
+def named_inputs(request: Request) -> tuple[Path, *tuple[Path | None, ...]]:
     """What the user named, in the order that ``io.load`` takes it."""
-    return request.dwi, request.bval, request.bvec, request.mask
+    return request.dwi, request.bval, request.bvec, request.mask, request.grad
 
 
 def table_options(request: Request) -> dict[str, Any]:
     """How the gradient table is read, as ``io.load`` takes it."""
     return {"b0_threshold": request.b0_threshold, "bvalue_scaling": request.bvalue_scaling}
+
+
+def in_history(request: Request) -> str:
+    """The command line as MRtrix images keep it among those that made them.
+
+    A file that goes through a pipe is ``-``.
+    """
+    words = ["-" if PIPED in word else word for word in request.words()]
+    return f"{shlex.join(words)}  (dwiser version={__version__})"

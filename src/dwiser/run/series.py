@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dwiser.errors import Code, DwiserWarning, InputError
-from dwiser.io import planned, stem
+from dwiser.io import companion, planned, stem
 from dwiser.methods.base import Denoiser, VolumeReasons
 from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
@@ -28,7 +28,7 @@ from dwiser.watch import Watch, silent, step
 IMAGES = "save_"  # fields of a request that name further images begin so
 # fields that cannot be meant for several, or not yet
 OF_ONE_SCAN = (
-    "bval", "bvec", "noise_map", "phase", "save_weights", "warm_start", "resume",
+    "bval", "bvec", "grad", "noise_map", "phase", "save_weights", "warm_start", "resume",
 )  # fmt: skip
 
 
@@ -141,7 +141,9 @@ def _check(requests: Sequence[Request]) -> Denoiser:
                     "or put its table beside it.",
                     code=Code.ARGUMENT_CONFLICT,
                 )
-        other = dwi_of_output.setdefault(request.out.resolve(), request.dwi)
+        # by the sidecar: dwi.mif and dwi.nii.gz have one name for it
+        sidecar = companion(request.out, ".json").resolve()
+        other = dwi_of_output.setdefault(sidecar, request.dwi)
         if other is not request.dwi:
             raise InputError(
                 f"{request.dwi}: its result would have the name of {other}'s: "

@@ -44,7 +44,7 @@ class SimulationRequest:
     partial_fourier, zero_fill : as in `Sampling`.
     lesions : whether to add lesions.
     texture, texture_correlation : strength and FWHM in voxels, as in `Texture`.
-    source, bval, bvec, mask : the files of a real scan to refit.
+    source, bval, bvec, mask, grad : the files of a real scan to refit.
     seed : of everything random.
     force : replace files that exist.
     """
@@ -69,6 +69,7 @@ class SimulationRequest:
     mask: Path | None = None
     seed: int = 0
     force: bool = False
+    grad: Path | None = None
 
 
 def simulate_files(
@@ -94,7 +95,7 @@ def simulate_files(
     _check(request)
     inputs: tuple[Path, ...] = ()
     if request.source is not None:
-        source_files = request.source, request.bval, request.bvec, request.mask
+        source_files = request.source, request.bval, request.bvec, request.mask, request.grad
         inputs = find_inputs(*source_files).files
         check_folder(request.folder, inputs=inputs, force=request.force)
         simulation = _refitted_phantom(request, load(*source_files), watch)

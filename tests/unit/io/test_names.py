@@ -17,6 +17,10 @@ from tests.refusals import refused
         ("sub-1_acq-b1.5_dwi.nii.gz", "sub-1_acq-b1.5_dwi"),
         ("DWI.NII.GZ", "DWI"),
         ("a.nii.nii.gz", "a.nii"),
+        ("a/dwi.mif.gz", "a/dwi"),
+        ("dwi.mih", "dwi"),
+        ("dwi.nrrd", "dwi"),
+        ("dwi.img.gz", "dwi"),
     ],
 )
 def test_stem(path, expected):
@@ -26,7 +30,7 @@ def test_stem(path, expected):
 
 @pytest.mark.parametrize("path", ["dwi", "dwi.npy", "dwi.nii.bz2", ".nii.gz", ".mif", "a.nii/b"])
 def test_no_other_name_has_a_stem(path):
-    with refused(Code.FILE_ENDING, f"{path}: ", "a name that ends in .nii or .nii.gz."):
+    with refused(Code.FILE_ENDING, f"{path}: ", "a name that ends in .nii or .nii.gz, .mif"):
         stem(path)
 
 

@@ -1,0 +1,179 @@
+"""The files a scan is read from: its image, its gradient table, a mask."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dwiser.defaults import B0_THRESHOLD, BValueScaling
+from dwiser.errors import Code, InputError
+from dwiser.io.about import FilePath, about, is_link_to_nothing
+from dwiser.io.formats import refuse_no_file
+from dwiser.io.gradients import ReadGradients, read_grad, read_gradients
+from dwiser.io.names import BVAL_ENDINGS, BVEC_ENDINGS, companion, holds_table, image_files
+from dwiser.io.opening import open_image
+from dwiser.io.scanner_axes import in_image_axes
+from dwiser.io.stored import StoredImage
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files a scan is read from.
+
+    Parameters
+    ----------
+    dwi : the image.
+    bval, bvec : its gradient table in FSL's format; None where it is in ``grad`` or in the image.
+    mask : a mask, or None.
+    grad : its gradient table in scanner axes, or None.
+    data : the other file of an image that has header and voxels apart.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dwiser.io import Inputs
+    >>> len(Inputs(Path("dwi.nii"), Path("dwi.bval"), Path("dwi.bvec")).files)
+    3
+    """
+
+    dwi: Path
+    bval: Path | None = None
+    bvec: Path | None = None
+    mask: Path | None = None
+    grad: Path | None = None
+    data: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them, with the acquisition sidecar if there is one: never to be overwritten."""
+        sidecar = companion(self.dwi, ".json")
+        tables = self.bval, self.bvec, self.grad
+        some = (self.dwi, self.data, *tables, self.mask, sidecar if sidecar.is_file() else None)
+        return tuple(path for path in some if path is not None)
+
+    @property
+    def table(self) -> Path:
+        """The file that an error about the table names."""
+        return self.grad or self.bvec or self.dwi
+
+
+def find_inputs(
+    dwi: FilePath,
+    bval: FilePath | None = None,
+    bvec: FilePath | None = None,
+    mask: FilePath | None = None,
+    grad: FilePath | None = None,
+) -> Inputs:
+    """The scan's files: those that are named, else the table in the image or beside it.
+
+    Parameters
+    ----------
+    dwi : the image.
+    bval, bvec : text files; None for the table in the image, or the files beside it with its stem.
+    mask : a mask, or None.
+    grad : a table in scanner axes, in place of ``bval`` and ``bvec``.
+
+    Returns
+    -------
+    Inputs
+
+    Raises
+    ------
+    InputError
+        If the image cannot be opened, or it has a gradient table nowhere, or two are named.
+
+    Examples
+    --------
+    >>> from dwiser.io import find_inputs
+    >>> from dwiser.io.sample import sample_paths
+    >>> find_inputs(sample_paths().dwi).bval.name
+    'dwi.bval'
+    """
+    with about(dwi):
+        refuse_no_file(dwi)
+        Path(dwi).open("rb").close()
+    if grad and (bval or bvec):
+        raise InputError(
+            f"{grad}: --grad is a whole table: leave out --bval and --bvec.",
+            code=Code.ARGUMENT_CONFLICT,
+        )
+    image = open_image(dwi) if len(image_files(dwi)) > 1 or holds_table(dwi) else None
+    inputs = Inputs(
+        dwi=Path(dwi),
+        mask=Path(mask) if mask else None,
+        grad=Path(grad) if grad else None,
+        data=None if image is None else _other_half(image),
+    )
+    inside = image is not None and image.table is not None
+    if grad or (inside and not (bval or bvec)):
+        return inputs
+    return replace(
+        inputs,
+        bval=Path(bval) if bval else _beside(dwi, BVAL_ENDINGS, "b-values", "--bval"),
+        bvec=Path(bvec) if bvec else _beside(dwi, BVEC_ENDINGS, "b-vectors", "--bvec"),
+    )
+
+
+def _other_half(image: StoredImage) -> Path | None:
+    """The second file of a format that has header and voxels apart."""
+    files = (image.voxels.path, *image_files(image.path)[:-1])
+    return next((file for file in files if file != image.path and file.is_file()), None)
+
+
+def read_table(
+    inputs: Inputs,
+    image: StoredImage,
+    *,
+    volumes: int,
+    b0_threshold: float = B0_THRESHOLD,
+    bvalue_scaling: BValueScaling = "auto",
+) -> ReadGradients:
+    """Read the gradient table of a series from where it is.
+
+    Parameters
+    ----------
+    inputs : the scan's files.
+    image : the series, whose header may hold the table, and whose axes FSL's vectors are along.
+    volumes : how many the series has.
+    b0_threshold : b-values up to this many s/mm² count as b0.
+    bvalue_scaling : "yes", "no" or "auto", as for `Gradients`.
+
+    Returns
+    -------
+    ReadGradients
+        In the image's axes, as FSL has it.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, or does not have one entry a volume; the message names the
+        file.
+    """
+    options: dict[str, Any] = {"b0_threshold": b0_threshold, "bvalue_scaling": bvalue_scaling}
+    if inputs.bval is not None and inputs.bvec is not None:
+        return read_gradients(inputs.bval, inputs.bvec, volumes=volumes, **options)
+    with about(inputs.table):
+        if inputs.grad is not None:
+            rows, name = read_grad(inputs.grad), "rows"
+        else:
+            assert image.table is not None
+            rows, name = image.table.read(), f"{image.table.name} rows"
+        if len(rows) != volumes:
+            raise InputError(
+                f"There are {len(rows)} {name} for the {volumes} volumes of the image: give the "
+                "table that belongs to it, with --grad or --bval and --bvec.",
+                code=Code.GRADIENTS_LENGTH,
+            )
+        bvals, bvecs = rows[:, 3], in_image_axes(rows[:, :3], image.affine)
+        return ReadGradients(bvals, bvecs, **options, raw_bvals=bvals, raw_bvecs=bvecs)
+
+
+def _beside(dwi: FilePath, endings: tuple[str, ...], name: str, option: str) -> Path:
+    candidates = [companion(dwi, extension) for extension in endings]
+    for path in (*filter(Path.is_file, candidates), *filter(is_link_to_nothing, candidates)):
+        return path  # of a link to nothing its reader tells what to do
+    names = " or ".join(path.name for path in candidates)
+    raise InputError(
+        f"{dwi}: there are no {name} beside it ({names}): give them with {option}, or the whole "
+        "table with --grad.",
+        code=Code.GRADIENTS_MISSING,
+    )

@@ -1,0 +1,168 @@
+"""MRtrix's own programs read what is written here, and write what is read here, in every layout."""
+
+import shutil
+import subprocess
+import sys
+from itertools import permutations, product
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+import dwiser
+from dwiser.io import read_on_grid, save_volume
+from dwiser.io.scanner_axes import in_scanner_axes
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("mrconvert") is None, reason="MRtrix3 is not on this machine"),
+]
+
+WIDE = [f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (16, 32, 64)]
+WIDE += ["Float32", "Float64"]
+TYPES = ("Int8", "UInt8", *(f"{kind}{end}" for kind in WIDE for end in ("LE", "BE")))
+OBLIQUE = np.array([[0.96, -0.2, 0.17], [0.2, 0.98, 0.03], [-0.17, 0.01, 0.98]])
+SHEARED = OBLIQUE @ np.array([[1, 0.08, 0], [0, 1, 0.05], [0, 0, 1]])
+ORIENTATIONS = [
+    (axes, signs) for axes in permutations(range(3)) for signs in product((1, -1), repeat=3)
+]
+
+
+def mrtrix(*words: object) -> None:
+    subprocess.run([*map(str, words), "-quiet", "-force"], check=True, capture_output=True)
+
+
+def affine_of(axes: tuple[int, ...], signs: tuple[int, ...], frame: np.ndarray) -> np.ndarray:
+    affine = np.eye(4)
+    affine[:3, :3] = (frame[:, axes] * signs) * (2.0, 1.7, 2.5)
+    affine[:3, 3] = (-30.25, 12.5, 7.75)
+    return affine
+
+
+def table(volumes: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    vectors = np.random.default_rng(3).normal(size=(volumes, 3))
+    vectors /= np.linalg.norm(vectors, axis=1)[:, None]
+    vectors[0] = 0
+    return np.array([0.0, *[1000.0] * 4, *[2000.0] * (volumes - 5)]), vectors
+
+
+def nifti_twin(folder: Path, affine: np.ndarray, most: int = 900) -> Path:
+    """A series of 5 × 4 × 3 voxels with its table."""
+    data = np.random.default_rng(1).integers(0, most, (5, 4, 3, 8)).astype(np.float32)
+    nib.save(nib.Nifti1Image(data, affine), folder / "twin.nii")
+    bvals, bvecs = table()
+    np.savetxt(folder / "twin.bval", bvals[None])
+    np.savetxt(folder / "twin.bvec", bvecs.T, fmt="%.17g")
+    return folder / "twin.nii"
+
+
+def assert_same(one: dwiser.Scan, other: dwiser.Scan) -> None:
+    np.testing.assert_array_equal(one.data, other.data)
+    np.testing.assert_allclose(one.affine, other.affine, atol=3e-5)
+    np.testing.assert_allclose(one.gradients.bvals, other.gradients.bvals, rtol=1e-8)
+    np.testing.assert_allclose(one.gradients.bvecs, other.gradients.bvecs, atol=2e-6)
+
+
+def assert_same_in_world(path: Path, scan: dwiser.Scan) -> dwiser.Scan:
+    """Each voxel where it was, and the directions the same in scanner axes; the image as read."""
+    read = dwiser.load(path)
+    on_grid = read_on_grid(path, scan, "series", series=True)
+    np.testing.assert_array_equal(on_grid, scan.data)
+    directions = (in_scanner_axes(s.gradients.bvecs, s.affine) for s in (read, scan))
+    np.testing.assert_allclose(*directions, atol=2e-6)
+    return read
+
+
+@pytest.mark.parametrize("frame", [OBLIQUE, SHEARED], ids=["oblique", "sheared"])
+def test_every_orientation_there_and_back(tmp_path: Path, frame: np.ndarray) -> None:
+    """Ours → mrconvert → NIfTI, and NIfTI → mrconvert with other strides → ours."""
+    strides = ["1,2,3,4", "-1,-2,3,4", "3,-1,2,4", "-2,3,-1,4", "2,3,4,1", "4,-3,2,1", "1,2,4,3"]
+    for number, (axes, signs) in enumerate(ORIENTATIONS):
+        path = nifti_twin(tmp_path, affine_of(axes, signs, frame))
+        scan = dwiser.load(path)
+        save_volume(scan.data, tmp_path / "ours.mif", like=scan)
+        assert_same(dwiser.load(tmp_path / "ours.mif"), scan)
+        back = tmp_path / "back.nii"
+        fsl = tmp_path / "back.bvec", tmp_path / "back.bval"
+        mrtrix("mrconvert", tmp_path / "ours.mif", back, "-export_grad_fsl", *fsl)
+        assert_same(dwiser.load(back), scan)
+        stride = strides[number % len(strides)]
+        grad = tmp_path / "twin.bvec", tmp_path / "twin.bval"
+        theirs = tmp_path / "theirs.mif"
+        mrtrix("mrconvert", path, theirs, "-fslgrad", *grad, "-strides", stride)
+        read = assert_same_in_world(theirs, scan)
+        mrtrix("mrconvert", theirs, back, "-export_grad_fsl", *fsl)
+        assert_same(read, dwiser.load(back))  # the twin in NIfTI has the same axes
+        save_volume(read.data, tmp_path / "again.mif", like=read)
+        assert layout(tmp_path / "again.mif") == layout(theirs)
+        assert_same(dwiser.load(tmp_path / "again.mif"), read)
+
+
+def layout(path: Path) -> list[str]:
+    head = path.read_bytes().partition(b"\nEND")[0].decode().splitlines()
+    return [line for line in head if line.startswith(("layout", "dim", "dw_scheme"))]
+
+
+@pytest.mark.parametrize("name", [*TYPES, "Bit", "CFloat32LE", "CFloat64BE"])
+def test_every_datatype_is_read(tmp_path: Path, name: str) -> None:
+    affine = affine_of((0, 1, 2), (-1, 1, 1), OBLIQUE)
+    path = nifti_twin(tmp_path, affine, most=2 if name == "Bit" else 100)
+    small = tmp_path / "small.mif"
+    grad = tmp_path / "twin.bvec", tmp_path / "twin.bval"
+    strides = ("-strides", "3,-1,2,4")
+    mrtrix("mrconvert", path, small, "-datatype", name, "-fslgrad", *grad, *strides)
+    mrtrix("mrconvert", small, tmp_path / "s.nii", "-datatype", "float32", *strides)
+    assert f"datatype: {name}".lower() in small.read_bytes()[:400].decode("latin-1").lower()
+    expected = nib.load(tmp_path / "s.nii").get_fdata()
+    scan = dwiser.load(small)
+    np.testing.assert_array_equal(scan.data, expected)
+    assert (scan.phase is not None) == name.startswith("C")
+
+
+def test_scaling_is_applied(tmp_path: Path) -> None:
+    path = nifti_twin(tmp_path, affine_of((2, 0, 1), (1, -1, 1), OBLIQUE))
+    grad = tmp_path / "twin.bvec", tmp_path / "twin.bval"
+    words = ("-datatype", "int16", "-scaling", "5,0.5", "-fslgrad", *grad)
+    mrtrix("mrconvert", path, tmp_path / "scaled.mif", *words)
+    assert b"scaling: 5,0.5" in (tmp_path / "scaled.mif").read_bytes()
+    mrtrix("mrconvert", tmp_path / "scaled.mif", tmp_path / "s.nii", "-datatype", "float32")
+    scan = dwiser.load(tmp_path / "scaled.mif")
+    np.testing.assert_allclose(scan.data, nib.load(tmp_path / "s.nii").get_fdata(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("orientation", [0, 5, 22, 41])
+def test_tensors_are_those_of_the_nifti_twin(tmp_path: Path, orientation: int) -> None:
+    axes, signs = ORIENTATIONS[orientation]
+    made = dwiser.simulate((10, 9, 6), shells=[(1000, 12)], n_b0=2, seed=2)
+    affine = affine_of(axes, signs, SHEARED)
+    scan = dwiser.Scan(made.scan.data, affine, made.scan.gradients)
+    dwiser.save(_denoised(scan), tmp_path / "nifti.nii.gz", scan)
+    dwiser.save(_denoised(scan), tmp_path / "mif.mif", scan)
+    fsl = "-fslgrad", tmp_path / "nifti.bvec", tmp_path / "nifti.bval"
+    mrtrix("dwi2tensor", tmp_path / "nifti.nii.gz", tmp_path / "a.nii", *fsl)
+    mrtrix("dwi2tensor", tmp_path / "mif.mif", tmp_path / "b.nii")
+    one, other = (nib.load(tmp_path / n).get_fdata() for n in ("a.nii", "b.nii"))
+    inside = made.mask & np.isfinite(one).all(axis=-1)
+    assert np.abs(one[inside]).max() > 1e-4
+    np.testing.assert_allclose(other[inside], one[inside], atol=1e-5 * np.abs(one[inside]).max())
+
+
+def _denoised(scan: dwiser.Scan) -> object:
+    return dwiser.denoise(scan, "identity", verdict=False)
+
+
+def test_a_pipe_of_mrtrix_goes_in_and_out(tmp_path: Path, monkeypatch) -> None:
+    """The files that it names are gone at its end."""
+    scan = dwiser.load(nifti_twin(tmp_path, affine_of((0, 1, 2), (-1, 1, 1), OBLIQUE)))
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    command = f"{sys.executable} -m dwiser denoise - - --method gaussian --threads 1"
+    line = (
+        "mrconvert twin.nii - -fslgrad twin.bvec twin.bval -quiet | "
+        f"{command} | mrconvert - out.nii.gz -export_grad_fsl out.bvec out.bval -quiet"
+    )
+    monkeypatch.setenv("MRTRIX_TMPFILE_DIR", str(folder))
+    subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=tmp_path, check=True)
+    assert dwiser.load(tmp_path / "out.nii.gz").shape == scan.shape
+    assert not list(folder.iterdir())
