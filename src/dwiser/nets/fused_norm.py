@@ -255,7 +255,7 @@ class _SiLUOfNorm(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, shift, weight, bias, channel_mean, mean, rstd = ctx.saved_tensors
         cut = _Tiling(x, ctx.groups)

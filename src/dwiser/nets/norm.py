@@ -21,7 +21,7 @@ class NormSiLU(nn.GroupNorm):
 
     note: str = ""
 
-    def forward(  # type: ignore[override]
+    def forward(
         self, x: Float[Tensor, "b c h w"], shift: Float[Tensor, "b c"] | None = None
     ) -> Float[Tensor, "b c h w"]:
         """Of x, or of x + ``shift``; in the type that autocast computes in, if it is on."""
@@ -77,7 +77,7 @@ def why_plain(
     two operations: what does not run, or not right, on this GPU with this version of Triton is
     not used on it.
     """
-    tolerance = max((TOLERANCE.get(t, 0.0) for t in (x_type, dtype)))
+    tolerance = max(TOLERANCE.get(t, 0.0) for t in (x_type, dtype))
     if not {x_type, dtype} <= set(TOLERANCE):
         return f"it takes no {x_type}".replace("torch.", "")
     try:

@@ -10,7 +10,7 @@ from dwiser.chain.fusion import fusion_weights
 from dwiser.chain.schedule import Schedule
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.learn.budget import Pace, plan_work
-from dwiser.learn.memory import batched
+from dwiser.learn.memory import BatchedNetwork
 from dwiser.learn.pairs import PairDraw
 from dwiser.learn.step import Batch
 from dwiser.methods.difusion.method import Difusion
@@ -247,7 +247,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
             return x * level[:, None, None, None]
 
     x, level = torch.rand(10, 4, 4), torch.rand(10)
-    torch.testing.assert_close(batched(Small(), 8)(x, level), x * level[:, None, None])
+    torch.testing.assert_close(BatchedNetwork(Small(), 8)(x, level), x * level[:, None, None])
     assert sizes == [8, 4, 2, 2, 2, 2, 2]
 
 
@@ -257,7 +257,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
             raise RuntimeError("shapes differ")
 
     with pytest.raises(RuntimeError, match="shapes differ"):
-        batched(Broken(), 8)(torch.rand(2, 4, 4), torch.rand(2))
+        BatchedNetwork(Broken(), 8)(torch.rand(2, 4, 4), torch.rand(2))
 
 
 def test_a_budget_is_split_between_training_and_the_walks_worst_case() -> None:
