@@ -13,6 +13,7 @@ from dwiser.learn import capture
 from dwiser.learn.capture import CAPTURED, MOST_SHAPES, WARM_UP, CapturedForward, CapturedStep
 from dwiser.learn.memory import BatchedNetwork
 from dwiser.learn.step import Batch
+from dwiser.nets.unet import UNet
 
 
 def batch_of(value: float, size: int = 4) -> Batch:
@@ -130,7 +131,7 @@ def test_where_no_graph_can_be_had_evaluations_go_on(refused) -> None:
 
 
 def test_a_networks_record_says_how_it_was_evaluated(pretended, refused) -> None:
-    f = BatchedNetwork(torch.nn.Conv2d(1, 1, 1), 4)
+    f = BatchedNetwork(UNet(base=4, groups=2, multipliers=(1,), blocks=1, conditioned=False), 4)
     assert f.record == {}
     for _ in range(4):
         f.captured(torch.ones(2, 1, 3, 3), None)
