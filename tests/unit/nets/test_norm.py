@@ -131,6 +131,24 @@ def test_a_kernel_with_the_same_result_is_used_and_random_numbers_stay(
 
 
 @pytest.mark.usefixtures("as_on_gpu")
+@pytest.mark.parametrize("groups", [4, 8])  # with one channel a group nothing depends on the shift
+def test_other_last_digits_are_the_same_result(
+    groups: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_float64(
+        self: NormSiLU, x: torch.Tensor, shift: torch.Tensor, dtype: torch.dtype
+    ) -> torch.Tensor:
+        shifted = (x + shift[:, :, None, None]).double()
+        weights = self.weight.double(), self.bias.double()
+        return F.silu(F.group_norm(shifted, self.num_groups, *weights, self.eps)).to(dtype)
+
+    monkeypatch.setattr(NormSiLU, "fused", in_float64)
+    layer, x, shift = layer_and_images(8, groups, 3, 5)
+    layer(x, shift)
+    assert layer.note == FUSED
+
+
+@pytest.mark.usefixtures("as_on_gpu")
 def test_float64_is_never_given_to_the_kernel() -> None:
     layer, x, _ = layer_and_images(8, 4, 3, 5)
     assert torch.equal(layer.double()(x.double()), layer.plain(x.double()))
@@ -200,6 +218,16 @@ def rounded(values: torch.Tensor) -> torch.Tensor:
     if DEVICE == "cpu":
         values = (values.view(torch.int32) & -(2**16)).view(torch.float32)
     return values.bfloat16()
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in exp:RuntimeWarning")
+@pytest.mark.usefixtures("as_on_gpu", "kernel")
+@pytest.mark.parametrize("kinds", [(torch.float32,) * 2, (torch.bfloat16,) * 2])
+@pytest.mark.parametrize(("channels", "groups"), [(32, 32), (8, 4)])
+def test_it_passes_the_check_that_comes_before_its_use(
+    kinds: tuple[torch.dtype, torch.dtype], channels: int, groups: int
+) -> None:
+    assert why_plain(channels, groups, *kinds, True, torch.device(DEVICE)) == ""
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in exp:RuntimeWarning")
