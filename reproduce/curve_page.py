@@ -158,7 +158,7 @@ HEAD = [
     "walk** (76 evaluations of Run-Walk, Eq. 10, as published) and after the **re-fused walk** "
     "(each state made of x_out and x' as in training; once more after the first 60 of its 76 "
     "evaluations). *single, t = 8* is one evaluation near the end of the chain, where x itself is "
-    "a ninth of the input: what the `laptop` preset does. Nothing stops a walk early.",
+    "a ninth of the input; the `laptop` preset evaluates at t = 50. Nothing stops a walk early.",
     "",
     "The arms differ in what F is given: the *paper's pair* (x' is the volume before), the nearest "
     "direction of the shell, the linear prediction from all other volumes, or the paper's pair "

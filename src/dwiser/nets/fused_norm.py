@@ -5,6 +5,9 @@ written once (its gradient: read twice more), in its own type; PyTorch's two ope
 channels-last image to channels-first and back, and in bfloat16 to float32 and back. All arithmetic
 is float32, and no sum depends on which program ends first: the same input gives the same bits.
 
+NVIDIA's apex has such an operation too, but only for channels from 128 on, so that most of the
+paper's layers would not have it, and it must be compiled with CUDA where it is installed.
+
 Importing this module needs Triton, which comes with PyTorch's builds for CUDA.
 """
 
