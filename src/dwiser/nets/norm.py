@@ -85,11 +85,9 @@ def why_plain(
         with torch.inference_mode(False), torch.enable_grad(), off:
             layer = _example_layer(channels, groups, device)
             x, shift, dy = _example_images(channels, x_type, dtype, shifted, device)
-            results = [
-                _with_gradients(run, layer, x, shift, dy)
-                for run in (lambda x, s: layer.fused(x, s, dtype), layer.plain)
-            ]
-            right = _alike(*results, tolerance)
+            mine = _with_gradients(lambda x, s: layer.fused(x, s, dtype), layer, x, shift, dy)
+            reference = _with_gradients(layer.plain, layer, x, shift, dy)
+            right = _alike(mine, reference, tolerance)
     except ImportError:
         return "Triton is not installed"
     except Exception as error:  # whatever its compiler, its launcher or the driver raises
