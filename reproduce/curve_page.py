@@ -255,7 +255,7 @@ def sentences(curves: Curves, data: str) -> Iterator[str]:
         passes, values = list(found), list(found.values())
         ends[arm] = passes[-1], values[-1]
         below = [p for p, v in found.items() if level is not None and v < level]
-        crossed = f"is first below the noisy scan's at {below[0]:g} passes" if below else (
+        crossed = f"is first below the noisy scan's after {counted(below[0])}" if below else (
             "stays above the noisy scan's"
         )  # fmt: skip
         falls = len(values) > 1 and values[-1] < values[-2] * (1 - STILL)
@@ -273,6 +273,11 @@ def sentences(curves: Curves, data: str) -> Iterator[str]:
                 f"{of}, {NAMES[other]}: {ratio:.2f} times the single-pass error of the paper's "
                 f"pair, after {ends[other][0]:g} passes each."
             )
+
+
+def counted(passes: float) -> str:
+    """Passes in words."""
+    return f"{passes:g} pass{'' if passes == 1 else 'es'}"
 
 
 def _walked(curves: Curves, data: str, arm: str, score: str) -> Iterator[str]:
@@ -376,7 +381,7 @@ def _warm(curves: Curves) -> list[str]:
         "",
         *said,
         "",
-        *_table(["", "start", *(f"{p:g} passes" for p in every)], rows),
+        *_table(["", "start", *map(counted, every)], rows),
     ]
 
 
