@@ -266,7 +266,7 @@ def sentences(curves: Curves, data: str) -> Iterator[str]:
             f"{'was still falling' if falls else 'fell no further at the last milestone'}."
         )
         yield from _walked(curves, data, arm, score)
-    for other in ("directions", "noise2noise", "predicted"):
+    for other in ("directions", "noise2noise", "angular", "predicted"):
         if other in ends and "adjacent" in ends and ends[other][0] == ends["adjacent"][0]:
             ratio = ends[other][1] / ends["adjacent"][1]
             yield (
