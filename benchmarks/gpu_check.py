@@ -3,16 +3,19 @@
     python -m benchmarks.gpu_check [--smoke]
 
 A training iteration of the paper's U-Net (batch 32 of 65×78) as up to 0.2.0 and as now, in each
-precision; sampling 280 slices × 76 evaluations × 4 flips; preset `paper` on 65×78×66×70, file to
-file, from the measured paces; the default method on 81×106×76×150; and with the time that is left
-the start of the learning curve of the paper's pair, which `make gpu-curve` goes on with. The record
-is written after each row, and a row that does not fit into the remaining time says so. ``--smoke``
-runs all of it on a CPU in seconds, on tiny images, and its figures mean nothing.
+precision, and with GroupNorm and SiLU as PyTorch's two operations in place of one kernel; the two
+alone, forward and backward; sampling 280 slices × 76 evaluations × 4 flips; preset `paper` on
+65×78×66×70, file to file, from the measured paces; the default method on 81×106×76×150; and with
+the time that is left the start of the learning curve of the paper's pair, which `make gpu-curve`
+goes on with. The record is written after each row, and a row that does not fit into the remaining
+time says so. ``--smoke`` runs all of it on a CPU in seconds, on tiny images, and its figures mean
+nothing.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -30,13 +33,15 @@ from dwiser.chain.sample import FLIPS, sample
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.walk import run_walk
 from dwiser.learn.loop import train
-from dwiser.learn.memory import batched
+from dwiser.learn.memory import BatchedNetwork
 from dwiser.learn.pairs import PairDraw
-from dwiser.learn.precision import Precision
+from dwiser.learn.precision import Precision, autocast, convolutions
 from dwiser.machine import Machine
 from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.networks import Network
 from dwiser.methods.registry import DEFAULT_METHOD, build
+from dwiser.nets import norm
+from dwiser.nets.norm import NormSiLU, normalisation
 from dwiser.prepare.stack import Stack
 from dwiser.simulation import Simulation, phantom
 from reproduce import learning_curve
@@ -45,6 +50,8 @@ SEED = 909
 SECONDS = 8 * 60.0
 BLOCKS = 3  # of iterations; the median of their paces is recorded
 PRECISIONS: tuple[Precision, ...] = ("bf16", "tf32", "float32")
+TYPES: tuple[Precision, ...] = ("bf16", "float32")  # of the images that are normalised
+NORMS = ((32, 1), (64, 2), (128, 4), (256, 8), (512, 8))  # channels, and what the slice is over
 ITERATIONS, SLICES = 37_100, 4_224  # of `paper`: 281 passes, and the slices that it samples
 
 
@@ -166,17 +173,69 @@ def training_now(
         "ms_an_iteration": round(median(blocks), 3),
         "blocks": [round(b, 3) for b in blocks],
         "steps": trained.note or "eager",
+        "normalisation": normalisation(net) or "plain",
         "loss": trained.loss,
     }
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """GroupNorm and SiLU are PyTorch's two operations inside, on a GPU too."""
+    before, norm.on_gpu = norm.on_gpu, lambda _: False
+    try:
+        yield
+    finally:
+        norm.on_gpu = before
+
+
+def training_unfused(
+    stack: Stack, sizes: Sizes, machine: Machine, precision: Precision
+) -> dict[str, Any]:
+    """As `training_now`, without the kernel."""
+    with unfused():
+        return training_now(stack, sizes, machine, precision)
+
+
+def normalising(sizes: Sizes, machine: Machine, precision: Precision) -> dict[str, Any]:
+    """Milliseconds of GroupNorm and SiLU, forward and backward, fused and as two operations.
+
+    For each width of the paper's U-Net, with the level's shift, channels-last, into the type that
+    the convolution behind it takes.
+    """
+    rows: dict[str, Any] = {}
+    for channels, over in NORMS:
+        layer = NormSiLU(min(32, channels), channels).to(machine.device)
+        size = [-(-n // over) for n in sizes.phantom[:2]]
+        image = torch.randn(sizes.batch, channels, *size, device=machine.device)
+        kind = torch.bfloat16 if precision == "bf16" else torch.float32
+        x = image.to(kind).contiguous(memory_format=torch.channels_last).requires_grad_()
+        shift = torch.randn(sizes.batch, channels, device=machine.device).requires_grad_()
+        by = (x, shift, *layer.parameters())
+
+        def once(
+            layer: NormSiLU = layer, x: Any = x, shift: Any = shift, kind: Any = kind, by: Any = by
+        ) -> None:
+            with autocast(precision, x.device), convolutions(precision, x.device):
+                y = layer(x, shift).to(kind)
+            torch.autograd.grad(y, by, y.detach())
+
+        def run(count: int, once: Callable[[], None] = once) -> None:
+            for _ in range(count):
+                once()
+
+        mine = pace(run, sizes)["ms_an_iteration"]
+        with unfused():
+            apart = pace(run, sizes)["ms_an_iteration"]
+        place = f"{channels} channels, {size[0]}×{size[1]}"
+        rows[place] = {"ms": mine, "ms_apart": apart, "way": layer.note or "plain"}
+    return rows
 
 
 def sampling(stack: Stack, sizes: Sizes, machine: Machine, precision: Precision) -> dict[str, Any]:
     """Seconds of so many slices down all of Run-Walk, every evaluation over four flips."""
     method = method_of(sizes, precision)
-    f = batched(
-        method._network(stack, SEED).to(machine.device).eval(), method.sampling_batch,
-        precision=precision,
-    )  # fmt: skip
+    net = method._network(stack, SEED).to(machine.device).eval()
+    f = BatchedNetwork(net, method.sampling_batch, precision)
     steps = run_walk()[: sizes.evaluations]
     start = torch.zeros(sizes.slices, *sizes.phantom[1::-1], device=machine.device)
     settle()
@@ -188,6 +247,7 @@ def sampling(stack: Stack, sizes: Sizes, machine: Machine, precision: Precision)
         "slices": sizes.slices, "evaluations": len(steps), "flips": len(FLIPS),
         "seconds": round(seconds, 3),
         "seconds_a_slice_and_evaluation": seconds / sizes.slices / len(steps),
+        **f.record,
     }  # fmt: skip
 
 
@@ -256,6 +316,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check.row("training as in 0.2.0, bf16", before)
     for p in PRECISIONS:
         check.row(f"training {p}", lambda p=p: training_now(stack, sizes, machine, p))
+    for p in TYPES:
+        check.row(f"normalising {p}", lambda p=p: normalising(sizes, machine, p))
+    for p in PRECISIONS:
+        row = f"training {p}, GroupNorm and SiLU apart"
+        check.row(row, lambda p=p: training_unfused(stack, sizes, machine, p))
     for p in PRECISIONS:
         check.row(f"sampling {p}", lambda p=p: sampling(stack, sizes, machine, p))
     check.row("paper, estimated", lambda: paper_minutes(check.rows))

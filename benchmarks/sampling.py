@@ -14,7 +14,7 @@ from benchmarks.record import save
 from dwiser.chain.sample import FLIPS, sample
 from dwiser.chain.schedule import Schedule
 from dwiser.chain.walk import run_walk
-from dwiser.learn.memory import batched
+from dwiser.learn.memory import BatchedNetwork
 from dwiser.nets.compact import Compact
 from dwiser.nets.unet import UNet
 
@@ -66,7 +66,7 @@ def main() -> None:
     _settle()
     middle = perf_counter()
     fast_net = net.to(memory_format=torch.channels_last)
-    f = batched(fast_net, 64)
+    f = BatchedNetwork(fast_net, 64)
     fast = sample(f, start, start, start, schedule=Schedule(), steps=steps).image
     _settle()
     done = perf_counter()

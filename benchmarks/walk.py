@@ -42,6 +42,7 @@ from dwiser.evaluation.heldout import (
 )
 from dwiser.evaluation.tensor import fit_tensor, pick
 from dwiser.io import load
+from dwiser.learn.checkpointing import Course
 from dwiser.machine import Machine, find_machine, limited
 from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.registry import build
@@ -49,6 +50,7 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.scan import Scan
 from dwiser.simulation import NoiseModel, Simulation, phantom
+from dwiser.watch import silent
 from reproduce.arms import walk_of_claims
 from reproduce.x_out import along_walk
 
@@ -167,7 +169,7 @@ class Walked:
         iterations = max(1, round(self.passes * count / self.method.batch))
         method = replace(self.method, iterations=iterations)
         begun = process_time()
-        weights = method.fit(self.case.scan, machine=self.machine, seed=self.seed)
+        weights = method._learn(ready, self.machine, self.seed, silent, Course())
         about = {"iterations": iterations, "passes": round(iterations * method.batch / count, 1)}
         about["training_cpu_seconds"] = round(process_time() - begun, 1)
 

@@ -158,7 +158,7 @@ HEAD = [
     "walk** (76 evaluations of Run-Walk, Eq. 10, as published) and after the **re-fused walk** "
     "(each state made of x_out and x' as in training; once more after the first 60 of its 76 "
     "evaluations). *single, t = 8* is one evaluation near the end of the chain, where x itself is "
-    "a ninth of the input: what the `laptop` preset does. Nothing stops a walk early.",
+    "a ninth of the input; the `laptop` preset evaluates at t = 50. Nothing stops a walk early.",
     "",
     "The arms differ in what F is given: the *paper's pair* (x' is the volume before), the nearest "
     "direction of the shell, the linear prediction from all other volumes, or the paper's pair "
@@ -255,7 +255,7 @@ def sentences(curves: Curves, data: str) -> Iterator[str]:
         passes, values = list(found), list(found.values())
         ends[arm] = passes[-1], values[-1]
         below = [p for p, v in found.items() if level is not None and v < level]
-        crossed = f"is first below the noisy scan's at {below[0]:g} passes" if below else (
+        crossed = f"is first below the noisy scan's after {counted(below[0])}" if below else (
             "stays above the noisy scan's"
         )  # fmt: skip
         falls = len(values) > 1 and values[-1] < values[-2] * (1 - STILL)
@@ -266,13 +266,18 @@ def sentences(curves: Curves, data: str) -> Iterator[str]:
             f"{'was still falling' if falls else 'fell no further at the last milestone'}."
         )
         yield from _walked(curves, data, arm, score)
-    for other in ("directions", "noise2noise", "predicted"):
+    for other in ("directions", "noise2noise", "angular", "predicted"):
         if other in ends and "adjacent" in ends and ends[other][0] == ends["adjacent"][0]:
             ratio = ends[other][1] / ends["adjacent"][1]
             yield (
                 f"{of}, {NAMES[other]}: {ratio:.2f} times the single-pass error of the paper's "
                 f"pair, after {ends[other][0]:g} passes each."
             )
+
+
+def counted(passes: float) -> str:
+    """Passes in words."""
+    return f"{passes:g} pass{'' if passes == 1 else 'es'}"
 
 
 def _walked(curves: Curves, data: str, arm: str, score: str) -> Iterator[str]:
@@ -376,7 +381,7 @@ def _warm(curves: Curves) -> list[str]:
         "",
         *said,
         "",
-        *_table(["", "start", *(f"{p:g} passes" for p in every)], rows),
+        *_table(["", "start", *map(counted, every)], rows),
     ]
 
 

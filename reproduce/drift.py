@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dwiser.chain.walk import Steps
@@ -15,11 +14,12 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.stack import Stack, build_stack
 from dwiser.simulation import Simulation
+from reproduce.x_out import looked_on
 
 
 @dataclass(eq=False)
-class Observer:
-    """A stop rule that stops nothing and sums what x_out holds, evaluation by evaluation.
+class Slopes:
+    """Sums what x_out holds, evaluation by evaluation.
 
     ``along`` are images of the stack's items, (n, H, W); each evaluation's error x_out − truth
     is regressed on each of them over the mask.
@@ -30,24 +30,17 @@ class Observer:
     inside: np.ndarray
     steps: Steps
     sums: dict[str, np.ndarray] = field(default_factory=dict)
-    threshold: float = float("inf")
-    calls: int = 0
-    first: int = 0
 
-    def distance(self, x: Tensor, x_out: Tensor, sigma: Tensor) -> Tensor:
-        step, here = self.calls % len(self.steps), slice(self.first, self.first + len(x))
+    def see(self, evaluation: int, here: slice, x_out: Tensor) -> None:
+        """Adds an evaluation of some items."""
         error = np.where(self.inside[here], x_out.cpu().numpy() - self.truth[here], 0)
         for name, images in self.along.items():
             total = self.sums.setdefault(name, np.zeros((len(self.steps), 2)))
             regressor = np.where(self.inside[here], images[here], 0).astype(float)
-            total[step] += float((error * regressor).sum()), float((regressor**2).sum())
-        self.calls += 1
-        if step == len(self.steps) - 1:
-            self.first += len(x)
-        return torch.zeros(len(x), dtype=x.dtype, device=x.device)
+            total[evaluation - 1] += float((error * regressor).sum()), float((regressor**2).sum())
 
-    def slopes(self) -> dict[str, list[float]]:
-        """Regression slopes by name, one a step: 0 nothing of it, 1 all of it."""
+    def by_name(self) -> dict[str, list[float]]:
+        """Name → regression slopes, one a step: 0 nothing of it, 1 all of it."""
         return {name: (s[:, 0] / s[:, 1]).tolist() for name, s in self.sums.items()}
 
 
@@ -55,15 +48,14 @@ class Observer:
 class Watched(Difusion):
     """Di-Fusion whose walk is watched in place of stopped."""
 
-    observer: Any = None
+    slopes: Any = None
 
     def _walker(self, machine: Machine, seed: int) -> Walker:
-        walker = super()._walker(machine, seed)
-        return Walker(**{**vars(walker), "stop": self.observer})
+        return looked_on(super()._walker(machine, seed), self.slopes.see)
 
 
 def watched(method: Difusion, made: Simulation) -> Watched:
-    """The method with an observer of drift (towards the true x') and of x's own noise."""
+    """The method with the slopes of drift (towards the true x') and of x's own noise."""
     stack = build_stack(
         made.scan, object_mask(made.scan), sigma_map(made.scan, object_mask(made.scan)),
         pairing=method.pairing, neighbour=method.neighbour, fewest_b0s=method.fewest_b0s,
@@ -74,8 +66,8 @@ def watched(method: Difusion, made: Simulation) -> Watched:
     own = stack.target[places] - truth[places]
     along = {"partner": partner[places] - truth[places], "own noise": own}
     inside = stack.inside & made.mask[stack.box.index].transpose(2, 0, 1)
-    observer = Observer(truth[places], along, inside[places[1]], method.steps)
-    return Watched(**vars(method), observer=observer)
+    slopes = Slopes(truth[places], along, inside[places[1]], method.steps)
+    return Watched(**vars(method), slopes=slopes)
 
 
 def true_pairs(stack: Stack, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

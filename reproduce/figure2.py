@@ -62,7 +62,7 @@ def drift(bench: Known) -> list[dict[str, Any]]:
         method = bench.method(pairing="adjacent", fusion=fusion, stop="never")
         seen = watched(method, bench.made)
         bench.apply(seen, bench.fit(method))
-        rows.append({"fusion": fusion, "step": list(method.steps), **seen.observer.slopes()})
+        rows.append({"fusion": fusion, "step": list(method.steps), **seen.slopes.by_name()})
     return rows
 
 

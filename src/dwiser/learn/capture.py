@@ -95,10 +95,12 @@ class CapturedForward:
     Notes
     -----
     A shape is captured when it comes for the third time, ``MOST_SHAPES`` at most; after a failure
-    nothing more is. What is returned is overwritten by the next call: copy it.
+    nothing more is, and ``note`` says why. What is returned is overwritten by the next call: copy
+    it.
     """
 
     forward: Callable[[Tensor, Tensor | None], Tensor]
+    note: str = ""
     failed: bool = False
     seen: Counter[torch.Size] = field(default_factory=Counter)
     graphs: dict[torch.Size, tuple["torch.cuda.CUDAGraph", list[Tensor | None], Tensor]] = field(
@@ -132,7 +134,7 @@ class CapturedForward:
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
                 out = self.forward(*static)
-        except RuntimeError:  # no graph: evaluations stay as they are
-            self.failed = True
+        except RuntimeError as error:  # no graph: evaluations stay as they are
+            self.failed, self.note = True, not_captured(error)
             return
-        self.graphs[inputs.shape] = graph, list(static), out
+        self.graphs[inputs.shape], self.note = (graph, list(static), out), CAPTURED

@@ -153,11 +153,22 @@ def shuffled(
     chosen = inside.flatten(1)
     chosen = chosen | ~chosen.any(1, keepdim=True)
     count = chosen.sum(1, keepdim=True)
-    flat = flat - torch.where(chosen, flat, 0).sum(1, keepdim=True) / count
+    flat = flat - mean_within(difference, inside)[:, 0]
     order = torch.where(chosen, keys, keys + 1).argsort(1)  # the mask's pixels at random first
     rank = chosen.cumsum(1) - 1  # which of the mask's pixels each is
     drawn = (refill.double() * count).long()
     return flat.gather(1, order.gather(1, torch.where(chosen, rank, drawn))).view_as(difference)
+
+
+def mean_within(
+    images: Float[Tensor, "b h w"], inside: Bool[Tensor, "b h w"] | None
+) -> Float[Tensor, "b 1 1"]:
+    """The mean that `shuffled` takes away: of the pixels inside; of all in an image without."""
+    if inside is None:
+        return images.mean((1, 2), keepdim=True)
+    chosen = inside | ~inside.any(-1, keepdim=True).any(-2, keepdim=True)
+    total = torch.where(chosen, images, 0).sum((1, 2), keepdim=True)
+    return total / chosen.sum((1, 2), keepdim=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,14 +228,14 @@ class DevicePairDraw:
         return shuffled(difference, keys, cuts.of_mask(self.stack.inside), refill)
 
 
-Examples = Callable[[DeviceCuts, torch.Generator], tuple[Tensor, Tensor]]
+Examples = Callable[[DeviceCuts, torch.Generator], Batch]
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceCutDraw:
-    """`learn.patches.CutDraw` on the device, for examples without a level.
+    """`learn.patches.CutDraw` on the device.
 
-    ``examples`` gives the inputs (B, C, h, w) and targets (B, 1, h, w) of a batch's cuts.
+    ``examples`` gives inputs (B, C, h, w), levels and targets (B, 1, h, w) of a batch's cuts.
     """
 
     stack: DeviceStack
@@ -238,10 +249,12 @@ class DeviceCutDraw:
     def __call__(self, iteration: int) -> Batch:
         """The batch of an iteration."""
         g = keyed(self.generator, self.seed, self.purpose, iteration)
-        inputs, targets = self.examples(drawn_cuts(self.stack, self.batch, self.patch, g), g)
+        batch = self.examples(drawn_cuts(self.stack, self.batch, self.patch, g), g)
         last = torch.channels_last
         return Batch(
-            inputs.contiguous(memory_format=last), None, targets.contiguous(memory_format=last)
+            batch.inputs.contiguous(memory_format=last),
+            batch.level,
+            batch.targets.contiguous(memory_format=last),
         )
 
 
@@ -269,11 +282,16 @@ def cuts_on_device(
     if draw.device != "cuda":
         return draw
     try:
-        stack = DeviceStack.of(draw.stack, draw.device)
+        return cut_draw(draw, examples)
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
         return draw
+
+
+def cut_draw(draw: CutDraw, examples: Callable[[DeviceStack], Examples]) -> DeviceCutDraw:
+    """The draw on its device; copies the stack there, once."""
+    stack = DeviceStack.of(draw.stack, draw.device)
     return DeviceCutDraw(
         stack, examples(stack), draw.seed, draw.batch, draw.patch,
         torch.Generator(draw.device), draw.purpose,

@@ -1,6 +1,6 @@
 """Running a network over batches that fit: on out-of-memory the batch is halved and tried again."""
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dwiser.learn.capture import CapturedForward
 from dwiser.learn.precision import Precision, autocast, convolutions
+from dwiser.nets.norm import normalisation
 
 SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -17,9 +18,8 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(s in str(error) for s in SIGNS)
 
 
-def batched(
-    net: nn.Module, batch: int, *, precision: Precision = "float32"
-) -> Callable[..., Tensor]:
+@dataclass(eq=False)
+class BatchedNetwork:
     """F for the chain from a network: (x_t (B, H, W), level (B,)) → x_out (B, H, W).
 
     A network that is told directions takes them with the level: (B, 1 + C).
@@ -27,35 +27,47 @@ def batched(
     no part of a chain. At most ``batch`` slices are in the network at once; channels-last.
     On a GPU, shapes that come often are evaluated as CUDA graphs.
     """
-    size = batch
 
-    def forward(inputs: Tensor, level: Tensor | None) -> Tensor:
-        device = inputs.device
-        with torch.inference_mode(), autocast(precision, device), convolutions(precision, device):
-            out: Tensor = net(inputs, level)
-            return out
+    net: nn.Module
+    batch: int
+    precision: Precision = "float32"
+    captured: CapturedForward = field(init=False, repr=False)
 
-    captured = CapturedForward(forward)
+    def __post_init__(self) -> None:
+        self.captured = CapturedForward(self._forward)
 
-    def evaluate(
-        x: Float[Tensor, "b *c h w"], level: Float[Tensor, "b *k"] | None = None
+    @property
+    def record(self) -> dict[str, str]:
+        """How a GPU evaluated it; empty where there is nothing to say."""
+        notes = {
+            "network_evaluations": self.captured.note,
+            "normalisation": normalisation(self.net),
+        }
+        return {name: note for name, note in notes.items() if note}
+
+    def __call__(
+        self, x: Float[Tensor, "b *c h w"], level: Float[Tensor, "b *k"] | None = None
     ) -> Float[Tensor, "b h w"]:
-        nonlocal size
+        """x_out of each slice; a smaller ``batch`` from the first lack of memory on."""
         out, at = x.new_empty(len(x), *x.shape[-2:]), 0
-        run = captured if x.device.type == "cuda" else forward
+        run = self.captured if x.device.type == "cuda" else self._forward
         while at < len(x):
-            part = slice(at, at + size)
+            part = slice(at, at + self.batch)
             inputs = x[part] if x.ndim == 4 else x[part, None]
             inputs = inputs.contiguous(memory_format=torch.channels_last)
             try:
                 result = run(inputs, None if level is None else level[part])
                 out[part] = result[:, 0].float()
             except RuntimeError as error:
-                if not out_of_memory(error) or size == 1:
+                if not out_of_memory(error) or self.batch == 1:
                     raise
-                size = max(1, size // 2)
+                self.batch = max(1, self.batch // 2)
                 continue
-            at += size
+            at += self.batch
         return out
 
-    return evaluate
+    def _forward(self, inputs: Tensor, level: Tensor | None) -> Tensor:
+        device, precision = inputs.device, self.precision
+        with torch.inference_mode(), autocast(precision, device), convolutions(precision, device):
+            out: Tensor = self.net(inputs, level)
+            return out

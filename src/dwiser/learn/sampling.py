@@ -74,6 +74,8 @@ class Walker:
             drawn = [self._noise(stack, int(k), int(z), evaluation + 1) for k, z in chosen]
             return self._tensor(np.stack(drawn))
 
+        goes_on = len(self.steps) > 1
+        fuses = goes_on and self.transition.state == "fused"
         return sample(
             f,
             self._tensor(start),
@@ -84,8 +86,8 @@ class Walker:
             stop=self.stop,
             draws=self._draws(stack, items),
             transition=self.transition,
-            partner=self._tensor(partner),
-            start_noise=self._tensor((1 - level**2) ** 0.5 * xi),
+            partner=self._tensor(partner) if fuses else None,
+            start_noise=self._tensor((1 - level**2) ** 0.5 * xi) if goes_on else None,
             noise=renewed,
             conditions=self._conditions(stack, items),
         )

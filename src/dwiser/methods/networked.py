@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dwiser.learn.budget import Pace, measure
 from dwiser.learn.checkpointing import Course, load_learned
 from dwiser.learn.loop import train
-from dwiser.learn.memory import batched
+from dwiser.learn.memory import BatchedNetwork
 from dwiser.learn.precision import Precision
 from dwiser.learn.step import Batch
 from dwiser.machine import Machine
@@ -21,6 +21,7 @@ from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.learned import Learned, Ready
 from dwiser.methods.networks import Network
 from dwiser.methods.options import option
+from dwiser.nets.norm import normalisation
 from dwiser.prepare.stack import Stack
 from dwiser.watch import Watch
 
@@ -102,16 +103,16 @@ class Networked(Learned):
             "parameters": sum(p.numel() for p in net.parameters()),
             "precision": self.precision,
         }
-        if trained.note:
-            record["steps"] = trained.note
+        notes = {"steps": trained.note, "normalisation": normalisation(net)}
+        record |= {name: note for name, note in notes.items() if note}
         return Weights({k: v.cpu() for k, v in net.state_dict().items()}, record)
 
-    def _loaded(self, net: nn.Module, state: dict[str, Any], machine: Machine) -> Evaluate:
+    def _loaded(self, net: nn.Module, state: dict[str, Any], machine: Machine) -> BatchedNetwork:
         load_learned(net, state)
         return self._batched(net.to(machine.device), machine)
 
-    def _batched(self, net: nn.Module, machine: Machine) -> Evaluate:
-        return batched(net.eval(), self.sampling_batch, precision=self.precision)
+    def _batched(self, net: nn.Module, machine: Machine) -> BatchedNetwork:
+        return BatchedNetwork(net.eval(), self.sampling_batch, self.precision)
 
     def _pace(self, ready: Ready, machine: Machine, seed: int) -> Pace:
         stack = ready.stack

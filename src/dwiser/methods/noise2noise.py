@@ -9,6 +9,7 @@ from torch import nn
 from dwiser.learn.device_draws import DeviceStack, Examples, cuts_on_device
 from dwiser.learn.passes import single_pass
 from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
+from dwiser.learn.step import Batch
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import PAPER, budget
@@ -94,7 +95,9 @@ class Noise2Noise(Networked):
             return Example(partner, x)
 
         def pairs(on: DeviceStack) -> Examples:
-            return lambda cuts, _: (cuts.of(on.neighbour)[:, None], cuts.of(on.target)[:, None])
+            return lambda cuts, _: Batch(
+                cuts.of(on.neighbour)[:, None], None, cuts.of(on.target)[:, None]
+            )
 
         draw = CutDraw(stack, pair, seed, self.batch, self.patch, machine.device)
         return cuts_on_device(draw, pairs)
@@ -107,10 +110,11 @@ class Noise2Noise(Networked):
     def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
     ) -> DenoisedStack:
+        f = self._loaded(self._network(stack, seed), weights.state, machine)
         unit = single_pass(
-            self._loaded(self._network(stack, seed), weights.state, machine),
+            f,
             stack,
             lambda items: stack.neighbour[items[:, 0], items[:, 1]],
             batch=self.sampling_batch, device=machine.device, watch=watch,
         )  # fmt: skip
-        return DenoisedStack(unit, {"evaluations": 1})
+        return DenoisedStack(unit, {"evaluations": 1} | f.record)

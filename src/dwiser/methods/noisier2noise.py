@@ -13,6 +13,7 @@ from dwiser.learn.budget import Work
 from dwiser.learn.device_draws import DeviceStack, Examples, cuts_on_device
 from dwiser.learn.passes import single_pass
 from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
+from dwiser.learn.step import Batch
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import budget
@@ -104,11 +105,15 @@ class Noisier2Noise(Networked):
                 sd = np.float32(self.ratio) * cut.of(stack.sigma_of(cut.k, cut.z))[None]
             return Example(x + sd * rng.standard_normal(x.shape, np.float32), x)
 
-        def directly(on: DeviceStack) -> Examples:
-            return lambda cuts, g: _noisier(cuts.of(on.target)[:, None], self.added, g)
-
         draw = CutDraw(stack, noisier, seed, self.batch, self.patch, machine.device)
-        return draw if self.output == "corrected" else cuts_on_device(draw, directly)
+        return cuts_on_device(draw, lambda on: self._examples(stack, on))
+
+    def _examples(self, stack: Stack, on: DeviceStack) -> Examples:
+        """As `_draw`'s, of a batch of cuts on the device."""
+        if self.output == "direct":
+            return lambda cuts, g: _noisier(cuts.of(on.target)[:, None], self.added, g)
+        sd = torch.from_numpy(self.ratio * _sigma(stack)).to(on.target.device)
+        return lambda cuts, g: _noisier(cuts.of(on.target)[:, None], cuts.of(sd)[:, None], g)
 
     def _evaluate(
         self, f: Evaluate, stack: Stack, items: np.ndarray, machine: Machine, seed: int
@@ -126,22 +131,32 @@ class Noisier2Noise(Networked):
             )
 
         if self.output == "direct":
-            return DenoisedStack(passed(Noisier(stack, seed, 0, 0.0)), {"evaluations": 1})
+            unit = passed(Noisier(stack, seed, 0, 0.0))
+            return DenoisedStack(unit, {"evaluations": 1} | f.record)
         unit = np.zeros_like(stack.target)
         for draw in range(self.draws):
             noisier = Noisier(stack, seed, draw, self.ratio)
             z = stack.target.copy()
             z[stack.items[:, 0], stack.items[:, 1]] = noisier(stack.items)
             unit += corrected(passed(noisier), z, self.ratio) / np.float32(self.draws)
-        return DenoisedStack(unit.clip(-1, 1), {"evaluations": self.draws})
+        return DenoisedStack(unit.clip(-1, 1), {"evaluations": self.draws} | f.record)
+
+
+def _sigma(stack: Stack) -> Float[np.ndarray, "k z h w"]:
+    """The sd of the scan's own noise in [−1, 1] units, of the items; 0 elsewhere."""
+    sigma = np.zeros_like(stack.target)
+    for k, z in stack.items.tolist():
+        sigma[k, z] = stack.sigma_of(k, z)
+    return sigma
 
 
 def _noisier(
-    x: Float[Tensor, "b 1 h w"], added: float, g: torch.Generator
-) -> tuple[Float[Tensor, "b 1 h w"], Float[Tensor, "b 1 h w"]]:
-    """x + m and x: m's sd is drawn from 0 to ``added`` for each item."""
-    sd = added * torch.rand(len(x), 1, 1, 1, generator=g, device=g.device)
-    return x + sd * torch.randn(x.shape, generator=g, device=g.device), x
+    x: Float[Tensor, "b 1 h w"], sd: Float[Tensor, "b 1 h w"] | float, g: torch.Generator
+) -> Batch:
+    """x + m, and x to be learned; m of this sd, or of one drawn from 0 to it for each item."""
+    if isinstance(sd, float):
+        sd = sd * torch.rand(len(x), 1, 1, 1, generator=g, device=g.device)
+    return Batch(x + sd * torch.randn(x.shape, generator=g, device=g.device), None, x)
 
 
 @dataclass(frozen=True, eq=False)

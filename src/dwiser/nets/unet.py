@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from dwiser.nets.conditions import ConditionEmbedding, split
 from dwiser.nets.layers import as_autocast, full_precision
+from dwiser.nets.norm import NormSiLU
 from dwiser.seeds import stream
 
 BASE = 32  # channels at full resolution; with the multipliers: 32/64/128/256/256
@@ -61,10 +62,10 @@ class Block(nn.Module):
         self, width_in: int, width: int, embedding: int | None, groups: int, attention: bool = False
     ) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups, width_in)
+        self.norm1 = NormSiLU(groups, width_in)
         self.conv1 = nn.Conv2d(width_in, width, 3, padding=1)
         self.level = None if embedding is None else nn.Linear(embedding, width)
-        self.norm2 = nn.GroupNorm(groups, width)
+        self.norm2 = NormSiLU(groups, width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.shortcut = nn.Identity() if width_in == width else nn.Conv2d(width_in, width, 1)
         self.attention = Attention(width, groups) if attention else nn.Identity()
@@ -72,11 +73,12 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], embedded: Float[Tensor, "b e"] | None
     ) -> Float[Tensor, "b d h w"]:
-        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv1(self.norm1(x))
+        shift = None
         if self.level is not None:
             with full_precision(x.device):
-                h = h + self.level(embedded)[:, :, None, None]
-        h = self.conv2(F.silu(self.norm2(h)))
+                shift = self.level(embedded)
+        h = self.conv2(self.norm2(h, shift))
         return self.attention(h + self.shortcut(x))
 
 
@@ -157,7 +159,7 @@ class UNet(nn.Module):
                 width = target
             if i > 0:
                 self.up.append(Upsample(width))
-        self.norm = nn.GroupNorm(groups, width)
+        self.norm = NormSiLU(groups, width)
         self.head = nn.Conv2d(width, out_channels, 3, padding=1)
         self.count = conditions if conditioned else 0
         self.conditions = ConditionEmbedding(self.count, base) if self.count else None
@@ -194,7 +196,7 @@ class UNet(nn.Module):
                 h = F.interpolate(h, size=skip.shape[2:], mode="nearest")
             h = layer(torch.cat([h, skip], dim=1), embedded)
         with full_precision(x.device):
-            return self.head(F.silu(self.norm(h.float())))
+            return self.head(self.norm(h.float()))
 
     def _embedded(self, level: Float[Tensor, "b *k"]) -> Float[Tensor, "b e"]:
         level, conditions = split(level, self.count)

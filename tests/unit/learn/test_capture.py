@@ -11,7 +11,9 @@ import torch
 
 from dwiser.learn import capture
 from dwiser.learn.capture import CAPTURED, MOST_SHAPES, WARM_UP, CapturedForward, CapturedStep
+from dwiser.learn.memory import BatchedNetwork
 from dwiser.learn.step import Batch
+from dwiser.nets.unet import UNet
 
 
 def batch_of(value: float, size: int = 4) -> Batch:
@@ -108,6 +110,7 @@ def test_a_shape_that_comes_often_is_evaluated_by_a_graph_and_only_so_many(prete
             f(torch.full((2, 3), float(n)), None), torch.full((2, 3), 2.0 * n)
         )
     assert len(calls) == 4  # twice eagerly, a warm-up, the capture
+    assert f.note == CAPTURED
     for size in range(3, 10):
         for n in range(4):
             assert (f(torch.full((size, 3), float(n)), None) == 2 * n).all()
@@ -122,3 +125,15 @@ def test_where_no_graph_can_be_had_evaluations_go_on(refused) -> None:
         )
     assert f.failed
     assert not f.graphs
+    assert f.note == (
+        "not captured as a CUDA graph: operation not permitted when stream is capturing"
+    )
+
+
+def test_a_networks_record_says_how_it_was_evaluated(pretended, refused) -> None:
+    f = BatchedNetwork(UNet(base=4, groups=2, multipliers=(1,), blocks=1, conditioned=False), 4)
+    assert f.record == {}
+    for _ in range(4):
+        f.captured(torch.ones(2, 1, 3, 3), None)
+    assert f.record == {"network_evaluations": f.captured.note}
+    assert f.captured.note.startswith("not captured as a CUDA graph: operation not permitted")

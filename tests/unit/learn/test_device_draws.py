@@ -1,10 +1,13 @@
 """Draws on the device follow the law of NumPy's, which is the reference."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import ks_2samp
 
 from dwiser.chain.fusion import forward, fuse, fusion_weights
 from dwiser.chain.schedule import Schedule
@@ -12,12 +15,20 @@ from dwiser.learn.device_draws import (
     DeviceCutDraw,
     DevicePairDraw,
     DeviceStack,
+    cut_draw,
     drawn_cuts,
+    mean_within,
     on_device,
     shuffled,
 )
 from dwiser.learn.pairs import PairDraw
-from dwiser.methods.noisier2noise import _noisier
+from dwiser.learn.patches import CutDraw
+from dwiser.learn.step import Batch
+from dwiser.methods.ddm2.device_stages import DeviceStateExamples
+from dwiser.methods.ddm2.method import DDM2
+from dwiser.methods.ddm2.stages import Goal, StateExample, match_states
+from dwiser.methods.noisier2noise import Noisier2Noise, _noisier
+from dwiser.methods.registry import build
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.stack import Stack, build_stack
 
@@ -169,7 +180,7 @@ def test_cuts_of_several_volumes_make_a_batch(stack: Stack) -> None:
     def examples(cuts, g):
         x = cuts.of(device.target)
         before = cuts.of_volumes(device.target, (cuts.k + 1) % len(device.target))
-        return torch.stack([x, before], 1), x[:, None]
+        return Batch(torch.stack([x, before], 1), None, x[:, None])
 
     batch = DeviceCutDraw(device, examples, 0, 5, 8, torch.Generator())(2)
     assert batch.inputs.shape == (5, 2, 8, 8)
@@ -193,7 +204,135 @@ def test_on_a_cpu_numpy_draws_and_a_device_without_room_for_the_stack_goes_on_so
 
 
 def test_what_noisier2noise_adds_has_an_sd_that_is_uniform() -> None:
-    inputs, x = _noisier(torch.zeros(800, 1, 20, 20), 0.5, generator())
-    sd = (inputs - x).std((1, 2, 3))
+    batch = _noisier(torch.zeros(800, 1, 20, 20), 0.5, generator())
+    sd = (batch.inputs - batch.targets).std((1, 2, 3))
     assert abs(sd.mean() - 0.25) < 0.02
     assert abs(sd.std() - 0.5 / 12**0.5) < 0.02
+
+
+def alike(mine: torch.Tensor, numpys: torch.Tensor) -> float:
+    """The p-value that both are of one law, from a sample of each."""
+    sample = np.random.default_rng(0)
+    samples = [
+        sample.choice(v.numpy().ravel(), min(3000, v.numel()), replace=False)
+        for v in (mine, numpys)
+    ]
+    return float(ks_2samp(*samples).pvalue)
+
+
+def batches(draw: Callable[[int], Batch]) -> Batch:
+    """Fifteen batches in one."""
+    drawn = [draw(i) for i in range(15)]
+    level = [b.level for b in drawn if b.level is not None]
+    inputs, targets = (torch.cat([getattr(b, n) for b in drawn]) for n in ("inputs", "targets"))
+    return Batch(inputs, torch.cat(level) if level else None, targets)
+
+
+@pytest.fixture
+def as_on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Methods draw as on a GPU, on the CPU."""
+    for module in ("noisier2noise", "ddm2.method"):
+        monkeypatch.setattr(f"dwiser.methods.{module}.cuts_on_device", cut_draw)
+
+
+@pytest.mark.parametrize(("within", "target"), [(True, "noisy"), (False, "guess")])
+def test_ddm2s_states_have_the_law_of_numpys(stack: Stack, within: bool, target: Goal) -> None:
+    g = np.random.default_rng(1)
+    clean = np.float32(0.8) * stack.target + np.float32(0.05) * g.standard_normal(
+        stack.target.shape, np.float32
+    )
+    matched = match_states(SCHEDULE, stack, clean, within=within)
+    example = StateExample(SCHEDULE, stack, matched, 400, within, target)
+    numpys = CutDraw(stack, example, 3, 32, 12, purpose="stage III")
+    mine, reference = (
+        batches(d) for d in (cut_draw(numpys, partial(DeviceStateExamples.of, example)), numpys)
+    )
+    assert mine.level is not None
+    assert reference.level is not None
+    assert alike(mine.level, reference.level) > 1e-3
+    assert alike(mine.inputs, reference.inputs) > 1e-3
+    assert alike(mine.targets, reference.targets) > 1e-3
+    difference = [b.inputs - b.level[:, None, None, None] * b.targets for b in (mine, reference)]
+    assert alike(*difference) > 1e-3
+    assert alike(*(d.std((1, 2, 3)) for d in difference)) > 1e-3
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_ddm2s_noise_is_the_items_own_residual_over_its_sd(stack: Stack, within: bool) -> None:
+    """With x̂ = 0 the state less its mean is √(1−s²) times the centred pixels of x over √(1−s*²)."""
+    matched = match_states(SCHEDULE, stack, np.zeros_like(stack.target), within=within)
+    example = StateExample(SCHEDULE, stack, matched, 400, within, "guess")
+    device = DeviceStack.of(stack, "cpu")
+    examples = DeviceStateExamples.of(example, device)
+    cuts = drawn_cuts(device, 16, None, generator())
+    batch = examples(cuts, generator())
+    assert batch.level is not None
+    s = batch.level[:, None, None]
+    xi = (batch.inputs[:, 0] - s * batch.targets[:, 0]) / (1 - s**2).sqrt()
+    x, inside = cuts.of(device.target), cuts.of_mask(device.inside)
+    sd = torch.from_numpy(1 - SCHEDULE.level(matched.state) ** 2).sqrt()[cuts.k, cuts.z]
+    for i in range(16):
+        where = inside[i] if within else torch.ones_like(inside[i])
+        centred = (x[i][where] - x[i][where].mean()) / sd[i].float()
+        torch.testing.assert_close(xi[i][where].sort()[0], centred.sort()[0], atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(
+            batch.targets[i, 0], x[i][where].mean().expand_as(x[i]), atol=1e-5, rtol=1e-5
+        )
+
+
+@pytest.mark.usefixtures("as_on_gpu")
+def test_ddm2s_first_network_sees_both_neighbours_and_never_x(stack: Stack, machine) -> None:
+    count = len(stack.target)
+    volumes = np.arange(count, dtype=np.float32)[:, None, None, None]
+    marked = replace(stack, target=np.broadcast_to(volumes, stack.target.shape).copy())
+    draw = DDM2(batch=20, patch=None)._draw(marked, machine, 0)
+    assert isinstance(draw, DeviceCutDraw)
+    batch = draw(0)
+    x = batch.targets[:, 0, 0, 0].long()
+    torch.testing.assert_close(batch.inputs[:, 0, 0, 0].long(), (x - 1) % count)
+    torch.testing.assert_close(batch.inputs[:, 1, 0, 0].long(), (x + 1) % count)
+
+
+@pytest.mark.parametrize("output", ["direct", "corrected"])
+def test_noisier2noises_batches_have_the_law_of_numpys(
+    stack: Stack, machine, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = build("noisier2noise", "smoke", {"output": output, "ratio": "1.5", "batch": "32"})
+    assert isinstance(method, Noisier2Noise)
+    numpys = method._draw(stack, machine, 3)
+    monkeypatch.setattr("dwiser.methods.noisier2noise.cuts_on_device", cut_draw)
+    draw = method._draw(stack, machine, 3)
+    assert isinstance(draw, DeviceCutDraw)
+    mine, reference = batches(draw), batches(numpys)
+    assert alike(mine.targets, reference.targets) > 1e-3
+    added = [b.inputs - b.targets for b in (mine, reference)]
+    assert alike(*added) > 1e-3
+    assert alike(*(a.std((1, 2, 3)) for a in added)) > 1e-3
+
+
+def test_corrected_noise_has_the_sd_of_each_place(stack: Stack, machine) -> None:
+    method = Noisier2Noise(output="corrected", ratio=2.0)
+    device = DeviceStack.of(stack, "cpu")
+    examples, g = method._examples(stack, device), generator()
+    cuts = drawn_cuts(device, 4, None, g)
+    added = torch.stack([(b := examples(cuts, g)).inputs - b.targets for _ in range(400)])
+    sd = added.square().mean(0).sqrt()[:, 0]
+    sigma = np.stack(
+        [stack.sigma_of(k, z) for k, z in zip(cuts.k.tolist(), cuts.z.tolist(), strict=True)]
+    )
+    flipped = torch.from_numpy(2 * sigma)[
+        torch.arange(4)[:, None, None], cuts.rows[:, :, None], cuts.columns[:, None, :]
+    ]
+    assert (sd[flipped == 0] == 0).all()
+    ratio = sd[flipped > 0] / flipped[flipped > 0]
+    assert abs(float(ratio.mean()) - 1) < 0.01
+    assert ratio.min() > 0.8
+    assert ratio.max() < 1.2
+
+
+def test_the_mean_within_is_that_of_the_mask_or_of_all() -> None:
+    images = torch.arange(12.0).view(2, 2, 3)
+    inside = torch.zeros(2, 2, 3, dtype=torch.bool)
+    inside[0, 0, :2] = True
+    assert mean_within(images, inside).flatten().tolist() == [0.5, 8.5]
+    assert mean_within(images, None).flatten().tolist() == [2.5, 8.5]

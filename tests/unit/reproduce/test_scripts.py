@@ -15,10 +15,11 @@ from dwiser.simulation import phantom
 from reproduce import arms, density, figure6, figure7, floor, lesions, scores
 from reproduce.artefacts import corrupted, pure_noise, slope
 from reproduce.data import crop, cut, dealt
-from reproduce.drift import Observer
+from reproduce.drift import Slopes
 from reproduce.page import NAMES
 from reproduce.protocol import SETTINGS, Run, Setting, main
 from reproduce.regions import Tract
+from reproduce.x_out import Onlooker
 
 SMALL = {"preset": "laptop", "iterations": 200}
 LARGE = {"preset": "released", "iterations": None}
@@ -169,19 +170,20 @@ def test_a_bundles_ends_lie_in_it_and_apart() -> None:
     assert np.nonzero(tract.start)[1].max() < np.nonzero(tract.end)[1].min()
 
 
-def test_the_observer_finds_the_slope_that_was_put_in() -> None:
+def test_an_onlooker_finds_the_slope_that_was_put_in() -> None:
     import torch
 
     rng = np.random.default_rng(0)
     truth, partner = rng.normal(size=(2, 5, 6, 7)).astype(np.float32)
     inside = np.ones(truth.shape, bool)
-    observer = Observer(truth, {"partner": partner}, inside, (1, 0))
-    for share in (0.5, 0.25):
-        for group in (slice(0, 5),):
+    slopes = Slopes(truth, {"partner": partner}, inside, (1, 0))
+    onlooker = Onlooker(2, slopes.see)
+    for group in (slice(0, 3), slice(3, 5)):
+        for share in (0.5, 0.25):
             out = torch.from_numpy(truth[group] + share * partner[group])
-            stop = observer.distance(out, out, out)
-            assert (stop <= observer.threshold).all()
-    assert observer.slopes()["partner"] == pytest.approx([0.5, 0.25], rel=1e-5)
+            stop = onlooker.distance(out, out, out)
+            assert (stop <= onlooker.threshold).all()
+    assert slopes.by_name()["partner"] == pytest.approx([0.5, 0.25], rel=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,20 +1,25 @@
 """DDM2: a first network's guess places each slice on the chain; a second walks it down."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from torch import nn
 
 from dwiser.chain.schedule import LENGTH, Schedule
 from dwiser.learn.budget import Work
 from dwiser.learn.checkpointing import Course
+from dwiser.learn.device_draws import DeviceCuts, DeviceStack, Examples, cuts_on_device
 from dwiser.learn.passes import single_pass
 from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
 from dwiser.learn.sampling import Flips
+from dwiser.learn.step import Batch
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.capabilities import Capabilities
+from dwiser.methods.ddm2.device_stages import DeviceStateExamples
 from dwiser.methods.ddm2.presets import PRESETS
 from dwiser.methods.ddm2.stages import Descent, Goal, Matched, StateExample, match_states
 from dwiser.methods.learned import DenoisedStack, Ready
@@ -120,7 +125,17 @@ class DDM2(Networked):
             inputs = np.stack([cut.of(stack.target[k, cut.z]) for k in volumes])
             return Example(inputs, cut.of(stack.target[cut.k, cut.z])[None])
 
-        return CutDraw(stack, example, seed, self.batch, self.patch, machine.device, "stage I")
+        def examples(on: DeviceStack) -> Examples:
+            volumes = [torch.from_numpy(places).to(machine.device) for places in (before, after)]
+
+            def beside_x(cuts: DeviceCuts, _: torch.Generator) -> Batch:
+                inputs = [cuts.of_volumes(on.target, places[cuts.k]) for places in volumes]
+                return Batch(torch.stack(inputs, 1), None, cuts.of(on.target)[:, None])
+
+            return beside_x
+
+        draw = CutDraw(stack, example, seed, self.batch, self.patch, machine.device, "stage I")
+        return cuts_on_device(draw, examples)
 
     def _evaluate(
         self, f: Evaluate, stack: Stack, items: np.ndarray, machine: Machine, seed: int
@@ -137,16 +152,17 @@ class DDM2(Networked):
         course.begin(first, FIRST)
         draw = self._draw(stack, machine, seed)
         guess = self._trained(first, draw, machine, watch, course, few, "stage I")
-        matched = self._matched(guess.state, stack, machine, seed, watch)
+        guessing = self._loaded(self._network(stack, seed), guess.state, machine)
+        matched = self._matched(guessing, stack, machine, watch)
         second = self._second(stack, matched.clean, seed).to(machine.device)
         course.begin(second, SECOND)
         latter = self.latter or int(matched.state.max())
         example = StateExample(Schedule(), stack, matched, latter, self.crop, self.target)
-        chain = self._trained(
-            second,
+        draw = cuts_on_device(
             CutDraw(stack, example, seed, self.batch, self.patch, machine.device, "stage III"),
-            machine, watch, course, many, "stage III",
-        )  # fmt: skip
+            partial(DeviceStateExamples.of, example),
+        )
+        chain = self._trained(second, draw, machine, watch, course, many, "stage III")
         state = {FIRST + k: v for k, v in guess.state.items()}
         state |= {SECOND + k: v for k, v in chain.state.items()}
         record = {
@@ -158,13 +174,11 @@ class DDM2(Networked):
         }
         return Weights(state, record)
 
-    def _matched(
-        self, state: dict[str, Any], stack: Stack, machine: Machine, seed: int, watch: Watch
-    ) -> Matched:
+    def _matched(self, f: Evaluate, stack: Stack, machine: Machine, watch: Watch) -> Matched:
         """Stage I's x̂ of every slice, and Stage II's t*."""
         before, after = beside(stack)
         clean = single_pass(
-            self._loaded(self._network(stack, seed), state, machine),
+            f,
             stack,
             lambda items: np.stack(
                 [stack.target[place[items[:, 0]], items[:, 1]] for place in (before, after)], 1
@@ -176,7 +190,8 @@ class DDM2(Networked):
     def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
     ) -> DenoisedStack:
-        matched = self._matched(part(weights.state, FIRST), stack, machine, seed, watch)
+        first = self._loaded(self._network(stack, seed), part(weights.state, FIRST), machine)
+        matched = self._matched(first, stack, machine, watch)
         second = self._second(stack, matched.clean, seed)
         descent = Descent(
             Schedule(), self.evaluations, self.flips, self.posterior == "stochastic",
@@ -187,10 +202,12 @@ class DDM2(Networked):
         states = matched.state[stack.items[:, 0], stack.items[:, 1]]
         taken = [len(descent.steps(int(t))) for t in states]
         quartiles = np.percentile(states, (0, 25, 50, 75, 100))
-        record = {
+        record: dict[str, Any] = {
             "matched_state": [int(t) for t in quartiles],
             "mean_evaluations": round(float(np.mean(taken)), 2),
-        }
+        } | f.record
+        if first.record:
+            record["stage_1"] = first.record
         return DenoisedStack(unit, record)
 
 

@@ -174,7 +174,7 @@ class Difusion(Networked):
             f, stack, self._walker(machine, seed), self._samples,
             batch=self.sampling_batch, watch=watch,
         )  # fmt: skip
-        record = self._stopping(done.walks) | {"samples": self._samples}
+        record = self._stopping(done.walks) | {"samples": self._samples} | f.record
         return DenoisedStack(done.walks.unit, record, done.sd if self.uncertainty else None)
 
     def _walker(self, machine: Machine, seed: int) -> Walker:

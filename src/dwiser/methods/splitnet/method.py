@@ -157,7 +157,7 @@ class Splitnet:
             "seconds": round(perf_counter() - begun, 2),
             "parameters": weight_count(whitened.subspace.rank, width, self.depth),
             "width": width,
-        }
+        } | ({"steps": trained.note} if trained.note else {})
         return Weights({k: v.cpu() for k, v in net.latent.state_dict().items()}, record)
 
     def _restored(

@@ -10,8 +10,9 @@ from dwiser.chain.fusion import fusion_weights
 from dwiser.chain.schedule import Schedule
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.learn.budget import Pace, plan_work
-from dwiser.learn.memory import batched
+from dwiser.learn.memory import BatchedNetwork
 from dwiser.learn.pairs import PairDraw
+from dwiser.learn.sampling import Walker
 from dwiser.learn.step import Batch
 from dwiser.methods.difusion.method import Difusion
 from dwiser.methods.registry import build
@@ -247,7 +248,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
             return x * level[:, None, None, None]
 
     x, level = torch.rand(10, 4, 4), torch.rand(10)
-    torch.testing.assert_close(batched(Small(), 8)(x, level), x * level[:, None, None])
+    torch.testing.assert_close(BatchedNetwork(Small(), 8)(x, level), x * level[:, None, None])
     assert sizes == [8, 4, 2, 2, 2, 2, 2]
 
 
@@ -257,7 +258,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
             raise RuntimeError("shapes differ")
 
     with pytest.raises(RuntimeError, match="shapes differ"):
-        batched(Broken(), 8)(torch.rand(2, 4, 4), torch.rand(2))
+        BatchedNetwork(Broken(), 8)(torch.rand(2, 4, 4), torch.rand(2))
 
 
 def test_a_budget_is_split_between_training_and_the_walks_worst_case() -> None:
@@ -290,3 +291,28 @@ def test_sampling_may_start_at_another_step_than_training() -> None:
     assert build("difusion", "paper", {"start": 60}).steps[:3] == (60, 50, 49)
     assert build("difusion", "paper", {"start": 16, "evaluations": 1}).steps == (16,)
     assert build("difusion", "paper", {"start": 900}).steps[0] == 300
+
+
+def test_one_evaluation_needs_neither_the_partner_nor_the_noise_on_the_device(
+    small, machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = stack_of(small)
+    copied: list[np.ndarray] = []
+    tensor = Walker._tensor
+    monkeypatch.setattr(
+        Walker, "_tensor", lambda self, values: (copied.append(values), tensor(self, values))[1]
+    )
+
+    def images(**settings: object) -> torch.Tensor:
+        copied.clear()
+        walker = smoke(flips="four", stop="never", **settings)._walker(machine, 0)
+        return walker.group(lambda x, _: x.clone(), stack, stack.items[:3]).image
+
+    start = 20
+    once = images(start=start, evaluations=1)
+    assert len(copied) == 3  # the state, x and σ
+    images(start=start, evaluations=2)
+    assert len(copied) == 3 + 2 + 1  # x' and ξ, and ξ drawn anew
+    images(start=start, evaluations=2, state="posterior", state_noise="mean")
+    assert len(copied) == 3 + 1  # nothing is fused
+    assert once.shape == (3, *stack.target.shape[2:])
