@@ -41,8 +41,8 @@ def usable_voxels(
     mean = np.zeros(mask.shape, order="F" if raw[..., 0].flags.f_contiguous else "C")
     for v in range(raw.shape[3]):
         negative += int(np.count_nonzero(alive & (raw[..., v] < 0)))
-    for v in volumes:
-        mean += raw[..., v]
+    for chosen in volumes.tolist():
+        mean += raw[..., chosen]
     mean /= len(volumes)
     known = mask & np.isfinite(sigma) & (sigma > 0) & alive
     if not known.any():

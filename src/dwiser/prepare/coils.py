@@ -98,8 +98,8 @@ def _alive(scan: Scan) -> Bool[np.ndarray, "x y z"]:
 def some_voxels(scan: Scan, where: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "n v"]:
     """At most ``MOST`` of these voxels, all volumes."""
     places = np.argwhere(where)
-    places = tuple(places[:: max(1, len(places) // MOST)].T)
-    volumes = (scan.data[..., v][places] for v in range(scan.shape[3]))  # for memory, if mapped
+    x, y, z = places[:: max(1, len(places) // MOST)].T
+    volumes = (scan.data[x, y, z, v] for v in range(scan.shape[3]))  # for memory, if mapped
     return np.stack([volume.astype(float) for volume in volumes], 1)
 
 
