@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Float, Float32, Shaped
 from nibabel.imageglobals import logger as nibabel_log
 
 from dwiser.defaults import B0_THRESHOLD, BValueScaling
@@ -190,7 +190,20 @@ def read_on_grid(
         return turn.applied(read_voxels(image, shape))
 
 
-def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan) -> None:
+@runtime_checkable
+class HasGeometry(Protocol):
+    """Where voxels lie: a scan, or what stands for one."""
+
+    @property
+    def affine(self) -> Float[np.ndarray, "4 4"]:
+        """Voxel to world."""
+
+    @property
+    def header(self) -> Any:
+        """A NIfTI header, or None."""
+
+
+def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: HasGeometry) -> None:
     """Write a map or a series with the geometry of a scan.
 
     Parameters
@@ -217,7 +230,25 @@ def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan
     (68, 64, 20)
     """
     check_output_name(path)
-    name = ending(path)
+    image = image_of(data, like)
+    if ending(path).lower() == ".nii.gz":
+        with zipped(Path(path)) as file:
+            image.to_stream(file)
+    else:
+        image.to_filename(path)
+
+
+def image_of(data: Shaped[np.ndarray, "x y z *v"], like: HasGeometry) -> Any:
+    """Voxels as nibabel's image, with the geometry of a scan.
+
+    Parameters
+    ----------
+    data, like : as in ``save_volume``.
+
+    Returns
+    -------
+    nibabel's NIfTI image; its header is a copy.
+    """
     stored = np.asarray(data).astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
     kind = nib.Nifti2Image if isinstance(like.header, nib.Nifti2Header) else nib.Nifti1Image
     with _captured_messages():
@@ -229,11 +260,7 @@ def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: Scan
     header["cal_min"] = header["cal_max"] = 0  # a viewer's window for the raw intensities
     if data.ndim == MAP_NDIM:
         header.extensions.clear()  # they may describe volumes that a map does not have
-    if name.lower() == ".nii.gz":
-        with zipped(Path(path)) as file:
-            image.to_stream(file)
-    else:
-        image.to_filename(path)
+    return image
 
 
 @contextmanager

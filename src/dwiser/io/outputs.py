@@ -118,8 +118,9 @@ def write_set(writers: Mapping[Path, Writer], *, force: bool = False) -> None:
     Parameters
     ----------
     writers : for each path a function that writes it; it is called with a temporary path
-        in the same folder and with the same ending. Put the image last: it appears last,
-        and an old one vanishes first, so that an image is never beside another's companions.
+        in the same folder and with the same ending. Put the image last: it is written first, so
+        that the others may tell of it, appears last, and an old one vanishes first, so that an
+        image is never beside another's companions.
     force : whether files that exist are replaced; they stay if anything fails.
 
     Raises
@@ -145,7 +146,7 @@ def write_set(writers: Mapping[Path, Writer], *, force: bool = False) -> None:
         for i, path in enumerate(writers)
     }
     try:
-        for path, temporary in new.items():
+        for path, temporary in reversed(new.items()):
             try:
                 writers[path](temporary)
             except OSError as error:
