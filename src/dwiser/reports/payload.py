@@ -205,17 +205,18 @@ def _strips(material: Material, scaled: Scaled, shown: VoxelGrid, every: int) ->
     strips: dict[str, list[bytes]] = {"noisy": [], "denoised": [], "residual": []}
     volumes = range(0, len(scan.gradients), every)
     noise = None if result.sigma is None or not (result.sigma > 0).any() else result.sigma
+    sigma_box = None if noise is None else shown.cut(noise)
+    noisy_box, clean_box = shown.cut(scan.data), shown.cut(result.data)  # views: nothing is copied
     for v in volumes:
         for view in chosen:
             noisy, clean = (
-                _cut_section(shown.cut(data[..., v]), view, shown).astype(np.float32)
-                for data in (scan.data, result.data)
+                _cut_section(box[..., v], view, shown).astype(np.float32)
+                for box in (noisy_box, clean_box)
             )
             strips["noisy"].append(scales[v].levels(noisy).tobytes())
             strips["denoised"].append(scales[v].levels(clean).tobytes())
-            if noise is not None:
-                sigma = _cut_section(shown.cut(noise), view, shown)
-                residual = _over_sigma(noisy - clean, sigma)
+            if sigma_box is not None:
+                residual = _over_sigma(noisy - clean, _cut_section(sigma_box, view, shown))
                 strips["residual"].append(RESIDUAL.levels(residual).tobytes())
     spec = {
         "every": every,
