@@ -131,6 +131,10 @@ def compare(
     )  # fmt: skip
     if not quiet:
         _show(rows, seed)
+    else:  # a failure is never quiet
+        for row in rows:
+            if row.trial is not None and row.trial.error is not None:
+                print(f"{row.label}: failed: {row.trial.error}", file=sys.stderr)
     return int(any(row.failed for row in rows))
 
 

@@ -1,7 +1,6 @@
 """A simulated scan and its truth: one folder, written as one set."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from dwiser.io.about import FilePath
 from dwiser.io.gradients import write_bvals, write_bvecs
 from dwiser.io.names import companion
 from dwiser.io.nifti import save_volume
-from dwiser.io.outputs import Writer, check_outputs, write_set
+from dwiser.io.outputs import Writer, check_outputs, created_folder, write_set
 from dwiser.io.sidecar import sidecar
 from dwiser.io.volume_stream import VolumeStream, save_stream
 from dwiser.scan import Gradients
@@ -137,7 +136,7 @@ def save_simulated(
     for name, data in maps.items():
         writers[home / f"{name}.nii.gz"] = partial(_save, data, like=like)
     writers[home / IMAGE] = partial(_save, scan.data, like=like)
-    with _created_folder(home):
+    with created_folder(home):
         write_set(writers, force=force)
     for path in set(all_paths(home)) - set(writers):
         path.unlink(missing_ok=True)
@@ -162,25 +161,6 @@ def _with_header(scan: SimulatedScan) -> SimulatedScan:
     header.set_qform(scan.affine, code="scanner")
     header.set_sform(scan.affine, code="scanner")
     return replace(scan, header=header)
-
-
-@contextmanager
-def _created_folder(folder: Path) -> Iterator[None]:
-    """Create the folder and its parents; remove them again if anything fails."""
-    missing = [p for p in (folder, *folder.parents) if not p.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except BaseException as error:
-        for path in missing:
-            with suppress(OSError):
-                path.rmdir()
-        if isinstance(error, OSError):
-            raise InputError(
-                f"{folder}: the folder cannot be created: give another name.",
-                code=Code.OUTPUT_FOLDER,
-            ) from error
-        raise
 
 
 def _write_text(path: Path, text: str) -> None:
