@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo docs hooks wheel test fast-tests test-slow lint bench bench-setup gpu-check reproduce reproduce-here gpu-curve pages clean
+.PHONY: demo docs hooks wheel test fast-tests test-slow lint bench bench-setup bench-against gpu-check reproduce reproduce-here gpu-curve pages clean
 
 .venv/installed: pyproject.toml setup.py constraints.txt src/dwiser/methods/splitq/patches.c
 	$(PYTHON) -m venv .venv
@@ -54,6 +54,12 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.peers --case nc-chi --snr 20
 	$(BIN)/python -m benchmarks.peers --case small --snr 20
+
+# This build against that of another commit and dwidenoise, on one scan: `WORDS="--real NAME"`, ….
+REV ?= cfb6393
+WORDS ?=
+bench-against: .venv/installed
+	$(BIN)/python -m benchmarks.against $(REV) $(WORDS)
 
 # The speed of training and sampling on one GPU, within eight minutes of it.
 gpu-check: .venv/installed

@@ -29,9 +29,9 @@ from dwiser.methods.registry import build
 from dwiser.run import denoise
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation.geometry import HeadAnatomy, head_anatomy
-from dwiser.simulation.phantom import WHITE
 from dwiser.simulation.refit import anatomy_of, refit, roughened
 from dwiser.simulation.scheme import scheme
+from dwiser.simulation.simulator import WHITE
 from dwiser.simulation.texture import Texture, textured
 
 NAME = "independent_simulator"

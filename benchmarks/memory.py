@@ -88,7 +88,7 @@ def watched(words: list[str], data_limit: int | None = None) -> Watched:
     said = [n for n in child.stderr.read().splitlines() if "warning:" not in n]
     return Watched(
         child.returncode, " ".join(said[-1:]), round(resident, 1), round(anonymous, 1),
-        round(time.perf_counter() - begun, 1), round(used.ru_utime + used.ru_stime, 1),
+        round(time.perf_counter() - begun, 2), round(used.ru_utime + used.ru_stime, 2),
     )  # fmt: skip
 
 

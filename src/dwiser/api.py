@@ -26,8 +26,7 @@ from dwiser.run import denoising
 from dwiser.run.judging import judgement, with_verdict
 from dwiser.run.result import Result
 from dwiser.scan import Scan
-from dwiser.simulation import phantom
-from dwiser.simulation.phantom import Simulation
+from dwiser.simulation import Simulation, phantom
 from dwiser.watch import Watch, silent
 
 

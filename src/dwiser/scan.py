@@ -256,14 +256,24 @@ class Scan:
     @property
     def voxel_size(self) -> tuple[float, float, float]:
         """Edge lengths of a voxel in mm, from the affine and the header's unit of length."""
-        x, y, z = np.linalg.norm(self.affine_mm[:3, :3], axis=0)
-        return float(x), float(y), float(z)
+        return edge_lengths(self.affine_mm)
 
     @property
     def affine_mm(self) -> Float[np.ndarray, "4 4"]:
         """Voxel to world in mm, whatever the header's unit of length."""
-        unit = 1.0 if self.header is None else MM.get(self.header.get_xyzt_units()[0], 1.0)
-        return np.diag([unit, unit, unit, 1.0]) @ self.affine
+        return in_mm(self.affine, self.header)
+
+
+def in_mm(affine: Float[np.ndarray, "4 4"], header: Any) -> Float[np.ndarray, "4 4"]:
+    """Voxel to world in mm: the affine, with the header's unit of length."""
+    unit = 1.0 if header is None else MM.get(header.get_xyzt_units()[0], 1.0)
+    return np.diag([unit, unit, unit, 1.0]) @ affine
+
+
+def edge_lengths(affine: Float[np.ndarray, "4 4"]) -> tuple[float, float, float]:
+    """Edge lengths of a voxel in the affine's unit."""
+    x, y, z = np.linalg.norm(affine[:3, :3], axis=0)
+    return float(x), float(y), float(z)
 
 
 def has_volume(affine: Float[np.ndarray, "4 4"]) -> bool:

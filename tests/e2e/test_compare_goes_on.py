@@ -36,7 +36,7 @@ def test_a_method_whose_process_is_killed_is_told_of_and_the_next_runs(
     monkeypatch.setenv("PATH", str(killer.parent), prepend=":")
     out = tmp_path / "out"
     words = ["--methods", "dwidenoise,patch2self,gaussian", "--seeds", "2", "--held-out", "0"]
-    assert main(["compare", str(scan_file), str(out), *words, "--threads", "1"]) == 1
+    assert main(["compare", str(scan_file), str(out), *words, "--threads", "1", "-q"]) == 1
     rows = rows_of(out)
     assert "killed" in rows["dwidenoise"]["error"]
     assert "dwidenoise: failed: its process was killed" in capfd.readouterr().err

@@ -135,6 +135,10 @@ def compare(
         )  # fmt: skip
         if not quiet:
             _show(rows, seed)
+        else:  # a failure is never quiet
+            for row in rows:
+                if row.trial is not None and row.trial.error is not None:
+                    _print_line(f"{row.label}: failed: {row.trial.error}")
         return int(any(row.failed for row in rows))
 
 

@@ -9,7 +9,7 @@ from dwiser.cli.options import Bval, Bvec, Force, Grad, Quiet, Seed
 from dwiser.cli.progress import progress
 
 if TYPE_CHECKING:
-    from dwiser.simulation import Simulation
+    from dwiser.simulation.simulator import Simulator
 
 
 def simulate(
@@ -80,22 +80,22 @@ def simulate(
         grad,
     )  # fmt: skip
     with progress(quiet) as watch:
-        simulation, written = simulate_files(request, watch)
+        simulator, written = simulate_files(request, watch)
     if not quiet:
-        print(_summary(simulation, written))
+        print(_summary(simulator, written))
     return 0
 
 
-def _summary(simulation: "Simulation", written: tuple[Path, ...]) -> str:
-    size = " × ".join(f"{edge:.3g}" for edge in simulation.scan.voxel_size)
-    noise = simulation.record["noise"]
+def _summary(simulator: "Simulator", written: tuple[Path, ...]) -> str:
+    size = " × ".join(f"{edge:.3g}" for edge in simulator.voxel_size)
+    noise = simulator.record["noise"]
     noise_text = "no noise"
     if noise["kind"] != "none":
-        sigma = simulation.record["mean_sigma"]
+        sigma = simulator.record["mean_sigma"]
         noise_text = f"{noise['kind']} noise, sigma {sigma:.4g} (SNR {noise['snr']:g})"
-    lesions = len(simulation.record["lesions"])
+    lesions = len(simulator.record["lesions"])
     return (
-        f"{written[-1]}: {' × '.join(map(str, simulation.truth.shape))}, {size} mm, {noise_text}"
+        f"{written[-1]}: {' × '.join(map(str, simulator.series.shape))}, {size} mm, {noise_text}"
         + (f", {lesions} lesions" if lesions else "")
         + f"\nwith it {', '.join(sorted(path.name for path in written[:-1]))}"
     )

@@ -13,9 +13,10 @@ from dwiser import __version__
 from dwiser.cohort import ledger, summary
 from dwiser.cohort.job import HIDDEN, Job
 from dwiser.cohort.run_record import read_run_record
-from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io.bids import dataset_description
 from dwiser.io.json_file import read_object
+from dwiser.io.outputs import unwritten
 from dwiser.io.provenance import PROGRAM, generators
 from dwiser.io.sidecar import sidecar
 
@@ -61,10 +62,7 @@ def replace_text(path: Path, text: str) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        reason = error.strerror or type(error).__name__
-        raise DwiserError(
-            f"{path}: it could not be written ({reason}).", code=Code.OUTPUT_NOT_WRITTEN
-        ) from error
+        raise unwritten(path, error) from error
 
 
 def begin_dataset(root: Path, out: Path) -> None:

@@ -20,7 +20,7 @@ from dwiser.evaluation.kfold import kfold_rows, regions
 from dwiser.evaluation.records import Absent
 from dwiser.evaluation.suite import Evaluation, evaluate
 from dwiser.io import load, read_on_grid, sidecar
-from dwiser.io.outputs import Writer, write_set
+from dwiser.io.outputs import Writer, created_folder, write_set
 from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.measured_scan import measured_scan, selected, take
@@ -67,35 +67,37 @@ def compare_files(
     scan, _ = with_maps(scan, noise_volumes=request.noise_volumes)
     with_maps(scan, noise_map=request.noise_map, phase=request.phase)
     reference_images = references.read(scan)
-    _make(folder)  # only now: what is refused above leaves nothing behind
-    roles = volume_roles(scan)
-    measurements = measured_scan(scan, roles)
-    mask = object_mask(measurements)
-    sigma = reference_images["sigma"]
-    sigma = sigma if sigma is not None else sigma_map(measurements, mask)
-    known_scan = replace(scan, mask=mask, sigma=sigma)
-    measure = measuring(known_scan, reference_images, plan)
-    noisy = noisy_trial(selected(known_scan, roles.complete), request, plan)
-    rows = [Compared(RAW, noisy, measure(scan.data))]
-    images: dict[str, np.ndarray] = {}
-    for variant in variants:
-        out = folder / f"{variant.file_name}.nii.gz"
-        variant_request = replace(
-            request, out=out, method=variant.method, preset=variant.preset,
-            settings=variant.settings, force=True,
-        )  # fmt: skip
-        variant_request, unused = _usable(variant_request, variant)
-        print_line(f"{variant.label}: running{unused}")
-        trial = tried(variant, variant_request, plan)
-        if trial.error is not None:
-            print_line(f"{variant.label}: failed: {trial.error}")
-            rows.append(Compared(variant.label, trial, None))
-            continue
-        images[variant.label] = read_on_grid(out, scan, "denoised image", series=True)
-        rows.append(Compared(variant.label, trial, measure(images[variant.label])))
-        if trial.summary is not None:
-            print_line(f"{variant.label}: {trial.summary.cost.seconds:.0f} s")
-    _write(folder, rows, known_scan, images, reference_images["truth"], request, references, plan)
+    with created_folder(folder):  # only now: what is refused above leaves nothing behind
+        roles = volume_roles(scan)
+        measurements = measured_scan(scan, roles)
+        mask = object_mask(measurements)
+        sigma = reference_images["sigma"]
+        sigma = sigma if sigma is not None else sigma_map(measurements, mask)
+        known_scan = replace(scan, mask=mask, sigma=sigma)
+        measure = measuring(known_scan, reference_images, plan)
+        noisy = noisy_trial(selected(known_scan, roles.complete), request, plan)
+        rows = [Compared(RAW, noisy, measure(scan.data))]
+        images: dict[str, np.ndarray] = {}
+        for variant in variants:
+            out = folder / f"{variant.file_name}.nii.gz"
+            variant_request = replace(
+                request, out=out, method=variant.method, preset=variant.preset,
+                settings=variant.settings, force=True,
+            )  # fmt: skip
+            variant_request, unused = _usable(variant_request, variant)
+            print_line(f"{variant.label}: running{unused}")
+            trial = tried(variant, variant_request, plan)
+            if trial.error is not None:
+                print_line(f"{variant.label}: failed: {trial.error}")
+                rows.append(Compared(variant.label, trial, None))
+                continue
+            images[variant.label] = read_on_grid(out, scan, "denoised image", series=True)
+            rows.append(Compared(variant.label, trial, measure(images[variant.label])))
+            if trial.summary is not None:
+                print_line(f"{variant.label}: {trial.summary.cost.seconds:.0f} s")
+        _write(
+            folder, rows, known_scan, images, reference_images["truth"], request, references, plan
+        )
     return rows
 
 
@@ -147,15 +149,6 @@ def _free(folder: Path, variants: Sequence[Variant], force: bool) -> Path:
             code=Code.OUTPUT_EXISTS,
         )
     return folder
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: it could not be made a folder: choose another.", code=Code.OUTPUT_FOLDER
-        ) from error
 
 
 def _write(

@@ -47,7 +47,7 @@ def distribution(standard: Float[np.ndarray, "n v"], *, seed: int = 0) -> Distri
     return Distribution(
         edges,
         counts / counts.sum() / np.diff(edges),
-        scipy.special.ndtri(PROBABILITIES),
+        scipy.special.ndtri(PROBABILITIES),  # as scipy.stats.norm, whose import takes a second
         np.quantile(values.astype(float), PROBABILITIES),
         float((np.abs(standard) > 3).mean()),
     )

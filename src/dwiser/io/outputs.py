@@ -2,8 +2,8 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
@@ -143,8 +143,9 @@ def write_set(writers: Mapping[Path, Writer], *, force: bool = False) -> None:
     Parameters
     ----------
     writers : for each path a function that writes it; it is called with a temporary path
-        in the same folder and with the same ending. Put the image last: it appears last,
-        and an old one vanishes first, so that an image is never beside another's companions.
+        in the same folder and with the same ending. Put the image last: it is written first, so
+        that the others may tell of it, appears last, and an old one vanishes first, so that an
+        image is never beside another's companions.
     force : whether files that exist are replaced; they stay if anything fails.
 
     Raises
@@ -170,11 +171,11 @@ def write_set(writers: Mapping[Path, Writer], *, force: bool = False) -> None:
         for i, path in enumerate(writers)
     }
     try:
-        for path, temporary in new.items():
+        for path, temporary in reversed(new.items()):
             try:
                 writers[path](temporary)
             except OSError as error:
-                raise _unwritten(path, error) from error
+                raise unwritten(path, error) from error
         _rename(new, token)
     finally:
         for temporary in new.values():
@@ -197,10 +198,45 @@ def _rename(new: dict[Path, Path], token: str) -> None:
             if os.path.lexists(old[path]):
                 old[path].replace(path)
         if isinstance(error, OSError):
-            raise _unwritten(next(reversed(new)), error) from error
+            raise unwritten(next(reversed(new)), error) from error
         raise
     for backup in old.values():
         backup.unlink(missing_ok=True)
+
+
+@contextmanager
+def created_folder(folder: Path) -> Iterator[None]:
+    """Create a folder and its parents for as long as the work in it goes well.
+
+    Parameters
+    ----------
+    folder : it may exist already.
+
+    Yields
+    ------
+    None
+        If anything fails meanwhile, folders that are new and still empty are removed.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be created.
+    """
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: the folder cannot be created: give another name.",
+                code=Code.OUTPUT_FOLDER,
+            ) from error
+        yield
+    except BaseException:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def check_outputs(
@@ -282,7 +318,18 @@ def _ending(path: Path) -> str:
     return next((known for known in IMAGE_ENDINGS if name.endswith(known)), path.suffix)
 
 
-def _unwritten(path: Path, error: OSError) -> DwiserError:
+def unwritten(path: Path, error: OSError) -> DwiserError:
+    """The sentence for a file that could not be written, with what to do.
+
+    Parameters
+    ----------
+    path : the file, of which nothing may be left.
+    error : the system's.
+
+    Returns
+    -------
+    DwiserError
+    """
     reason = error.strerror or type(error).__name__
     todo = "make room or choose another folder" if error.errno in NO_ROOM else "check the folder"
     return DwiserError(

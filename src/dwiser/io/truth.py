@@ -1,24 +1,24 @@
 """A simulated scan and its truth: one folder, written as one set."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 
 from dwiser.errors import Code, InputError
 from dwiser.io.about import FilePath
 from dwiser.io.gradients import write_bvals, write_bvecs
 from dwiser.io.names import companion
 from dwiser.io.nifti import save_volume
-from dwiser.io.outputs import Writer, check_outputs, write_set
+from dwiser.io.outputs import Writer, check_outputs, created_folder, write_set
 from dwiser.io.sidecar import sidecar
-from dwiser.scan import Scan
+from dwiser.io.volume_stream import VolumeStream, save_stream
+from dwiser.scan import Gradients
 
 IMAGE = "dwi.nii.gz"
 LESIONS = "lesions"
@@ -72,12 +72,30 @@ def check_folder(folder: FilePath, *, inputs: Iterable[FilePath] = (), force: bo
     check_outputs([above / f".{home.name}"], (), True)  # may anything be created there?
 
 
+@dataclass(frozen=True, eq=False)
+class SimulatedScan:
+    """The noisy series of a simulation, in memory or to be computed, and where it lies.
+
+    Parameters
+    ----------
+    data : (X, Y, Z, V) in the scanner's units.
+    affine : (4, 4) voxel to world in mm.
+    gradients : the table.
+    header : a NIfTI header, or None for one in millimetres and scanner coordinates.
+    """
+
+    data: Shaped[np.ndarray, "x y z v"] | VolumeStream
+    affine: Float[np.ndarray, "4 4"]
+    gradients: Gradients
+    header: Any = None
+
+
 def save_simulated(
-    scan: Scan,
+    scan: SimulatedScan,
     folder: FilePath,
-    maps: Mapping[str, Shaped[np.ndarray, "x y z *v"]],
+    maps: Mapping[str, Shaped[np.ndarray, "x y z *v"] | VolumeStream],
     *,
-    record: Mapping[str, Any],
+    record: Callable[[], Mapping[str, Any]],
     lesions: Mapping[str, Any] | None = None,
     inputs: Iterable[FilePath] = (),
     force: bool = False,
@@ -89,7 +107,7 @@ def save_simulated(
     scan : the noisy series and its gradient table.
     folder : created if it is missing.
     maps : by name (``MAPS``), each becomes ``<name>.nii.gz``.
-    record : the contents of dwi.json.
+    record : gives the contents of dwi.json, once all volumes are written.
     lesions : the contents of lesions.json, if there are lesions.
     inputs : files that may not be overwritten, not even with ``force``.
     force : replace an existing set; its files that the new set lacks are removed.
@@ -109,23 +127,32 @@ def save_simulated(
     like = _with_header(scan)
     json, bval, bvec = (companion(home / IMAGE, e) for e in (".json", ".bval", ".bvec"))
     writers: dict[Path, Writer] = {
-        json: partial(_write_text, text=sidecar(record)),
+        json: lambda path: _write_text(path, sidecar(record())),
         bval: partial(write_bvals, scan.gradients),
         bvec: partial(write_bvecs, scan.gradients),
     }
     if lesions is not None:
         writers[home / f"{LESIONS}.json"] = partial(_write_text, text=sidecar(lesions))
     for name, data in maps.items():
-        writers[home / f"{name}.nii.gz"] = partial(save_volume, data, like=like)
-    writers[home / IMAGE] = partial(save_volume, scan.data, like=like)
-    with _created_folder(home):
+        writers[home / f"{name}.nii.gz"] = partial(_save, data, like=like)
+    writers[home / IMAGE] = partial(_save, scan.data, like=like)
+    with created_folder(home):
         write_set(writers, force=force)
     for path in set(all_paths(home)) - set(writers):
         path.unlink(missing_ok=True)
     return tuple(writers)
 
 
-def _with_header(scan: Scan) -> Scan:
+def _save(
+    data: Shaped[np.ndarray, "x y z *v"] | VolumeStream, path: Path, *, like: SimulatedScan
+) -> None:
+    if isinstance(data, VolumeStream):
+        save_stream(data, path, like)
+    else:
+        save_volume(data, path, like)
+
+
+def _with_header(scan: SimulatedScan) -> SimulatedScan:
     """The scan with a header of its own where it has none: millimetres, scanner coordinates."""
     if scan.header is not None:
         return scan
@@ -134,25 +161,6 @@ def _with_header(scan: Scan) -> Scan:
     header.set_qform(scan.affine, code="scanner")
     header.set_sform(scan.affine, code="scanner")
     return replace(scan, header=header)
-
-
-@contextmanager
-def _created_folder(folder: Path) -> Iterator[None]:
-    """Create the folder and its parents; remove them again if anything fails."""
-    missing = [p for p in (folder, *folder.parents) if not p.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except BaseException as error:
-        for path in missing:
-            with suppress(OSError):
-                path.rmdir()
-        if isinstance(error, OSError):
-            raise InputError(
-                f"{folder}: the folder cannot be created: give another name.",
-                code=Code.OUTPUT_FOLDER,
-            ) from error
-        raise
 
 
 def _write_text(path: Path, text: str) -> None:

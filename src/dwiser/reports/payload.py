@@ -1,8 +1,8 @@
 """The data of a page's sliders and viewer: volumes and strips of pictures, within a size."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -20,6 +20,10 @@ MOST_VOLUMES = 7_600_000  # characters of the three-dimensional images; with the
 MOST_STRIPS = 4_400_000  # characters of the strips through all volumes
 MOST_TRIES = 4
 BRIGHT, BRIGHTER = 75.0, 1.5  # percentile of the object, and how far above it white may be
+
+
+# the window and the scale of each volume
+Scaled: TypeAlias = tuple[dict[int, tuple[float, float]], dict[int, ByteScale]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,15 @@ class Contrast:
     label: str
     group: str
     volumes: Int[np.ndarray, "n"]
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The voxels of a contrast, noisy and denoised."""
+
+    contrast: Contrast
+    noisy: Float[np.ndarray, "x y z"]
+    denoised: Float[np.ndarray, "x y z"]
 
 
 def contrasts(gradients: Gradients) -> list[Contrast]:
@@ -73,8 +86,10 @@ def payload(material: Material) -> Payload:
     mask = material.result.mask
     assert mask is not None
     grid = VoxelGrid.of(mask, material.scan.affine)
-    volumes = within(MOST_VOLUMES, lambda step: _volumes(material, grid.thinned(step)))
-    strips = within(MOST_STRIPS, lambda step: _strips(material, grid, step))
+    images = [_images(material, contrast) for contrast in contrasts(material.scan.gradients)]
+    volumes = within(MOST_VOLUMES, lambda step: _volumes(material, images, grid.thinned(step)))
+    scaled = _by_shell(material, images)
+    strips = within(MOST_STRIPS, lambda step: _strips(material, scaled, grid, step))
     return Payload(volumes.spec | {"strips": strips.spec}, volumes.blobs | strips.blobs)
 
 
@@ -89,17 +104,17 @@ def within(most: int, build: Callable[[int], Payload]) -> Payload:
     return built
 
 
-def _volumes(material: Material, shown: VoxelGrid) -> Payload:
+def _volumes(material: Material, images: Sequence[Images], shown: VoxelGrid) -> Payload:
     blobs: dict[str, str] = {}
     spec: dict[str, Any] = {
         "planes": shown.slices(), "step": shown.step, "ends": views.ENDS,
         "contrasts": [], "maps": [], "fa": None, "sigmas": RESIDUAL_SIGMAS, "faWhite": FA_WHITE,
     }  # fmt: skip
-    for i, contrast in enumerate(contrasts(material.scan.gradients)):
-        window, images = _contrast(material, contrast, shown)
-        names = {kind: f"c{i}-{kind}" for kind in images}
-        blobs |= {names[kind]: image for kind, image in images.items()}
-        spec["contrasts"].append({"label": contrast.label, "window": window, **names})
+    for i, image in enumerate(images):
+        window, packed_images = _contrast(material, image, shown)
+        names = {kind: f"c{i}-{kind}" for kind in packed_images}
+        blobs |= {names[kind]: packed_image for kind, packed_image in packed_images.items()}
+        spec["contrasts"].append({"label": image.contrast.label, "window": window, **names})
     if material.fa_raw is not None and material.fa_denoised is not None:
         for kind, colours in (("noisy", material.fa_raw), ("denoised", material.fa_denoised)):
             levels = (shown.colours(colours) / FA_WHITE).clip(0, 1) * 255
@@ -113,14 +128,19 @@ def _volumes(material: Material, shown: VoxelGrid) -> Payload:
     return Payload(spec, blobs)
 
 
-def _contrast(
-    material: Material, contrast: Contrast, shown: VoxelGrid
-) -> tuple[tuple[float, float], dict[str, str]]:
-    """The window that noisy and denoised share, and the three images."""
+def _images(material: Material, contrast: Contrast) -> Images:
     noisy, clean = (
         data[..., contrast.volumes].mean(-1, dtype=np.float32)
         for data in (material.scan.data, material.result.data)
     )
+    return Images(contrast, noisy, clean)
+
+
+def _contrast(
+    material: Material, image: Images, shown: VoxelGrid
+) -> tuple[tuple[float, float], dict[str, str]]:
+    """The window that noisy and denoised share, and the three images."""
+    contrast, noisy, clean = image.contrast, image.noisy, image.denoised
     window, scale = signal_window(noisy, material), signal_scale(noisy)
     images = {
         kind: nifti(scale.levels(shown.cut(values)), shown, scale, window)
@@ -143,6 +163,10 @@ def in_sigmas(
     sigma = material.result.sigma
     if sigma is None or not (sigma > 0).any():
         return None
+    return _over_sigma(difference, sigma)
+
+
+def _over_sigma(difference: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     return np.divide(difference, sigma, out=np.zeros_like(difference), where=sigma > 0)
 
 
@@ -171,23 +195,29 @@ def _maps(material: Material) -> Iterator[tuple[str, str, np.ndarray]]:
         yield "uncertainty", label, result.uncertainty.astype(np.float32)
 
 
-def _strips(material: Material, shown: VoxelGrid, every: int) -> Payload:
+def _strips(material: Material, scaled: Scaled, shown: VoxelGrid, every: int) -> Payload:
     """The middle slice of three planes through all volumes, or every nth of them."""
     scan, result = material.scan, material.result
     assert result.mask is not None
     inside = views.to_ras(result.mask, scan.affine)
     chosen = views.choose_views(inside, views.ras_voxel_size(scan.affine))
-    windows, scales = _by_shell(material)
+    windows, scales = scaled
     strips: dict[str, list[bytes]] = {"noisy": [], "denoised": [], "residual": []}
     volumes = range(0, len(scan.gradients), every)
+    noise = None if result.sigma is None or not (result.sigma > 0).any() else result.sigma
+    sigma_box = None if noise is None else shown.cut(noise)
+    noisy_box, clean_box = shown.cut(scan.data), shown.cut(result.data)  # views: nothing is copied
     for v in volumes:
-        noisy, clean = (data[..., v].astype(np.float32) for data in (scan.data, result.data))
-        residual = in_sigmas(material, noisy - clean)
-        images = {"noisy": (noisy, scales[v]), "denoised": (clean, scales[v])}
-        images |= {"residual": (residual, RESIDUAL)} if residual is not None else {}
-        for kind, (values, scale) in images.items():
-            box = scale.levels(shown.cut(values))
-            strips[kind] += [_cut_section(box, view, shown).tobytes() for view in chosen]
+        for view in chosen:
+            noisy, clean = (
+                _cut_section(box[..., v], view, shown).astype(np.float32)
+                for box in (noisy_box, clean_box)
+            )
+            strips["noisy"].append(scales[v].levels(noisy).tobytes())
+            strips["denoised"].append(scales[v].levels(clean).tobytes())
+            if sigma_box is not None:
+                residual = _over_sigma(noisy - clean, _cut_section(sigma_box, view, shown))
+                strips["residual"].append(RESIDUAL.levels(residual).tobytes())
     spec = {
         "every": every,
         "residual": {"slope": RESIDUAL.slope, "inter": RESIDUAL.inter},
@@ -199,12 +229,13 @@ def _strips(material: Material, shown: VoxelGrid, every: int) -> Payload:
     return Payload(spec, blobs)
 
 
-def _by_shell(material: Material) -> tuple[dict[int, tuple[float, float]], dict[int, ByteScale]]:
+def _by_shell(material: Material, images: Sequence[Images]) -> Scaled:
     """For each volume the window and the scale of its shell: volumes of one shell compare."""
     windows: dict[int, tuple[float, float]] = {}
     scales: dict[int, ByteScale] = {}
+    means = {image.contrast.group: image.noisy for image in images}
     for group in volume_groups(material.scan.gradients, pooled=False):
-        mean = material.scan.data[..., group.volumes].mean(-1, dtype=np.float32)
+        mean = means[group.name]
         first = material.scan.data[..., group.volumes[0]].astype(np.float32)
         window = signal_window(mean, material)[0], signal_window(first, material)[1]
         scale = signal_scale(first)

@@ -3,8 +3,9 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from dwiser.evaluation.main_direction import main_direction
 from dwiser.evaluation.records import CannotMeasure
-from dwiser.evaluation.tensor import B_MAX, fit_tensor, tensor_volumes
+from dwiser.evaluation.tensor import B_MAX, tensor_volumes
 from dwiser.scan import Gradients
 
 
@@ -22,11 +23,12 @@ def colour_fa(
     CannotMeasure
         Where the table cannot determine a tensor.
 
-    Source: Pajevic and Pierpaoli, Magn. Reson. Med. 42 (1999) 526; the fit is DIPY's.
+    Source: Pajevic and Pierpaoli, Magn. Reson. Med. 42 (1999) 526; the fit is `main_direction`.
     """
-    maps = fit_tensor(data, gradients, mask, b_max=highest_b(gradients))
-    fa = np.clip(np.nan_to_num(maps.fa), 0, 1)
-    return (fa[..., None] * np.abs(np.nan_to_num(maps.v1))).astype(np.float32)
+    fa, v1 = main_direction(data, gradients, mask, b_max=highest_b(gradients))
+    colours = np.zeros((*mask.shape, 3), np.float32)
+    colours[mask] = np.clip(np.nan_to_num(fa), 0, 1)[:, None] * np.abs(np.nan_to_num(v1))
+    return colours
 
 
 def highest_b(gradients: Gradients) -> float:

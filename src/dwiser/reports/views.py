@@ -76,7 +76,7 @@ def section(volume: Shaped[np.ndarray, "r a s *c"], view: View) -> Shaped[np.nda
     Axial: anterior up; coronal and sagittal: superior up. The subject's left is on the left
     (neurological), and a sagittal slice looks to the right.
     """
-    plane = np.take(volume, view.index, axis=view.axis)
+    plane = volume[(slice(None),) * view.axis + (view.index,)]
     return np.swapaxes(plane, 0, 1)[::-1]
 
 

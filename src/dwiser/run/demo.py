@@ -1,12 +1,13 @@
 """The packaged real scan, denoised and drawn: ``dwiser demo``."""
 
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from dwiser.defaults import DEFAULT_METHOD
-from dwiser.errors import Code, InputError
-from dwiser.io import load
+from dwiser.io import load, write_set
+from dwiser.io.outputs import created_folder
 from dwiser.io.sample import sample_paths
 from dwiser.methods.base import Denoised
 from dwiser.methods.registry import build
@@ -42,13 +43,7 @@ def demonstrate(
     results: dict[str, Denoised] = {}
     for method in METHODS:
         place = folder / method
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{place}: cannot be made a folder: give another name.", code=Code.OUTPUT_FOLDER
-            ) from error
-        out = place / "denoised.nii.gz"
+        out, montage_file = place / "denoised.nii.gz", place / "montage.png"
         maps = [place / f"{name}.nii.gz" for name in ("sigma", "residual", "mask")]
         request = Request(
             sample.dwi, out, sample.bval, sample.bvec,
@@ -56,12 +51,19 @@ def demonstrate(
             save_noise=maps[0], save_residual=maps[1], save_mask=maps[2],
             device=device, threads=threads, seed=seed, force=True, report=place / "report.html",
         )  # fmt: skip
-        results[method] = denoise_file(request, watch)
-        draw_denoising(scan, results[method], place / "montage.png", f"packaged scan, {method}")
+        with created_folder(place):
+            results[method] = denoise_file(request, watch)
+            picture = partial(_montage, scan, results[method], f"packaged scan, {method}")
+            write_set({montage_file: picture}, force=True)
         written += [place / "report.html", out, out.with_name("denoised.json"), *maps]
-        written.append(place / "montage.png")
-    save_montage(folder / "side_by_side.png", compared(scan, results))
-    return [*written, folder / "side_by_side.png"]
+        written.append(montage_file)
+    pictures = folder / "side_by_side.png"
+    write_set({pictures: partial(save_montage, figure=compared(scan, results))}, force=True)
+    return [*written, pictures]
+
+
+def _montage(scan: Scan, result: Denoised, title: str, path: Path) -> None:
+    draw_denoising(scan, result, path, title)
 
 
 def compared(scan: Scan, results: dict[str, Denoised]) -> Figure:

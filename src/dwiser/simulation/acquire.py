@@ -1,5 +1,6 @@
 """From the truth to a noisy scan: one noise model for a whole series."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -95,6 +96,35 @@ def acquire(
     below = noisy < 0
     noisy[below] = 0
     return noisy, int(below.sum())
+
+
+def acquire_volumes(
+    truth: Iterable[Float[np.ndarray, "x y z"]],
+    sigma: Float[np.ndarray, "x y z"],
+    model: NoiseModel,
+    seed: int,
+) -> Iterator[tuple[Float[np.ndarray, "x y z"], int]]:
+    """Add noise to the truth, volume by volume.
+
+    Parameters
+    ----------
+    truth : (X, Y, Z) volumes without noise, from the series' first; not modified.
+    sigma, model, seed : as in ``acquire``, which gives the same voxels.
+
+    Yields
+    ------
+    noisy : (X, Y, Z) the noisy volume.
+    clipped : how many of its voxels were set to 0.
+    """
+    if model.kind == "none":
+        yield from ((volume, 0) for volume in truth)
+        return
+    add = _adder(model, sigma.shape, seed)
+    for v, volume in enumerate(truth):
+        noisy = law.add_to_volume(volume, v, sigma, add, seed=seed, sampling=model.sampling)
+        below = noisy < 0
+        noisy[below] = 0
+        yield noisy, int(below.sum())
 
 
 def _adder(model: NoiseModel, shape: tuple[int, ...], seed: int) -> law.Adder:

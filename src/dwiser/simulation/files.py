@@ -1,5 +1,6 @@
 """A phantom as a folder of files: simulate and write, for the command line and for Python."""
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
@@ -11,14 +12,18 @@ import numpy as np
 from dwiser import __version__
 from dwiser.errors import Code, InputError
 from dwiser.io import find_inputs, load
-from dwiser.io.truth import LESIONS, check_folder, save_simulated
+from dwiser.io.truth import LESIONS, SimulatedScan, check_folder, save_simulated
+from dwiser.io.volume_stream import VolumeStream
 from dwiser.scan import Scan
 from dwiser.seeds import check_seed
-from dwiser.simulation import NoiseModel, Simulation, phantom, phantom_from, scheme
+from dwiser.simulation.acquire import NoiseModel
 from dwiser.simulation.noise import Sampling
-from dwiser.simulation.scheme import Shells
+from dwiser.simulation.phantom import phantom_simulator
+from dwiser.simulation.refit import refit_simulator
+from dwiser.simulation.scheme import Shells, scheme
+from dwiser.simulation.simulator import Simulation, Simulator
 from dwiser.simulation.texture import Texture
-from dwiser.watch import Watch, silent
+from dwiser.watch import Progress, Watch, silent, step
 
 SHAPE = (65, 78, 66)  # a whole head at 2.5 mm
 VOXEL = 2.5  # mm
@@ -74,17 +79,19 @@ class SimulationRequest:
 
 def simulate_files(
     request: SimulationRequest, watch: Watch = silent
-) -> tuple[Simulation, tuple[Path, ...]]:
+) -> tuple[Simulator, tuple[Path, ...]]:
     """Simulate what was asked for and write it; wrong settings are refused before the work.
+
+    The series are computed and written volume by volume: neither is ever whole in memory.
 
     Parameters
     ----------
     request : what to simulate, and where to write it.
-    watch : gets the progress of a refit.
+    watch : gets the progress of a refit, and of the volumes.
 
     Returns
     -------
-    simulation : the noisy scan and its truth.
+    simulator : the truth of the scan.
     files : what was written, dwi.nii.gz last.
 
     Raises
@@ -98,14 +105,52 @@ def simulate_files(
         source_files = request.source, request.bval, request.bvec, request.mask, request.grad
         inputs = find_inputs(*source_files).files
         check_folder(request.folder, inputs=inputs, force=request.force)
-        simulation = _refitted_phantom(request, load(*source_files), watch)
+        simulator = _refitted_phantom(request, load(*source_files), watch)
     else:
         check_folder(request.folder, force=request.force)
-        simulation = _coded_phantom(request)
-    sources = [str(path) for path in inputs]
-    return simulation, save_simulation(
-        simulation, request.folder, sources=sources, inputs=inputs, force=request.force
+        with step(watch, "building the head"):
+            simulator = _coded_phantom(request)
+    return simulator, _save_volumes(simulator, request, inputs, watch)
+
+
+def _save_volumes(
+    simulator: Simulator, request: SimulationRequest, inputs: tuple[Path, ...], watch: Watch
+) -> tuple[Path, ...]:
+    """Write what ``save_simulation`` writes, volume by volume."""
+    clipped: list[int] = []
+    shape = simulator.series.shape
+
+    def noisy() -> Iterator[np.ndarray]:
+        clipped.clear()
+        return _watched(simulator.noisy_volumes(clipped.append), "noisy volumes", shape[3], watch)
+
+    def truth() -> Iterator[np.ndarray]:
+        return _watched(simulator.series.volumes(), "true volumes", shape[3], watch)
+
+    return _save(
+        SimulatedScan(
+            VolumeStream(shape, noisy),
+            simulator.affine,
+            simulator.series.gradients,
+            simulator.header,
+        ),
+        request.folder,
+        {"truth": VolumeStream(shape, truth), **_maps(simulator)},
+        lambda: simulator.complete_record(sum(clipped)),
+        simulator.record["lesions"],
+        sources=[str(path) for path in inputs],
+        inputs=inputs,
+        force=request.force,
     )
+
+
+def _watched(
+    volumes: Iterator[np.ndarray], task: str, count: int, watch: Watch
+) -> Iterator[np.ndarray]:
+    watch(Progress(task, 0, count))
+    for v, volume in enumerate(volumes):
+        yield volume
+        watch(Progress(task, v + 1, count))
 
 
 def save_simulation(
@@ -140,18 +185,40 @@ def save_simulation(
     InputError, DwiserError
         Where the folder cannot be written, or holds such files (without ``force``).
     """
-    record: dict[str, Any] = {
-        "GeneratedBy": [{"Name": "dwiser", "Version": __version__}],
-        "Date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "Sources": sources or [],
-        "Simulation": simulation.record,
-    }
-    lesions = simulation.record["lesions"]
-    return save_simulated(
-        simulation.scan,
+    scan = simulation.scan
+    return _save(
+        SimulatedScan(scan.data, scan.affine, scan.gradients, scan.header),
         folder,
         truth_maps(simulation),
-        record=record,
+        lambda: simulation.record,
+        simulation.record["lesions"],
+        sources=sources or [],
+        inputs=inputs,
+        force=force,
+    )
+
+
+def _save(
+    scan: SimulatedScan,
+    folder: str | Path,
+    maps: Mapping[str, np.ndarray | VolumeStream],
+    record: Callable[[], dict[str, Any]],
+    lesions: list[dict[str, Any]],
+    *,
+    sources: list[str],
+    inputs: tuple[Path, ...],
+    force: bool,
+) -> tuple[Path, ...]:
+    provenance = {
+        "GeneratedBy": [{"Name": "dwiser", "Version": __version__}],
+        "Date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "Sources": sources,
+    }
+    return save_simulated(
+        scan,
+        folder,
+        maps,
+        record=lambda: {**provenance, "Simulation": record()},
         lesions={"Lesions": lesions} if lesions else None,
         inputs=inputs,
         force=force,
@@ -172,10 +239,14 @@ def truth_maps(simulation: Simulation) -> dict[str, np.ndarray]:
         its axis (voxel axes) with its volume fraction as length; "lesions" is there only where
         there are some.
     """
+    return {"truth": simulation.truth, **_maps(simulation)}
+
+
+def _maps(simulation: Simulation | Simulator) -> dict[str, np.ndarray]:
+    """The truth by file name, without the series."""
     share = simulation.tissues["wm"][..., None] * simulation.shares
     peaks = (share[..., None] * simulation.axes).reshape(*simulation.mask.shape, -1)
     maps = {
-        "truth": simulation.truth,
         "mask": simulation.mask,
         "sigma": simulation.sigma,
         "fa": simulation.fa,
@@ -253,8 +324,8 @@ def _check(request: SimulationRequest) -> None:
             f"--voxel must be a positive number of mm, not {request.voxel:g}.",
             code=Code.ARGUMENT_VALUE,
         )
-    _noise_settings(request)
-    _texture_settings(request)
+    _noise_model(request)
+    _texture(request)
     if request.source is None:
         orphans = {"--bval": request.bval, "--bvec": request.bvec, "--mask": request.mask}
         for option, value in orphans.items():
@@ -277,52 +348,40 @@ def _check(request: SimulationRequest) -> None:
         )
 
 
-def _noise_settings(request: SimulationRequest) -> dict[str, Any]:
-    """The noise as ``phantom`` takes it; InputError for an impossible one."""
+def _noise_model(request: SimulationRequest) -> NoiseModel:
     sampling = Sampling(request.partial_fourier, request.zero_fill)
-    model = NoiseModel(request.noise, request.snr, request.coils, request.sigma_map, sampling)
-    return {
-        "snr": model.snr,
-        "noise": model.kind,
-        "coils": model.coils,
-        "sigma_map": model.sigma_map,
-        "partial_fourier": sampling.partial_fourier,
-        "zero_fill": sampling.zero_fill,
-    }
+    return NoiseModel(request.noise, request.snr, request.coils, request.sigma_map, sampling)
 
 
-def _texture_settings(request: SimulationRequest) -> dict[str, Any]:
-    """The texture as ``phantom`` takes it; InputError for an impossible one."""
-    texture = Texture(request.texture, request.texture_correlation)
-    return {"texture": texture.strength, "texture_correlation": texture.correlation}
+def _texture(request: SimulationRequest) -> Texture:
+    return Texture(request.texture, request.texture_correlation)
 
 
-def _coded_phantom(request: SimulationRequest) -> Simulation:
-    shape = SHAPE if request.shape is None else parse_shape(request.shape)
-    return phantom(
-        shape,
+def _coded_phantom(request: SimulationRequest) -> Simulator:
+    return phantom_simulator(
+        SHAPE if request.shape is None else parse_shape(request.shape),
+        _noise_model(request),
+        _texture(request),
         voxel=VOXEL if request.voxel is None else request.voxel,
         shells=parse_shells(SHELLS if request.shells is None else request.shells),
         n_b0=B0 if request.b0 is None else request.b0,
         lesions=request.lesions,
         seed=request.seed,
-        **_texture_settings(request),
-        **_noise_settings(request),
     )
 
 
-def _refitted_phantom(request: SimulationRequest, scan: Scan, watch: Watch) -> Simulation:
+def _refitted_phantom(request: SimulationRequest, scan: Scan, watch: Watch) -> Simulator:
     shells = None if request.shells is None else parse_shells(request.shells)
     n_b0 = B0 if request.b0 is None else request.b0
     if shells is not None:
         scheme(shells, n_b0=n_b0)  # an error now, not after minutes of refitting
-    return phantom_from(
+    return refit_simulator(
         scan,
+        _noise_model(request),
+        _texture(request),
         shells=shells,
         n_b0=n_b0,
         lesions=request.lesions,
         seed=request.seed,
         watch=watch,
-        **_texture_settings(request),
-        **_noise_settings(request),
     )

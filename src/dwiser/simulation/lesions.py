@@ -128,25 +128,24 @@ def _changed(kind: Kind, axis: np.ndarray, gradients: Gradients) -> tuple[int, .
 def include(
     signal: Float[np.ndarray, "n v"],
     lesions: Sequence[Lesion],
+    shares: Float[np.ndarray, "l n"],
     gradients: Gradients,
-    mask: Bool[np.ndarray, "x y z"],
 ) -> Float[np.ndarray, "n v"]:
     """Mix the lesions into the signal, each by its share of the voxel.
 
     Parameters
     ----------
-    signal : (n, V) of the mask's voxels; not modified.
-    lesions : what to add.
+    signal : (n, V) of some voxels; not modified.
+    lesions : what to add, L of them.
+    shares : (L, n) the share of each voxel inside each lesion, in [0, 1].
     gradients : the table.
-    mask : (X, Y, Z) the voxels of ``signal``.
 
     Returns
     -------
     (n, V) in the signal's units
     """
     signal = signal.copy()
-    for lesion in lesions:
-        share = lesion.share(mask.shape)[mask]
+    for lesion, share in zip(lesions, shares, strict=True):
         rows = np.flatnonzero(share)
         host = signal[rows]
         changed = _inclusion(host, lesion, gradients)

@@ -260,7 +260,26 @@ def add_to_series(
     """
     noisy = np.empty_like(truth)
     for v in range(truth.shape[3]):
-        noisy[..., v] = add(
-            np.ascontiguousarray(truth[..., v]), sigma, stream(seed, "noise", v), sampling
-        )
+        noisy[..., v] = add_to_volume(truth[..., v], v, sigma, add, seed=seed, sampling=sampling)
     return noisy
+
+
+def add_to_volume(
+    image: Volume, v: int, sigma: Volume, add: Adder, *, seed: int, sampling: Sampling = FULL
+) -> Volume:
+    """Add noise to one volume of a series, from that volume's own random stream.
+
+    Parameters
+    ----------
+    image : (X, Y, Z) without noise; not modified.
+    v : its place in the series.
+    sigma : (X, Y, Z) sd of one channel's noise, in the units of ``image``.
+    add : adds noise to one volume, say ``add_rician``.
+    seed : of the noise.
+    sampling : which k-space lines were acquired.
+
+    Returns
+    -------
+    (X, Y, Z) in the units of ``image``
+    """
+    return add(np.ascontiguousarray(image), sigma, stream(seed, "noise", v), sampling)

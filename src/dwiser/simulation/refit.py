@@ -14,9 +14,10 @@ from dwiser.simulation.acquire import NoiseModel
 from dwiser.simulation.contrast import GREY, PARALLEL, WATER
 from dwiser.simulation.geometry import HeadAnatomy
 from dwiser.simulation.noise import Sampling
-from dwiser.simulation.phantom import Simulation, simulate
 from dwiser.simulation.scheme import Shells, scheme
+from dwiser.simulation.series import EVERY, Voxels
 from dwiser.simulation.signal import Compartment, ball, decay, synthesise
+from dwiser.simulation.simulator import Simulation, Simulator, simulator
 from dwiser.simulation.texture import Texture, mixed, turned
 from dwiser.watch import Progress, Watch, silent
 
@@ -55,31 +56,34 @@ class Refit:
     faster: Float[np.ndarray, "n"] | None = None
     turns: Float[np.ndarray, "n 3"] | None = None
 
-    def signal(self, gradients: Gradients) -> Float[np.ndarray, "n v"]:
-        """The noiseless signal of the mask's voxels on any scheme.
+    def signal(self, gradients: Gradients, voxels: Voxels = EVERY) -> Float[np.ndarray, "m v"]:
+        """The noiseless signal of some of the mask's voxels on any scheme.
 
         Parameters
         ----------
         gradients : the table of V volumes.
+        voxels : which of the n.
 
         Returns
         -------
-        (n, V) float32, in the scan's units
+        (m, V) float32, in the scan's units
         """
+        weights = self.weights[voxels]
         if self.faster is None or self.turns is None:
-            return (self.weights @ dictionary(gradients, self.axes).T).astype(np.float32)
+            return (weights @ dictionary(gradients, self.axes).T).astype(np.float32)
+        faster, turns = self.faster[voxels], self.turns[voxels]
         signal = synthesise(
             [
-                ball(self.weights[:, -2], np.minimum(WATER, GREY * self.faster)),
-                ball(self.weights[:, -1], np.full(len(self.weights), WATER)),
+                ball(weights[:, -2], np.minimum(WATER, GREY * faster)),
+                ball(weights[:, -1], np.full(len(weights), WATER)),
             ],
             gradients,
         )
         for k, axis in enumerate(self.axes):
-            rows = np.flatnonzero(self.weights[:, k])
-            fibre_axes = turned(np.tile(axis, (len(rows), 1)), self.turns[rows])
-            speed = self.faster[rows]
-            fibre = Compartment(self.weights[rows, k], PARALLEL * speed, ACROSS * speed, fibre_axes)
+            rows = np.flatnonzero(weights[:, k])
+            fibre_axes = turned(np.tile(axis, (len(rows), 1)), turns[rows])
+            speed = faster[rows]
+            fibre = Compartment(weights[rows, k], PARALLEL * speed, ACROSS * speed, fibre_axes)
             signal[rows] += synthesise([fibre], gradients)
         return signal
 
@@ -291,11 +295,52 @@ def phantom_from(
     (10, 12, 8, 9)
     """
     model = NoiseModel(noise, snr, coils, sigma_map, Sampling(partial_fourier, zero_fill))
-    tissue_texture = Texture(texture, texture_correlation)
+    return refit_simulator(
+        scan,
+        model,
+        Texture(texture, texture_correlation),
+        shells=shells,
+        n_b0=n_b0,
+        b0_place=b0_place,
+        lesions=lesions,
+        seed=seed,
+        watch=watch,
+    ).run()
+
+
+def refit_simulator(
+    scan: Scan,
+    model: NoiseModel,
+    texture: Texture,
+    *,
+    shells: Shells | None,
+    n_b0: int,
+    b0_place: str = "spread",
+    lesions: bool,
+    seed: int,
+    watch: Watch = silent,
+) -> Simulator:
+    """A real scan refitted and ready to scan again; its series need not fit into memory.
+
+    Parameters
+    ----------
+    scan, shells, n_b0, b0_place, lesions, seed, watch : as in `phantom_from`.
+    model : the noise.
+    texture : the variation from voxel to voxel that is added.
+
+    Returns
+    -------
+    Simulator
+
+    Raises
+    ------
+    InputError
+        For a scan without a b0, and for settings that cannot be simulated.
+    """
     gradients = scan.gradients
     if shells is not None:
         gradients = scheme(shells, n_b0=n_b0, b0_place=b0_place, seed=seed)
-    fitted = roughened(refit(scan, watch), tissue_texture, seed)
+    fitted = roughened(refit(scan, watch), texture, seed)
     settings = {
         "geometry": "refit",
         "model": f"{len(fitted.axes)} fibre axes (1.7e-3, {ACROSS:g} mm2/s), grey and free balls",
@@ -303,9 +348,9 @@ def phantom_from(
         "shells": None if shells is None else [[float(b), int(n)] for b, n in shells],
         "n_b0": int(gradients.is_b0.sum()),
         "b0_place": None if shells is None else b0_place,
-        "texture": tissue_texture.record(),
+        "texture": texture.record(),
     }
-    return simulate(
+    return simulator(
         anatomy_of(fitted),
         fitted.signal,
         gradients,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from dwiser.scan import Gradients
 
@@ -27,6 +27,22 @@ class Compartment:
     parallel: Float[np.ndarray, "n"]
     perpendicular: Float[np.ndarray, "n"]
     axis: Float[np.ndarray, "n 3"] | None = None
+
+    def of(self, voxels: slice | Int[np.ndarray, "m"]) -> "Compartment":
+        """The water of some of the voxels.
+
+        Parameters
+        ----------
+        voxels : which of the n.
+
+        Returns
+        -------
+        Compartment
+        """
+        axis = None if self.axis is None else self.axis[voxels]
+        return Compartment(
+            self.weight[voxels], self.parallel[voxels], self.perpendicular[voxels], axis
+        )
 
 
 def ball(weight: Float[np.ndarray, "n"], diffusivity: Float[np.ndarray, "n"]) -> Compartment:
@@ -87,9 +103,5 @@ def synthesise(
         block = slice(start, min(start + CHUNK, n))
         for part in compartments:
             rows = start + np.flatnonzero(part.weight[block])
-            axis = None if part.axis is None else part.axis[rows]
-            some = Compartment(
-                part.weight[rows], part.parallel[rows], part.perpendicular[rows], axis
-            )
-            signal[rows] += decay(some, gradients)
+            signal[rows] += decay(part.of(rows), gradients)
     return signal

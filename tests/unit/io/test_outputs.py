@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 from pathlib import Path
 
 import nibabel as nib
@@ -220,3 +221,57 @@ def test_a_page_comes_with_the_set(tmp_path, crop):
 def test_a_page_has_a_pages_name(tmp_path):
     with refused(Code.FILE_ENDING, "o.nii.gz: ", "end its name in .html"):
         planned(tmp_path / "x.nii.gz", pages=[tmp_path / "o.nii.gz"])
+
+
+KILLS = ("before", "in the image", "after the image", *(f"rename {n}" for n in range(7)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("moment", KILLS)
+def test_killed_at_any_moment_an_image_is_whole_and_beside_its_own_companions(tmp_path, moment):
+    image = tmp_path / "o.nii.gz"
+    paths = [tmp_path / "o.json", tmp_path / "o.bval", image]
+    for path in paths:
+        path.write_text("old " * 100)
+    pid = os.fork()
+    if pid == 0:
+        _killed(paths, moment)
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert os.WTERMSIG(status) == (signal.SIGKILL if moment in KILLS[:-1] else 0)
+    contents = {path.name: path.read_text() for path in paths if path.exists()}
+    assert set(contents.values()) <= {"old " * 100, "new " * 100}  # none is half-written
+    if image.exists():
+        assert len(contents) == 3
+        assert len(set(contents.values())) == 1
+    assert not [n for n in os.listdir(tmp_path) if n not in contents and n[0] != "."]
+
+
+def _killed(paths, moment):
+    """Write a set and die in the middle of it."""
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def write(path):
+        is_image = path.name.endswith(".nii.gz")
+        if moment == "before":
+            die()
+        with path.open("w") as file:
+            file.write("new " * 50)
+            file.flush()
+            if moment == "in the image" and is_image:
+                die()
+            file.write("new " * 50)
+        if moment == "after the image" and is_image:
+            die()
+
+    renames, real = iter(range(99)), Path.replace
+
+    def replace(self, target):
+        if moment == f"rename {next(renames)}":
+            die()
+        return real(self, target)
+
+    Path.replace = replace
+    write_set(dict.fromkeys(paths, write), force=True)

@@ -10,9 +10,8 @@ from dwiser.prepare.noise_patches import NoisePatches
 from dwiser.prepare.noise_smoothing import smooth_map, smoothing_width
 from dwiser.scan import Scan
 from dwiser.seeds import stream
-from dwiser.simulation import phantom
+from dwiser.simulation import Simulation, phantom
 from dwiser.simulation.noise import Sampling
-from dwiser.simulation.phantom import Simulation
 
 SHAPE = (40, 44, 14)
 
