@@ -1,9 +1,11 @@
 """Images: read a scan with its geometry, write results with the same one."""
 
 import math
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import disk_usage
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
@@ -17,13 +19,14 @@ from dwiser.io.opening import open_image
 from dwiser.io.stored import StoredImage
 from dwiser.io.voxels import read_voxels
 from dwiser.io.writing import HasGeometry, image_writers
-from dwiser.memmap import FLOAT32, allocate_mapped
+from dwiser.memmap import FLOAT32, allocate_mapped, is_tmpfs
 from dwiser.scan import Scan
 from dwiser.table_check import settled
 
 SERIES_NDIM, MAP_NDIM = 4, 3
 MAPPED_SHARE = 0.25  # of the memory; a larger series is read from a file as it is needed
-LARGE = 2**29  # bytes: so is one of this size, however much memory there is
+LARGE = 2**29  # bytes: so is one of this size, where a disk has room for what is made of it
+SCRATCH = 8  # times the series: it, the result and lists of the mask's voxels
 
 
 def load(
@@ -265,8 +268,7 @@ def _series(
     image: StoredImage, shape: tuple[int, ...], memory: int | None
 ) -> tuple[Float32[np.ndarray, "x y z v"], Float32[np.ndarray, "x y z v"] | None]:
     """The voxels of a series; of a complex one the magnitude, and the phase in radians."""
-    size = math.prod(shape) * FLOAT32.itemsize
-    mapped = memory is not None and size > min(MAPPED_SHARE * memory, LARGE)
+    mapped = memory is not None and _is_to_be_mapped(math.prod(shape) * FLOAT32.itemsize, memory)
     if image.voxels.kind.kind != "c":
         return read_voxels(image, shape, mapped=mapped), None
     voxels = read_voxels(image, shape, np.dtype(np.complex64), mapped=mapped)
@@ -276,6 +278,14 @@ def _series(
     for v in range(shape[-1]):
         magnitude[..., v], phase[..., v] = np.abs(voxels[..., v]), np.angle(voxels[..., v])
     return magnitude, phase
+
+
+def _is_to_be_mapped(size: int, memory: int) -> bool:
+    """Whether a series of ``size`` bytes stays in a file: to spare memory, not to move it."""
+    if size > MAPPED_SHARE * memory:
+        return True
+    folder = Path(tempfile.gettempdir())
+    return size > LARGE and not is_tmpfs(folder) and disk_usage(folder).free > SCRATCH * size
 
 
 def _read_mask(path: FilePath, dwi: FilePath, series: StoredImage) -> Bool[np.ndarray, "x y z"]:
