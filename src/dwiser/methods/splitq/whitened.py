@@ -36,6 +36,7 @@ SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
 LEAST_EXTRA_VOXELS = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
 NEARLY_WHITE = 0.1  # correlation of adjacent voxels below which nothing changes; measured to 0.03
 PASSED = 0.3  # of the coordinates' noise passes the local estimates
+FEWEST_HELD_OUT = 10  # volumes that share a subspace, where no other way to learn can be trusted
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
 
@@ -217,6 +218,18 @@ def whiten(
         mask, sigma, channels, y, mean, scale, subspace, groups, alone, phase_record,
         outliers=outliers, no_subspace=why, measured=spatial.correlation,
     )  # fmt: skip
+
+
+def share_subspace(whitened: WhitenedScan, gradients: Gradients, fewest: int, seed: int) -> bool:
+    """Give a scan the subspace that it has none of, if ``fewest`` volumes share one."""
+    covariance = second_moment(whitened.y) / np.outer(whitened.scale, whitened.scale)
+    groups, alone, outliers = _shared(covariance, len(whitened.y), gradients, fewest)
+    subspace = fit_subspace(covariance, len(whitened.y), groups, seed) if groups else None
+    if _unfit(subspace, covariance, bool(groups), fewest) is not None:
+        return False
+    whitened.subspace, whitened.groups, whitened.alone = subspace, groups, alone
+    whitened.outliers, whitened.no_subspace = outliers, None
+    return True
 
 
 def _unfit(
