@@ -55,10 +55,10 @@ class VolumeRoles:
         """Whether every volume is a measurement of its own, with data everywhere."""
         return not (self.unchanged or self.copies or self.empty_regions or self.noise_ratio)
 
-    def noise_ratios(self, volumes: Iterable[int]) -> dict[int, float]:
+    def noise_ratios(self, volumes: Int[np.ndarray, "m"]) -> dict[int, float]:
         """``noise_ratio`` by the place of a volume among ``volumes``."""
         known = self.noise_ratio
-        return {place: known[v] for place, v in enumerate(map(int, volumes)) if v in known}
+        return {place: known[v] for place, v in enumerate(volumes.tolist()) if v in known}
 
     def part(self, volumes: slice) -> "VolumeRoles":
         """The roles of some volumes, counted from the first of these.

@@ -14,7 +14,6 @@ below 0 (Breiman 1996). Where that is so by much, the scan's noise is another, a
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -40,7 +39,7 @@ RIDGE = 1e-4  # of the mean diagonal: estimates of smooth signals are nearly equ
 FEWEST_VOXELS = 1000  # fewer do not tell a divergence to 3 %
 OF_TENSOR = ("cube", "wide")  # estimates that a tensor is fitted to
 PILOT = "cube"  # the estimate whose FA says how a voxel is weighted
-IMPOSSIBLE = -0.1  # of the noise's variance: a risk as low as this is no chance,
+IMPOSSIBLE = -0.125  # of the noise's variance: a risk as low as this is no chance,
 CHANCE = 4.0  # nor one so many of its standard errors below 0, if that is lower
 MOSTLY = 1 / 3  # of the components: where so many are, nothing can be weighted by risk
 
@@ -168,9 +167,9 @@ def weights_by_risk(
 
     equations, risks = zip(*map(of_component, range(channels.shape[1])), strict=True)
     risk = np.array(risks)
-    another = risk.min() < impossible_below(len(inner))
+    positive = (risk < 0) | (risk.min() < impossible_below(len(inner)))
     weights = np.stack(
-        [e.weights(positive=another or r < 0) for e, r in zip(equations, risk, strict=True)], 2
+        [e.weights(positive=bool(p)) for e, p in zip(equations, positive, strict=True)], 2
     )
     small = weights.astype(np.float32)
     before, after = (
@@ -196,7 +195,7 @@ class _Equations:
         probed_shares: Float[np.ndarray, "m s"],
         raw: Float[np.ndarray, "m"],
         probe: Float[np.ndarray, "m"],
-    ) -> Self:
+    ) -> "_Equations":
         """``probe`` over the step and times the noise's variance."""
         normal, aim = [], []
         for own, after in zip(shares.T, probed_shares.T, strict=True):
