@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from dwiser.errors import DwiserWarning
+from dwiser.machine import Machine
 from dwiser.methods.registry import build
 from dwiser.methods.splitq.few_directions import (
     IMPOSSIBLE,
@@ -336,3 +338,20 @@ def test_the_response_helps_a_phantom_of_few_directions(machine) -> None:
 
     raw = float(np.sqrt(np.mean((s.scan.data - s.truth)[s.mask] ** 2)))
     assert error() < error(response=False) < 0.6 * raw
+
+
+@quiet
+def test_where_no_risk_can_be_believed_volumes_are_held_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The weights say so, and applied to the scan once more they give the same image."""
+    made = phantom(shape=(20, 20, 8), shells=((1000.0, 14),), n_b0=1, snr=20.0, seed=8)
+    method, options = build("splitq"), {"machine": Machine(threads=1), "seed": 0}
+    monkeypatch.setattr("dwiser.methods.splitq.method.MOSTLY", -1.0)
+    with pytest.warns(DwiserWarning, match="holds volumes out after all"):
+        held_out = method.denoise(made.scan, **options)
+    assert held_out.weights is not None
+    assert "held_out" in held_out.weights.state
+    assert held_out.record["rank"] > 0
+    again = method.apply(held_out.weights, made.scan, **options)
+    np.testing.assert_array_equal(again.data, held_out.data)
