@@ -76,8 +76,8 @@ def _louder(
         return {}
     upper = {v: s for v, s in size.items() if s * s > low * high}
     lower = [s for v, s in size.items() if v not in upper]
-    if min(upper.values()) < GAP * max(lower):
-        return {}
+    if min(upper.values()) < GAP * max(lower) or (not gain_alone and len(upper) == 1):
+        return {}  # a single bright DWI may be a b0 with the wrong b-value
     usual, base = _typical(lower), _typical([level[v] for v in size if v not in upper])
     ratios = {v: s / usual for v, s in upper.items()}
 
