@@ -5,12 +5,18 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from dwiser.errors import DwiserWarning
+from dwiser.machine import Machine
 from dwiser.methods.registry import build
 from dwiser.methods.splitq.few_directions import (
+    IMPOSSIBLE,
+    MOSTLY,
     PILOT,
     STEP,
+    WeightsByRisk,
     WithTensor,
     axes_of,
+    impossible_below,
     local_names,
     residual_share,
     response_by_risk,
@@ -65,7 +71,7 @@ def noisy(truth: np.ndarray, seed: int = 2) -> np.ndarray:
     return (truth + NOISE**0.5 * noise).astype(np.float32)
 
 
-def by_risk(channels: np.ndarray, estimates=three, classes=None) -> tuple[np.ndarray, ...]:
+def by_risk(channels: np.ndarray, estimates=three, classes=None) -> WeightsByRisk:
     inner = np.arange(len(channels))
     probe = np.stack([signs(stream(0, "risk", v), len(channels)) for v in range(VOLUMES)], 1)
     return weights_by_risk(estimates, channels, probe, inner, turning(), NOISE, "cpu", classes)
@@ -90,7 +96,7 @@ def test_one_linear_estimate_is_shrunk_as_stein_says() -> None:
     def one(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield "smooth", smooth(values)
 
-    weights, *_ = by_risk(channels, one)
+    weights = by_risk(channels, one).weights
     u, su = (a @ turning() for a in (channels, smooth(channels)))
     trace = len(channels) / 3
     expected = ((u * su).sum(0) - NOISE * trace) / (su**2).sum(0)
@@ -104,7 +110,7 @@ def test_the_weights_are_those_that_the_truth_would_choose_the_nearer_the_more_v
     for count in (2000, 200_000):
         truth = truth_of(count)
         channels = noisy(truth)
-        weights = by_risk(channels)[0][0]
+        weights = by_risk(channels).weights[0]
         errors.append(np.sqrt(np.mean((weights - by_truth(truth, channels)) ** 2)))
     few, many = errors
     assert many < 0.02
@@ -113,7 +119,8 @@ def test_the_weights_are_those_that_the_truth_would_choose_the_nearer_the_more_v
 
 def test_the_estimate_is_the_weighted_one_and_the_probe_a_tenth_of_the_noise() -> None:
     channels = noisy(truth_of(500))
-    weights, before, after, step = by_risk(channels)
+    found = by_risk(channels)
+    weights, before, after, step = found.weights, found.estimate, found.probed, found.step
     axes = turning()
 
     def combined(values: np.ndarray) -> np.ndarray:
@@ -123,6 +130,32 @@ def test_the_estimate_is_the_weighted_one_and_the_probe_a_tenth_of_the_noise() -
     np.testing.assert_allclose(before, combined(channels), atol=1e-4)
     np.testing.assert_allclose(after, combined(channels + step), atol=1e-4)
     np.testing.assert_allclose(np.abs(step), STEP * NOISE**0.5, rtol=1e-5)
+
+
+def test_the_risk_is_the_error() -> None:
+    """Stein's unbiased estimate, of each component, in units of the noise's variance."""
+    truth = truth_of(60_000)
+    found = by_risk(noisy(truth))
+    error = np.square((found.estimate - truth) @ turning()).mean(0) / NOISE
+    np.testing.assert_allclose(found.risk, error, atol=0.02)
+    assert found.impossible == 0
+
+
+def test_noise_that_is_smoother_than_the_probe_gets_no_negative_weights() -> None:
+    """The weights would sharpen it: a risk below 0 tells."""
+    white = stream(3, "noise").standard_normal((20_000, VOLUMES))
+    same_size = (3 * NOISE) ** 0.5 * smooth(white)
+    slow = 5 * np.sin(np.arange(20_000) / 300)[:, None]
+    channels = slow + same_size
+    found = by_risk(channels.astype(np.float32))
+    assert found.risk.min() < impossible_below(20_000)
+    assert found.impossible > MOSTLY
+    assert (found.weights >= 0).all()
+
+
+def test_a_few_voxels_say_little_about_a_risk() -> None:
+    assert impossible_below(100_000) == IMPOSSIBLE
+    assert impossible_below(1000) < IMPOSSIBLE
 
 
 def bright(pilot: np.ndarray) -> np.ndarray:
@@ -144,8 +177,9 @@ def test_weights_by_class_are_no_worse_than_those_of_all_though_noise_chose_the_
     def error(estimate: np.ndarray) -> float:
         return float(np.square((estimate - truth) @ turning()).mean())
 
-    weights, classed, *_ = by_risk(channels, two, bright)
-    _, common, *_ = by_risk(channels, two)
+    by_class = by_risk(channels, two, bright)
+    weights, classed = by_class.weights, by_class.estimate
+    common = by_risk(channels, two).estimate
     parts, shares = (
         [e @ turning() for _, e in two(channels)],
         bright(channels),
@@ -304,3 +338,20 @@ def test_the_response_helps_a_phantom_of_few_directions(machine) -> None:
 
     raw = float(np.sqrt(np.mean((s.scan.data - s.truth)[s.mask] ** 2)))
     assert error() < error(response=False) < 0.6 * raw
+
+
+@quiet
+def test_where_no_risk_can_be_believed_volumes_are_held_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The weights say so, and applied to the scan once more they give the same image."""
+    made = phantom(shape=(20, 20, 8), shells=((1000.0, 14),), n_b0=1, snr=20.0, seed=8)
+    method, options = build("splitq"), {"machine": Machine(threads=1), "seed": 0}
+    monkeypatch.setattr("dwiser.methods.splitq.method.MOSTLY", -1.0)
+    with pytest.warns(DwiserWarning, match="holds volumes out after all"):
+        held_out = method.denoise(made.scan, **options)
+    assert held_out.weights is not None
+    assert "held_out" in held_out.weights.state
+    assert held_out.record["rank"] > 0
+    again = method.apply(held_out.weights, made.scan, **options)
+    np.testing.assert_array_equal(again.data, held_out.data)

@@ -61,6 +61,35 @@ def _dwis(series: Series) -> np.ndarray:
     return series.data[..., series.bvals > 50]
 
 
+def _averaged_b0s(series: Series) -> None:
+    """Each b0 is the mean of eight, as a scanner with averaging by b-value stores them."""
+    rng, sigma = np.random.default_rng(1), float(np.median(series.made.sigma))
+    assert series.bvals is not None
+    for v in np.flatnonzero(series.bvals <= 50):
+        truth = series.made.truth[..., v, None]
+        parts = rng.standard_normal((2, *truth.shape[:3], 8)) * sigma
+        series.data[..., v] = np.hypot(truth + parts[0], parts[1]).mean(-1)
+
+
+def _second_half_twice_as_bright(series: Series) -> None:
+    series.data[..., 10:] *= 2
+
+
+def _averages_are_told(ran: Ran) -> None:
+    ran.ok("Volumes 0, 10", "times the noise of the others")
+    assert abs(ran.record()["SigmaMedian"] / float(np.median(ran.series.made.sigma)) - 1) < 0.05
+    assert ran.error(volumes=ran.series.bvals > 50) < 0.5
+    assert ran.record()["Verdict"]["Level"] == "PASS"
+
+
+def _gain_is_told(ran: Ran) -> None:
+    ran.ok("Volumes 10-19", "times the noise of the others", "another gain")
+    image = ran.image()
+    image[..., 10:] /= 2
+    assert ran.error(image) < 0.5
+    assert ran.record()["Verdict"]["Level"] == "PASS"
+
+
 def _trace(series: Series) -> None:
     geometric = np.exp(np.log(_dwis(series).clip(1e-3)).mean(-1))
     series.append(np.round(geometric), 1000.0)
@@ -326,6 +355,25 @@ ROWS = (
         change=_last_zero(1),
         check=_evaluated,
         commands=("denoise dwi.nii.gz out.nii.gz", "evaluate out.nii.gz --raw dwi.nii.gz"),
+    ),
+    Situation(
+        name="averaged-b0s-beside-single-dwis",
+        reported=(),
+        happens="Each b0 is the mean of eight acquisitions, each DWI is one.",
+        expected="The b0s are named, with how much less noise they have; σ is that of the DWIs, "
+        "and all are denoised.",
+        before="σ 12.9 for 39.0 (36 volumes), RMSE 0.89 σ for 0.35, and PASS.",
+        change=_averaged_b0s,
+        check=_averages_are_told,
+    ),
+    Situation(
+        name="half-a-series-at-another-gain",
+        reported=(),
+        happens="The second half of the series has twice the gain: signal and noise are double.",
+        expected="The louder volumes are named, and denoised as if all had one gain.",
+        before="RMSE 0.62 σ for 0.41 (18 volumes), and PASS.",
+        change=_second_half_twice_as_bright,
+        check=_gain_is_told,
     ),
     Situation(
         name="nothing-but-one-volume",

@@ -15,7 +15,13 @@ from dwiser.evaluation.sections import ALL, EvaluationInputs, collect
 from dwiser.evaluation.tensor import TensorMaps, fit_tensor
 from dwiser.evaluation.verdict import Verdict, judge
 from dwiser.prepare.mask import object_mask
-from dwiser.prepare.measured_scan import measured_scan, selected, take
+from dwiser.prepare.measured_scan import (
+    divided,
+    measured_scan,
+    replace_quietly,
+    selected,
+    take,
+)
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.volumes import volume_roles
 from dwiser.scan import Scan
@@ -140,7 +146,7 @@ def evaluate(
         seed,
         measured.coils,
     )
-    rows, verdict = _measure(inputs, crossing)
+    rows, verdict = _measure(inputs, crossing, roles.noise_ratios(volumes))
     rows += [Absent("volumes", ALL, sentence) for sentence in roles.sentences]
     return Evaluation(
         tuple(r for r in rows if isinstance(r, Metric)),
@@ -164,7 +170,9 @@ def _placed(
     return placed, {label: [of[k] for k in where[label]] for label, of in changes.items()}
 
 
-def _measure(inputs: EvaluationInputs, crossing: bool) -> tuple[list[Row], Verdict | None]:
+def _measure(
+    inputs: EvaluationInputs, crossing: bool, ratios: Mapping[int, float]
+) -> tuple[list[Row], Verdict | None]:
     tensor = _true_tensor(inputs)
     rows = collect("fidelity", sections.fidelity_rows(inputs))
     rows += collect("tensor", sections.tensor_rows(inputs, tensor))
@@ -177,6 +185,9 @@ def _measure(inputs: EvaluationInputs, crossing: bool) -> tuple[list[Row], Verdi
     rows += collect("corpus_callosum", sections.snr_rows(inputs, tensor))
     if inputs.bundle is not None:
         rows += collect("bundle", sections.bundle_rows(inputs))
+    if ratios:  # what was removed is told in units of each volume's own noise
+        raw = replace_quietly(inputs.raw, data=divided(inputs.raw.data, ratios))
+        inputs = replace(inputs, raw=raw, denoised=divided(inputs.denoised, ratios))
     try:
         findings = residual_findings(inputs, residual_of(inputs))
     except CannotMeasure as why:

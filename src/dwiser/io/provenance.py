@@ -21,7 +21,7 @@ OWN_FIELDS = frozenset({
     "NoiseMap", "Phase", "PhaseUnit", "Weights", "WeightsSHA256", "Series",
     "Sources", "InputSHA256", "InputFiles", "Description", "Verdict", "Warnings",
     "BValueScaling", "VolumesWithoutMeasurement", "VolumeCopies", "VolumesPartlyEmpty",
-    "NoiseVolumes", "VolumeNotes", "NoiseImage", "NoiseVolumesLeftOut",
+    "NoiseVolumes", "VolumesOfOtherNoise", "VolumeNotes", "NoiseImage", "NoiseVolumesLeftOut",
     "coils", "noise_floor", "volumes_denoised", "volumes_passed_through", "volumes_on_their_own",
 })  # fmt: skip
 

@@ -1,13 +1,14 @@
 """The measurements of a series as a scan of their own, for every estimate and every method."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from dwiser.errors import DwiserWarning
-from dwiser.memmap import allocate_like
+from dwiser.memmap import allocate_like, writable_copy
 from dwiser.prepare.empty_regions import filled
 from dwiser.prepare.noise_volumes import noise_only
 from dwiser.prepare.volume_roles import VolumeRoles
@@ -18,7 +19,8 @@ from dwiser.seeds import stream
 def measured_scan(scan: Scan, roles: VolumeRoles) -> Scan:
     """The scan of ``roles.measured``: empty regions filled, σ and channels of its noise volumes.
 
-    A σ map that the scan has stands. A scan of plain measurements is returned as it is.
+    Volumes whose noise differs are divided by how much, so that all have that of the others. A σ
+    map that the scan has stands. A scan of plain measurements is returned as it is.
     """
     if roles.plain:
         return scan
@@ -27,8 +29,26 @@ def measured_scan(scan: Scan, roles: VolumeRoles) -> Scan:
         sigma = noise.sigma if scan.sigma is None else scan.sigma
         scan = replace_quietly(scan, sigma=sigma, coils=noise.coils)
     measured = selected(scan, roles.measured)
-    if not roles.empty_regions:
-        return measured
+    if roles.empty_regions:
+        measured = _complete(measured, scan, roles)
+    ratios = roles.noise_ratios(roles.measured)
+    return replace_quietly(measured, data=divided(measured.data, ratios)) if ratios else measured
+
+
+def divided(
+    data: Float[np.ndarray, "x y z v"], ratios: Mapping[int, float]
+) -> Float[np.ndarray, "x y z v"]:
+    """A copy with some volumes divided, mapped where ``data`` is; ``data`` itself if none are."""
+    if not ratios:
+        return data
+    even = writable_copy(data)
+    for v, ratio in ratios.items():
+        even[..., v] /= np.float32(ratio)
+    return even
+
+
+def _complete(measured: Scan, scan: Scan, roles: VolumeRoles) -> Scan:
+    """The measured scan with its empty regions filled."""
     data = allocate_like(measured.data)
     data[...] = measured.data
     for place, v in enumerate(roles.measured.tolist()):

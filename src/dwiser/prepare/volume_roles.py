@@ -25,6 +25,7 @@ class VolumeRoles:
         constant, computed from others, or noise alone. They are part of no estimate.
     copies : volumes that repeat an earlier one, and which.
     scales : of copies that are brighter or darker than it, by how much.
+    noise_ratio : of measurements whose noise differs from the others', how many times that it is.
     empty_regions : volumes with places that hold no data, (X, Y, Z) each.
     noise : those of ``unchanged`` that hold noise alone.
     """
@@ -35,6 +36,7 @@ class VolumeRoles:
     empty_regions: Mapping[int, Region] = field(default_factory=dict)
     noise: tuple[int, ...] = ()
     scales: Mapping[int, float] = field(default_factory=dict)
+    noise_ratio: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def measured(self) -> Int[np.ndarray, "m"]:
@@ -51,7 +53,12 @@ class VolumeRoles:
     @property
     def plain(self) -> bool:
         """Whether every volume is a measurement of its own, with data everywhere."""
-        return not (self.unchanged or self.copies or self.empty_regions)
+        return not (self.unchanged or self.copies or self.empty_regions or self.noise_ratio)
+
+    def noise_ratios(self, volumes: Int[np.ndarray, "m"]) -> dict[int, float]:
+        """``noise_ratio`` by the place of a volume among ``volumes``."""
+        known = self.noise_ratio
+        return {place: known[v] for place, v in enumerate(volumes.tolist()) if v in known}
 
     def part(self, volumes: slice) -> "VolumeRoles":
         """The roles of some volumes, counted from the first of these.
@@ -67,6 +74,7 @@ class VolumeRoles:
             {v - low: region for v, region in self.empty_regions.items() if v in inside},
             tuple(v - low for v in self.noise if v in inside),
             {v - low: scale for v, scale in self.scales.items() if v in inside},
+            {v - low: ratio for v, ratio in self.noise_ratio.items() if v in inside},
         )
 
     @property
@@ -92,6 +100,16 @@ class VolumeRoles:
             lines.append(
                 f"{_volumes(partly)} {'has' if one else 'have'} no data in a part of the object "
                 "(zeros): denoised where there are data, the zeros stay."
+            )
+        if self.noise_ratio:
+            ratios = sorted(self.noise_ratio.values())
+            low, high = f"{ratios[0]:.2g}", f"{ratios[-1]:.2g}"
+            times = low if low == high else f"{low} to {high}"
+            has = "has" if len(ratios) == 1 else "have"
+            lines.append(
+                f"{_volumes(sorted(self.noise_ratio))} {has} {times} times the noise of the others "
+                "(averages, or another gain): divided by that for every estimate, and multiplied "
+                "again in the result."
             )
         return tuple(lines)
 

@@ -13,6 +13,7 @@ from dwiser.prepare.measured_scan import selected
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.noise_volumes import noise_volumes
 from dwiser.prepare.snr import snr_by_shell
+from dwiser.prepare.unequal_noise import unequal_noise
 from dwiser.prepare.volume_roles import CONSTANT, EMPTY, NOISE, VolumeRoles
 from dwiser.scan import Scan
 
@@ -63,7 +64,7 @@ def volume_roles(scan: Scan) -> VolumeRoles:
         )
     if copies and _without_noise(scan, roles):
         return VolumeRoles(count)
-    return roles
+    return replace(roles, noise_ratio=unequal_noise(scan, roles.complete))
 
 
 def _without_noise(scan: Scan, roles: VolumeRoles) -> bool:

@@ -255,12 +255,17 @@ def _standardised(scan: Scan, result: Denoised) -> np.ndarray:
 
 
 def _where_measured(standardised: np.ndarray, result: Denoised) -> np.ndarray:
-    """0 in volumes that are no measurement, and in places without data."""
+    """0 in volumes that are no measurement, and in places without data.
+
+    Volumes whose noise differs are in units of their own.
+    """
     if result.roles is not None:
         for v in result.roles.unchanged:
             standardised[..., v] = 0
         for v, region in result.roles.empty_regions.items():
             standardised[..., v][region] = 0
+        for v, ratio in result.roles.noise_ratio.items():
+            standardised[..., v] /= np.float32(ratio)
     return standardised
 
 

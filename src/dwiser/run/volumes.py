@@ -10,7 +10,7 @@ import numpy as np
 from dwiser.errors import DwiserWarning
 from dwiser.memmap import allocate_like
 from dwiser.methods.base import Denoised, VolumeReasons
-from dwiser.prepare.measured_scan import selected, take
+from dwiser.prepare.measured_scan import divided, replace_quietly, selected, take
 from dwiser.prepare.volume_roles import VolumeRoles
 from dwiser.prepare.volumes import volume_roles
 from dwiser.scan import Scan
@@ -18,7 +18,7 @@ from dwiser.scan import Scan
 R = TypeVar("R", bound=Denoised)
 VOLUME_ENTRIES = (
     "VolumesWithoutMeasurement", "VolumeCopies", "VolumesPartlyEmpty", "NoiseVolumes",
-    "VolumeNotes",
+    "VolumesOfOtherNoise", "VolumeNotes",
 )  # fmt: skip
 VOLUME = re.compile(r"\bvolume (\d+)")  # in a reason: "shares its noise with volume 3"
 
@@ -46,7 +46,7 @@ def restored(result: Denoised, scan: Scan, roles: VolumeRoles) -> Denoised:
         return replace(result, roles=roles)
     data, measured = allocate_like(scan.data), roles.measured.tolist()
     for place, v in enumerate(measured):
-        data[..., v] = result.data[..., place]
+        data[..., v] = result.data[..., place] * np.float32(roles.noise_ratio.get(v, 1.0))
         if v in roles.empty_regions:
             data[..., v][scan.data[..., v] == 0] = 0
     for v, first in roles.copies.items():
@@ -67,11 +67,15 @@ def restored(result: Denoised, scan: Scan, roles: VolumeRoles) -> Denoised:
 
 
 def judged_part(scan: Scan, result: R) -> tuple[Scan, R]:
-    """The measurements with data everywhere, raw and denoised: what residuals are tested on."""
+    """The measurements with data everywhere, raw and denoised: what residuals are tested on.
+
+    Both are divided by the noise of the volumes whose noise differs.
+    """
     roles = roles_of(scan, result)
     if roles.plain:
         return scan, result
     volumes = roles.complete
+    ratios = roles.noise_ratios(volumes)
     places = {v: place for place, v in enumerate(volumes.tolist())}
 
     def counted(reasons: VolumeReasons | None) -> VolumeReasons | None:
@@ -81,13 +85,14 @@ def judged_part(scan: Scan, result: R) -> tuple[Scan, R]:
 
     part = replace(
         result,
-        data=take(result.data, volumes),
+        data=divided(take(result.data, volumes), ratios),
         passed_through=counted(result.passed_through) or {},
         not_shared=counted(result.not_shared),
         outlier_volumes=counted(result.outlier_volumes),
         roles=VolumeRoles(len(volumes)),
     )
-    return selected(scan, volumes), part
+    raw = selected(scan, volumes)
+    return replace_quietly(raw, data=divided(raw.data, ratios)), part
 
 
 def _renumbered(reasons: VolumeReasons, measured: list[int]) -> dict[int, str]:
@@ -108,6 +113,7 @@ def volumes_record(roles: VolumeRoles) -> dict[str, object]:
         {str(v): first for v, first in sorted(roles.copies.items())},
         sorted(roles.empty_regions),
         list(roles.noise),
+        {str(v): round(ratio, 3) for v, ratio in sorted(roles.noise_ratio.items())},
         list(roles.sentences),
     )
     return dict(zip(VOLUME_ENTRIES, values, strict=True))

@@ -6,6 +6,10 @@ the volumes. With no volume to spare, the weights minimise Stein's unbiased esti
 (Stein 1981; a linear expansion of thresholds, Blu & Luisier 2007, 10.1109/TIP.2007.906002); the
 divergences are measured with a probe (Ramani, Blu & Unser 2008, 10.1109/TIP.2008.2001404), which
 is correlated in space as the noise is. The response about the fibre is learned by the same risk.
+
+No estimate has a risk below 0. Where the weights of a component seem to, its noise is not what σ
+and the probe say, and the weights sharpen what they take for signal: its weights are then none
+below 0 (Breiman 1996). Where that is so by much, the scan's noise is another, and all weights are.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.optimize import nnls
 
 from dwiser.machine import side_by_side
 from dwiser.methods.splitq.angular_response import AngularResponse, predicted_by_tensor
@@ -34,6 +39,9 @@ RIDGE = 1e-4  # of the mean diagonal: estimates of smooth signals are nearly equ
 FEWEST_VOXELS = 1000  # fewer do not tell a divergence to 3 %
 OF_TENSOR = ("cube", "wide")  # estimates that a tensor is fitted to
 PILOT = "cube"  # the estimate whose FA says how a voxel is weighted
+IMPOSSIBLE = -0.125  # of the noise's variance: a risk as low as this is no chance,
+CHANCE = 4.0  # nor one so many of its standard errors below 0, if that is lower
+MOSTLY = 1 / 3  # of the components: where so many are, nothing can be weighted by risk
 
 
 def local_names(model: ResponseModel) -> tuple[str, ...]:
@@ -73,6 +81,35 @@ class WithTensor:
         return like(values / scale, channels)
 
 
+@dataclass(frozen=True, eq=False)
+class WeightsByRisk:
+    """What `weights_by_risk` finds.
+
+    Parameters
+    ----------
+    weights : (S, E, V) of classes, estimates and components.
+    estimate, probed, step : what the weights make of the channels and of the probed channels, and
+        the step that was added to these, each (m, V) at the inner rows in units of the channels.
+    risk : (V,) Stein's, of each component with weights of any sign, over the noise's variance.
+    """
+
+    weights: Float[np.ndarray, "s e v"]
+    estimate: Float[np.ndarray, "m v"]
+    probed: Float[np.ndarray, "m v"]
+    step: Float[np.ndarray, "m v"]
+    risk: Float[np.ndarray, "v"]
+
+    @property
+    def impossible(self) -> float:
+        """The share of components whose risk is so far below 0 that the noise is another."""
+        return float((self.risk < impossible_below(len(self.estimate))).mean())
+
+
+def impossible_below(voxels: int) -> float:
+    """The risk, over the noise's variance, below which chance does not bring so many voxels."""
+    return min(IMPOSSIBLE, -CHANCE * float(np.sqrt(2 / voxels)))
+
+
 def weights_by_risk(
     estimates: Callable[[Array], Iterator[tuple[str, Array]]],
     channels: Float[np.ndarray, "n v"],
@@ -82,7 +119,7 @@ def weights_by_risk(
     noise: float,
     device: str,
     classes: Callable[[Float[np.ndarray, "m v"]], Float[np.ndarray, "m s"]] | None = None,
-) -> tuple[Float[np.ndarray, "s e v"], np.ndarray, np.ndarray, np.ndarray]:
+) -> WeightsByRisk:
     """Weights of each class of voxels along the ``axes``, and two estimates that they give.
 
     Parameters
@@ -93,18 +130,15 @@ def weights_by_risk(
     axes : (V, V) orthonormal.
     classes : a voxel's shares in S classes, by its ``PILOT`` estimate; None: all in one.
 
-    Returns
-    -------
-    weights : (S, E, V).
-    estimate, probed, step : the estimate, the estimate of the probed channels and the step that
-        was added to these, each (m, V) at the inner rows in units of the channels.
-
     Notes
     -----
     Minimises ‖u − Σ_s Σ_e α_se p_s û_e‖² + 2 ν Σ_s Σ_e α_se div(p_s û_e) for each component, with
     p the shares; a class's weights have the prior of `Stacking`. The divergence is
     E[b · (û(u + hb) − û(u))/h] for the probe b. The shares are read off the same noise, so that
     theirs counts too: without it, voxels would be thought as anisotropic as noise makes them.
+
+    A component whose risk is below 0 gets weights of 0 or more, and all components do where the
+    risk of one is `impossible_below` 0.
     """
     step = STEP * noise**0.5
     rotation = axes.astype(np.float32)
@@ -121,52 +155,89 @@ def weights_by_risk(
             shares.append(np.ones((len(inner), 1), np.float32))
     raw, probe_along = channels[inner] @ rotation, probe[inner] @ rotation
 
-    def of_component(c: int) -> Float[np.ndarray, "s e"]:
+    def of_component(c: int) -> tuple[_Equations, float]:
         own, after = (np.stack([e[:, c] for e in p], 1).astype(float) for p in (plain, probed))
-        return _solved(
-            own, after, shares[0], shares[1], raw[:, c], probe_along[:, c] * (noise / step)
-        )
+        scaled = probe_along[:, c] * (noise / step)
+        equations = _Equations.of(own, after, shares[0], shares[1], raw[:, c], scaled)
+        free = equations.weights()
+        before, change = _combined(own, shares[0], free), _combined(after, shares[1], free)
+        change -= before
+        square = float(np.square(raw[:, c] - before).mean())
+        return equations, (square + 2 * float((change * scaled).mean())) / noise - 1
 
-    weights = np.stack([of_component(c) for c in range(channels.shape[1])], 2)
+    equations, risks = zip(*map(of_component, range(channels.shape[1])), strict=True)
+    risk = np.array(risks)
+    positive = (risk < 0) | (risk.min() < impossible_below(len(inner)))
+    weights = np.stack(
+        [e.weights(positive=bool(p)) for e, p in zip(equations, positive, strict=True)], 2
+    )
     small = weights.astype(np.float32)
     before, after = (
         np.sum([e * (p @ small[:, k]) for k, e in enumerate(part)], 0) @ rotation.T
         for part, p in ((plain, shares[0]), (probed, shares[1]))
     )
-    return weights, before, after, probe[inner] * np.float32(step)
+    return WeightsByRisk(weights, before, after, probe[inner] * np.float32(step), risk)
 
 
-def _solved(
-    plain: Float[np.ndarray, "m e"],
-    probed: Float[np.ndarray, "m e"],
+@dataclass(frozen=True, eq=False)
+class _Equations:
+    """The normal equations of one component's weights, by class of voxels."""
+
+    normal: Float[np.ndarray, "s e e"]
+    aim: Float[np.ndarray, "s e"]
+
+    @classmethod
+    def of(
+        cls,
+        plain: Float[np.ndarray, "m e"],
+        probed: Float[np.ndarray, "m e"],
+        shares: Float[np.ndarray, "m s"],
+        probed_shares: Float[np.ndarray, "m s"],
+        raw: Float[np.ndarray, "m"],
+        probe: Float[np.ndarray, "m"],
+    ) -> "_Equations":
+        """``probe`` over the step and times the noise's variance."""
+        normal, aim = [], []
+        for own, after in zip(shares.T, probed_shares.T, strict=True):
+            weighted = plain * own[:, None]
+            normal.append(weighted.T @ plain)
+            change = probed * after[:, None] - weighted
+            aim.append(weighted.T @ raw - change.T @ probe)
+        return cls(np.stack(normal), np.stack(aim))
+
+    def weights(self, *, positive: bool = False) -> Float[np.ndarray, "s e"]:
+        """The weights; ``positive``: none below 0."""
+        solve = _solved_from_0 if positive else np.linalg.solve
+        identity = np.eye(self.aim.shape[1])
+        total = self.normal.sum(0)
+        ridge = RIDGE * np.trace(total) / len(total) * identity
+        common = solve(total + ridge, self.aim.sum(0))
+        if len(self.aim) == 1:
+            return common[None]
+        prior = SPREAD**-2
+        return np.stack(
+            [
+                solve(own + prior * identity, aim + prior * common)
+                for own, aim in zip(self.normal, self.aim, strict=True)
+            ]
+        )
+
+
+def _solved_from_0(
+    normal: Float[np.ndarray, "e e"], aim: Float[np.ndarray, "e"]
+) -> Float[np.ndarray, "e"]:
+    """The w ≥ 0 of least wᵀ N w − 2 wᵀ a (Lawson & Hanson 1974)."""
+    root = np.linalg.cholesky(normal)
+    return np.asarray(nnls(root.T, np.linalg.solve(root, aim))[0])
+
+
+def _combined(
+    estimates: Float[np.ndarray, "m e"],
     shares: Float[np.ndarray, "m s"],
-    probed_shares: Float[np.ndarray, "m s"],
-    raw: Float[np.ndarray, "m"],
-    probe: Float[np.ndarray, "m"],
-) -> Float[np.ndarray, "s e"]:
-    """The weights of one component; ``probe`` over the step and times the noise's variance."""
-    left, right = [], []
-    for own, after in zip(shares.T, probed_shares.T, strict=True):
-        weighted = plain * own[:, None]
-        left.append(weighted.T @ plain)
-        change = probed * after[:, None] - weighted
-        right.append(weighted.T @ raw - change.T @ probe)
-    identity = np.eye(plain.shape[1])
-
-    def ridge(normal: np.ndarray) -> np.ndarray:
-        return RIDGE * np.trace(normal) / len(normal) * identity
-
-    total = np.sum(left, 0)
-    common = np.linalg.solve(total + ridge(total), np.sum(right, 0))
-    if len(left) == 1:
-        return common[None]
-    prior = SPREAD**-2
-    return np.stack(
-        [
-            np.linalg.solve(own + prior * identity, aim + prior * common)
-            for own, aim in zip(left, right, strict=True)
-        ]
-    )
+    weights: Float[np.ndarray, "s e"],
+) -> Float[np.ndarray, "m"]:
+    """One component of the weighted estimate."""
+    return (estimates * (shares @ weights)).sum(1)
 
 
 def classes_with_dark(

@@ -1,5 +1,6 @@
 """splitq: local estimates in the scan's own subspace, weighted across disjoint directions."""
 
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -7,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from dwiser.errors import Code, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.machine import Machine, give_memory_back, limited, side_by_side
 from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import Denoised, Weights
@@ -16,6 +17,7 @@ from dwiser.methods.options import option
 from dwiser.methods.splitq.arrays import Array, as_numpy, like, namespace, on_device
 from dwiser.methods.splitq.few_directions import (
     FEWEST_VOXELS,
+    MOSTLY,
     PILOT,
     WithTensor,
     axes_of,
@@ -40,7 +42,14 @@ from dwiser.methods.splitq.restoring import (
 )
 from dwiser.methods.splitq.stacking import NAMES, LocalEstimates, Stacking, plain_weights
 from dwiser.methods.splitq.uncertainty import estimate_variance, signal_sd
-from dwiser.methods.splitq.whitened import WhitenedScan, as_it_is, inner_slices, whiten
+from dwiser.methods.splitq.whitened import (
+    FEWEST_HELD_OUT,
+    WhitenedScan,
+    as_it_is,
+    inner_slices,
+    share_subspace,
+    whiten,
+)
 from dwiser.prepare.rician_bias import true_signal
 from dwiser.prepare.shells import shells
 from dwiser.prepare.splits import folds
@@ -251,21 +260,36 @@ class Splitq:
         def classes(pilot: Float[np.ndarray, "m v"]) -> Float[np.ndarray, "m s"]:
             return classes_with_dark(model, pilot * scale, rows[inner])
 
-        weights, estimate, probed, step = weights_by_risk(
+        by_risk = weights_by_risk(
             estimates, channels, probe_of(whitened, seed)[rows], inner, axes, whitened.noise,
             machine.device, classes,
         )  # fmt: skip
         watch(Progress(TASK, 1, 1))
+        if by_risk.impossible > MOSTLY and share_subspace(
+            whitened, gradients, FEWEST_HELD_OUT, seed
+        ):
+            warnings.warn(
+                "The noise is not what its map and its correlation say (Stein's risk is below 0 in "
+                f"{by_risk.impossible:.0%} of the components): {self.name} holds volumes out after "
+                "all and learns its weights from them.",
+                DwiserWarning,
+                stacklevel=3,
+            )
+            learned = self._learn(whitened, gradients, machine, seed, watch)
+            return Weights({**learned.state, "held_out": np.array(True)}, learned.record)
+        weights = by_risk.weights
         record = {
             "learned": True,
             "by": "Stein's unbiased risk",
             "voxels": len(inner),
             "weights": int(weights.size),
             "mean_weights": {n: round(float(weights[:, e].mean()), 3) for e, n in enumerate(names)},
+            "least_risk": round(float(by_risk.risk.min()), 3),
         }
         state = {"stacking": weights, "axes": axes}
         if self.response and model.shells:
-            parts = rows[inner], estimate * scale, probed * scale, step * scale
+            units = by_risk.estimate * scale, by_risk.probed * scale, by_risk.step * scale
+            parts = rows[inner], *units
             state["response"] = response_by_risk(model, *parts)
             state["residual_share"] = np.array(residual_share(model, *parts, state["response"]))
         return Weights(state, record)
@@ -274,6 +298,8 @@ class Splitq:
         self, weights: Weights, whitened: WhitenedScan, scan: Scan, machine: Machine, seed: int,
         watch: Watch,
     ) -> Denoised:  # fmt: skip
+        if "held_out" in weights.state and whitened.subspace is None:
+            share_subspace(whitened, scan.gradients, FEWEST_HELD_OUT, seed)
         whitened.axes = weights.state.get("axes")
         model = ResponseModel(whitened, scan.gradients, machine.threads)
         clean = partial(self._clean, weights.state["stacking"], model=model, machine=machine)

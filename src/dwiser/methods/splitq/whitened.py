@@ -41,6 +41,7 @@ NEARLY_WHITE = 0.1  # correlation of adjacent voxels below which nothing changes
 PASSED = 0.3  # of the coordinates' noise passes the local estimates
 CHUNK = 8192  # voxels at once
 EVERYWHERE = slice(None)
+FEWEST_HELD_OUT = 10  # volumes that share a subspace, where no other way to learn can be trusted
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
 
@@ -239,6 +240,18 @@ def whiten(
         mask, sigma, channels, y, mean, scale, subspace, groups, alone, phase_record,
         outliers=outliers, no_subspace=why, measured=spatial.correlation,
     )  # fmt: skip
+
+
+def share_subspace(whitened: WhitenedScan, gradients: Gradients, fewest: int, seed: int) -> bool:
+    """Give a scan the subspace that it has none of, if ``fewest`` volumes share one."""
+    covariance = second_moment(whitened.y) / np.outer(whitened.scale, whitened.scale)
+    groups, alone, outliers = _shared(covariance, len(whitened.y), gradients, fewest)
+    subspace = fit_subspace(covariance, len(whitened.y), groups, seed) if groups else None
+    if _unfit(subspace, covariance, bool(groups), fewest) is not None:
+        return False
+    whitened.subspace, whitened.groups, whitened.alone = subspace, groups, alone
+    whitened.outliers, whitened.no_subspace = outliers, None
+    return True
 
 
 def _unfit(
