@@ -1,6 +1,6 @@
 """The compiled part of splitq, where it was built; None where there was no compiler.
 
-Without it everything works, in about twice the time, with NumPy's arrays and LAPACK.
+Without it everything works with NumPy's arrays and LAPACK, and takes longer.
 """
 
 from importlib import import_module
