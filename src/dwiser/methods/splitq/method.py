@@ -313,7 +313,7 @@ class Splitq:
                 residual = residual_response(denoised, model, shape)
                 restore_residual(denoised, model, residual, shape, share=part)
             del shape
-        sigma, variance = whitened.sigma[whitened.mask], None
+        sigma, variance = whitened.sigma_inside, None
         if self.uncertainty:
             watch(Progress(UNCERTAINTY, 0, 1))
             unsure = _of_uncertainty(scan.gradients)

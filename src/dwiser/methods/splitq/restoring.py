@@ -50,7 +50,7 @@ class ResponseModel:
             shared = np.setdiff1d(shared, whitened.lone)
         self.shells = response_shells(gradients, shared)
         self.directions = gradients.bvecs
-        self.sigma = whitened.sigma[whitened.mask]
+        self.sigma = whitened.sigma_inside
         self.least = max(DIM * float(whitened.mean.mean()), DARK * float(np.median(self.sigma)))
         fitted = tensor_design(gradients, shared)
         self.fitted = np.zeros(0, int) if fitted is None else fitted[0]

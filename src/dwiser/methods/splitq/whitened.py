@@ -119,7 +119,7 @@ class WhitenedScan:
         self, estimate: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"]
     ) -> Float[np.ndarray, "n"]:
         """The signal's mean square in σ² over a shell's volumes, from an estimate in units of y."""
-        sigma, power = self.sigma[self.mask], np.zeros(len(estimate), np.float32)
+        sigma, power = self.sigma_inside, np.zeros(len(estimate), np.float32)
         for v in volumes:
             mean = estimate[:, v] * sigma + np.float32(self.mean[v])
             power += signal_power(mean, sigma, self.coils) / np.float32(len(volumes))
