@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dwiser.evaluation.groups import Group, directed_shells, volume_groups
+from dwiser.evaluation.groups import Group, directed_shells, in_mask, volume_groups
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import Whiteness, whiteness
 from dwiser.scan import Gradients
@@ -13,6 +13,7 @@ PER_COEFFICIENT = 2  # volumes for each coefficient: at least half of the noise 
 FEWEST_DIRECTIONS = 8  # of a shell: order 2 leaves two degrees of freedom
 BRIGHT = 3.0  # σ; below it the magnitude's noise is narrower and less correlated
 FEWEST_VOXELS = 500
+AT_ONCE = 8  # volumes, for memory
 MOST_VOLUMES = 24  # that are looked at: errors are then far below any limit
 
 
@@ -50,10 +51,13 @@ def raw_noise(
     residual = np.empty((sum(-(-len(b) // every) for _, b in groups), len(noise)), np.float32).T
     for group, basis in groups:
         coefficients = np.zeros((len(noise), basis.shape[1]), np.float32)
-        for v, row in zip(group.volumes, basis, strict=True):  # a volume at a time, for memory
-            coefficients += (raw[..., v][mask] / noise)[:, None] * row
+        for low in range(0, len(basis), AT_ONCE):
+            some = in_mask(raw, mask, group.volumes[low : low + AT_ONCE])
+            some /= noise[:, None]
+            coefficients += some @ basis[low : low + AT_ONCE]
         for v, row in list(zip(group.volumes, basis, strict=True))[::every]:
-            residual[:, columns] = raw[..., v][mask] / noise - coefficients @ row
+            np.divide(raw[..., v][mask], noise, out=residual[:, columns])
+            residual[:, columns] -= coefficients @ row
             columns += 1
         if basis.shape[1] == _coefficients(2):
             plain &= _least_anisotropic(coefficients / len(basis) ** 0.5)

@@ -152,7 +152,7 @@ def residual(
         For NaN or infinite values in the denoised image.
     """
     usable, suppressed = usable_voxels(raw, mask, sigma, coils, dwis)
-    reading = _likeliest(raw, denoised, usable, sigma, coils)
+    reading = _likeliest(raw, denoised, usable, sigma, coils, threads)
     standard = np.empty((raw.shape[3], int(usable.sum())), np.float32).T
 
     def of_volume(v: int) -> None:
@@ -226,6 +226,8 @@ def noise_floor(
     sigma: Float[np.ndarray, "x y z"],
     residuals: Residual,
     volumes: Int[np.ndarray, "m"],
+    *,
+    threads: int = 1,
 ) -> Float[np.ndarray, "n"]:
     """Mean over some volumes of the Rician bias of the denoised signal, in sd of the noise; ≥ 0.
 
@@ -233,10 +235,15 @@ def noise_floor(
     """
     noise = sigma[residuals.mask].astype(np.float32)
     floor = np.zeros(len(noise))
-    for v in volumes if residuals.reading == "signal" else ():
+
+    def bias(v: int) -> Float[np.ndarray, "n"]:
         snr = denoised[..., v][residuals.mask] / noise
         value, sd = expected_raw(snr, residuals.reading, residuals.coils)
-        floor += (value - snr) / sd
+        return (value - snr) / sd
+
+    known = volumes if residuals.reading == "signal" else ()
+    for of_volume in side_by_side(bias, known, threads):
+        floor += of_volume
     return floor / len(volumes)
 
 
@@ -246,6 +253,7 @@ def _likeliest(
     where: np.ndarray,
     sigma: np.ndarray,
     coils: float | int,
+    threads: int = 1,
 ) -> str:
     """The reading under which the raw data are likeliest, from some voxels at low signal.
 
@@ -254,11 +262,14 @@ def _likeliest(
     InputError
         For NaN or infinite values in the denoised image.
     """
-    noise, count, bad = sigma[where].astype(np.float32), 0, 0
-    for v in range(raw.shape[3]):  # a volume at a time, for memory
+    noise = sigma[where].astype(np.float32)
+
+    def counts(v: int) -> tuple[int, int]:
         column = denoised[..., v][where]
-        bad += int((~np.isfinite(column)).sum())
-        count += int((column / noise < FLOOR_SNR).sum())
+        return int((column / noise < FLOOR_SNR).sum()), int((~np.isfinite(column)).sum())
+
+    of_volumes = list(side_by_side(counts, range(raw.shape[3]), threads))
+    count, bad = (sum(kind) for kind in zip(*of_volumes, strict=True))
     if bad:
         raise InputError(
             f"The denoised image holds {bad} NaN or infinite values in the mask.",

@@ -62,7 +62,10 @@ def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
     """Every test of the residual that the verdict is based on, on ``inputs.threads`` threads."""
     groups = volume_groups(inputs.raw.gradients, pooled=False)
     pair = inputs.raw.data, inputs.denoised
-    floors = {g.name: noise_floor(pair[1], inputs.sigma, residual, g.volumes) for g in groups}
+    floors = {
+        g.name: noise_floor(pair[1], inputs.sigma, residual, g.volumes, threads=inputs.threads)
+        for g in groups
+    }
 
     def of_groups() -> tuple[dict, dict, dict, dict]:
         plain = partial(removed, *pair, inputs.sigma, residual.mask)

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import removed
 from dwiser.evaluation.usable import usable_voxels
+from dwiser.machine import side_by_side
 from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.shells import Shell, shells
 from dwiser.scan import Scan
@@ -17,6 +18,8 @@ def residual_sd_by_shell(
     mask: Bool[np.ndarray, "x y z"],
     sigma: Float[np.ndarray, "x y z"],
     coils: float | int | None = None,
+    *,
+    threads: int = 1,
 ) -> list[tuple[Shell, float]]:
     """The metric ``residual.sd`` of each shell, in σ; empty where no voxel can be judged.
 
@@ -31,10 +34,13 @@ def residual_sd_by_shell(
         usable, _ = usable_voxels(raw.data, mask, sigma, channels, dwis)
     except CannotMeasure:
         return []
-    means, variances = np.empty(raw.shape[3]), np.empty(raw.shape[3])
-    for v in range(raw.shape[3]):  # one at a time, for memory
+
+    def of_volume(v: int) -> tuple[float, float]:
         scaled = removed(raw.data, denoised, sigma, usable, np.array([v])).astype(float)
-        means[v], variances[v] = scaled.mean(), scaled.var()
+        return float(scaled.mean()), float(scaled.var())
+
+    by_volume = list(side_by_side(of_volume, range(raw.shape[3]), threads))
+    means, variances = np.array(by_volume).reshape(-1, 2).T
     rows = []
     for shell in shells(raw.gradients):
         volumes = shell.volumes

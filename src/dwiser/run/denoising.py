@@ -118,7 +118,11 @@ def denoise(
         _warn_of_outliers(result)
     anonymous = None if peak.anonymous is None else round(peak.anonymous, 1)
     cost = RunCost(round(perf_counter() - begun, 2), round(peak.mib, 1), anonymous)
-    record = result.record | _about(chosen, preset, machine, seed) | _measured(measured, part, cost)
+    record = (
+        result.record
+        | _about(chosen, preset, machine, seed)
+        | (_measured(measured, part, cost, machine.threads))
+    )
     return Result(
         **vars(result) | {"record": record | volumes_record(roles) | {"Warnings": heard}},
         method=chosen.name, preset=preset, parameters=asdict(chosen), seed=seed, cost=cost,
@@ -344,7 +348,7 @@ def _about(method: Denoiser, preset: str, machine: Machine, seed: int) -> dict[s
     }
 
 
-def _measured(scan: Scan, result: Denoised, cost: RunCost) -> dict[str, Any]:
+def _measured(scan: Scan, result: Denoised, cost: RunCost, threads: int) -> dict[str, Any]:
     measured: dict[str, Any] = {
         "Shells": shell_table(scan.gradients),
         "B0Threshold": scan.gradients.b0_threshold,
@@ -357,11 +361,11 @@ def _measured(scan: Scan, result: Denoised, cost: RunCost) -> dict[str, Any]:
     if result.sigma is not None and result.mask is not None:
         inside = result.sigma[result.mask]
         measured["SigmaMedian"] = float(np.median(inside))
-        measured["ResidualOverSigma"] = residual_over_sigma(scan, result)
+        measured["ResidualOverSigma"] = residual_over_sigma(scan, result, threads)
     return measured
 
 
-def residual_over_sigma(scan: Scan, result: Denoised) -> list[dict[str, float]]:
+def residual_over_sigma(scan: Scan, result: Denoised, threads: int = 1) -> list[dict[str, float]]:
     """The sidecar's field: by shell the residual's sd in σ, as `residual_sd_by_shell` defines it.
 
     Empty where σ is 0 throughout.
@@ -369,5 +373,6 @@ def residual_over_sigma(scan: Scan, result: Denoised) -> list[dict[str, float]]:
     assert result.mask is not None
     assert result.sigma is not None
     known = result.record.get("coils") or None
-    by_shell = residual_sd_by_shell(result.data, scan, result.mask, result.sigma, known)
+    images = result.data, scan, result.mask, result.sigma
+    by_shell = residual_sd_by_shell(*images, known, threads=threads)
     return [{"bval": round(shell.bval, 1), "sd": sd} for shell, sd in by_shell]

@@ -6,11 +6,11 @@ from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.machine import Machine, give_memory_back, limited, side_by_side
-from dwiser.memmap import allocate_like, writable_copy
+from dwiser.memmap import allocate_like
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.capabilities import FEWEST_B0S_ALONE, Capabilities, WorkingMemory
 from dwiser.methods.options import option
@@ -36,6 +36,7 @@ from dwiser.methods.splitq.restoring import (
     HeldOutResponse,
     ResponseModel,
     chunks,
+    joined,
     residual_response,
     restore_held_out,
     restore_residual,
@@ -207,14 +208,11 @@ class Splitq:
             estimates = [_times(u[inner], root) for _, u in local(_times(y, matrix))]
             held = np.flatnonzero(~seen)
             pilot = _all_volumes(estimates[FIRST], lone, whitened, machine.threads)
-            shares = model.classes(pilot, rows)
+            shares, bright = _classes_and_bright(pilot, model, rows)
             if self.response and model.shells and done > 1:  # weights from volumes before these
-                estimate = namespace(y).zeros_like(estimates[0])
-                for e, row in zip(estimates, stacking.weights().transpose(1, 0, 2), strict=True):
-                    estimate += e * like(shares @ row, e)
+                estimate = _weighted(estimates, shares, stacking.weights(), machine.threads)
                 whole = _all_volumes(estimate, lone, whitened, machine.threads)
                 response.add(whole, raw, volumes[held])
-            bright = model.bright(pilot, rows)
             if bright.any():
                 shares *= bright[:, None]
             stacking.add(estimates, y[inner][:, held], whitened.subspace.components[held], shares)
@@ -334,15 +332,16 @@ class Splitq:
         errors = None if variance is None else Errors(variance, whitened.scale, share)
         del share
         give_memory_back()
-        data = writable_copy(scan.data)
+        data = allocate_like(scan.data)
         for shell in shells(scan.gradients):
-            power = self._power(denoised, shell.volumes, whitened)
+            power = self._power(denoised, shell.volumes, whitened, machine.threads)
 
             def write(v: int, power: np.ndarray | None = power) -> None:
                 values = denoised[:, v] * sigma + np.float32(whitened.mean[v])
                 if errors is not None and v in unsure:
                     errors.add(v, partial(self._signal_sd, values, sigma, whitened, power))
                 signal = self._signal(values, sigma, whitened, power)
+                data[..., v] = scan.data[..., v]
                 data[..., v][whitened.mask] = signal.clip(min=0)
 
             threads = machine.threads if errors is None else 1  # which add up
@@ -361,11 +360,12 @@ class Splitq:
         estimate: Float[np.ndarray, "n v"],
         volumes: Int[np.ndarray, "m"],
         whitened: WhitenedScan,
+        threads: int,
     ) -> Float[np.ndarray, "n"] | None:
         """What signals to expect of a shell, by voxel; None where it has too few volumes."""
         if self.floor == "kept" or len(volumes) < FEWEST_SHARED:
             return None
-        return whitened.power_of(estimate, volumes)
+        return whitened.power_of(estimate, volumes, threads)
 
     def _signal(
         self,
@@ -464,6 +464,36 @@ def _of_uncertainty(gradients: Gradients) -> Int[np.ndarray, "m"]:
     return np.flatnonzero(~gradients.is_b0)
 
 
+def _classes_and_bright(
+    pilot: Float[np.ndarray, "n v"], model: ResponseModel, rows: Int[np.ndarray, "n"]
+) -> tuple[Float[np.ndarray, "n s"], Bool[np.ndarray, "n"]]:
+    """Shares of the mask's voxels ``rows`` in the classes, and which show more than noise."""
+
+    def of(part: slice) -> Float[np.ndarray, "c k"]:
+        values = pilot[part], rows[part]
+        return np.column_stack([model.classes(*values), model.bright(*values)])
+
+    both = joined(of, len(pilot), model.threads)
+    return both[:, :-1], both[:, -1] > 0
+
+
+def _weighted(
+    estimates: list[Float[Array, "n k"]],
+    shares: Float[np.ndarray, "n s"],
+    weights: Float[np.ndarray, "s e k"],
+    threads: int,
+) -> Float[Array, "n k"]:
+    """The sum of the estimates, each voxel's by the weights of its classes."""
+    out = namespace(estimates[0]).zeros_like(estimates[0])
+
+    def add(part: slice) -> None:
+        for estimate, row in zip(estimates, weights.transpose(1, 0, 2), strict=True):
+            out[part] += estimate[part] * like(shares[part] @ row, estimate)
+
+    list(side_by_side(add, chunks(len(out)), threads))
+    return out
+
+
 def _shares(
     pilot: Float[Array, "n c"], back: Float[np.ndarray, "c v"], model: ResponseModel
 ) -> Float[np.ndarray, "n s"]:
@@ -474,7 +504,7 @@ def _shares(
         by_risk = model.whitened.axes is not None
         return classes_with_dark(model, values, part) if by_risk else model.classes(values, part)
 
-    return np.concatenate(list(side_by_side(classes, chunks(len(pilot)), model.threads)))
+    return joined(classes, len(pilot), model.threads)
 
 
 def _add_weighted(

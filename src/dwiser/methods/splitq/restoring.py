@@ -7,10 +7,10 @@ that there is a fibre: what a residual shows of the fibre's shape was signal. In
 it would be noise that the tensor follows, so there it stays out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from dwiser.machine import side_by_side
 from dwiser.methods.splitq.angular_response import (
@@ -243,6 +243,13 @@ def _restore(
         level = level if gate is None else level * gate
         directions = model.directions[shell.volumes]
         values[:, shell.volumes] += deficit_of(coefficients, shape, level, directions)
+
+
+def joined(
+    of: Callable[[slice], Shaped[np.ndarray, "c *k"]], count: int, threads: int
+) -> Shaped[np.ndarray, "n *k"]:
+    """What ``of`` says of some voxels at a time, of all of them."""
+    return np.concatenate(list(side_by_side(of, chunks(count), threads)))
 
 
 def chunks(count: int) -> Iterator[slice]:

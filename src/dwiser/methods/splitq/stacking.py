@@ -26,7 +26,7 @@ PATCHES: tuple[tuple[str, int, Centres], ...] = (
 )
 RIDGE = 1e-6  # of the mean diagonal: keeps equal estimates (a scan of one slice) solvable
 SPREAD = 0.3  # sd of a class's weights about the common ones: they are from −0.3 to 0.9
-CHUNK = 16_384  # voxels at once
+CHUNK = 4096  # voxels at once
 
 
 @dataclass(frozen=True, eq=False)

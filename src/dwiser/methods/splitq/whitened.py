@@ -116,14 +116,19 @@ class WhitenedScan:
         return PASSED * float(np.sqrt((self.rank + len(self.alone)) / len(self.mean)))
 
     def power_of(
-        self, estimate: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"]
+        self, estimate: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"], threads: int = 1
     ) -> Float[np.ndarray, "n"]:
         """The signal's mean square in σ² over a shell's volumes, from an estimate in units of y."""
-        sigma, power = self.sigma_inside, np.zeros(len(estimate), np.float32)
-        for v in volumes:
-            mean = estimate[:, v] * sigma + np.float32(self.mean[v])
-            power += signal_power(mean, sigma, self.coils) / np.float32(len(volumes))
-        return power
+
+        def of(part: slice) -> Float[np.ndarray, "c"]:
+            sigma = self.sigma_inside[part]
+            power = np.zeros(len(sigma), np.float32)
+            for v in volumes:
+                mean = estimate[part, v] * sigma + np.float32(self.mean[v])
+                power += signal_power(mean, sigma, self.coils) / np.float32(len(volumes))
+            return power
+
+        return np.concatenate(list(side_by_side(of, slices(len(estimate), CHUNK), threads)))
 
     def spread_of(
         self,
