@@ -1,4 +1,4 @@
-"""The one part that is compiled; everything else about the package stands in pyproject.toml."""
+"""The parts that are compiled; everything else about the package stands in pyproject.toml."""
 
 import sys
 
@@ -12,12 +12,13 @@ UNIX = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-wrapv"]
 setup(
     ext_modules=[
         Extension(
-            "dwiser.methods.splitq.patches",
-            ["src/dwiser/methods/splitq/patches.c"],
+            f"dwiser.compiled.{name}",
+            [f"src/dwiser/compiled/{name}.c"],
             extra_compile_args=["/O2"] if sys.platform == "win32" else UNIX,
             py_limited_api=True,  # one wheel for every Python from 3.11 on
             optional=True,  # without a compiler NumPy does the same work, in more time
         )
+        for name in ("patches", "pointwise")
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

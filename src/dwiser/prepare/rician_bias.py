@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import map_coordinates
 
+from dwiser.compiled import pointwise
 from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.moments import NONE, magnitude_moments
 
@@ -47,8 +48,19 @@ def _tables(coils: float | int) -> Float[np.ndarray, "2 k p m"]:
 
 def _rows(power: Values) -> Values:
     """Where in the tables' powers these lie."""
-    rows = np.arange(len(POWERS))
-    return np.interp(np.log(power.clip(POWERS[0], POWERS[-1])), np.log(POWERS), rows)
+    low, high = np.log(POWERS[0]), np.log(POWERS[-1])  # which are evenly spaced between
+    logs = np.log(power.clip(POWERS[0], POWERS[-1])) - power.dtype.type(low)
+    return logs * power.dtype.type((len(POWERS) - 1) / (high - low))
+
+
+def _between(table: Float[np.ndarray, "p m"], row: Values, column: Values) -> Values:
+    """The table's values between its rows and columns; constant beyond its ends."""
+    if pointwise is None:
+        return map_coordinates(table, np.stack([row, column]), order=1, mode="nearest")
+    place = (np.ascontiguousarray(part, np.float32) for part in (row, column))
+    out = np.empty(row.shape, np.float32)
+    pointwise.bilinear(np.ascontiguousarray(table, np.float32), *place, out)
+    return out
 
 
 def true_signal(
@@ -82,12 +94,11 @@ def true_signal(
     gap = np.float32(FAR**2 - table[-1, round((FAR - LOWEST) / STEP)] ** 2)
     signal = np.sqrt(np.maximum(np.square(ratio) - gap, 0))
     near = ratio <= FAR
-    column = (ratio[near] - LOWEST) / STEP
     if power is None:
+        column = (ratio[near] - LOWEST) / STEP
         signal[near] = np.interp(column, np.arange(table.shape[1]), table[-1])
     else:
-        place = np.stack([_rows(power[near]), column])
-        signal[near] = map_coordinates(table, place, order=1, mode="nearest")
+        signal = np.where(near, _between(table, _rows(power), (ratio - LOWEST) / STEP), signal)
     return np.where(sigma > 0, signal * sigma, mean).astype(np.float32)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from dwiser.compiled import pointwise
 from dwiser.prepare.shells import Shell, shells
 from dwiser.prepare.small_matrices import solve_symmetric
 from dwiser.scan import Gradients
@@ -269,6 +270,10 @@ def deficit_of(
     """What the estimate lacks along ``directions``, in sd of the noise."""
     of_voxel = (_classes(shape) @ coefficients.astype(np.float32)) * level[:, None]
     total = np.zeros((len(of_voxel), len(directions)), np.float32)
+    if pointwise is not None:
+        parts = of_voxel, shape.deviator, _quadratic(directions)
+        pointwise.polynomial(*(np.ascontiguousarray(p, np.float32) for p in parts), total)
+        return total
     for k, form in enumerate(_monomials(*_along(shape.deviator, directions))):
         total += of_voxel[:, k, None] * form
     return total
@@ -278,8 +283,7 @@ def _along(
     deviator: Float[np.ndarray, "n 6"], directions: Float[np.ndarray, "m 3"]
 ) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n m"]]:
     """gᵀDg and gᵀD²g of each voxel and direction."""
-    x, y, z = directions.T
-    quadratic = np.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z]).astype(np.float32)
+    quadratic = _quadratic(directions)
     xx, yy, zz, xy, xz, yz = deviator.T
     squared = np.stack(
         [
@@ -293,6 +297,12 @@ def _along(
         1,
     )
     return deviator @ quadratic, squared @ quadratic
+
+
+def _quadratic(directions: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, "6 m"]:
+    """gᵀDg is a deviator times these."""
+    x, y, z = directions.T
+    return np.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z]).astype(np.float32)
 
 
 def _monomials(

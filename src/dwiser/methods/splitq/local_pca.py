@@ -12,9 +12,9 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dwiser.compiled import patches
 from dwiser.machine import Machine, limited, side_by_side
 from dwiser.methods.splitq.arrays import Array, add_to_rows, namespace, rows_at, slices
-from dwiser.methods.splitq.compiled import patches
 from dwiser.methods.splitq.neighbours import Centres, Grid, with_outside
 
 CHUNK = 32_768  # voxels of patches at once: four times more take a tenth longer, and memory

@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dwiser.compiled import patches
 from dwiser.machine import side_by_side
 from dwiser.methods.splitq.arrays import Array, namespace, on_device, rows_at, slices
-from dwiser.methods.splitq.compiled import patches
 
 Centres = Literal["all", "checkerboard", "second"]
 REACH = 2  # voxels a neighbourhood may reach; the padding of the index

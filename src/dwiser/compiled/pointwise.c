@@ -1,0 +1,210 @@
+/* Functions of each voxel alone, in one pass: tables that are interpolated in, and the polynomial of
+   the angular response. What prepare/lookup.py and methods/splitq/angular_response.py do with
+   NumPy in some ten to fifty passes over arrays that do not fit into the cache.
+
+   Arrays come by the buffer protocol, float32 and in C order; all lengths are checked before
+   anything is read. Python's lock is not held while numbers are worked on. */
+
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
+#define VECTORS __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
+#define VECTORS
+#endif
+
+#define BLOCK 256      /* values at once: what is between two steps stays in the cache */
+#define SHAPES 15      /* monomials of two variables up to the fourth degree */
+#define UNIQUE 6       /* elements of a symmetric tensor */
+
+/* The place's whole part, 0 to last - 1; what is no number is at 0. */
+static inline __attribute__((always_inline)) int32_t whole(float place, int32_t last)
+{
+    const float low = place > 0.0f ? place : 0.0f;
+    const int32_t below = low < (float)last ? (int32_t)low : last - 1;
+    return below;
+}
+
+/* out (functions, n): linear between the table's (functions, points); constant beyond its ends. */
+VECTORS static void interpolate(const float *restrict values, Py_ssize_t functions,
+                                Py_ssize_t points, float low, float inverse,
+                                const float *restrict x, Py_ssize_t n, float *restrict out)
+{
+    const int32_t last = (int32_t)points - 1;
+    const float most = (float)((double)last * (1.0 - 1e-6));
+    int32_t below[BLOCK];
+    float rest[BLOCK];
+    for (Py_ssize_t first = 0; first < n; first += BLOCK) {
+        const int count = (int)(n - first < BLOCK ? n - first : BLOCK);
+        for (int i = 0; i < count; i++) {
+            float place = (x[first + i] - low) * inverse;
+            place = place < 0.0f ? 0.0f : place;
+            place = place > most ? most : place;
+            below[i] = whole(place, last);
+            rest[i] = place - (float)below[i];
+        }
+        for (Py_ssize_t f = 0; f < functions; f++) {
+            const float *table = values + f * points;
+            float *to = out + f * n + first;
+            for (int i = 0; i < count; i++) {
+                const float start = table[below[i]];
+                to[i] = rest[i] * (table[below[i] + 1] - start) + start;
+            }
+        }
+    }
+}
+
+/* Linear between the table's (rows, columns) along both; constant beyond its ends. */
+VECTORS static void bilinear(const float *restrict table, Py_ssize_t rows, Py_ssize_t columns,
+                             const float *restrict row, const float *restrict column,
+                             Py_ssize_t n, float *restrict out)
+{
+    const int32_t last_row = (int32_t)rows - 1, last_column = (int32_t)columns - 1;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        float down = row[i] < 0.0f ? 0.0f : row[i], across = column[i] < 0.0f ? 0.0f : column[i];
+        down = down > (float)last_row ? (float)last_row : down;
+        across = across > (float)last_column ? (float)last_column : across;
+        const int32_t r = whole(down, last_row), c = whole(across, last_column);
+        const float *at = table + (int64_t)r * columns + c;
+        down -= (float)r;
+        across -= (float)c;
+        const float first = at[0] + across * (at[1] - at[0]);
+        const float second = at[columns] + across * (at[columns + 1] - at[columns]);
+        out[i] = first + down * (second - first);
+    }
+}
+
+/* out (n, directions): Σ_k coefficients (n, 15) p^i q^j with p = gᵀDg and q = gᵀD²g, the monomials
+   in the order 1, p, q, p², pq, q², p³, …; D (n, 6) is xx, yy, zz, xy, xz, yz, forms (6, directions)
+   are x², y², z², 2xy, 2xz, 2yz of the directions g. */
+VECTORS static void polynomial(const float *restrict coefficients, const float *restrict tensors,
+                               const float *restrict forms, Py_ssize_t n, Py_ssize_t directions,
+                               float *restrict out)
+{
+    for (Py_ssize_t i = 0; i < n; i++) {
+        const float *d = tensors + i * UNIQUE, *b = coefficients + i * SHAPES;
+        const float xx = d[0], yy = d[1], zz = d[2], xy = d[3], xz = d[4], yz = d[5];
+        const float square[UNIQUE] = {
+            xx * xx + xy * xy + xz * xz, xy * xy + yy * yy + yz * yz, xz * xz + yz * yz + zz * zz,
+            xx * xy + xy * yy + xz * yz, xx * xz + xy * yz + xz * zz, xy * xz + yy * yz + yz * zz,
+        };
+        float *to = out + i * directions;
+        for (Py_ssize_t m = 0; m < directions; m++) {
+            float p = 0.0f, q = 0.0f;
+            for (int u = 0; u < UNIQUE; u++) {
+                p += d[u] * forms[u * directions + m];
+                q += square[u] * forms[u * directions + m];
+            }
+            const float q0 = b[0] + q * (b[2] + q * (b[5] + q * (b[9] + q * b[14])));
+            const float q1 = b[1] + q * (b[4] + q * (b[8] + q * b[13]));
+            const float q2 = b[3] + q * (b[7] + q * b[12]);
+            const float q3 = b[6] + q * b[11];
+            to[m] = q0 + p * (q1 + p * (q2 + p * (q3 + p * b[10])));
+        }
+    }
+}
+
+/* ---- Python's side ---- */
+
+#define MOST_ARRAYS 4
+
+static void release(Py_buffer *buffers, int count)
+{
+    for (int i = 0; i < count; i++) PyBuffer_Release(buffers + i);
+}
+
+/* Buffers of float32 arrays, the last of them to be written. */
+static int take(PyObject *const *objects, int count, Py_buffer *buffers)
+{
+    for (int i = 0; i < count; i++) {
+        const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (i < count - 1 ? 0 : PyBUF_WRITABLE);
+        if (PyObject_GetBuffer(objects[i], buffers + i, flags) < 0) {
+            release(buffers, i);
+            return -1;
+        }
+        if (buffers[i].itemsize != 4 || buffers[i].format[0] != 'f') {
+            release(buffers, i + 1);
+            PyErr_SetString(PyExc_TypeError, "float32 arrays are asked for");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static Py_ssize_t length(const Py_buffer *buffer)
+{
+    return buffer->len / (Py_ssize_t)sizeof(float);
+}
+
+static PyObject *wrong_size(Py_buffer *buffers, int count)
+{
+    release(buffers, count);
+    PyErr_SetString(PyExc_ValueError, "an array has another size");
+    return NULL;
+}
+
+static PyObject *py_interpolate(PyObject *self, PyObject *args)
+{
+    PyObject *o[3];
+    Py_buffer b[3];
+    float low, inverse;
+    if (!PyArg_ParseTuple(args, "OffOO", o, &low, &inverse, o + 1, o + 2) || take(o, 3, b) < 0)
+        return NULL;
+    if (b[0].ndim != 2 || b[0].shape[1] < 2 || b[0].shape[1] > (1 << 22)
+        || length(b + 2) != b[0].shape[0] * length(b + 1))
+        return wrong_size(b, 3);
+    Py_BEGIN_ALLOW_THREADS
+    interpolate(b[0].buf, b[0].shape[0], b[0].shape[1], low, inverse, b[1].buf, length(b + 1),
+                b[2].buf);
+    Py_END_ALLOW_THREADS
+    release(b, 3);
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_bilinear(PyObject *self, PyObject *args)
+{
+    PyObject *o[MOST_ARRAYS];
+    Py_buffer b[MOST_ARRAYS];
+    if (!PyArg_ParseTuple(args, "OOOO", o, o + 1, o + 2, o + 3) || take(o, 4, b) < 0) return NULL;
+    if (b[0].ndim != 2 || b[0].shape[0] < 2 || b[0].shape[1] < 2 || b[0].shape[0] > (1 << 22)
+        || b[0].shape[1] > (1 << 22) || length(b + 1) != length(b + 3)
+        || length(b + 2) != length(b + 3))
+        return wrong_size(b, 4);
+    Py_BEGIN_ALLOW_THREADS
+    bilinear(b[0].buf, b[0].shape[0], b[0].shape[1], b[1].buf, b[2].buf, length(b + 3), b[3].buf);
+    Py_END_ALLOW_THREADS
+    release(b, 4);
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_polynomial(PyObject *self, PyObject *args)
+{
+    PyObject *o[MOST_ARRAYS];
+    Py_buffer b[MOST_ARRAYS];
+    if (!PyArg_ParseTuple(args, "OOOO", o, o + 1, o + 2, o + 3) || take(o, 4, b) < 0) return NULL;
+    const Py_ssize_t n = length(b) / SHAPES, directions = length(b + 2) / UNIQUE;
+    if (length(b) != n * SHAPES || length(b + 1) != n * UNIQUE
+        || length(b + 2) != directions * UNIQUE || length(b + 3) != n * directions)
+        return wrong_size(b, 4);
+    Py_BEGIN_ALLOW_THREADS
+    polynomial(b[0].buf, b[1].buf, b[2].buf, n, directions, b[3].buf);
+    Py_END_ALLOW_THREADS
+    release(b, 4);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"interpolate", py_interpolate, METH_VARARGS, "interpolate(values, low, inverse, x, out)"},
+    {"bilinear", py_bilinear, METH_VARARGS, "bilinear(table, row, column, out)"},
+    {"polynomial", py_polynomial, METH_VARARGS, "polynomial(coefficients, tensors, forms, out)"},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "pointwise", "Functions of each voxel alone, compiled.", 0, methods,
+};
+
+PyMODINIT_FUNC PyInit_pointwise(void) { return PyModule_Create(&module); }
