@@ -37,6 +37,20 @@
    the cache. */
 #define ROW(size) (((size) | 1) * LANES)
 
+/* Rows of a patch are padded with zeros to whole units, so that vectors are never broken. */
+#define UNIT 8
+#define WIDE(size) (((size) + UNIT - 1) / UNIT * UNIT)
+#define FOURS(rows) (((rows) + 3) / 4 * 4)
+#if defined(__GNUC__)
+typedef float Unit __attribute__((vector_size(UNIT * 4), aligned(4), may_alias));
+#define ADD(sum, factor, from) sum += (factor) * *(const Unit *)(from)
+#define PUT(sum, to) *(Unit *)(to) = sum
+#else
+typedef struct { float part[UNIT]; } Unit;
+#define ADD(sum, factor, from) for (int l = 0; l < UNIT; l++) sum.part[l] += (factor) * (from)[l]
+#define PUT(sum, to) for (int l = 0; l < UNIT; l++) (to)[l] = sum.part[l]
+#endif
+
 /* Lanes never overlap: without this word a compiler asks so before each of them. */
 #if defined(__clang__)
 #define EACH_LANE _Pragma("clang loop vectorize(assume_safety)") for (int l = 0; l < LANES; l++)
@@ -163,52 +177,70 @@ static inline int64_t voxel(const Patches *p, Py_ssize_t patch, Py_ssize_t sampl
     return (uint64_t)number < (uint64_t)p->outside ? number : p->outside;
 }
 
+/* x (samples in fours, wide): the patch's values without their mean, 0 outside and beyond the channels. */
 VECTORS static void centre(const Patches *p, Py_ssize_t patch, float *restrict x,
                            float *restrict mean, float *restrict held, float *count)
 {
-    const Py_ssize_t k = p->channels;
+    const Py_ssize_t k = p->channels, wide = WIDE(k);
     float total = 0.0f;
-    memset(mean, 0, k * sizeof *mean);
+    memset(mean, 0, wide * sizeof *mean);
     for (Py_ssize_t o = 0; o < p->samples; o++) {
         const int64_t number = voxel(p, patch, o);
         const float *from = p->values + number * k;
+        float *to = x + o * wide;
         held[o] = number != p->outside;
         total += held[o];
+        for (Py_ssize_t j = k; j < wide; j++) to[j] = 0.0f;
         for (Py_ssize_t j = 0; j < k; j++) {
-            x[o * k + j] = from[j];
+            to[j] = from[j];
             mean[j] += from[j];
         }
     }
     for (Py_ssize_t j = 0; j < k; j++) mean[j] /= total;
     for (Py_ssize_t o = 0; o < p->samples; o++)
-        for (Py_ssize_t j = 0; j < k; j++) x[o * k + j] = (x[o * k + j] - mean[j]) * held[o];
+        for (Py_ssize_t j = 0; j < wide; j++) x[o * wide + j] = (x[o * wide + j] - mean[j]) * held[o];
+    memset(x + p->samples * wide, 0, (FOURS(p->samples) - p->samples) * wide * sizeof *x);
     *count = total;
 }
 
-/* g (size, size) = xᵀx over the rows of x (rows, size) */
+/* Four rows of a sum of products at once, for a unit of columns: to stay in registers.
+   out[r, l] = Σ_m a[r * down + m * along] b[m * wide + l] */
+static inline __attribute__((always_inline)) void four_rows(
+    const float *restrict a, Py_ssize_t down, Py_ssize_t along, const float *restrict b,
+    Py_ssize_t wide, Py_ssize_t inner, float *restrict out)
+{
+    Unit first = {0}, second = {0}, third = {0}, fourth = {0};
+    for (Py_ssize_t m = 0; m < inner; m++) {
+        const float *from = b + m * wide, *factor = a + m * along;
+        ADD(first, factor[0], from);
+        ADD(second, factor[down], from);
+        ADD(third, factor[2 * down], from);
+        ADD(fourth, factor[3 * down], from);
+    }
+    PUT(first, out);
+    PUT(second, out + wide);
+    PUT(third, out + 2 * wide);
+    PUT(fourth, out + 3 * wide);
+}
+
+/* The upper triangle of g (wide, wide) = xᵀx over the rows of x (rows, wide). */
 VECTORS static void gram(const float *restrict x, Py_ssize_t rows, Py_ssize_t size,
                          float *restrict g)
 {
-    memset(g, 0, size * size * sizeof *g);
-    for (Py_ssize_t o = 0; o < rows; o++)
-        for (Py_ssize_t i = 0; i < size; i++) {
-            const float factor = x[o * size + i];
-            for (Py_ssize_t j = 0; j < size; j++) g[i * size + j] += factor * x[o * size + j];
-        }
+    const Py_ssize_t wide = WIDE(size);
+    for (Py_ssize_t i = 0; i < size; i += 4)
+        for (Py_ssize_t j = i / UNIT * UNIT; j < wide; j += UNIT)
+            four_rows(x + i, 1, wide, x + j, wide, rows, g + i * wide + j);
 }
 
-/* out (rows, columns) = a (rows, inner) b (inner, columns) */
-VECTORS static void product(const float *restrict a, const float *restrict b,
+/* out (rows in fours, wide) = a (rows in fours, inner; its own stride) b (inner, wide) */
+VECTORS static void product(const float *restrict a, Py_ssize_t stride, const float *restrict b,
                             float *restrict out, Py_ssize_t rows, Py_ssize_t inner,
-                            Py_ssize_t columns)
+                            Py_ssize_t wide)
 {
-    memset(out, 0, rows * columns * sizeof *out);
-    for (Py_ssize_t i = 0; i < rows; i++)
-        for (Py_ssize_t m = 0; m < inner; m++) {
-            const float factor = a[i * inner + m];
-            for (Py_ssize_t j = 0; j < columns; j++)
-                out[i * columns + j] += factor * b[m * columns + j];
-        }
+    for (Py_ssize_t i = 0; i < rows; i += 4)
+        for (Py_ssize_t j = 0; j < wide; j += UNIT)
+            four_rows(a + i * stride, stride, 1, b + j, wide, inner, out + i * wide + j);
 }
 
 /* The optimal shrinker of Gavish & Donoho: see shrinkage() in local_pca.py. */
@@ -220,14 +252,15 @@ static float shrunk(float ratio, float aspect)
     return square > 0.0f ? sqrtf(square) / ratio : 0.0f;
 }
 
-/* f (size, size) = Σ weight v vᵀ, and the sum of the weights */
+/* f (wide, wide) = Σ weight v vᵀ, and the sum of the weights */
 VECTORS static float filter_of(const float *restrict a, const float *restrict v, int lane,
                                int size, float aspect, float *restrict vector,
                                float *restrict f)
 {
-    const int row = ROW(size);
+    const int row = ROW(size), wide = WIDE(size);
     float freedom = 0.0f;
-    memset(f, 0, (size_t)size * size * sizeof *f);
+    memset(f, 0, (size_t)wide * wide * sizeof *f);
+    for (int i = size; i < wide; i++) vector[i] = 0.0f;
     for (int c = 0; c < size; c++) {
         const float weight = shrunk(a[c * row + c * LANES + lane], aspect);
         if (weight <= 0.0f) continue;
@@ -235,7 +268,7 @@ VECTORS static float filter_of(const float *restrict a, const float *restrict v,
         for (int i = 0; i < size; i++) vector[i] = v[c * row + i * LANES + lane];
         for (int i = 0; i < size; i++) {
             const float factor = weight * vector[i];
-            for (int j = 0; j < size; j++) f[i * size + j] += factor * vector[j];
+            for (int j = 0; j < wide; j++) f[i * wide + j] += factor * vector[j];
         }
     }
     return freedom;
@@ -244,50 +277,53 @@ VECTORS static float filter_of(const float *restrict a, const float *restrict v,
 /* All patches: clean (patches, samples, channels), each voxel times its trust, and the trust. */
 VECTORS static int denoise(const Patches *p, float noise, float share, float *clean, float *trust)
 {
-    const Py_ssize_t k = p->channels, o = p->samples, values = o * k;
-    const int few = o < k, size = (int)(few ? o : k);
+    const Py_ssize_t k = p->channels, o = p->samples, wide = WIDE(k), values = FOURS(o) * wide;
+    const int few = o < k, size = (int)(few ? o : k), padded = WIDE(size);
     const int row = ROW(size);
-    const size_t square = (size_t)size * size, all = (size_t)size * row, most = (size_t)(k > o ? k : o);
-    const size_t room = 2 * all + LANES * (values + k + o + 1) + 2 * square + values
-                        + most + LANES;
+    const size_t square = (size_t)padded * padded, all = (size_t)size * row;
+    const size_t across = (size_t)k * WIDE(o); /* of a patch turned: its channels by its samples */
+    const size_t room = 2 * all + LANES * (values + wide + o + 1) + 2 * square + values + across
+                        + padded + LANES;
     float *memory = malloc(room * sizeof *memory);
     if (memory == NULL) return -1;
     const size_t line = LANES * sizeof *memory; /* lanes begin where a line of the cache does */
     float *a = (float *)(((uintptr_t)memory + line - 1) / line * line), *v = a + all, *x = v + all;
-    float *mean = x + LANES * values, *held = mean + LANES * k, *count = held + LANES * o;
-    float *g = count + LANES, *f = g + square, *turned = f + square, *vector = turned + values;
+    float *mean = x + LANES * values, *held = mean + LANES * wide, *count = held + LANES * o;
+    float *g = count + LANES, *f = g + square, *flat = f + square, *turned = flat + values;
+    float *vector = turned + across;
 
     for (Py_ssize_t first = 0; first < p->patches; first += LANES) {
         const int lanes = (int)(p->patches - first < LANES ? p->patches - first : LANES);
         memset(a, 0, all * sizeof *a);
         for (int l = 0; l < lanes; l++) {
             float *own = x + l * values;
-            centre(p, first + l, own, mean + l * k, held + l * o, count + l);
+            centre(p, first + l, own, mean + l * wide, held + l * o, count + l);
             if (few) {
+                memset(turned, 0, across * sizeof *turned);
                 for (Py_ssize_t i = 0; i < o; i++)
-                    for (Py_ssize_t j = 0; j < k; j++) turned[j * o + i] = own[i * k + j];
+                    for (Py_ssize_t j = 0; j < k; j++) turned[j * padded + i] = own[i * wide + j];
                 gram(turned, k, o, g);
             } else {
                 gram(own, o, k, g);
             }
             const float scale = 1.0f / (noise * (count[l] > 2.0f ? count[l] - 1.0f : 1.0f));
             for (int i = 0; i < size; i++)
-                for (int j = 0; j < size; j++)
-                    a[i * row + j * LANES + l] = g[i * size + j] * scale;
+                for (int j = i; j < size; j++)
+                    a[i * row + j * LANES + l] = g[i * padded + j] * scale;
         }
         rotate_all(a, v, size);
         for (int l = 0; l < lanes; l++) {
-            const float *own = x + l * values, *middle = mean + l * k;
+            const float *own = x + l * values, *middle = mean + l * wide;
             const float aspect = (float)k / (count[l] * share);
             const float freedom = filter_of(a, v, l, size, aspect, vector, f)
                                   + (float)k / count[l];
-            float *out = clean + (first + l) * values, *sure = trust + (first + l) * o;
-            if (few) product(f, own, out, o, o, k);
-            else product(own, f, out, o, k, k);
+            float *out = clean + (first + l) * o * k, *sure = trust + (first + l) * o;
+            if (few) product(f, padded, own, flat, o, o, wide);
+            else product(own, wide, f, flat, o, k, wide);
             for (Py_ssize_t i = 0; i < o; i++) {
                 sure[i] = held[l * o + i] / freedom;
                 for (Py_ssize_t j = 0; j < k; j++)
-                    out[i * k + j] = (out[i * k + j] + middle[j]) * sure[i];
+                    out[i * k + j] = (flat[i * wide + j] + middle[j]) * sure[i];
             }
         }
     }
