@@ -38,7 +38,11 @@
 #define ROW(size) (((size) | 1) * LANES)
 
 /* Rows of a patch are padded with zeros to whole units, so that vectors are never broken. */
-#define UNIT 8
+#if defined(__x86_64__)
+#define UNIT 8 /* floats in a vector: a compiler splits longer ones badly */
+#else
+#define UNIT 4
+#endif
 #define WIDE(size) (((size) + UNIT - 1) / UNIT * UNIT)
 #define FOURS(rows) (((rows) + 3) / 4 * 4)
 #if defined(__GNUC__)
