@@ -241,7 +241,7 @@ def noise_floor(
         value, sd = expected_raw(snr, residuals.reading, residuals.coils)
         return (value - snr) / sd
 
-    known = volumes if residuals.reading == "signal" else ()
+    known = volumes.tolist() if residuals.reading == "signal" else []
     for of_volume in side_by_side(bias, known, threads):
         floor += of_volume
     return floor / len(volumes)

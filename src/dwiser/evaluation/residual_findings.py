@@ -10,6 +10,7 @@ from jaxtyping import Float
 from dwiser.evaluation.anatomy import AnatomyCorrelation, anatomy, halves, reference
 from dwiser.evaluation.angle_cells import AngleCells
 from dwiser.evaluation.groups import Group, volume_groups
+from dwiser.evaluation.inputs import ALL, EvaluationInputs
 from dwiser.evaluation.local import ResidualSpot, spots, with_signals
 from dwiser.evaluation.raw_noise import raw_noise
 from dwiser.evaluation.records import Absent, CannotMeasure, Metric, Row, rows_of
@@ -25,7 +26,6 @@ from dwiser.evaluation.residual import (
     whiteness,
 )
 from dwiser.evaluation.residual_by_angle import residual_by_angle
-from dwiser.evaluation.sections import ALL, EvaluationInputs
 from dwiser.evaluation.verdict import Findings
 from dwiser.machine import give_memory_back, side_by_side
 from dwiser.prepare.coils import effective_coils

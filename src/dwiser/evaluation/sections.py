@@ -1,10 +1,8 @@
 """The sections of an evaluation: each turns checked inputs into rows."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
 
 from dwiser.evaluation.bins import binned_rows
 from dwiser.evaluation.crossing import crossing_error
@@ -12,6 +10,7 @@ from dwiser.evaluation.csd_bins import csd_rows, csd_value_rows
 from dwiser.evaluation.edges import edge_blur, lesion_contrast
 from dwiser.evaluation.fidelity import error_components, fidelity
 from dwiser.evaluation.groups import tissue_masks, volume_groups
+from dwiser.evaluation.inputs import ALL, EvaluationInputs
 from dwiser.evaluation.records import Absent, CannotMeasure, Metric, Row, rows_of
 from dwiser.evaluation.snr import Snr, background_noise, corpus_callosum, local_noise, region_snr
 from dwiser.evaluation.tensor import (
@@ -23,35 +22,6 @@ from dwiser.evaluation.tensor import (
     map_fidelity,
 )
 from dwiser.evaluation.tracts import Coherency, bundle, coherency
-from dwiser.prepare.noise_correlation import NoiseCorrelation
-from dwiser.scan import Scan
-
-ALL = "all"
-
-
-@dataclass(frozen=True, eq=False)
-class EvaluationInputs:
-    """The inputs of an evaluation, checked and completed; definitions at `suite.evaluate`."""
-
-    denoised: Float[np.ndarray, "x y z v"]
-    raw: Scan
-    mask: Bool[np.ndarray, "x y z"]
-    sigma: Float[np.ndarray, "x y z"]
-    truth: Float[np.ndarray, "x y z v"] | None = None
-    tissues: Mapping[str, np.ndarray] | None = None
-    lesions: Bool[np.ndarray, "x y z"] | Integer[np.ndarray, "x y z"] | None = None
-    lesion_volumes: Mapping[int, Sequence[int]] | None = None
-    lesion_changes: Mapping[int, Sequence[float]] | None = None
-    bundle: Mapping[str, Bool[np.ndarray, "x y z"]] | None = None
-    seed: int = 0
-    coils: float | int | None = None  # channels of the raw magnitude; None: estimated from the scan
-    noise_correlation: NoiseCorrelation | None = None  # of the raw scan; None: to be measured
-    threads: int = 1  # that share the tests of the residual
-
-    def true(self) -> Float[np.ndarray, "x y z v"]:
-        if self.truth is None:
-            raise CannotMeasure("no truth was given")
-        return self.truth
 
 
 def collect(name: str, rows: Iterator[Row]) -> list[Row]:

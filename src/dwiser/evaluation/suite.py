@@ -9,9 +9,10 @@ from jaxtyping import Bool, Float, Integer
 
 from dwiser.errors import Code, InputError
 from dwiser.evaluation import sections
+from dwiser.evaluation.inputs import ALL, EvaluationInputs
 from dwiser.evaluation.records import Absent, CannotMeasure, Metric, Row
 from dwiser.evaluation.residual_findings import residual_findings, residual_of, residual_rows
-from dwiser.evaluation.sections import ALL, EvaluationInputs, collect
+from dwiser.evaluation.sections import collect
 from dwiser.evaluation.tensor import TensorMaps, fit_tensor
 from dwiser.evaluation.verdict import Verdict, judge
 from dwiser.prepare.mask import object_mask

@@ -27,22 +27,22 @@ NEAR = 0.3  # σ: below, a mean and its signal's power are in proportion
 Values = Float[np.ndarray, "*s"]
 
 
-@lru_cache(maxsize=4)
-def _tables(coils: float | int) -> Float[np.ndarray, "2 k p m"]:
-    """Posterior mean and sd of θ, by spread, power and measured mean m, σ = 1."""
+@lru_cache(maxsize=32)
+def _table(coils: float | int, spread: float) -> Float[np.ndarray, "2 p m"]:
+    """Posterior mean and sd of θ, by power and measured mean m of this spread, σ = 1."""
     measured = np.arange(LOWEST, HIGHEST + STEP / 2, STEP)
     theta = np.arange(0, HIGHEST + FINENESS / 2, FINENESS)
     mean = magnitude_moments(theta, coils)[0]
+    posterior = np.zeros((2, len(POWERS), len(measured)), np.float32)
+    if not spread:
+        posterior[0] = np.interp(measured, mean, theta)
+        return posterior
     prior = np.exp(-0.5 * theta[:, None] ** 2 / POWERS) + ODD
-    exact = np.interp(measured, mean, theta)
-    posterior = np.zeros((2, len(SPREADS), len(POWERS), len(measured)), np.float32)
-    posterior[0, 0] = exact
-    for row, spread in enumerate(SPREADS[1:], 1):
-        far = -0.5 * ((measured[:, None] - mean) / spread) ** 2
-        likely = np.exp(far - far.max(1, keepdims=True))
-        total, first, second = (likely @ (prior * theta[:, None] ** k) for k in range(3))
-        posterior[0, row] = (first / total).T
-        posterior[1, row] = np.sqrt(np.maximum(second / total - (first / total) ** 2, 0)).T
+    far = -0.5 * ((measured[:, None] - mean) / spread) ** 2
+    likely = np.exp(far - far.max(1, keepdims=True))
+    total, first, second = (likely @ (prior * theta[:, None] ** k) for k in range(3))
+    posterior[0] = (first / total).T
+    posterior[1] = np.sqrt(np.maximum(second / total - (first / total) ** 2, 0)).T
     return posterior
 
 
@@ -87,7 +87,7 @@ def true_signal(
         return mean.astype(np.float32)
     row = float(np.interp(spread, SPREADS, np.arange(len(SPREADS))))
     low = min(int(row), len(SPREADS) - 2)
-    below, above = _tables(coils)[0, low : low + 2]
+    below, above = (_table(coils, of)[0] for of in SPREADS[low : low + 2])
     table = below + np.float32(row - low) * (above - below)
     ratio = mean / np.where(sigma > 0, sigma, 1)
     # far above the floor mean² − (2n−1)σ² is the squared signal: the table ends where that holds
@@ -120,7 +120,8 @@ def signal_posterior(
     ratio = mean / np.where(sigma > 0, sigma, 1)
     strength = np.full(mean.shape, POWERS[-1]) if power is None else power
     at = np.stack([row, _rows(strength), (ratio.clip(LOWEST, FAR) - LOWEST) / STEP])
-    near, around = (map_coordinates(t, at, order=1, mode="nearest") for t in _tables(coils))
+    tables = np.stack([_table(coils, of) for of in SPREADS], 1)
+    near, around = (map_coordinates(t, at, order=1, mode="nearest") for t in tables)
     far = ratio > FAR
     signal = np.where(far, true_signal(mean, sigma, 0.0, coils), sigma * near)
     return signal, (sigma * np.where(far, spread, around)).astype(np.float32)

@@ -15,10 +15,10 @@ import numpy as np
 from dwiser import __version__
 from dwiser.defaults import DEFAULT_METHOD, DEFAULT_PRESET
 from dwiser.errors import Code, DwiserError, DwiserWarning, InputError
+from dwiser.evaluation.inputs import EvaluationInputs
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual_findings import standardised_of
 from dwiser.evaluation.residual_sd import residual_sd_by_shell
-from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.io.provenance import PROGRAM, with_earlier_steps

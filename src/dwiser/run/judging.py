@@ -7,10 +7,10 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from dwiser.errors import DwiserWarning
+from dwiser.evaluation.inputs import EvaluationInputs
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import Residual
 from dwiser.evaluation.residual_findings import residual_findings, residual_of
-from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.evaluation.verdict import Verdict, judge
 from dwiser.machine import GIB, give_memory_back
 from dwiser.memmap import FLOAT32, is_mapped

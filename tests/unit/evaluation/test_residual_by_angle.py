@@ -11,12 +11,12 @@ from dipy.reconst.dti import TensorModel
 from dipy.reconst.shm import real_sh_descoteaux
 
 from dwiser.evaluation.angle_cells import COS_EDGES, FA_EDGES, AngleCells
+from dwiser.evaluation.inputs import EvaluationInputs
 from dwiser.evaluation.main_direction import main_direction
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import expected_raw
 from dwiser.evaluation.residual_by_angle import residual_by_angle
 from dwiser.evaluation.residual_findings import residual_findings, residual_of
-from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.evaluation.verdict import judge
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation import Simulation

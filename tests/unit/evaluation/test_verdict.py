@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import rice
 
 from dwiser.errors import Code
+from dwiser.evaluation.inputs import EvaluationInputs
 from dwiser.evaluation.residual_findings import residual_findings, residual_of
-from dwiser.evaluation.sections import EvaluationInputs
 from dwiser.evaluation.suite import evaluate
 from dwiser.evaluation.verdict import Verdict, judge
 from dwiser.scan import Scan

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import nnls
 
 from dwiser.machine import side_by_side
 from dwiser.methods.splitq.angular_response import AngularResponse, predicted_by_tensor
@@ -227,6 +226,8 @@ def _solved_from_0(
     normal: Float[np.ndarray, "e e"], aim: Float[np.ndarray, "e"]
 ) -> Float[np.ndarray, "e"]:
     """The w ≥ 0 of least wᵀ N w − 2 wᵀ a (Lawson & Hanson 1974)."""
+    from scipy.optimize import nnls  # here: importing it takes a fifth of a second
+
     root = np.linalg.cholesky(normal)
     return np.asarray(nnls(root.T, np.linalg.solve(root, aim))[0])
 

@@ -31,7 +31,7 @@ from dwiser.methods.splitq.few_directions import (
 from dwiser.methods.splitq.neighbours import Grid, cross, neighbour_mean
 from dwiser.methods.splitq.presets import LAPTOP, PRESETS
 from dwiser.methods.splitq.probe import Errors
-from dwiser.methods.splitq.residual_recovery import given_back, mean_back
+from dwiser.methods.splitq.residual_recovery import NEAR, Neighbours, given_back, mean_back
 from dwiser.methods.splitq.restoring import (
     HeldOutResponse,
     ResponseModel,
@@ -403,10 +403,10 @@ class Splitq:
 
         def put_back(v: int) -> None:
             own, part = residual[:, v], share[:, v]
-            back = part * own + (1 - part) * mean_back(own, whitened.mask)
+            back = part * own + (1 - part) * mean_back(own, near)
             estimate[:, v] += whitened.spread_of(estimate[:, v], v) * back
 
-        volumes = range(residual.shape[1])
+        volumes, near = range(residual.shape[1]), Neighbours.of(whitened.mask, NEAR)
         list(side_by_side(standardise, chunks(len(residual)), threads))
         share = given_back(residual, whitened.mask, scan.voxel_size, threads=threads)
         list(side_by_side(put_back, volumes, threads))

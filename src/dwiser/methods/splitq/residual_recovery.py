@@ -5,12 +5,15 @@ tell is lost from an estimate made of them, and stands in that volume's residual
 residual's local energy exceeds the noise's, and its share above it is restored.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from dwiser.machine import side_by_side
 from dwiser.memmap import allocate_like
+from dwiser.prepare.box import Box
 from dwiser.prepare.smooth import sd_in_voxels
 
 WINDOW = 5  # voxels on an edge: 124 neighbours, the voxel itself left out
@@ -21,6 +24,36 @@ FEWEST = 20  # neighbours; with fewer nothing is restored
 AROUND_MM = 15.0  # FWHM over which what is usual is smoothed; σ is known no finer
 LEAST_VOLUMES = 8  # fewer do not tell what is usual
 CHUNK = 16_384  # voxels whose median over the volumes is taken at once: it copies them
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Sums over a cube about each of the mask's voxels, itself left out; 0 outside the mask.
+
+    Parameters
+    ----------
+    mask : (x, y, z), in its bounding box.
+    window : the cube's edge in voxels.
+    count : (n,) how many neighbours each of the n voxels has.
+    """
+
+    mask: Bool[np.ndarray, "x y z"]
+    window: int
+    count: Float[np.ndarray, "n"]
+
+    @classmethod
+    def of(cls, mask: Bool[np.ndarray, "x y z"], window: int) -> "Neighbours":
+        if not mask.any():
+            return cls(mask, window, np.zeros(0, np.float32))
+        inside = mask[Box.around(mask).index]
+        count = _around(inside.astype(np.float32), window)[inside] - 1
+        return cls(inside, window, count)
+
+    def sum(self, values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+        """Over each voxel's neighbours."""
+        image = np.zeros(self.mask.shape, np.float32)
+        image[self.mask] = values
+        return _around(image, self.window)[self.mask] - values
 
 
 def given_back(
@@ -47,13 +80,11 @@ def given_back(
     volumes = residual.shape[1]
     if volumes < LEAST_VOLUMES:
         return np.zeros_like(residual)
-    count = _around(mask.astype(np.float32))[mask] - 1
-    energy = allocate_like(residual)
+    neighbours, energy = Neighbours.of(mask, WINDOW), allocate_like(residual)
+    count = neighbours.count
 
     def local_energy(v: int) -> None:
-        square = np.zeros(mask.shape, np.float32)
-        square[mask] = np.square(residual[:, v])
-        energy[:, v] = (_around(square)[mask] - square[mask]) / np.maximum(count, 1)
+        energy[:, v] = neighbours.sum(np.square(residual[:, v])) / np.maximum(count, 1)
 
     def median(rows: np.ndarray) -> np.ndarray:
         return np.median(rows, 1)
@@ -74,14 +105,13 @@ def given_back(
     return energy
 
 
-def mean_back(
-    residual: Float[np.ndarray, "n"], mask: Bool[np.ndarray, "x y z"]
-) -> Float[np.ndarray, "n"]:
+def mean_back(residual: Float[np.ndarray, "n"], near: Neighbours) -> Float[np.ndarray, "n"]:
     """What goes back of a residual's local mean, in its own units: faint, but of one sign.
 
     Parameters
     ----------
     residual : (n,) of one volume, standardised as for `given_back`.
+    near : of its mask's voxels, 3 voxels wide.
 
     Notes
     -----
@@ -89,15 +119,13 @@ def mean_back(
     standard deviations it goes back, shrunk as James and Stein shrink:
     m·max(0, 1 − FAINT²/(26 m²)). The mean, not the residual: little noise comes with it.
     """
-    count = np.maximum(_around(mask.astype(np.float32), NEAR)[mask] - 1, 1)
-    image = np.zeros(mask.shape, np.float32)
-    image[mask] = residual
-    mean = (_around(image, NEAR)[mask] - residual) / count
+    count = np.maximum(near.count, 1)
+    mean = near.sum(residual) / count
     sure = 1 - FAINT**2 / np.maximum(count * mean**2, 1e-12)
     return (mean * np.where(count >= FEWEST, sure.clip(0, 1), 0)).astype(np.float32)
 
 
-def _around(image: np.ndarray, window: int = WINDOW) -> np.ndarray:
+def _around(image: np.ndarray, window: int) -> np.ndarray:
     """Sum over the window."""
     return ndimage.uniform_filter(image, window, mode="constant") * np.float32(window**3)
 

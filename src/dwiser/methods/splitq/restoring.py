@@ -55,7 +55,9 @@ class ResponseModel:
         fitted = tensor_design(gradients, shared)
         self.fitted = np.zeros(0, int) if fitted is None else fitted[0]
         self.design = np.zeros((0, 7)) if fitted is None else fitted[1]
-        self.all_shells = [shell.volumes for shell in shells(gradients)]
+        by_shell = [np.isin(np.arange(len(gradients)), s.volumes) for s in shells(gradients)]
+        self.by_shell = np.stack([s / s.sum() for s in by_shell], 1).astype(np.float32)
+        self.shell_means = whitened.mean.astype(np.float32) @ self.by_shell
         mean, variance = magnitude_moments(np.zeros(1), whitened.coils)
         self.darkest = float(mean[0] + np.sqrt(variance[0]))  # one sd above noise alone
 
@@ -93,8 +95,8 @@ class ResponseModel:
         A mask without help holds a rim of such voxels; their tensor is noise, and often that of
         white matter.
         """
-        means = [self._mean(values, rows, volumes) for volumes in self.all_shells]
-        return np.max(means, 0) > self.darkest
+        means = values @ self.by_shell + self.shell_means / self.sigma[rows, None]
+        return means.max(1) > self.darkest
 
     def classes(
         self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
@@ -121,7 +123,8 @@ class ResponseModel:
         volumes: Int[np.ndarray, "m"],
     ) -> Float[np.ndarray, "n"]:  # fmt: skip
         mean = np.float32(self.whitened.mean[volumes].mean())
-        return values[:, volumes].mean(1) + mean / self.sigma[rows]
+        each = np.isin(np.arange(values.shape[1]), volumes) / np.float32(len(volumes))
+        return values @ each.astype(np.float32) + mean / self.sigma[rows]
 
 
 class HeldOutResponse:

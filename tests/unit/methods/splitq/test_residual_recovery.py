@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dwiser.methods.splitq.residual_recovery import given_back, mean_back
+from dwiser.methods.splitq.residual_recovery import NEAR, Neighbours, given_back, mean_back
 from dwiser.seeds import stream
 
 SHAPE, SIZE = (24, 25, 12), (2.0, 2.0, 2.0)
@@ -15,7 +15,8 @@ def noise(scale: np.ndarray | float = 1.0, volumes: int = 12) -> np.ndarray:
 
 def each(residual: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """``mean_back`` of every volume."""
-    return np.stack([mean_back(r, mask) for r in residual.T], 1)
+    near = Neighbours.of(mask, NEAR)
+    return np.stack([mean_back(r, near) for r in residual.T], 1)
 
 
 @pytest.mark.parametrize("scale", [0.8, 1.0, 1.15])
