@@ -7,7 +7,14 @@ import pytest
 
 from dwiser.machine import Machine
 from dwiser.methods.registry import build
-from dwiser.methods.splitq.probe import STEP, UNSEEN, Errors, posterior_variance, signs
+from dwiser.methods.splitq.probe import (
+    STEP,
+    UNSEEN,
+    Errors,
+    follows_and_passes,
+    posterior_variance,
+    signs,
+)
 from dwiser.methods.splitq.uncertainty import signal_sd
 from dwiser.prepare.moments import expected_magnitude
 from dwiser.prepare.rician_bias import signal_posterior, true_signal
@@ -26,14 +33,15 @@ def test_a_probe_finds_the_posterior_variance(signal: float) -> None:
     wiener = signal / (1 + signal)
     change = (wiener * (y + STEP * b) - wiener * y) / STEP
     removed = np.full(len(y), (1 - wiener) ** 2, np.float32)
-    variance = posterior_variance(change, b, removed, MASK)
+    variance = posterior_variance(follows_and_passes(change, b), removed, 30, MASK)
     np.testing.assert_allclose(variance, UNSEEN**2 * wiener, rtol=1e-3)
 
 
 def test_an_estimate_that_shrinks_nothing_is_as_unsure_as_the_noise() -> None:
     b = np.stack([signs(stream(1, "probe", v), MASK.size) for v in range(4)], 1)
     removed = np.zeros(len(b), np.float32)
-    np.testing.assert_allclose(posterior_variance(b, b, removed, MASK), UNSEEN**2, rtol=1e-3)
+    variance = posterior_variance(follows_and_passes(b, b), removed, 4, MASK)
+    np.testing.assert_allclose(variance, UNSEEN**2, rtol=1e-3)
 
 
 def test_signal_that_went_with_the_noise_counts_where_it_went() -> None:
@@ -42,7 +50,8 @@ def test_signal_that_went_with_the_noise_counts_where_it_went() -> None:
     change = np.float32(0.5) * b
     removed = np.full(MASK.shape, 0.25, np.float32)
     removed[:8, :8, :8] += 0.4
-    variance = posterior_variance(change, b, removed.ravel(), MASK).reshape(MASK.shape)
+    passed = follows_and_passes(change, b)
+    variance = posterior_variance(passed, removed.ravel(), 30, MASK).reshape(MASK.shape)
     assert variance[2:6, 2:6, 2:6].mean() == pytest.approx(UNSEEN**2 * 0.5 + 0.4, rel=0.1)
     assert variance[12:, 12:, 12:].mean() == pytest.approx(UNSEEN**2 * 0.5, rel=0.01)
 
@@ -60,7 +69,7 @@ def test_what_was_given_back_brings_its_noise() -> None:
     share[:, 1] = 1
     errors = Errors(np.full(MASK.sum(), 0.04, np.float32), np.array([0.7, 1.0]), share)
     for v in range(2):
-        errors.add(v, lambda sd: 10 * sd)
+        errors.add(10 * errors.spread(v))
     np.testing.assert_allclose(errors.sd(MASK), 10 * np.sqrt((0.49 * 0.04 + 1) / 2), rtol=1e-5)
 
 

@@ -57,23 +57,51 @@ VECTORS static void interpolate(const float *restrict values, Py_ssize_t functio
     }
 }
 
+/* A place on an axis of so many points: inside it, the point below and the rest. */
+static inline __attribute__((always_inline)) int32_t on_axis(float place, int32_t points, float *rest)
+{
+    const float low = place < 0.0f ? 0.0f : place;
+    const float inside = low > (float)(points - 1) ? (float)(points - 1) : low;
+    const int32_t below = whole(inside, points - 1);
+    *rest = inside - (float)below;
+    return below;
+}
+
+static inline __attribute__((always_inline)) float of_four(const float *at, Py_ssize_t columns,
+                                                           float down, float across)
+{
+    const float first = at[0] + across * (at[1] - at[0]);
+    const float second = at[columns] + across * (at[columns + 1] - at[columns]);
+    return first + down * (second - first);
+}
+
 /* Linear between the table's (rows, columns) along both; constant beyond its ends. */
 VECTORS static void bilinear(const float *restrict table, Py_ssize_t rows, Py_ssize_t columns,
                              const float *restrict row, const float *restrict column,
                              Py_ssize_t n, float *restrict out)
 {
-    const int32_t last_row = (int32_t)rows - 1, last_column = (int32_t)columns - 1;
     for (Py_ssize_t i = 0; i < n; i++) {
-        float down = row[i] < 0.0f ? 0.0f : row[i], across = column[i] < 0.0f ? 0.0f : column[i];
-        down = down > (float)last_row ? (float)last_row : down;
-        across = across > (float)last_column ? (float)last_column : across;
-        const int32_t r = whole(down, last_row), c = whole(across, last_column);
-        const float *at = table + (int64_t)r * columns + c;
-        down -= (float)r;
-        across -= (float)c;
-        const float first = at[0] + across * (at[1] - at[0]);
-        const float second = at[columns] + across * (at[columns + 1] - at[columns]);
-        out[i] = first + down * (second - first);
+        float down, across;
+        const int64_t r = on_axis(row[i], (int32_t)rows, &down);
+        const int64_t c = on_axis(column[i], (int32_t)columns, &across);
+        out[i] = of_four(table + r * columns + c, columns, down, across);
+    }
+}
+
+/* The same of a table of (layers, rows, columns). */
+VECTORS static void trilinear(const float *restrict table, const Py_ssize_t *size,
+                              const float *restrict layer, const float *restrict row,
+                              const float *restrict column, Py_ssize_t n, float *restrict out)
+{
+    const int64_t columns = size[2], plane = size[1] * columns;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        float deep, down, across;
+        const int64_t l = on_axis(layer[i], (int32_t)size[0], &deep);
+        const int64_t r = on_axis(row[i], (int32_t)size[1], &down);
+        const int64_t c = on_axis(column[i], (int32_t)columns, &across);
+        const float *at = table + l * plane + r * columns + c;
+        const float first = of_four(at, columns, down, across);
+        out[i] = first + deep * (of_four(at + plane, columns, down, across) - first);
     }
 }
 
@@ -109,7 +137,8 @@ VECTORS static void polynomial(const float *restrict coefficients, const float *
 
 /* ---- Python's side ---- */
 
-#define MOST_ARRAYS 4
+#define MOST_ARRAYS 5
+#define MOST_POINTS (1 << 22) /* along an axis: float32 tells them apart */
 
 static void release(Py_buffer *buffers, int count)
 {
@@ -153,7 +182,7 @@ static PyObject *py_interpolate(PyObject *self, PyObject *args)
     float low, inverse;
     if (!PyArg_ParseTuple(args, "OffOO", o, &low, &inverse, o + 1, o + 2) || take(o, 3, b) < 0)
         return NULL;
-    if (b[0].ndim != 2 || b[0].shape[1] < 2 || b[0].shape[1] > (1 << 22)
+    if (b[0].ndim != 2 || b[0].shape[1] < 2 || b[0].shape[1] > MOST_POINTS
         || length(b + 2) != b[0].shape[0] * length(b + 1))
         return wrong_size(b, 3);
     Py_BEGIN_ALLOW_THREADS
@@ -164,19 +193,40 @@ static PyObject *py_interpolate(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* Whether b[0] has so many axes, each of two points or more, and the rest are of one length. */
+static int is_table(const Py_buffer *b, int axes)
+{
+    int right = b[0].ndim == axes;
+    for (int a = 0; right && a < axes; a++)
+        right = b[0].shape[a] >= 2 && b[0].shape[a] <= MOST_POINTS;
+    for (int a = 1; right && a <= axes; a++) right = length(b + a) == length(b + axes + 1);
+    return right;
+}
+
 static PyObject *py_bilinear(PyObject *self, PyObject *args)
 {
     PyObject *o[MOST_ARRAYS];
     Py_buffer b[MOST_ARRAYS];
     if (!PyArg_ParseTuple(args, "OOOO", o, o + 1, o + 2, o + 3) || take(o, 4, b) < 0) return NULL;
-    if (b[0].ndim != 2 || b[0].shape[0] < 2 || b[0].shape[1] < 2 || b[0].shape[0] > (1 << 22)
-        || b[0].shape[1] > (1 << 22) || length(b + 1) != length(b + 3)
-        || length(b + 2) != length(b + 3))
-        return wrong_size(b, 4);
+    if (!is_table(b, 2)) return wrong_size(b, 4);
     Py_BEGIN_ALLOW_THREADS
     bilinear(b[0].buf, b[0].shape[0], b[0].shape[1], b[1].buf, b[2].buf, length(b + 3), b[3].buf);
     Py_END_ALLOW_THREADS
     release(b, 4);
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_trilinear(PyObject *self, PyObject *args)
+{
+    PyObject *o[MOST_ARRAYS];
+    Py_buffer b[MOST_ARRAYS];
+    if (!PyArg_ParseTuple(args, "OOOOO", o, o + 1, o + 2, o + 3, o + 4) || take(o, 5, b) < 0)
+        return NULL;
+    if (!is_table(b, 3)) return wrong_size(b, 5);
+    Py_BEGIN_ALLOW_THREADS
+    trilinear(b[0].buf, b[0].shape, b[1].buf, b[2].buf, b[3].buf, length(b + 4), b[4].buf);
+    Py_END_ALLOW_THREADS
+    release(b, 5);
     Py_RETURN_NONE;
 }
 
@@ -199,6 +249,7 @@ static PyObject *py_polynomial(PyObject *self, PyObject *args)
 static PyMethodDef methods[] = {
     {"interpolate", py_interpolate, METH_VARARGS, "interpolate(values, low, inverse, x, out)"},
     {"bilinear", py_bilinear, METH_VARARGS, "bilinear(table, row, column, out)"},
+    {"trilinear", py_trilinear, METH_VARARGS, "trilinear(table, layer, row, column, out)"},
     {"polynomial", py_polynomial, METH_VARARGS, "polynomial(coefficients, tensors, forms, out)"},
     {NULL, NULL, 0, NULL},
 };

@@ -31,6 +31,16 @@ def bilinear(
 ) -> None:
     """Fill ``out`` with the table's values between its rows and columns; constant beyond."""
 
+def trilinear(
+    table: Float[np.ndarray, "l r c"],
+    layer: Float[np.ndarray, "*s"],
+    row: Float[np.ndarray, "*s"],
+    column: Float[np.ndarray, "*s"],
+    out: Float[np.ndarray, "*s"],
+    /,
+) -> None:
+    """The same of a table of three axes."""
+
 def polynomial(
     coefficients: Float[np.ndarray, "n 15"],
     tensors: Float[np.ndarray, "n 6"],

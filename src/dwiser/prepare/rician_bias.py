@@ -46,6 +46,12 @@ def _table(coils: float | int, spread: float) -> Float[np.ndarray, "2 p m"]:
     return posterior
 
 
+@lru_cache(maxsize=4)
+def _all_tables(coils: float | int) -> Float[np.ndarray, "2 k p m"]:
+    """The same of every spread."""
+    return np.stack([_table(coils, spread) for spread in SPREADS], 1)
+
+
 def _rows(power: Values) -> Values:
     """Where in the tables' powers these lie."""
     low, high = np.log(POWERS[0]), np.log(POWERS[-1])  # which are evenly spaced between
@@ -53,13 +59,14 @@ def _rows(power: Values) -> Values:
     return logs * power.dtype.type((len(POWERS) - 1) / (high - low))
 
 
-def _between(table: Float[np.ndarray, "p m"], row: Values, column: Values) -> Values:
-    """The table's values between its rows and columns; constant beyond its ends."""
+def _between(table: Float[np.ndarray, "*t"], *places: Values) -> Values:
+    """The table's values between its points, a place for each axis; constant beyond its ends."""
     if pointwise is None:
-        return map_coordinates(table, np.stack([row, column]), order=1, mode="nearest")
-    place = (np.ascontiguousarray(part, np.float32) for part in (row, column))
-    out = np.empty(row.shape, np.float32)
-    pointwise.bilinear(np.ascontiguousarray(table, np.float32), *place, out)
+        return map_coordinates(table, np.stack(places), order=1, mode="nearest")
+    interpolate = pointwise.bilinear if table.ndim == 2 else pointwise.trilinear
+    arrays = (np.ascontiguousarray(part, np.float32) for part in (table, *places))
+    out = np.empty(places[0].shape, np.float32)
+    interpolate(*arrays, out)
     return out
 
 
@@ -119,9 +126,8 @@ def signal_posterior(
     row = np.interp(spread, SPREADS, np.arange(len(SPREADS)))
     ratio = mean / np.where(sigma > 0, sigma, 1)
     strength = np.full(mean.shape, POWERS[-1]) if power is None else power
-    at = np.stack([row, _rows(strength), (ratio.clip(LOWEST, FAR) - LOWEST) / STEP])
-    tables = np.stack([_table(coils, of) for of in SPREADS], 1)
-    near, around = (map_coordinates(t, at, order=1, mode="nearest") for t in tables)
+    at = row, _rows(strength), (ratio.clip(LOWEST, FAR) - LOWEST) / STEP
+    near, around = (_between(t, *at) for t in _all_tables(coils))
     far = ratio > FAR
     signal = np.where(far, true_signal(mean, sigma, 0.0, coils), sigma * near)
     return signal, (sigma * np.where(far, spread, around)).astype(np.float32)

@@ -324,7 +324,9 @@ class Splitq:
                         restore_residual(values, model, residual, shape, share=part)
                 return values
 
-            variance = estimate_variance(estimate, denoised, unsure, whitened, seed)
+            variance = estimate_variance(
+                estimate, denoised, unsure, whitened, seed, machine.threads
+            )
             watch(Progress(UNCERTAINTY, 1, 1))
         share = self._return(denoised, whitened, scan, machine.threads) if self.give_back else None
         whitened.take_y()  # for room, where nothing went back too
@@ -336,16 +338,18 @@ class Splitq:
         for shell in shells(scan.gradients):
             power = self._power(denoised, shell.volumes, whitened, machine.threads)
 
-            def write(v: int, power: np.ndarray | None = power) -> None:
+            def write(v: int, power: np.ndarray | None = power) -> np.ndarray | None:
                 values = denoised[:, v] * sigma + np.float32(whitened.mean[v])
-                if errors is not None and v in unsure:
-                    errors.add(v, partial(self._signal_sd, values, sigma, whitened, power))
                 signal = self._signal(values, sigma, whitened, power)
                 data[..., v] = scan.data[..., v]
                 data[..., v][whitened.mask] = signal.clip(min=0)
+                if errors is None or v not in unsure:
+                    return None
+                return self._signal_sd(values, signal, sigma, whitened, power, errors.spread(v))
 
-            threads = machine.threads if errors is None else 1  # which add up
-            list(side_by_side(write, shell.volumes.tolist(), threads))
+            for sd in side_by_side(write, shell.volumes.tolist(), machine.threads):
+                if errors is not None and sd is not None:
+                    errors.add(sd)
         record = {"training": weights.record, **whitened.record(), "given_back_mean": returned}
         sd = None if errors is None else errors.sd(whitened.mask)
         return Denoised(
@@ -379,13 +383,12 @@ class Splitq:
         return true_signal(values, sigma, whitened.spread, whitened.coils, power)
 
     def _signal_sd(
-        self, values: np.ndarray, sigma: np.ndarray, whitened: WhitenedScan,
+        self, values: np.ndarray, signal: np.ndarray, sigma: np.ndarray, whitened: WhitenedScan,
         power: np.ndarray | None, spread: np.ndarray,
     ) -> np.ndarray:  # fmt: skip
         """The error's sd in the data's units, where the estimate's is ``spread`` σ."""
         if self.floor == "kept":
             return spread * sigma
-        signal = self._signal(values, sigma, whitened, power)
         return signal_sd(values, signal, sigma, spread, whitened.coils, power)
 
     def _return(

@@ -8,7 +8,6 @@ The same difference, squared, is the variance of the noise that passes. The post
 holds the bias too, where shrinkage is right on average; the larger of the two is taken.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,17 +24,30 @@ def signs(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n"]:
     return (2 * rng.integers(0, 2, count) - 1).astype(np.float32)
 
 
+def follows_and_passes(
+    change: Float[np.ndarray, "n v"], probe: Float[np.ndarray, "n v"]
+) -> Float[np.ndarray, "n 2"]:
+    """How much of the noise's variance the estimate follows and how much passes, over V volumes.
+
+    Parameters
+    ----------
+    change : (n, V), x̂(y + hb) − x̂(y), over h. probe : b, both in units of the noise's sd.
+    """
+    pairs = (probe, change), (change, change)
+    return np.stack([np.einsum("nv,nv->n", *pair) for pair in pairs], 1) / change.shape[1]
+
+
 def posterior_variance(
-    change: Float[np.ndarray, "n v"],
-    probe: Float[np.ndarray, "n v"],
+    passed: Float[np.ndarray, "n 2"],
     removed: Float[np.ndarray, "n"],
+    volumes: int,
     mask: Bool[np.ndarray, "x y z"],
 ) -> Float[np.ndarray, "n"]:
     """Expected squared error over the noise's variance, a typical volume's, at a mask's voxels.
 
     Parameters
     ----------
-    change : (n, V), x̂(y + hb) − x̂(y), over h. probe : b, both in units of the noise's sd.
+    passed : (n, 2), what the estimate follows of the noise and what passes, over ``volumes``.
     removed : (n,) mean square over the volumes of y − x̂, over the noise's variance.
 
     Notes
@@ -43,11 +55,9 @@ def posterior_variance(
     Noise alone leaves 1 − 2·follows + passes of its variance in y − x̂. Where more is left than
     is usual in the mask (σ is known to a few per cent only), signal went with it.
     """
-    follows = np.einsum("nv,nv->n", probe, change) / change.shape[1]
-    passes = np.einsum("nv,nv->n", change, change) / change.shape[1]
-    follows, passes, removed = (_local_mean(m, mask) for m in (follows, passes, removed))
-    over = removed - (1 - 2 * follows + passes)
-    chance = np.sqrt(2 / (WINDOW**mask.ndim * change.shape[1]))  # the sd of a variance
+    follows, passes, left = (_local_mean(m, mask) for m in (*passed.T, removed))
+    over = left - (1 - 2 * follows + passes)
+    chance = np.sqrt(2 / (WINDOW**mask.ndim * volumes))  # the sd of a variance
     lost = np.maximum(over - np.median(over) - chance, 0)
     return np.float32(UNSEEN**2) * np.maximum(follows, passes) + lost
 
@@ -70,11 +80,15 @@ class Errors:
     def __post_init__(self) -> None:
         self.square, self.volumes = np.zeros_like(self.estimate), 0
 
-    def add(self, volume: int, sd: Callable[[np.ndarray], np.ndarray]) -> None:
-        """One volume; ``sd`` turns the estimate's error in σ into the signal's in its units."""
+    def spread(self, volume: int) -> Float[np.ndarray, "n"]:
+        """The sd of the estimate's error in one volume, in σ."""
         back = 0.0 if self.share is None else self.share[:, volume]
         sd_in_noise = np.sqrt((1 - back) ** 2 * self.estimate + back**2)
-        self.square += sd(np.float32(self.scale[volume]) * sd_in_noise) ** 2
+        return np.float32(self.scale[volume]) * sd_in_noise
+
+    def add(self, sd: Float[np.ndarray, "n"]) -> None:
+        """One volume's, of the signal and in its units."""
+        self.square += np.square(sd)
         self.volumes += 1
 
     def sd(self, mask: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "x y z"]:

@@ -6,7 +6,10 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from dwiser.methods.splitq.probe import STEP, posterior_variance, signs
+from dwiser.machine import side_by_side
+from dwiser.memmap import allocate_like
+from dwiser.methods.splitq.probe import STEP, follows_and_passes, posterior_variance, signs
+from dwiser.methods.splitq.restoring import joined
 from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.prepare.moments import magnitude_floor
 from dwiser.prepare.rician_bias import signal_posterior
@@ -21,23 +24,34 @@ def estimate_variance(
     volumes: Int[np.ndarray, "m"],
     whitened: WhitenedScan,
     seed: int,
+    threads: int = 1,
 ) -> Float[np.ndarray, "n"]:
     """Expected squared error of ``volumes`` over (σ·scale)²: denoised once more, with a probe.
 
     ``estimate`` is what ``clean`` makes of the whitened scan itself.
     """
-    probe = np.stack(
-        [signs(stream(seed, "probe", v), len(estimate)) for v in range(estimate.shape[1])], 1
-    )
-    noise, scale = np.float32(whitened.noise), whitened.scale.astype(np.float32)
-    step = np.float32(STEP * whitened.noise**0.5) * scale
-    change = clean(replace(whitened, y=whitened.y + step * probe)) - estimate
-    change /= step
-    removed = np.zeros(len(estimate), np.float32)
-    for v in volumes:
-        removed += np.square((whitened.y[:, v] - estimate[:, v]) / scale[v])
-    removed /= noise * len(volumes)
-    variance = posterior_variance(change[:, volumes], probe[:, volumes], removed, whitened.mask)
+    scale, noise = whitened.scale.astype(np.float32), np.float32(whitened.noise)
+    step, y = np.float32(STEP) * np.sqrt(noise) * scale, whitened.y
+    probe, probed = allocate_like(y), allocate_like(y)
+
+    def draw(v: int) -> None:
+        probe[:, v] = signs(stream(seed, "probe", v), len(y))
+        probed[:, v] = y[:, v] + step[v] * probe[:, v]
+
+    list(side_by_side(draw, range(y.shape[1]), threads))
+    cleaned = clean(replace(whitened, y=probed))
+    del probed
+
+    def of(part: slice) -> Float[np.ndarray, "c 3"]:
+        before = estimate[part]
+        change = (cleaned[part] - before)[:, volumes] / step[volumes]
+        left = (y[part] - before)[:, volumes] / scale[volumes]
+        removed = np.einsum("nv,nv->n", left, left) / (noise * len(volumes))
+        passed = follows_and_passes(change, probe[part][:, volumes])
+        return np.column_stack([passed, removed])
+
+    passed = joined(of, len(y), threads)
+    variance = posterior_variance(passed[:, :2], passed[:, 2], len(volumes), whitened.mask)
     return noise * variance
 
 
