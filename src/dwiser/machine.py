@@ -31,7 +31,7 @@ CGROUPS = (  # version 2 and version 1: where, and the files of limit, use, and 
     ),
 )
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
-REUSED = 64 * 2**20  # bytes: arrays up to this size take memory that others have freed
+REUSED = 16 * 2**20  # bytes: arrays up to this size take memory that others have freed
 AHEAD = 1  # parts for each thread that wait or are worked on beside the one to be taken next
 Part = TypeVar("Part")
 Result = TypeVar("Result")
