@@ -287,13 +287,16 @@ def has_volume(affine: Float[np.ndarray, "4 4"]) -> bool:
 def _check_voxels(data: np.ndarray, signed: bool) -> None:
     bad, negative, low, high = 0, 0, 0.0, 0.0
     below, filling = data[..., 0] < 0, data[..., 0]  # voxels of one negative value throughout
-    for v in range(1, data.shape[3]):
+    for v in range(1, data.shape[3] if below.any() else 0):
         below = below & (data[..., v] == filling)
     for v in range(data.shape[3]):
-        volume = np.where(below, 0, data[..., v])
-        bad += int((~np.isfinite(volume)).sum())
-        negative += int((volume < 0).sum())
-        low, high = min(low, float(volume.min())), max(high, float(volume.max()))
+        volume = np.where(below, 0, data[..., v]) if below.any() else data[..., v]
+        lowest, highest = float(volume.min()), float(volume.max())
+        if not np.isfinite([lowest, highest]).all():
+            bad += int((~np.isfinite(volume)).sum())
+        if lowest < 0:
+            negative += int((volume < 0).sum())
+        low, high = min(low, lowest), max(high, highest)
     if bad:
         raise InputError(
             f"The image has {bad} NaN or infinite voxels: replace them first, or give a mask "

@@ -71,7 +71,7 @@ typedef struct { float part[UNIT]; } Unit;
 #endif
 
 typedef struct {
-    const float *values;   /* (n+1, channels), the last row zeros: all that is outside */
+    const float *values;   /* (n, channels); all that is outside is 0 */
     const int64_t *index;  /* flat padded field of view: a voxel's number, n outside */
     const int64_t *middles; /* places of the patches' centres in it */
     const int64_t *steps;  /* from a centre to the patch's voxels */
@@ -193,7 +193,11 @@ VECTORS static void centre(const Patches *p, Py_ssize_t patch, float *restrict x
         const float *from = p->values + number * k;
         float *to = x + o * wide;
         held[o] = number != p->outside;
-        total += held[o];
+        if (number == p->outside) {
+            memset(to, 0, wide * sizeof *to);
+            continue;
+        }
+        total += 1.0f;
         for (Py_ssize_t j = k; j < wide; j++) to[j] = 0.0f;
         for (Py_ssize_t j = 0; j < k; j++) {
             to[j] = from[j];
@@ -400,7 +404,7 @@ static int take(PyObject *const *objects, int outputs, Py_buffer *buffers, Patch
     p->index = buffers[INDEX].buf;
     p->middles = buffers[MIDDLES].buf;
     p->steps = buffers[STEPS].buf;
-    p->outside = buffers[VALUES].shape[0] - 1;
+    p->outside = buffers[VALUES].shape[0];
     p->channels = buffers[VALUES].shape[1];
     p->patches = buffers[MIDDLES].shape[0];
     p->samples = buffers[STEPS].shape[0];
@@ -410,7 +414,7 @@ static int take(PyObject *const *objects, int outputs, Py_buffer *buffers, Patch
         if (p->steps[o] < low) low = p->steps[o];
         if (p->steps[o] > high) high = p->steps[o];
     }
-    int inside = p->outside >= 0;
+    int inside = 1;
     for (Py_ssize_t i = 0; i < p->patches && inside; i++)
         inside = p->middles[i] + low >= 0 && p->middles[i] + high < places;
     if (p->samples > MOST && p->channels > MOST) inside = 0;
@@ -474,7 +478,7 @@ static PyObject *py_add(PyObject *self, PyObject *args)
         release(b, BUFFERS);
         return NULL;
     }
-    const Py_ssize_t rows = p.outside + 1;
+    const Py_ssize_t rows = p.outside;
     const int right = total.len == rows * p.channels * 4 && weight.len == rows * 4;
     if (right) {
         Py_BEGIN_ALLOW_THREADS

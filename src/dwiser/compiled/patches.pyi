@@ -1,6 +1,6 @@
 """patches.c: what local_pca.py and neighbours.py do, compiled.
 
-``values`` (n+1, K) float32, the last row zeros; ``index``, ``middles`` and ``steps`` int64, as
+``values`` (n, K) float32; ``index``, ``middles`` and ``steps`` int64, as
 `Grid` has them: a patch holds the voxels ``index[middle + steps]``, n standing for outside.
 """
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 def denoise(
-    values: Float[np.ndarray, "m k"],
+    values: Float[np.ndarray, "n k"],
     index: Int[np.ndarray, "p"],
     middles: Int[np.ndarray, "c"],
     steps: Int[np.ndarray, "o"],
@@ -27,20 +27,20 @@ def denoise(
     """
 
 def add(
-    values: Float[np.ndarray, "m k"],
+    values: Float[np.ndarray, "n k"],
     index: Int[np.ndarray, "p"],
     middles: Int[np.ndarray, "c"],
     steps: Int[np.ndarray, "o"],
     clean: Float[np.ndarray, "c o k"],
     trust: Float[np.ndarray, "c o"],
-    total: Float[np.ndarray, "m k"],
-    weight: Float[np.ndarray, "m"],
+    total: Float[np.ndarray, "n k"],
+    weight: Float[np.ndarray, "n"],
     /,
 ) -> None:
     """Add the patches to ``total`` and their trust to ``weight``, one after another."""
 
 def means(
-    values: Float[np.ndarray, "m k"],
+    values: Float[np.ndarray, "n k"],
     index: Int[np.ndarray, "p"],
     middles: Int[np.ndarray, "c"],
     steps: Int[np.ndarray, "o"],

@@ -106,7 +106,7 @@ def _tissue(raw: np.ndarray, gradients: Gradients, mask: np.ndarray) -> np.ndarr
     b0s = np.flatnonzero(gradients.is_b0)
     if not len(b0s):
         raise CannotMeasure("there is no b0, which tells tissue from background")
-    b0 = np.zeros(mask.shape)
+    b0 = np.zeros_like(raw[..., 0], float)
     for v in b0s:
         b0 += raw[..., v]
     tissue = mask & (b0 > BRIGHT * np.percentile(b0, BRIGHTEST))

@@ -38,7 +38,7 @@ def usable_voxels(
     """
     volumes = np.arange(raw.shape[3]) if dwis is None or not len(dwis) else dwis
     alive, negative = varying(raw), 0
-    mean = np.zeros(mask.shape, order="F" if raw[..., 0].flags.f_contiguous else "C")
+    mean = np.zeros_like(raw[..., 0], float)
     for v in range(raw.shape[3]):
         negative += int(np.count_nonzero(alive & (raw[..., v] < 0)))
     for chosen in volumes.tolist():

@@ -34,7 +34,7 @@ class Differences:
     @classmethod
     def of(cls, data: Float[np.ndarray, "x y z v"], volumes: Int[np.ndarray, "m"]) -> "Differences":
         """Of voxels that are not 0 in these volumes, evenly from all of the field of view."""
-        alive = np.zeros(data.shape[:3], int)
+        alive = np.zeros_like(data[..., 0], int)
         for v in volumes:
             alive += data[..., v] > 0
         usual = alive > 0.5 * len(volumes)

@@ -13,7 +13,7 @@ def varying(data: Float[np.ndarray, "x y z v"]) -> Bool[np.ndarray, "x y z"]:
     Where no voxel differs, all that are not zero count.
     """
     first = data[..., 0]
-    differs = np.zeros(first.shape, bool, order="F" if first.flags.f_contiguous else "C")
+    differs = np.zeros_like(first, bool)
     for v in range(1, data.shape[3]):
         differs |= data[..., v] != first
         if v < LOOKS and differs.all():  # as noise does at once

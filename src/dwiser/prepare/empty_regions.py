@@ -21,7 +21,7 @@ def empty_regions(
     A single zero may be rounded noise; what counts are squares of 5×5 of them in a slice (or the
     slice's width), and what touches them.
     """
-    alive, mean = np.zeros(data.shape[:3], np.int32), np.zeros(data.shape[:3], np.float32)
+    alive, mean = (np.zeros_like(data[..., 0], kind) for kind in (np.int32, np.float32))
     for v in volumes:
         alive += data[..., v] > 0
         mean += data[..., v]

@@ -70,7 +70,7 @@ def voxels_in(
 
 
 def _mean(scan: Scan, volumes: np.ndarray) -> np.ndarray:
-    mean = np.zeros(scan.shape[:3])
+    mean = np.zeros_like(scan.data[..., 0], float)
     for v in volumes:
         mean += np.maximum(scan.data[..., v], 0)
     return mean / max(1, len(volumes))

@@ -102,7 +102,7 @@ def spatial_noise(
     """Noise directions and the noise's correlation at the mask's voxels that differ by volume."""
     every = max(1, data.shape[3] // MOST_VOLUMES)
     data = data[..., ::every]
-    alive = np.zeros_like(mask)
+    alive = np.zeros_like(data[..., 0], bool)
     for v in range(data.shape[3]):
         alive |= data[..., v] > 0
     alive &= mask & varying(data)

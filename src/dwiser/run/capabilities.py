@@ -79,7 +79,7 @@ def check_hot_voxels(scan: Scan) -> None:
     InputError
         For voxels 10 000 times as bright as 98 % of the others: no estimate of σ stands that.
     """
-    peak = np.zeros(scan.shape[:3], np.float32)
+    peak = np.zeros_like(scan.data[..., 0], np.float32)
     for v in range(scan.shape[3]):
         np.maximum(peak, scan.data[..., v], out=peak)
     inside = peak[peak > 0 if scan.mask is None else scan.mask & (peak > 0)]

@@ -59,10 +59,8 @@ def local_pca(
     that hold it say, each weighted by one over its degrees of freedom: a patch that needed few
     components is the surer one.
     """
-    xp, padded = namespace(values), with_outside(values)
-    total, weight = xp.zeros_like(padded), xp.zeros_like(padded[:, 0])
     way = _by_arrays if _compiled(values, offsets) is None else _by_compiled_code
-    work, add = way(padded, grid, offsets, noise, share)
+    work, add, total, weight = way(values, grid, offsets, noise, share)
     middles = grid.centres(centres)
     size = max(1, CHUNK // len(offsets) // LANES) * LANES
     parts = (middles[part] for part in slices(len(middles), size))
@@ -70,8 +68,8 @@ def local_pca(
     with limited(Machine(threads=1)) if threads > 1 else nullcontext():
         for denoised in side_by_side(work, parts, threads):
             add(total, weight, *denoised)
-    del padded
-    total, weight = total[:-1], weight[:-1]
+    del work, add
+    total, weight = total[: len(values)], weight[: len(values)]
     total /= weight[:, None].clip(min=1e-12)
     alone = weight == 0  # in no patch
     total[alone] = values[alone]
@@ -90,30 +88,34 @@ Add = Callable[..., None]  # to the sums of voxels and of trust
 
 
 def _by_compiled_code(
-    padded: Float[Array, "m k"], grid: Grid, offsets: Int[np.ndarray, "o 3"], noise: float,
+    values: Float[Array, "n k"], grid: Grid, offsets: Int[np.ndarray, "o 3"], noise: float,
     share: float,
-) -> tuple[Work, Add]:  # fmt: skip
+) -> tuple[Work, Add, Array, Array]:  # fmt: skip
     """`_by_arrays`, compiled."""
-    steps = offsets @ grid.strides
+    values, steps = np.ascontiguousarray(values, np.float32), offsets @ grid.strides
 
     def work(rows: Int[Array, "c"]) -> Denoised:
         middles = grid.at[rows]
-        clean = np.empty((len(middles), len(steps), padded.shape[1]), np.float32)
+        clean = np.empty((len(middles), len(steps), values.shape[1]), np.float32)
         trust = np.empty(clean.shape[:2], np.float32)
-        patches.denoise(padded, grid.index, middles, steps, noise, share, clean, trust)
+        patches.denoise(values, grid.index, middles, steps, noise, share, clean, trust)
         return middles, clean, trust
 
     def add(total: Array, weight: Array, middles: Array, clean: Array, trust: Array) -> None:
-        patches.add(padded, grid.index, middles, steps, clean, trust, total, weight)
+        patches.add(values, grid.index, middles, steps, clean, trust, total, weight)
 
-    return work, add
+    return work, add, np.zeros_like(values), np.zeros_like(values[:, 0])
 
 
 def _by_arrays(
-    padded: Float[Array, "m k"], grid: Grid, offsets: Int[np.ndarray, "o 3"], noise: float,
+    values: Float[Array, "n k"], grid: Grid, offsets: Int[np.ndarray, "o 3"], noise: float,
     share: float,
-) -> tuple[Work, Add]:  # fmt: skip
-    """How patches are denoised, many at once, and added to what they hold."""
+) -> tuple[Work, Add, Array, Array]:  # fmt: skip
+    """How patches are denoised, many at once, and added to the sums of what they hold.
+
+    The sums begin at 0, and may have a row more for what is outside.
+    """
+    xp, padded = namespace(values), with_outside(values)
 
     def work(rows: Int[Array, "c"]) -> Denoised:
         around = grid.around(rows, offsets)
@@ -124,7 +126,7 @@ def _by_arrays(
         add_to_rows(total, around, clean)
         add_to_rows(weight, around, trust)
 
-    return work, add
+    return work, add, xp.zeros_like(padded), xp.zeros_like(padded[:, 0])
 
 
 def _patches(

@@ -1,6 +1,6 @@
 """A mask's voxels as a list, and where in the list each one's neighbours stand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -37,6 +37,7 @@ class Grid:
     index: Int[Array, "p"]
     at: Int[Array, "n"]
     strides: Int[np.ndarray, "3"]
+    _centres: dict[Centres, Array] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, mask: Bool[np.ndarray, "x y z"], device: str = "cpu") -> "Grid":
@@ -60,10 +61,15 @@ class Grid:
 
     def centres(self, which: Centres) -> Int[Array, "c"]:
         """The numbers of every voxel, of the checkerboard's, or of every second on each axis."""
+        if which == "all":
+            return namespace(self.at).arange(len(self), device=self.at.device)
+        if which not in self._centres:
+            self._centres[which] = self._every_second(which)
+        return self._centres[which]
+
+    def _every_second(self, which: Centres) -> Int[Array, "c"]:
         xp = namespace(self.at)
         everywhere = xp.arange(len(self), device=self.at.device)
-        if which == "all":
-            return everywhere
         remainder, coordinates = self.at, []
         for step in self.strides.tolist():
             coordinates.append(remainder // step)
@@ -90,12 +96,12 @@ def neighbour_mean(
     threads: int = 1,
 ) -> Float[Array, "n k"]:
     """Mean over the neighbours at ``offsets`` that are in the mask; 0 where there is none."""
-    xp = namespace(values)
-    padded = with_outside(values)
-    out = xp.empty_like(padded[:-1])
+    xp, compiled = namespace(values), patches is not None and isinstance(values, np.ndarray)
+    padded = np.ascontiguousarray(values, np.float32) if compiled else with_outside(values)
+    out = xp.empty_like(padded[: len(values)])
 
     def work(rows: slice) -> None:
-        if patches is not None and isinstance(values, np.ndarray):
+        if compiled:
             steps = offsets @ grid.strides
             patches.means(padded, grid.index, grid.at[rows], steps, out[rows])
             return

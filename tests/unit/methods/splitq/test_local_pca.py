@@ -143,7 +143,7 @@ def test_the_compiled_patches_of_extreme_values(monkeypatch) -> None:
 def test_the_compiled_code_reads_nothing_outside_its_arrays() -> None:
     mask = np.ones((3, 3, 3), bool)
     grid = Grid.of(mask)
-    values, clean = np.zeros((28, 2), np.float32), np.zeros((27, 7, 2), np.float32)
+    values, clean = np.zeros((27, 2), np.float32), np.zeros((27, 7, 2), np.float32)
     trust, steps = np.zeros((27, 7), np.float32), cross() @ grid.strides
     good = (values, grid.index, grid.at, steps, 1.0, 1.0, clean, trust)
 
