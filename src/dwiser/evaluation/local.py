@@ -126,25 +126,27 @@ def _strongest(
     weight: np.ndarray,
     spread: np.ndarray,
     doubt: np.ndarray,
-    places: np.ndarray,
+    voxels: np.ndarray,
     limit: float,
 ) -> ResidualSpot:
     best, at, w, some = -np.inf, 0, 0, []
+    every = slice(None, None, max(1, len(smooth) // FOR_SCALE))
+    unsure, precision = (doubt / spread).astype(np.float32), (1 / spread).astype(np.float32)
     for low in range(0, windows.weights.shape[1], AT_ONCE):  # some windows at a time, for memory
         weights = windows.weights[:, low : low + AT_ONCE]
-        score = smooth @ weights
+        score = weights.T @ smooth.T  # a row for each window
         np.abs(score, out=score)
+        score *= precision
         sd = np.sqrt(np.square(weights).sum(0))
-        every = slice(None, None, max(1, len(score) // FOR_SCALE))
-        some.append((score[every] / spread[every, None] / sd).ravel())
-        score -= doubt[:, None]
-        score /= spread[:, None]
-        score /= sd
-        place, column = np.unravel_index(int(score.argmax()), score.shape)
-        if score[place, column] > best:
-            best, at, w = float(score[place, column]), int(place), low + int(column)
+        some.append((score[:, every] / sd[:, None]).ravel())
+        score -= unsure
+        places = score.argmax(1)
+        highest = score[np.arange(len(score)), places] / sd
+        column = int(highest.argmax())
+        if highest[column] > best:
+            best, at, w = float(highest[column]), int(places[column]), low + column
     scale = 1.4826 * float(np.median(np.concatenate(some)))
-    x, y, z = (int(i) for i in places[at])
+    x, y, z = (int(i) for i in voxels[at])
     return ResidualSpot(
         windows.name,
         (x, y, z),
