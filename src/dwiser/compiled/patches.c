@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "vectors.h"
 
 #if defined(__SSE__) || defined(_M_X64)
 #include <xmmintrin.h>
@@ -38,22 +39,8 @@
 #define ROW(size) (((size) | 1) * LANES)
 
 /* Rows of a patch are padded with zeros to whole units, so that vectors are never broken. */
-#if defined(__x86_64__)
-#define UNIT 8 /* floats in a vector: a compiler splits longer ones badly */
-#else
-#define UNIT 4
-#endif
 #define WIDE(size) (((size) + UNIT - 1) / UNIT * UNIT)
 #define FOURS(rows) (((rows) + 3) / 4 * 4)
-#if defined(__GNUC__)
-typedef float Unit __attribute__((vector_size(UNIT * 4), aligned(4), may_alias));
-#define ADD(sum, factor, from) sum += (factor) * *(const Unit *)(from)
-#define PUT(sum, to) *(Unit *)(to) = sum
-#else
-typedef struct { float part[UNIT]; } Unit;
-#define ADD(sum, factor, from) for (int l = 0; l < UNIT; l++) sum.part[l] += (factor) * (from)[l]
-#define PUT(sum, to) for (int l = 0; l < UNIT; l++) (to)[l] = sum.part[l]
-#endif
 
 /* Lanes never overlap: without this word a compiler asks so before each of them. */
 #if defined(__clang__)
@@ -62,12 +49,6 @@ typedef struct { float part[UNIT]; } Unit;
 #define EACH_LANE _Pragma("GCC ivdep") for (int l = 0; l < LANES; l++)
 #else
 #define EACH_LANE for (int l = 0; l < LANES; l++)
-#endif
-
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
-#define VECTORS __attribute__((target_clones("arch=x86-64-v3", "default")))
-#else
-#define VECTORS
 #endif
 
 typedef struct {
@@ -81,7 +62,7 @@ typedef struct {
 /* ---- sixteen symmetric matrices: eigenvalues on the diagonal, vectors in the rows of v ---- */
 
 /* Cosine and sine that make a place beside the diagonal 0; the diagonal and the place change. */
-static inline __attribute__((always_inline)) void angle(float *restrict app, float *restrict aqq,
+INLINE void angle(float *restrict app, float *restrict aqq,
                                                         float *restrict apq, float *restrict c,
                                                         float *restrict s)
 {
@@ -108,7 +89,7 @@ static inline __attribute__((always_inline)) void angle(float *restrict app, flo
     }
 }
 
-static inline __attribute__((always_inline)) void turn(float *restrict x, float *restrict y,
+INLINE void turn(float *restrict x, float *restrict y,
                                                        const float *restrict c,
                                                        const float *restrict s)
 {
@@ -120,7 +101,7 @@ static inline __attribute__((always_inline)) void turn(float *restrict x, float 
 }
 
 /* The squares beside the diagonal against those on it, in every lane. */
-static inline __attribute__((always_inline)) int going_on(const float *a, int size, int row)
+INLINE int going_on(const float *a, int size, int row)
 {
     float beside[LANES] = {0}, on[LANES] = {0};
     int going = 0;
@@ -213,7 +194,7 @@ VECTORS static void centre(const Patches *p, Py_ssize_t patch, float *restrict x
 
 /* Four rows of a sum of products at once, for a unit of columns: to stay in registers.
    out[r, l] = Σ_m a[r * down + m * along] b[m * wide + l] */
-static inline __attribute__((always_inline)) void four_rows(
+INLINE void four_rows(
     const float *restrict a, Py_ssize_t down, Py_ssize_t along, const float *restrict b,
     Py_ssize_t wide, Py_ssize_t inner, float *restrict out)
 {

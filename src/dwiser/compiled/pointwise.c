@@ -9,19 +9,15 @@
 #include <Python.h>
 #include <stdint.h>
 #include <string.h>
-
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
-#define VECTORS __attribute__((target_clones("arch=x86-64-v3", "default")))
-#else
-#define VECTORS
-#endif
+#include "vectors.h"
 
 #define BLOCK 256      /* values at once: what is between two steps stays in the cache */
 #define SHAPES 15      /* monomials of two variables up to the fourth degree */
+#define MONOMIALS 45   /* and up to the eighth */
 #define UNIQUE 6       /* elements of a symmetric tensor */
 
 /* The place's whole part, 0 to last - 1; what is no number is at 0. */
-static inline __attribute__((always_inline)) int32_t whole(float place, int32_t last)
+INLINE int32_t whole(float place, int32_t last)
 {
     const float low = place > 0.0f ? place : 0.0f;
     const int32_t below = low < (float)last ? (int32_t)low : last - 1;
@@ -58,7 +54,7 @@ VECTORS static void interpolate(const float *restrict values, Py_ssize_t functio
 }
 
 /* A place on an axis of so many points: inside it, the point below and the rest. */
-static inline __attribute__((always_inline)) int32_t on_axis(float place, int32_t points, float *rest)
+INLINE int32_t on_axis(float place, int32_t points, float *rest)
 {
     const float low = place < 0.0f ? 0.0f : place;
     const float inside = low > (float)(points - 1) ? (float)(points - 1) : low;
@@ -67,7 +63,7 @@ static inline __attribute__((always_inline)) int32_t on_axis(float place, int32_
     return below;
 }
 
-static inline __attribute__((always_inline)) float of_four(const float *at, Py_ssize_t columns,
+INLINE float of_four(const float *at, Py_ssize_t columns,
                                                            float down, float across)
 {
     const float first = at[0] + across * (at[1] - at[0]);
@@ -105,21 +101,30 @@ VECTORS static void trilinear(const float *restrict table, const Py_ssize_t *siz
     }
 }
 
-/* out (n, directions): Σ_k coefficients (n, 15) p^i q^j with p = gᵀDg and q = gᵀD²g, the monomials
-   in the order 1, p, q, p², pq, q², p³, …; D (n, 6) is xx, yy, zz, xy, xz, yz, forms (6, directions)
-   are x², y², z², 2xy, 2xz, 2yz of the directions g. */
+/* D² of a symmetric tensor D: xx, yy, zz, xy, xz, yz. */
+INLINE void squared(const float *d, float *square)
+{
+    const float xx = d[0], yy = d[1], zz = d[2], xy = d[3], xz = d[4], yz = d[5];
+    square[0] = xx * xx + xy * xy + xz * xz;
+    square[1] = xy * xy + yy * yy + yz * yz;
+    square[2] = xz * xz + yz * yz + zz * zz;
+    square[3] = xx * xy + xy * yy + xz * yz;
+    square[4] = xx * xz + xy * yz + xz * zz;
+    square[5] = xy * xz + yy * yz + yz * zz;
+}
+
+/* In what follows p = gᵀDg and q = gᵀD²g; tensors D (n, 6), and forms (6, directions) are x², y²,
+   z², 2xy, 2xz, 2yz of the directions g. Monomials stand in the order 1, p, q, p², pq, q², p³, …
+
+   out (n, directions): Σ_k coefficients (n, 15) monomial_k, up to the fourth degree. */
 VECTORS static void polynomial(const float *restrict coefficients, const float *restrict tensors,
                                const float *restrict forms, Py_ssize_t n, Py_ssize_t directions,
                                float *restrict out)
 {
     for (Py_ssize_t i = 0; i < n; i++) {
         const float *d = tensors + i * UNIQUE, *b = coefficients + i * SHAPES;
-        const float xx = d[0], yy = d[1], zz = d[2], xy = d[3], xz = d[4], yz = d[5];
-        const float square[UNIQUE] = {
-            xx * xx + xy * xy + xz * xz, xy * xy + yy * yy + yz * yz, xz * xz + yz * yz + zz * zz,
-            xx * xy + xy * yy + xz * yz, xx * xz + xy * yz + xz * zz, xy * xz + yy * yz + yz * zz,
-        };
-        float *to = out + i * directions;
+        float *to = out + i * directions, square[UNIQUE];
+        squared(d, square);
         for (Py_ssize_t m = 0; m < directions; m++) {
             float p = 0.0f, q = 0.0f;
             for (int u = 0; u < UNIQUE; u++) {
@@ -131,6 +136,50 @@ VECTORS static void polynomial(const float *restrict coefficients, const float *
             const float q2 = b[3] + q * (b[7] + q * b[12]);
             const float q3 = b[6] + q * b[11];
             to[m] = q0 + p * (q1 + p * (q2 + p * (q3 + p * b[10])));
+        }
+    }
+}
+
+/* sums (n, monomials up to the degree): Σ_m weights (n, directions) monomial_k; no weights: 1. */
+VECTORS static void moments(const float *restrict weights, const float *restrict tensors,
+                            const float *restrict forms, Py_ssize_t n, Py_ssize_t directions,
+                            int degree, float *restrict sums)
+{
+    const int count = (degree + 1) * (degree + 2) / 2;
+    Unit monomial[MONOMIALS], sum[MONOMIALS];
+    for (Py_ssize_t i = 0; i < n; i++) {
+        const float *d = tensors + i * UNIQUE;
+        float square[UNIQUE];
+        squared(d, square);
+        memset(sum, 0, sizeof sum);
+        for (Py_ssize_t first = 0; first < directions; first += UNIT) {
+            const int some = (int)(directions - first < UNIT ? directions - first : UNIT);
+            float w[UNIT] = {0}, p[UNIT] = {0}, q[UNIT] = {0};
+            for (int l = 0; l < some; l++) {
+                w[l] = weights ? weights[i * directions + first + l] : 1.0f;
+                for (int u = 0; u < UNIQUE; u++) {
+                    p[l] += d[u] * forms[u * directions + first + l];
+                    q[l] += square[u] * forms[u * directions + first + l];
+                }
+            }
+            Unit along, squares;
+            memcpy(&along, p, sizeof along);
+            memcpy(&squares, q, sizeof squares);
+            memcpy(monomial, w, sizeof *monomial);
+            SUM(sum[0], monomial[0]);
+            for (int of = 1, before = 0; of <= degree; before += of, of++) {
+                const int now = before + of; /* of + 1 of this degree, after those of the last */
+                TIMES(monomial[now], monomial[before], along);
+                for (int j = 0; j < of; j++)
+                    TIMES(monomial[now + 1 + j], monomial[before + j], squares);
+                for (int j = 0; j <= of; j++) SUM(sum[now + j], monomial[now + j]);
+            }
+        }
+        for (int k = 0; k < count; k++) {
+            float parts[UNIT], total = 0.0f;
+            memcpy(parts, sum + k, sizeof parts);
+            for (int l = 0; l < UNIT; l++) total += parts[l];
+            sums[i * count + k] = total;
         }
     }
 }
@@ -246,11 +295,38 @@ static PyObject *py_polynomial(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *py_moments(PyObject *self, PyObject *args)
+{
+    PyObject *o[MOST_ARRAYS], *weights;
+    Py_buffer b[MOST_ARRAYS];
+    int degree;
+    if (!PyArg_ParseTuple(args, "OOOiO", &weights, o, o + 1, &degree, o + 2)) return NULL;
+    const int arrays = weights == Py_None ? 3 : 4;
+    if (weights != Py_None) { /* the one to be written stays the last */
+        o[3] = o[2];
+        o[2] = weights;
+    }
+    if (take(o, arrays, b) < 0) return NULL;
+    const Py_ssize_t n = length(b) / UNIQUE, directions = length(b + 1) / UNIQUE;
+    const Py_ssize_t count = (Py_ssize_t)(degree + 1) * (degree + 2) / 2;
+    if (degree < 1 || count > MONOMIALS || length(b) != n * UNIQUE
+        || length(b + 1) != directions * UNIQUE || length(b + arrays - 1) != n * count
+        || (arrays == 4 && length(b + 2) != n * directions))
+        return wrong_size(b, arrays);
+    Py_BEGIN_ALLOW_THREADS
+    moments(arrays == 4 ? b[2].buf : NULL, b[0].buf, b[1].buf, n, directions, degree,
+            b[arrays - 1].buf);
+    Py_END_ALLOW_THREADS
+    release(b, arrays);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"interpolate", py_interpolate, METH_VARARGS, "interpolate(values, low, inverse, x, out)"},
     {"bilinear", py_bilinear, METH_VARARGS, "bilinear(table, row, column, out)"},
     {"trilinear", py_trilinear, METH_VARARGS, "trilinear(table, layer, row, column, out)"},
     {"polynomial", py_polynomial, METH_VARARGS, "polynomial(coefficients, tensors, forms, out)"},
+    {"moments", py_moments, METH_VARARGS, "moments(weights, tensors, forms, degree, sums)"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -49,3 +49,13 @@ def polynomial(
     /,
 ) -> None:
     """Fill ``out`` with the sums of coefficients times monomials of gᵀDg and gᵀD²g."""
+
+def moments(
+    weights: Float[np.ndarray, "n m"] | None,
+    tensors: Float[np.ndarray, "n 6"],
+    forms: Float[np.ndarray, "6 m"],
+    degree: int,
+    sums: Float[np.ndarray, "n k"],
+    /,
+) -> None:
+    """Fill ``sums`` with weights times these monomials up to a degree, at most 8, over m."""

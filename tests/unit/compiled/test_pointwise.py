@@ -7,8 +7,14 @@ import pytest
 
 from dwiser.compiled import pointwise
 from dwiser.methods.splitq import angular_response
-from dwiser.methods.splitq.angular_response import FA_KNOTS, MODE_KNOTS, SHAPES, deficit_of
-from dwiser.methods.splitq.angular_response import TensorShape as Shape
+from dwiser.methods.splitq.angular_response import (
+    FA_KNOTS,
+    MODE_KNOTS,
+    SHAPES,
+    AngularResponse,
+    TensorShape,
+    deficit_of,
+)
 from dwiser.prepare import lookup, rician_bias
 from dwiser.prepare.lookup import Lookup
 from dwiser.prepare.rician_bias import signal_posterior, true_signal
@@ -61,14 +67,22 @@ def test_the_signal_and_its_posterior_from_the_tables(plain, coils: int) -> None
         np.testing.assert_allclose(one, other, atol=2e-3, rtol=1e-4)  # of σ = 3
 
 
+def shape_of(rng: np.random.Generator) -> TensorShape:
+    deviator = rng.normal(size=(COUNT, 6))
+    deviator /= np.linalg.norm(deviator, axis=1, keepdims=True)
+    fa, mode = rng.uniform(0, 1, COUNT), rng.uniform(-1, 1, COUNT)
+    return TensorShape(*(part.astype(np.float32) for part in (fa, mode, deviator)))
+
+
+def unit_vectors(rng: np.random.Generator, count: int) -> np.ndarray:
+    g = rng.normal(size=(count, 3))
+    return g / np.linalg.norm(g, axis=1, keepdims=True)
+
+
 @pytest.mark.parametrize("directions", [1, 7, 30])
 def test_the_deficit_by_its_polynomial(plain, directions: int) -> None:
     rng = stream(directions, "pointwise")
-    deviator, g = rng.normal(size=(COUNT, 6)), rng.normal(size=(directions, 3))
-    deviator /= np.linalg.norm(deviator, axis=1, keepdims=True)
-    g /= np.linalg.norm(g, axis=1, keepdims=True)
-    fa, mode = rng.uniform(0, 1, COUNT), rng.uniform(-1, 1, COUNT)
-    shape = Shape(*(part.astype(np.float32) for part in (fa, mode, deviator)))
+    shape, g = shape_of(rng), unit_vectors(rng, directions)
     coefficients = rng.normal(size=(len(FA_KNOTS) * len(MODE_KNOTS), SHAPES))
     level = rng.uniform(0, 20, COUNT).astype(np.float32)
 
@@ -78,6 +92,24 @@ def test_the_deficit_by_its_polynomial(plain, directions: int) -> None:
     compiled = deficit()
     assert np.abs(compiled).max() > 1
     np.testing.assert_allclose(compiled, plain(deficit, angular_response), atol=2e-4)
+
+
+@pytest.mark.parametrize("directions", [1, 8, 30])
+def test_the_response_by_its_moments(plain, directions: int) -> None:
+    rng = stream(directions, "pointwise moments")
+    shape, g = shape_of(rng), unit_vectors(rng, directions)
+    level = rng.uniform(0, 20, COUNT).astype(np.float32)
+    deficit = rng.normal(size=(COUNT, directions)).astype(np.float32)
+
+    def gathered() -> AngularResponse:
+        response = AngularResponse()
+        response.add(shape, level, deficit, g)
+        return response
+
+    compiled, other = gathered(), plain(gathered, angular_response)
+    largest = np.abs(other.normal).max(), np.abs(other.right).max()
+    np.testing.assert_allclose(compiled.normal, other.normal, atol=1e-6 * largest[0])
+    np.testing.assert_allclose(compiled.right, other.right, atol=1e-5 * largest[1])
 
 
 def test_arrays_of_another_type_or_size_are_refused() -> None:
@@ -94,6 +126,8 @@ def test_arrays_of_another_type_or_size_are_refused() -> None:
         (ValueError, "interpolate", (table[:, :1].copy(), 0.0, 1.0, x, np.zeros((2, 4), "f4"))),
         (ValueError, "polynomial", (np.zeros((4, 14), "f4"), np.zeros((4, 6), "f4"), layers, x)),
         (ValueError, "polynomial", (np.zeros((4, 15), "f4"), np.zeros((4, 6), "f4"), layers, x)),
+        (ValueError, "moments", (x, np.zeros((4, 6), "f4"), layers, 4, np.zeros((4, 15), "f4"))),
+        (ValueError, "moments", (None, np.zeros((4, 6), "f4"), layers, 9, np.zeros((4, 55), "f4"))),
     ]
     for error, name, arrays in wrong:
         with pytest.raises(error):

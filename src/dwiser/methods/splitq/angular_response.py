@@ -9,7 +9,7 @@ isotropic functions). Polynomials of these two up to fourth degree (eighth order
 coefficients that depend on FA and mode, are fitted in closed form.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -202,9 +202,10 @@ class AngularResponse:
         directions: Float[np.ndarray, "m 3"],
     ) -> None:
         """Voxels' raw less estimated signals along ``directions``, in sd of the noise."""
-        classes, p, q = _classes(shape), *_along(shape.deviator, directions)
-        self._add_normal(classes, level, p, q)
-        self.right += (classes.T @ _against(deficit, level, p, q)).reshape(-1)
+        classes = _classes(shape)
+        self._add_normal(classes, level, shape.deviator, directions)
+        products = _summed(shape.deviator, directions, DEGREE, deficit) * level[:, None]
+        self.right += (classes.T @ products).reshape(-1)
 
     def add_probed(
         self,
@@ -221,12 +222,12 @@ class AngularResponse:
         ``noise`` times what the features change with the probe has the mean of the deficit's
         noise times the features. Its variance is larger than unit noise's, and is measured.
         """
-        p, q = _along(shape.deviator, directions)
         classes, probed_classes = _classes(shape), _classes(probed_shape)
-        self._add_normal(classes, level, p, q)
-        products = _against(deficit + noise, level, p, q)
-        probed = _along(probed_shape.deviator, directions)
-        followed = _against(noise, probed_level, *probed)
+        self._add_normal(classes, level, shape.deviator, directions)
+        products = _summed(shape.deviator, directions, DEGREE, deficit + noise)
+        followed = _summed(probed_shape.deviator, directions, DEGREE, noise)
+        products *= level[:, None]
+        followed *= probed_level[:, None]
         for c, (weight, probed_weight) in enumerate(zip(classes.T, probed_classes.T, strict=True)):
             near = np.flatnonzero((weight > 0) | (probed_weight > 0))
             part = weight[near, None] * products[near] - probed_weight[near, None] * followed[near]
@@ -244,10 +245,11 @@ class AngularResponse:
         self,
         classes: Float[np.ndarray, "n c"],
         level: Float[np.ndarray, "n"],
-        p: Float[np.ndarray, "n m"],
-        q: Float[np.ndarray, "n m"],
+        deviator: Float[np.ndarray, "n 6"],
+        directions: Float[np.ndarray, "m 3"],
     ) -> None:
-        moments = _sums(_monomials(p, q, 2 * DEGREE)) * np.square(level, dtype=float)[:, None]
+        moments = _summed(deviator, directions, 2 * DEGREE)
+        moments *= np.square(level, dtype=float)[:, None]
         blocks = self.normal.reshape(classes.shape[1], SHAPES, classes.shape[1], SHAPES)
         for block, weight in zip(blocks, classes.T, strict=True):
             near = np.flatnonzero(weight)  # a voxel is in four classes at most
@@ -327,19 +329,25 @@ def _products() -> Int[np.ndarray, "k k"]:
 PRODUCTS = _products()
 
 
-def _against(
-    deficit: Float[np.ndarray, "n m"],
-    level: Float[np.ndarray, "n"],
-    p: Float[np.ndarray, "n m"],
-    q: Float[np.ndarray, "n m"],
+def _summed(
+    deviator: Float[np.ndarray, "n 6"],
+    directions: Float[np.ndarray, "m 3"],
+    degree: int,
+    weights: Float[np.ndarray, "n m"] | None = None,
 ) -> Float[np.ndarray, "n k"]:
-    """Each feature times the deficit, summed over the directions."""
-    return _sums(deficit * form for form in _monomials(p, q)) * level[:, None]
+    """Each monomial up to the degree, times the weights if there are any, summed over directions.
 
-
-def _sums(forms: Iterable[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n k"]:
-    """Each summed over the directions; in float64, since the prior is small beside the sums."""
-    return np.stack([form @ np.ones(form.shape[1], form.dtype) for form in forms], 1).astype(float)
+    In float64, since the prior is small beside the sums.
+    """
+    if pointwise is not None:
+        sums = np.empty((len(deviator), (degree + 1) * (degree + 2) // 2), np.float32)
+        parts = (weights, deviator, _quadratic(directions))
+        arrays = (p if p is None else np.ascontiguousarray(p, np.float32) for p in parts)
+        pointwise.moments(*arrays, degree, sums)
+        return sums.astype(float)
+    forms = _monomials(*_along(deviator, directions), degree)
+    weighted = forms if weights is None else (form * weights for form in forms)
+    return np.stack([f @ np.ones(f.shape[1], f.dtype) for f in weighted], 1).astype(float)
 
 
 def _classes(shape: TensorShape) -> Float[np.ndarray, "n c"]:
