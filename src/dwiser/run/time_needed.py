@@ -29,10 +29,11 @@ MEASURED = {
 MILLION, THOUSAND = 1e6, 1e3
 
 # splitq, s of that core per thousand voxels of the mask and, second, for each volume too: fitted
-# to five phantoms of 21 000 to 159 000 voxels, 20 to 136 volumes. What is learned on has a limit.
-LEARNING, REST = (0.13, 0.0020), (0.035, 0.00055)
-AFTER = 0.17  # s per million values: the verdict, and writing
-STARTING = 1.4  # s: Python and the libraries, PyTorch not among them
+# to five phantoms of 21 000 to 159 000 voxels, 20 to 136 volumes, before more of it was compiled;
+# times .56 since, as one of them and a real scan of 1.2 mm showed. What is learned on has a limit.
+LEARNING, REST = (0.073, 0.0011), (0.020, 0.00031)
+AFTER = 0.15  # s per million values: the verdict, and writing
+STARTING = 1.1  # s: Python and the libraries, PyTorch not among them
 SHARED_OUT = 0.5  # of the work that more threads take part in: an assumption, not measured
 
 PROBE_SECONDS = 0.022  # of `_probe` on that core
