@@ -5,7 +5,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 
 .PHONY: demo docs hooks wheel test fast-tests test-slow lint bench bench-setup bench-against gpu-check reproduce reproduce-here gpu-curve pages clean
 
-.venv/installed: pyproject.toml setup.py constraints.txt $(wildcard src/dwiser/compiled/*.c)
+.venv/installed: pyproject.toml setup.py constraints.txt $(wildcard src/dwiser/compiled/*.[ch])
 	$(PYTHON) -m venv .venv
 	$(PIP) install -q -c constraints.txt -e ".[test]"
 	touch $@

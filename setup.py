@@ -14,7 +14,7 @@ setup(
         Extension(
             f"dwiser.compiled.{name}",
             [f"src/dwiser/compiled/{name}.c"],
-            depends=["src/dwiser/compiled/vectors.h"],
+            depends=[f"src/dwiser/compiled/{part}.h" for part in ("buffers", "vectors")],
             extra_compile_args=["/O2"] if sys.platform == "win32" else UNIX,
             py_limited_api=True,  # one wheel for every Python from 3.11 on
             optional=True,  # without a compiler NumPy does the same work, in more time

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "buffers.h"
 #include "vectors.h"
 
 #if defined(__SSE__) || defined(_M_X64)
@@ -356,11 +357,6 @@ VECTORS static void means(const Patches *p, float *out)
 
 enum { VALUES, INDEX, MIDDLES, STEPS, FIRST_OUT, BUFFERS = 6 };
 
-static void release(Py_buffer *buffers, int count)
-{
-    for (int i = 0; i < count; i++) PyBuffer_Release(buffers + i);
-}
-
 /* Buffers of the arguments: the four of Patches, then `outputs` writable ones. */
 static int take(PyObject *const *objects, int outputs, Py_buffer *buffers, Patches *p)
 {
@@ -370,10 +366,8 @@ static int take(PyObject *const *objects, int outputs, Py_buffer *buffers, Patch
             release(buffers, i);
             return -1;
         }
-        const char *format = buffers[i].format;
         const int whole = i == INDEX || i == MIDDLES || i == STEPS;
-        const int right = whole ? buffers[i].itemsize == 8 && strchr("lq", format[0]) != NULL
-                                : buffers[i].itemsize == 4 && format[0] == 'f';
+        const int right = whole ? holds(buffers + i, "lq", 8) : holds(buffers + i, "f", 4);
         const int dimensions = i == VALUES ? 2 : i < FIRST_OUT ? 1 : buffers[i].ndim;
         if (!right || buffers[i].ndim != dimensions) {
             release(buffers, i + 1);

@@ -9,6 +9,7 @@
 #include <Python.h>
 #include <stdint.h>
 #include <string.h>
+#include "buffers.h"
 #include "vectors.h"
 
 #define BLOCK 256      /* values at once: what is between two steps stays in the cache */
@@ -189,11 +190,6 @@ VECTORS static void moments(const float *restrict weights, const float *restrict
 #define MOST_ARRAYS 5
 #define MOST_POINTS (1 << 22) /* along an axis: float32 tells them apart */
 
-static void release(Py_buffer *buffers, int count)
-{
-    for (int i = 0; i < count; i++) PyBuffer_Release(buffers + i);
-}
-
 /* Buffers of float32 arrays, the last of them to be written. */
 static int take(PyObject *const *objects, int count, Py_buffer *buffers)
 {
@@ -203,7 +199,7 @@ static int take(PyObject *const *objects, int count, Py_buffer *buffers)
             release(buffers, i);
             return -1;
         }
-        if (buffers[i].itemsize != 4 || buffers[i].format[0] != 'f') {
+        if (!holds(buffers + i, "f", 4)) {
             release(buffers, i + 1);
             PyErr_SetString(PyExc_TypeError, "float32 arrays are asked for");
             return -1;
