@@ -138,15 +138,26 @@ def _mean_correlation(
     return float(x @ y / len(x) / np.sqrt(variances[0] * variances[1]))
 
 
-def joined(scans: Sequence[Scan]) -> Scan:
-    """One scan of all volumes, in this order; geometry and mask are the first's."""
-    first = scans[0]
+def joined(scans: Sequence[Scan], *, as_echoes: bool = False) -> Scan:
+    """One scan of all volumes, in this order; geometry and mask are the first's.
+
+    ``as_echoes`` : whether each of them is an echo of its own.
+    """
+    first, tables = scans[0], [s.gradients for s in scans]
+    shaped = any(table.b_delta is not None for table in tables)
+    echoes = [
+        np.full(len(table), number) if as_echoes else table.echo_numbers
+        for number, table in enumerate(tables, 1)
+    ]
+    many = as_echoes or any(table.echoes is not None for table in tables)
     table = Gradients(
-        np.concatenate([s.gradients.bvals for s in scans]),
-        np.concatenate([s.gradients.bvecs for s in scans]),
+        np.concatenate([table.bvals for table in tables]),
+        np.concatenate([table.bvecs for table in tables]),
         first.gradients.b0_threshold,
         first.gradients.bvalue_scaling,
         settled=True,
+        b_delta=np.concatenate([table.shapes for table in tables]) if shaped else None,
+        echoes=np.concatenate(echoes) if many else None,
     )
     data = np.concatenate([s.data for s in scans], axis=3)
     return Scan(data, first.affine, table, first.header, first.mask)

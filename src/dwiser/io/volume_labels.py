@@ -1,0 +1,110 @@
+"""What a sidecar or an option says of each volume: its echo, and the shape of its b-tensor."""
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dwiser.errors import Code, InputError
+from dwiser.io.about import FilePath, about
+from dwiser.io.gradients import read_numbers
+
+ECHO_TIME = "EchoTime"  # BIDS's name: s, a number or a list of one a volume
+B_DELTA = "BDelta"  # BIDS has none; this is what our sidecars write
+SAME_ECHO = 1e-4  # s; scanners write echo times to a hundredth of a ms
+
+
+def b_delta_of(
+    option: str | float | FilePath | None, fields: Mapping[str, Any], axes: tuple[int, ...]
+) -> Float[np.ndarray, "n"] | None:
+    """b-delta of each volume along ``axes``: as the option says, else as the sidecar's fields do.
+
+    Parameters
+    ----------
+    option : a number, or a text file of one number a volume; None to ask the fields.
+    fields : of the sidecar; ``BDelta`` is a number, or a list of them.
+    axes : of the image, from the fourth on; one number a volume of the fourth counts for all.
+
+    Returns
+    -------
+    One number for all volumes, or one for each; None where nothing is said.
+
+    Raises
+    ------
+    InputError
+        For what holds no numbers, or another number of them.
+    """
+    if option is None and fields.get(B_DELTA) is None:
+        return None
+    if option is None:
+        return _spread(_numbers(fields[B_DELTA], B_DELTA), axes, f"values of {B_DELTA}")
+    try:
+        return np.array([float(option)])  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        path = Path(option)  # type: ignore[arg-type]
+    with about(path):
+        return _spread(read_numbers(path, "b-delta"), axes, "values of b-delta")
+
+
+def echoes_of(fields: Mapping[str, Any], axes: tuple[int, ...]) -> Int[np.ndarray, "v"] | None:
+    """Which echo each volume along ``axes`` is of, from 1 on, by the sidecar's ``EchoTime``.
+
+    Parameters
+    ----------
+    fields : of the sidecar; a list has a time for each volume, each place along the fifth axis, or
+        each volume of the fourth.
+    axes : of the image, from the fourth on.
+
+    Returns
+    -------
+    (V,) in the order of the times; None where there are no two of them.
+
+    Raises
+    ------
+    InputError
+        For a list of another length, or what is no time.
+    """
+    said = fields.get(ECHO_TIME)
+    if not isinstance(said, list) or len(said) < 2:
+        return None
+    times, every = _numbers(said, ECHO_TIME), math.prod(axes)
+    if len(axes) > 1 and len(times) == every // axes[0] and len(times) != axes[0]:
+        times = np.repeat(times, axes[0])
+    times = _spread(times, axes, f"times in {ECHO_TIME}")
+    return echo_numbers(times)
+
+
+def echo_numbers(times: Iterable[float]) -> Int[np.ndarray, "v"] | None:
+    """The place of each echo time (s) among those that differ, from 1 on; None if none do."""
+    rounded = np.round(np.asarray(list(times), float) / SAME_ECHO).astype(int)
+    different, place = np.unique(rounded, return_inverse=True)
+    return place + 1 if len(different) > 1 else None
+
+
+def _numbers(said: Any, name: str) -> Float[np.ndarray, "n"]:
+    values = said if isinstance(said, list) else [said]
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        raise InputError(
+            f"Its sidecar's {name} holds what is no number: correct or remove it.",
+            code=Code.SIDECAR_FORMAT,
+        )
+    return np.array(values, float)
+
+
+def _spread(
+    values: Float[np.ndarray, "n"], axes: tuple[int, ...], name: str
+) -> Float[np.ndarray, "m"]:
+    """One for all volumes, or one a volume of all axes, from one a volume of the fourth."""
+    every = math.prod(axes)
+    if len(values) in (1, every):
+        return values
+    if len(values) == axes[0]:
+        return np.tile(values, every // axes[0])
+    raise InputError(
+        f"There are {len(values)} {name} for the {every} volumes of the image: give one a volume, "
+        "or one for all.",
+        code=Code.GRADIENTS_LENGTH,
+    )
