@@ -50,6 +50,19 @@ def checked_b_delta(
     return shapes
 
 
+def shapes_of(tensors: Float[np.ndarray, "v 3 3"]) -> Float[np.ndarray, "v"]:
+    """b-delta of b-tensors with an axis, or nearly; 1 for those of no b-value.
+
+    The axis is the eigenvector whose eigenvalue is furthest from their mean.
+    """
+    values = np.linalg.eigvalsh(tensors)
+    trace = values.sum(1)
+    off = values - trace[:, None] / 3
+    along = np.take_along_axis(off, np.abs(off).argmax(1)[:, None], 1)[:, 0]
+    shapes = 1.5 * along / np.where(trace > 0, trace, 1.0)
+    return np.where(trace > 0, shapes.clip(PLANAR, LINEAR), LINEAR)
+
+
 def is_spherical(shapes: Float[np.ndarray, "v"]) -> Bool[np.ndarray, "v"]:
     """Which b-tensors have no axis."""
     return np.abs(shapes) <= NO_AXIS

@@ -1,15 +1,16 @@
-"""Whether the series along an image's fifth axis are echoes or repeats, told by their brightness.
+"""Which volumes are of which echo: by their echo times, or else by their brightness.
 
 A later echo is darker everywhere, by exp(−ΔTE/T2); repeats are as bright as each other.
 """
 
 import math
 import warnings
+from collections.abc import Iterable
 from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from dwiser.errors import DwiserWarning
 
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 DARKER = 1.05  # of a series' lowest shell over another's; 1.1 for 10 ms of TE in white matter
 LOOKED_AT = 8  # volumes of a series at most
+SAME_ECHO = 1e-4  # s; scanners write echo times to a hundredth of a ms
+
+
+def echo_numbers(times: Iterable[float]) -> Int[np.ndarray, "v"] | None:
+    """The place of each echo time (s) among those that differ, from 1 on; None if none do."""
+    rounded = np.round(np.asarray(list(times), float) / SAME_ECHO).astype(int)
+    different, place = np.unique(rounded, return_inverse=True)
+    return place + 1 if len(different) > 1 else None
 
 
 def echoes_by_brightness(

@@ -1,20 +1,20 @@
 """What a sidecar or an option says of each volume: its echo, and the shape of its b-tensor."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from dwiser.echo_check import echo_numbers
 from dwiser.errors import Code, InputError
 from dwiser.io.about import FilePath, about
 from dwiser.io.gradients import read_numbers
 
 ECHO_TIME = "EchoTime"  # BIDS's name: s, a number or a list of one a volume
 B_DELTA = "BDelta"  # BIDS has none; this is what our sidecars write
-SAME_ECHO = 1e-4  # s; scanners write echo times to a hundredth of a ms
 
 
 def b_delta_of(
@@ -41,12 +41,27 @@ def b_delta_of(
         return None
     if option is None:
         return _spread(_numbers(fields[B_DELTA], B_DELTA), axes, f"values of {B_DELTA}")
-    try:
+    path = b_delta_file(option)
+    if path is None:
         return np.array([float(option)])  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        path = Path(option)  # type: ignore[arg-type]
     with about(path):
         return _spread(read_numbers(path, "b-delta"), axes, "values of b-delta")
+
+
+def b_delta_file(option: str | float | FilePath | None) -> Path | None:
+    """The file that the option b-delta names; None for a number, and without the option.
+
+    Parameters
+    ----------
+    option : as in ``b_delta_of``.
+    """
+    if option is None:
+        return None
+    try:
+        float(option)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return Path(option)  # type: ignore[arg-type]
+    return None
 
 
 def echoes_of(fields: Mapping[str, Any], axes: tuple[int, ...]) -> Int[np.ndarray, "v"] | None:
@@ -77,11 +92,17 @@ def echoes_of(fields: Mapping[str, Any], axes: tuple[int, ...]) -> Int[np.ndarra
     return echo_numbers(times)
 
 
-def echo_numbers(times: Iterable[float]) -> Int[np.ndarray, "v"] | None:
-    """The place of each echo time (s) among those that differ, from 1 on; None if none do."""
-    rounded = np.round(np.asarray(list(times), float) / SAME_ECHO).astype(int)
-    different, place = np.unique(rounded, return_inverse=True)
-    return place + 1 if len(different) > 1 else None
+def echo_time(fields: Mapping[str, Any]) -> float | None:
+    """The echo time of a whole series in s; None where it is not known, or there are several.
+
+    Parameters
+    ----------
+    fields : of the sidecar.
+    """
+    said = fields.get(ECHO_TIME)
+    if isinstance(said, bool) or not isinstance(said, int | float) or not said > 0:
+        return None
+    return float(said)
 
 
 def _numbers(said: Any, name: str) -> Float[np.ndarray, "n"]:

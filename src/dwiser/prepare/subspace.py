@@ -103,7 +103,8 @@ def grouped(
 ) -> tuple[Groups, dict[int, str]]:
     """Shells that can be split, and the volumes that stay out of the subspace with the reason.
 
-    The echoes of a shell are one group: each is predicted by the others. Outlier volumes (``apart``) are in neither.
+    The echoes of a shell are one group: each is predicted by the others. Outlier volumes
+    (``apart``) are in neither.
     """
     groups: list[np.ndarray] = []
     excluded: dict[int, str] = {}
