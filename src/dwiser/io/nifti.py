@@ -98,9 +98,8 @@ def load(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DwiserWarning)  # of one that cannot be read
             fields = carried_over(dwi)
-    with about(dwi):
-        echoes = echoes_of(fields, axes)
-        shapes = b_delta_of(b_delta, fields, axes)
+    echoes = echoes_of(dwi, fields, axes)
+    shapes = b_delta_of(dwi, b_delta, fields, axes)
     gradients = read_table(
         files, image, volumes=axes, b0_threshold=b0_threshold,
         bvalue_scaling=bvalue_scaling, b_delta=shapes, echoes=echoes,
