@@ -63,7 +63,7 @@ class Gradients:
     bvalue_scaling: BValueScaling = "auto"
     settled: bool = field(default=False, repr=False, kw_only=True)
     numbers: Int[np.ndarray, "v"] | None = field(default=None, repr=False, kw_only=True)
-    b_delta: Float[np.ndarray, "v"] | float | None = field(default=None, kw_only=True)
+    b_delta: Float[np.ndarray, "_"] | float | None = field(default=None, kw_only=True)
     echoes: Int[np.ndarray, "v"] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:

@@ -42,7 +42,7 @@ def load(
     *,
     b0_threshold: float = B0_THRESHOLD,
     bvalue_scaling: BValueScaling = "auto",
-    b_delta: str | float | FilePath | None = None,
+    b_delta: str | float | int | FilePath | None = None,
     memory: int | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> Scan:

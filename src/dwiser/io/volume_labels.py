@@ -21,7 +21,7 @@ B_DELTA = "BDelta"  # BIDS has none; this is what our sidecars write
 
 def b_delta_of(
     dwi: FilePath,
-    option: str | float | FilePath | None,
+    option: str | float | int | FilePath | None,
     fields: Mapping[str, Any],
     axes: tuple[int, ...],
 ) -> Float[np.ndarray, "n"] | None:
@@ -70,7 +70,7 @@ def b_delta_of(
         return _spread(values, axes, f"values of {name}")
 
 
-def b_delta_file(option: str | float | FilePath | None) -> Path | None:
+def b_delta_file(option: str | float | int | FilePath | None) -> Path | None:
     """The file that the option b-delta names; None for a number, and without the option.
 
     Parameters

@@ -127,10 +127,11 @@ def denoise_among_echoes(
     counts = [one.shape[3] for one in scans]
     about = {"Together": as_one, "Why": why, "Files": names, "VolumesOfEach": counts}
     if not as_one:
-        warnings.warn(
-            f"The echo is denoised without the others: {why}.", DwiserWarning, stacklevel=2
-        )
-        return _alone(scan, request, about, watch)
+        sentence = f"The echo is denoised without the others: {why}."
+        warnings.warn(sentence, DwiserWarning, stacklevel=2)
+        result = _alone(scan, request, about, watch)
+        result.record["Warnings"].insert(0, sentence)
+        return result
     joint = replace(
         joined(scans, as_echoes=True), mask=scan.mask, sigma=scan.sigma, coils=scan.coils
     )
