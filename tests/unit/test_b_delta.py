@@ -1,4 +1,4 @@
-"""b-tensors that are not linear: shapes checked, shells told apart, tensors fitted to what they are."""
+"""b-tensors that are not linear: shapes checked, shells told apart, tensors fitted to them."""
 
 import numpy as np
 import pytest
