@@ -107,9 +107,8 @@ def scanner_table(like: HasGeometry, volumes: int) -> Float[np.ndarray, "v 4"] |
         if not once:
             return None
         repeats = len(bvals) // volumes
-        if not (_all_alike(bvals, repeats) and _all_alike(bvecs, repeats)):
-            return None
-        bvals, bvecs = bvals[:volumes], bvecs[:volumes]
+        if _all_alike(bvals, repeats) and _all_alike(bvecs, repeats):  # else a row for each
+            bvals, bvecs = bvals[:volumes], bvecs[:volumes]
     vectors = in_scanner_axes(np.nan_to_num(bvecs, posinf=0, neginf=0), like.affine)
     return np.column_stack([vectors + 0.0, bvals])  # no -0
 
