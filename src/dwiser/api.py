@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dwiser.b_delta import shapes_of
 from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD, DEFAULT_PRESET, BValueScaling
 from dwiser.errors import Code, InputError
 from dwiser.evaluation import suite
@@ -72,6 +73,7 @@ def as_scan(
     noise_volumes: Sequence[int] | None = None,
     b0_threshold: float | None = None,
     bvalue_scaling: BValueScaling | None = None,
+    b_delta: ArrayLike | None = None,
 ) -> Scan:
     """A diffusion-weighted series as one checked value.
 
@@ -89,6 +91,8 @@ def as_scan(
     b0_threshold : b-values up to this count as b0, in s/mm²; 50, or the ``gtab``'s.
     bvalue_scaling : whether b is multiplied by the squared length of its vector: "yes", "no", or
         "auto" (None), as `Gradients` decides it.
+    b_delta : the shape of the b-tensors, −0.5 (planar) over 0 (spherical) to 1 (linear): a number,
+        or one a volume; by default the ``gtab``'s, or linear.
 
     Raises
     ------
@@ -107,17 +111,19 @@ def as_scan(
     ((6, 6, 4, 8), (2.0, 2.0, 2.0))
     """
     if isinstance(data, Scan):
-        table = (bvals, bvecs, gtab, affine, b0_threshold, bvalue_scaling)
+        table = (bvals, bvecs, gtab, affine, b0_threshold, bvalue_scaling, b_delta)
         if any(value is not None for value in table):
             raise InputError(
                 "A Scan has its gradient table and affine: leave out bvals, bvecs, gtab, affine, "
-                "b0_threshold and bvalue_scaling.",
+                "b0_threshold, bvalue_scaling and b_delta.",
                 code=Code.ARGUMENT_CONFLICT,
             )
         scan = data
     else:
         inside = None if mask is None else np.nan_to_num(np.asarray(mask)) != 0
-        scan = _scan_of(data, bvals, bvecs, gtab, affine, inside, b0_threshold, bvalue_scaling)
+        scan = _scan_of(
+            data, bvals, bvecs, gtab, affine, inside, b0_threshold, bvalue_scaling, b_delta
+        )
     if mask is not None and isinstance(data, Scan):
         scan = replace(scan, mask=np.nan_to_num(np.asarray(mask)) != 0)
     if noise_map is not None:
@@ -148,6 +154,7 @@ def denoise(
     noise_volumes: Sequence[int] | None = None,
     b0_threshold: float | None = None,
     bvalue_scaling: BValueScaling | None = None,
+    b_delta: ArrayLike | None = None,
     device: str = "auto",
     threads: int | None = None,
     seed: int = 0,
@@ -161,7 +168,7 @@ def denoise(
     Parameters
     ----------
     data, bvals, bvecs, gtab, affine, mask, noise_map, phase, noise_volumes, b0_threshold,
-        bvalue_scaling : as for `as_scan`.
+        bvalue_scaling, b_delta : as for `as_scan`.
     method, preset : a name of ``dwiser methods`` (or a configured method), and which set of
         values its fields begin with: "laptop", "paper" or "smoke", of difusion "released" too.
     device : "auto", "cpu" or "cuda".
@@ -194,7 +201,7 @@ def denoise(
     scan = as_scan(
         data, bvals=bvals, bvecs=bvecs, gtab=gtab, affine=affine, mask=mask, noise_map=noise_map,
         phase=phase, noise_volumes=noise_volumes, b0_threshold=b0_threshold,
-        bvalue_scaling=bvalue_scaling,
+        bvalue_scaling=bvalue_scaling, b_delta=b_delta,
     )  # fmt: skip
     result = denoising.denoise(
         scan, method, preset,
@@ -348,6 +355,7 @@ def _scan_of(
     mask: np.ndarray | None,
     b0_threshold: float | None,
     bvalue_scaling: BValueScaling | None,
+    b_delta: ArrayLike | None,
 ) -> Scan:
     header = None
     if isinstance(data, Image):
@@ -372,9 +380,11 @@ def _scan_of(
     values, directions, threshold = _table(bvals, bvecs, gtab)
     threshold = threshold if b0_threshold is None else b0_threshold
     voxels = np.asfortranarray(_voxels(data), np.float32)
+    if b_delta is None and gtab is not None and gtab.btens is not None:
+        b_delta = shapes_of(np.asarray(gtab.btens, float))
     table = ReadGradients(
         values, directions, threshold, bvalue_scaling or "auto", raw_bvals=values,
-        raw_bvecs=directions,
+        raw_bvecs=directions, b_delta=None if b_delta is None else np.asarray(b_delta, float),
     )  # fmt: skip
     return Scan(voxels, np.asarray(affine, float), table, header, mask)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from dwiser.b_delta import checked_b_delta, is_spherical
 from dwiser.defaults import B0_THRESHOLD
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.gradient_lengths import BValueScaling, check_unit, unit_vectors
@@ -36,12 +37,18 @@ class Gradients:
     settled : whether a scan's data decided what its null vectors are; `Scan` does it.
     numbers : (V,) what the volumes are called, counted from 0; 0 … V−1 by default, else where
         they stand in the series that they are a part of.
+    b_delta : (V,) the shape of each b-tensor, −0.5 (planar) to 1 (linear), 0 for spherical, or
+        one number for all DWIs; None where all are linear. Of a planar one the vector is the
+        normal of its plane; a spherical one has no direction, and its vector becomes null. Those
+        of b0s count for nothing.
+    echoes : (V,) which echo each volume is of, from 1 on; None for one echo.
 
     Raises
     ------
     InputError
-        For mismatched lengths, values that are not finite, b-values in s/m², or with "auto" a DWI
-        direction off unit length by more than 0.1 that is not what b-value scaling gives.
+        For mismatched lengths, values that are not finite, b-values in s/m², shapes that no
+        b-tensor has, or with "auto" a DWI direction off unit length by more than 0.1 that is not
+        what b-value scaling gives.
 
     Examples
     --------
@@ -56,6 +63,8 @@ class Gradients:
     bvalue_scaling: BValueScaling = "auto"
     settled: bool = field(default=False, repr=False, kw_only=True)
     numbers: Int[np.ndarray, "v"] | None = field(default=None, repr=False, kw_only=True)
+    b_delta: Float[np.ndarray, "_"] | float | None = field(default=None, kw_only=True)
+    echoes: Int[np.ndarray, "v"] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not 0 <= self.b0_threshold < np.inf:
@@ -79,6 +88,16 @@ class Gradients:
         is_dwi = bvals > self.b0_threshold
         bvals, bvecs = unit_vectors(bvals, bvecs, is_dwi, self.bvalue_scaling)
         bvecs[bvals <= self.b0_threshold] = 0.0
+        if self.b_delta is not None:
+            shapes = checked_b_delta(self.b_delta, bvals > self.b0_threshold)
+            bvecs[is_spherical(shapes)] = 0.0
+            object.__setattr__(self, "b_delta", shapes)
+        if self.echoes is not None and len(self.echoes) != len(bvals):
+            raise InputError(
+                f"There are {len(self.echoes)} echo numbers for {len(bvals)} volumes: give one a "
+                "volume.",
+                code=Code.GRADIENTS_LENGTH,
+            )
         object.__setattr__(self, "bvals", bvals)
         object.__setattr__(self, "bvecs", bvecs)
         between = bvals[(bvals > 10) & (bvals < 100)]
@@ -98,6 +117,17 @@ class Gradients:
     def is_b0(self) -> Bool[np.ndarray, "v"]:
         """Which volumes are b0s."""
         return self.bvals <= self.b0_threshold
+
+    @property
+    def shapes(self) -> Float[np.ndarray, "v"]:
+        """b-delta of each volume; 1 where nothing else is known."""
+        linear = np.ones(len(self))
+        return linear if self.b_delta is None else linear * self.b_delta
+
+    @property
+    def echo_numbers(self) -> Int[np.ndarray, "v"]:
+        """Which echo each volume is of, from 1 on."""
+        return np.ones(len(self), int) if self.echoes is None else self.echoes
 
     def number(self, v: int | np.integer) -> int:
         """What volume v is called: its place in the whole series."""
@@ -142,6 +172,8 @@ class Scan:
         for them.
     source : the header of the MRtrix or NRRD image that it came from, or None; an image that is
         written in the same format keeps its order of axes and its further keys.
+    axes : the sizes of the axes that the volumes lie along in the file, where these are several
+        (volumes, echoes); an image of all volumes that is written has them again.
 
     Raises
     ------
@@ -170,6 +202,7 @@ class Scan:
     coils: float | None = None
     noise_volumes: tuple[int, ...] | None = None
     source: Any = field(default=None, repr=False)
+    axes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         data = np.asarray(self.data)

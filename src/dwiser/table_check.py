@@ -10,8 +10,9 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from dwiser.b_delta import is_spherical
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.gradient_lengths import volume_runs
 
@@ -36,7 +37,7 @@ def settled(gradients: "Gradients", data: Float[np.ndarray, "x y z v"]) -> "Grad
     if gradients.settled or data.ndim != 4 or data.shape[3] != len(gradients):
         return gradients
     _refuse_milli(gradients, data)
-    null = np.flatnonzero(gradients.without_direction)
+    null = np.flatnonzero(gradients.without_direction & ~_known_spherical(gradients))
     directed = np.flatnonzero(~gradients.is_b0 & ~gradients.without_direction)
     if not len(null) or not len(directed) or gradients.bvalue_scaling != "auto":
         return gradients
@@ -57,6 +58,13 @@ def settled(gradients: "Gradients", data: Float[np.ndarray, "x y z v"]) -> "Grad
     object.__setattr__(table, "bvals", bvals)
     object.__setattr__(table, "settled", True)
     return table
+
+
+def _known_spherical(gradients: "Gradients") -> Bool[np.ndarray, "v"]:
+    """Which volumes are said to have spherical b-tensors: of them nothing is open."""
+    if gradients.b_delta is None:
+        return np.zeros(len(gradients), bool)
+    return is_spherical(gradients.shapes)
 
 
 def _warn(gradients: "Gradients", volumes: Int[np.ndarray, "n"], what: str, other: str) -> None:

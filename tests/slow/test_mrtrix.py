@@ -166,3 +166,30 @@ def test_a_pipe_of_mrtrix_goes_in_and_out(tmp_path: Path, monkeypatch) -> None:
     subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=tmp_path, check=True)
     assert dwiser.load(tmp_path / "out.nii.gz").shape == scan.shape
     assert not list(folder.iterdir())
+
+
+def test_echoes_of_mrcat_are_read_and_written(tmp_path: Path) -> None:
+    """`mrcat -axis 4` puts the echoes before the volumes in the file, and keeps one table."""
+    first = nifti_twin(tmp_path, affine_of((0, 1, 2), (-1, 1, 1), OBLIQUE))
+    image = nib.load(first)
+    data = image.get_fdata(dtype=np.float32)
+    nib.save(nib.Nifti1Image(data[::-1] * np.float32(0.5), image.affine), tmp_path / "later.nii")
+    table_files = ("-fslgrad", tmp_path / "twin.bvec", tmp_path / "twin.bval")
+    for name in ("twin", "later"):
+        mrtrix("mrconvert", tmp_path / f"{name}.nii", tmp_path / f"{name}.mif", *table_files)
+    both, out = tmp_path / "both.mif", tmp_path / "out.mif"
+    mrtrix("mrcat", "-axis", 4, tmp_path / "twin.mif", tmp_path / "later.mif", both)
+    scan = dwiser.load(both)
+    assert scan.axes == (8, 2)
+    assert scan.gradients.echoes.tolist() == [1] * 8 + [2] * 8
+    save_volume(scan.data * 2, out, like=scan)
+    for echo, one in enumerate(("twin", "later")):
+        mrtrix("mrconvert", out, "-coord", 4, echo, "-axes", "0,1,2,3", tmp_path / "part.mif")
+        expected = dwiser.load(tmp_path / f"{one}.mif")
+        part = read_on_grid(tmp_path / "part.mif", expected, "echo", series=True)
+        np.testing.assert_array_equal(part, 2 * expected.data)
+    schemes = [
+        subprocess.run(["mrinfo", file, "-property", "dw_scheme"], check=True, capture_output=True)
+        for file in (both, out)
+    ]
+    assert schemes[0].stdout == schemes[1].stdout

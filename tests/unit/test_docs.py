@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import series_page
+from scripts import contrasts_pages, series_page
 
 HOME = Path(__file__).parents[2]
 DOCS = HOME / "docs"
@@ -26,6 +26,12 @@ def test_the_series_page_says_what_was_measured() -> None:
     assert [series_page._cell(row, "nrmse", arm) for arm in series_page.ARMS] == [
         "0.2000", "0.1000", "**0.0500**"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", contrasts_pages.PAGES)
+def test_the_pages_on_contrasts_say_what_was_measured(name: str) -> None:
+    page = contrasts_pages.FILES[name].read_text()
+    assert contrasts_pages.filled(name) == page, "run python -m scripts.contrasts_pages"
 
 
 def test_the_explained_code_is_where_it_is_said_to_be() -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from dwiser.cli.options import (
     B0Threshold,
+    BDelta,
     Bval,
     BValueScalingOption,
     Bvec,
@@ -89,6 +90,7 @@ def compare(
     preset: Preset = "laptop",
     b0_threshold: B0Threshold = B0_THRESHOLD,
     bvalue_scaling: BValueScalingOption = "auto",
+    b_delta: BDelta = None,
     device: Device = "auto",
     threads: Threads = None,
     seed: Seed = 0,
@@ -107,7 +109,7 @@ def compare(
     with Pipes() as pipes:
         request = Request(
             pipes.series(dwi), outdir, bval, bvec, pipes.input(mask),
-            b0_threshold=b0_threshold, bvalue_scaling=bvalue_scaling,
+            b0_threshold=b0_threshold, bvalue_scaling=bvalue_scaling, b_delta=b_delta,
             device=device, threads=threads, seed=seed, force=force,
             noise_map=noise_map, phase=phase, noise_volumes=noise_volumes, grad=grad,
         )  # fmt: skip

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from dwiser.cli.options import (
     B0Threshold,
+    BDelta,
     Bval,
     BValueScalingOption,
     Bvec,
@@ -66,6 +67,7 @@ def evaluate(
     ] = False,
     b0_threshold: B0Threshold = B0_THRESHOLD,
     bvalue_scaling: BValueScalingOption = "auto",
+    b_delta: BDelta = None,
     threads: Threads = None,
     seed: Seed = 0,
     force: Force = False,
@@ -79,7 +81,7 @@ def evaluate(
         request = EvaluationRequest(
             denoised, raw, truth, mask, pipes.input(noise_map), bval, bvec, tuple(tissues or ()),
             lesions, bundle, through, json, tsv, b0_threshold, bvalue_scaling, seed, force,
-            threads, noise_volumes, grad,
+            threads, noise_volumes, grad, b_delta,
         )  # fmt: skip
         evaluation = evaluate_files(request)
     if not quiet:

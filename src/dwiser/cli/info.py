@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from dwiser.b_delta import shape_name
 from dwiser.cli.options import (
     B0Threshold,
+    BDelta,
     Bval,
     BValueScalingOption,
     Bvec,
@@ -47,6 +49,7 @@ def info(
     settings: Settings = None,
     b0_threshold: B0Threshold = B0_THRESHOLD,
     bvalue_scaling: BValueScalingOption = "auto",
+    b_delta: BDelta = None,
     device: Device = "auto",
     threads: Threads = None,
     json: Annotated[
@@ -71,7 +74,7 @@ def info(
             dwi, mask = pipes.series(dwi), pipes.input(mask)
             scan = load(
                 dwi, bval, bvec, mask, grad, b0_threshold=b0_threshold,
-                bvalue_scaling=bvalue_scaling, memory=usable_memory(),
+                bvalue_scaling=bvalue_scaling, b_delta=b_delta, memory=usable_memory(),
             )  # fmt: skip
             scan, _ = with_maps(scan, noise_map=noise_map, phase=phase, noise_volumes=noise_volumes)
         with step(watch, "noise and time"):
@@ -115,7 +118,7 @@ def _survey_text(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
         *(f"volumes     {sentence}" for sentence in survey.volumes),
         f"voxel       {size} mm",
         f"b0 volumes  {_listed(survey.b0s)}",
-        "shells      " + ", ".join(f"b={s['bval']:g}: {s['volumes']}" for s in survey.shells),
+        "shells      " + ", ".join(_shell(row) for row in survey.shells),
         *([f"directions  {_directions(survey)}"] if survey.without_direction else []),
         f"mask        {survey.mask_share:.0%} of the field of view",
         f"sigma       {survey.sigma:.4g} (median in the mask; 5-95 %: "
@@ -130,6 +133,12 @@ def _survey_text(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
         f"would take  {survey.time}",
     ]
     return "\n".join(lines)
+
+
+def _shell(row: dict[str, Any]) -> str:
+    shape = f" {shape_name(row['b_delta'])}" if "b_delta" in row else ""
+    echo = f" echo {row['echo']}" if "echo" in row else ""
+    return f"b={row['bval']:g}{shape}{echo}: {row['volumes']}"
 
 
 def _directions(survey: "Survey") -> str:

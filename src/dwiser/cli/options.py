@@ -87,6 +87,14 @@ BValueScalingOption = Annotated[
         "b-value and shorter vectors.",
     ),
 ]
+BDelta = Annotated[
+    str | None,
+    Parameter(
+        name="--b-delta",
+        help="Shape of the b-tensors: -0.5 planar, 0 spherical, 1 linear; a number for all DWIs, "
+        "or a text file of one a volume (default: BDelta in the sidecar, or linear).",
+    ),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="Where to compute.")]
 Threads = Annotated[int | None, Parameter(help="CPU threads (default: all this process may use).")]
 Memory = Annotated[
@@ -141,6 +149,7 @@ class Shared:
     save_mask: SaveMask = None
     b0_threshold: B0Threshold = B0_THRESHOLD
     bvalue_scaling: BValueScalingOption = "auto"
+    b_delta: BDelta = None
     device: Device = "auto"
     threads: Threads = None
     memory: Memory = None

@@ -122,6 +122,13 @@ class Job:
         """The phase of this series, where the user wants it."""
         return self.scan.phase if self.options.phase else None
 
+    @property
+    def joined_echoes(self) -> tuple[BidsScan, ...]:
+        """The other echoes that it is denoised with; none where it has a phase, or no table."""
+        if self.options.phase:
+            return ()
+        return tuple(s for s in self.scan.echoes if s.bval is not None and s.bvec is not None)
+
     def _derivative(self, home: Path | None, description: str, suffix: str) -> Path | None:
         if home is None:
             return None
@@ -144,6 +151,9 @@ class Job:
             "phase": self.phase,
             "noise_volumes": self.scan.noise,
         }
+        for other in self.joined_echoes:
+            files = {"dwi": other.dwi, "bval": other.bval, "bvec": other.bvec}
+            paths |= {f"{kind}_echo-{other.echo}": path for kind, path in files.items()}
         return {kind: path for kind, path in paths.items() if path is not None}
 
     @property

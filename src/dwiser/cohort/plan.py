@@ -109,7 +109,7 @@ def plan_cohort(
     shapes = [None if state.done or state.skipped else _shape(job) for job, state in pairs]
     return CohortPlan(
         tuple(
-            Step(job, state, shape, costs.of(None if shape is None else math.prod(shape)))
+            Step(job, state, shape, costs.of(_size(job, shape)))
             for (job, state), shape in zip(pairs, shapes, strict=True)
         )
     )
@@ -133,6 +133,11 @@ def _apart(root: Path, out: Path) -> None:
         raise InputError(
             f"{out}: it may not be written: choose another folder.", code=Code.OUTPUT_FOLDER
         )
+
+
+def _size(job: Job, shape: tuple[int, ...] | None) -> int | None:
+    """How many numbers are denoised, with those of its other echoes."""
+    return None if shape is None else math.prod(shape) * (1 + len(job.joined_echoes))
 
 
 def _shape(job: Job) -> tuple[int, ...] | None:

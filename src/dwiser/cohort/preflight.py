@@ -79,6 +79,7 @@ def check_memory(job: Job, limit: int | None) -> None:
     if limit is None:
         return
     size = FLOAT32.itemsize * math.prod(read_shape(job.scan.dwi))
+    size *= 1 + len(job.joined_echoes)
     method = build(options.method, options.preset, options.settings)
     needed = bytes_at_least(method, size, phase=options.phase)
     if needed is not None and needed > limit:

@@ -3,8 +3,10 @@
 import errno
 import shutil
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,6 +28,7 @@ from dwiser.run.judging import Judgement
 from dwiser.run.reporting import repeat_command, report
 from dwiser.run.request import Request
 from dwiser.run.result import Result
+from dwiser.run.series import denoise_among_echoes
 from dwiser.run.volumes import judged_part
 from dwiser.scan import Scan
 from dwiser.watch import Watch, silent
@@ -159,7 +162,7 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Result:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # each is in the sidecar
         result = denoise_file(
-            request, watch,
+            request, watch, work=_joint_work(job, request, watch),
             inherited=inherited_sidecars(job.root, job.scan), before_writing=add_files,
         )  # fmt: skip
     if ledger.fingerprints(job) != inputs:
@@ -168,6 +171,20 @@ def _denoised(job: Job, scratch: Path, watch: Watch) -> Result:
         )
     _describe_maps(job, paths)
     return result
+
+
+def _joint_work(job: Job, request: Request, watch: Watch) -> Callable[[Scan], Result] | None:
+    """What denoises a scan with its other echoes; None where it has none."""
+    echoes = job.joined_echoes
+    if not echoes:
+        return None
+    others = [replace(request, dwi=s.dwi, bval=s.bval, bvec=s.bvec) for s in echoes]
+    inherited = [inherited_sidecars(job.root, s) for s in echoes]
+    place = sum((s.echo or 0) < (job.scan.echo or 0) for s in echoes)
+    return partial(
+        denoise_among_echoes, request=request, others=others, place=place, inherited=inherited,
+        watch=watch,
+    )  # fmt: skip
 
 
 def _saved(images: dict[str, Path]) -> dict[str, Any]:

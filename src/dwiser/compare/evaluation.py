@@ -47,6 +47,7 @@ class EvaluationRequest:
     threads: int | None = None
     noise_volumes: str | None = None
     grad: Path | None = None
+    b_delta: str | None = None
 
     def sources(self) -> dict[str, list[str]]:
         """Which files were asked to be read, by what they are."""
@@ -80,7 +81,10 @@ def evaluate_files(request: EvaluationRequest) -> Evaluation:
     read = [request.denoised, *references.files(), *regions.values()]
     inputs = [*find_inputs(*named).files, *(path for path in read if path is not None)]
     check_outputs(outputs, inputs, request.force)
-    scan = load(*named, b0_threshold=request.b0_threshold, bvalue_scaling=request.bvalue_scaling)
+    scan = load(
+        *named, b0_threshold=request.b0_threshold, bvalue_scaling=request.bvalue_scaling,
+        b_delta=request.b_delta,
+    )  # fmt: skip
     scan, _ = with_maps(scan, noise_volumes=request.noise_volumes)
     reference_images = references.read(scan)
     bundle = {

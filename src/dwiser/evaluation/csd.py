@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dwiser import lazy
+from dwiser.b_delta import is_linear
 from dwiser.evaluation.groups import directed_shells
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.tensor import dipy_table, fit_tensor
@@ -17,17 +18,24 @@ RESPONSE_FA = 0.7
 
 
 def csd_volumes(gradients: Gradients) -> tuple[np.ndarray, int]:
-    """The b0s and the highest shell, and the SH order its directions allow.
+    """The b0s and the highest shell of linear b-tensors, and the SH order its directions allow.
+
+    Of several echoes, those of the first.
 
     Raises
     ------
     CannotMeasure
         Without a b0, or with fewer than 15 directions in that shell.
     """
-    shells = directed_shells(gradients)
-    b0s = np.flatnonzero(gradients.is_b0)
+    first = gradients.echo_numbers == gradients.echo_numbers.min()
+    linear = is_linear(gradients.shapes)
+    shells = [
+        g for g in directed_shells(gradients) if linear[g.volumes].all() and first[g.volumes].all()
+    ]
+    b0s = np.flatnonzero(gradients.is_b0 & first)
     if not shells or not len(b0s):
-        raise CannotMeasure("CSD needs a b0 and DWIs")
+        of = "" if linear.all() else " of linear b-tensors"
+        raise CannotMeasure(f"CSD needs a b0 and DWIs{of}")
     shell = shells[-1].volumes
     order = next((o for n, o in SH_ORDERS.items() if len(shell) >= n), None)
     if order is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Real
 
-from dwiser.prepare.shells import shells
+from dwiser.prepare.shells import shell_name, shells
 from dwiser.scan import Gradients
 
 MAJORITY = 0.5  # a voxel belongs to the tissue that fills more than half of it
@@ -23,10 +23,7 @@ class Group:
 
 def volume_groups(gradients: Gradients, *, pooled: bool = True) -> tuple[Group, ...]:
     """b0 and every shell; with ``pooled`` also all DWIs together if they are of several shells."""
-    groups = [
-        Group("b0" if s.is_b0 else f"b{round(s.bval, -1):.0f}", s.volumes, s.is_b0)
-        for s in shells(gradients)
-    ]
+    groups = [Group(shell_name(s, gradients), s.volumes, s.is_b0) for s in shells(gradients)]
     dwis = [g for g in groups if not g.is_b0]
     if pooled and len(dwis) > 1:
         groups.append(Group("DWI", np.sort(np.concatenate([g.volumes for g in dwis]))))

@@ -6,7 +6,7 @@ take arrays that are already denoised.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dwiser import lazy
+from dwiser.b_delta import SAME_SHAPE
 from dwiser.evaluation.bins import ENOUGH, FA_EDGES, fa_bins
 from dwiser.evaluation.groups import directed_shells
 from dwiser.evaluation.main_direction import anisotropy
@@ -91,7 +92,35 @@ def leave_out(gradients: Gradients, count: int, seed: int) -> np.ndarray:
 def predict_dti(
     training: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
 ) -> Float[np.ndarray, "n h"]:
-    """Signals of the ``held`` directions from DIPY's WLS tensor fit to the ``training`` volumes."""
+    """Signals of the ``held`` directions from DIPY's WLS tensor fit to the ``training`` volumes.
+
+    Each from the volumes of its own echo and shape of b-tensor.
+    """
+    out = np.empty((len(training), len(held)))
+    for theirs, own in _by_contrast(gradients, held):
+        out[:, own] = _tensor_prediction(
+            training[:, theirs], gradients.take(theirs), held.take(own)
+        )
+    return out
+
+
+def _by_contrast(gradients: Gradients, held: Gradients) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For the volumes of each echo and shape that are ``held``: their like, with b0s, and they."""
+    shapes, echoes = gradients.shapes, gradients.echo_numbers
+    open_ = np.ones(len(held), bool)
+    while open_.any():
+        first = int(np.flatnonzero(open_)[0])
+        own = open_ & (np.abs(held.shapes - held.shapes[first]) < SAME_SHAPE)
+        own &= held.echo_numbers == held.echo_numbers[first]
+        open_ &= ~own
+        alike = gradients.is_b0 | (np.abs(shapes - held.shapes[first]) < SAME_SHAPE)
+        theirs = alike & (echoes == held.echo_numbers[first])
+        yield np.flatnonzero(theirs), np.flatnonzero(own)
+
+
+def _tensor_prediction(
+    training: Float[np.ndarray, "n k"], gradients: Gradients, held: Gradients
+) -> Float[np.ndarray, "n h"]:
     usable = ~gradients.without_direction
     training, gradients = training[:, usable], gradients.take(usable)
     if not gradients.is_b0.any() or (~gradients.is_b0).sum() < UNKNOWNS - 1:
@@ -149,8 +178,8 @@ def predict_sh(
 ) -> Float[np.ndarray, "n h"]:
     """Signals of the ``held`` directions by least squares in real, even SH, shell by shell.
 
-    A held-out volume belongs to the training shell with the nearest mean b-value. Without an
-    ``order``, `sh_order` finds each shell's.
+    A held-out volume belongs to the training shell with the nearest mean b-value, of those of its
+    echo and shape of b-tensor. Without an ``order``, `sh_order` finds each shell's.
 
     Raises
     ------
@@ -161,7 +190,14 @@ def predict_sh(
     if not groups or held.is_b0.any():
         raise CannotMeasure("spherical harmonics predict DWIs from DWIs of their shell only")
     means = np.array([gradients.bvals[g.volumes].mean() for g in groups])
-    nearest = np.abs(held.bvals[:, None] - means).argmin(1)
+    shapes = np.array([gradients.shapes[g.volumes].mean() for g in groups])
+    echoes = np.array([gradients.echo_numbers[g.volumes[0]] for g in groups])
+    other = (np.abs(held.shapes[:, None] - shapes) >= SAME_SHAPE) | (
+        held.echo_numbers[:, None] != echoes
+    )
+    if other.all(1).any():
+        raise CannotMeasure("a held-out DWI is of an echo or shape that no other volume has")
+    nearest = np.where(other, np.inf, np.abs(held.bvals[:, None] - means)).argmin(1)
     out = np.empty((len(training), len(held)))
     for i, group in enumerate(groups):
         wanted = np.flatnonzero(nearest == i)

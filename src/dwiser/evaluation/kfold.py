@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser import lazy
+from dwiser.b_delta import is_linear
 from dwiser.evaluation.csd import csd_volumes, single_fibre_response
 from dwiser.evaluation.groups import directed_shells
 from dwiser.evaluation.heldout import predict_dti
@@ -173,7 +174,9 @@ def predict_csd(
     chosen, order = csd_volumes(gradients)
     table = pick(gradients, chosen)
     nominal = float(gradients.bvals[chosen].max())
-    if np.abs(held.bvals - nominal).max() > SAME_SHELL * nominal:
+    echo = gradients.echo_numbers[chosen[0]]
+    other = (held.echo_numbers != echo) | ~is_linear(held.shapes)
+    if other.any() or np.abs(held.bvals - nominal).max() > SAME_SHELL * nominal:
         raise CannotMeasure("CSD is fitted to one shell and cannot predict another")
     data = np.maximum(signals[:, chosen].astype(float), SIGNAL_FLOOR)[:, None, None, :]
     response = single_fibre_response(data, table)

@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dwiser import lazy
+from dwiser.b_delta import is_linear, is_spherical
 from dwiser.evaluation.fidelity import masked_ssim
 from dwiser.evaluation.groups import in_mask
 from dwiser.evaluation.records import CannotMeasure, measured
-from dwiser.prepare.shells import b_tolerance
+from dwiser.prepare.shells import b_tolerance, contrasts, shells
 from dwiser.scan import Gradients
 
 dipy_gradients = lazy.module("dipy.core.gradients")
@@ -21,6 +22,7 @@ skimage_metrics = lazy.module("skimage.metrics")
 B_MAX = 1500.0  # s/mm²; above it the Gaussian tensor no longer holds
 AT_ONCE = 20_000  # voxels fitted
 UNKNOWNS = 7  # six of the tensor and the b0
+ENTRIES = (0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2)  # DIPY's order of a tensor's
 FA_RANGE = 1.0
 DIFFUSIVITY_RANGE = 3e-3  # mm²/s; free water at 37 °C
 ANISOTROPIC = 0.2  # true FA above which V1 has a meaning
@@ -69,10 +71,18 @@ class AngularError:
 
 
 def dipy_table(gradients: Gradients) -> Any:
-    """DIPY's ``GradientTable``."""
+    """DIPY's ``GradientTable``; with b-tensors where they are not all linear."""
+    tensors = None if is_linear(gradients.shapes).all() else b_tensors(gradients)
     return dipy_gradients.gradient_table(
-        gradients.bvals, bvecs=gradients.bvecs, b0_threshold=gradients.b0_threshold
+        gradients.bvals, bvecs=gradients.bvecs, b0_threshold=gradients.b0_threshold, btens=tensors
     )
+
+
+def b_tensors(gradients: Gradients) -> Float[np.ndarray, "v 3 3"]:
+    """b [(1 − Δ) I/3 + Δ g gᵀ] of each volume, s/mm²."""
+    shapes, bvecs = gradients.shapes[:, None, None], gradients.bvecs
+    axes = bvecs[:, :, None] * bvecs[:, None, :]
+    return gradients.bvals[:, None, None] * ((1 - shapes) / 3 * np.eye(3) + shapes * axes)
 
 
 def pick(gradients: Gradients, volumes: np.ndarray) -> Gradients:
@@ -85,6 +95,10 @@ def design_matrix(gradients: Gradients) -> Float[np.ndarray, "v 7"]:
 
     DIPY's own to the last bits, without the second that its import takes.
     """
+    if not is_linear(gradients.shapes).all():
+        tensors = b_tensors(gradients)
+        parts = [tensors[:, i, j] * (1 + (i != j)) for i, j in ENTRIES]
+        return np.stack([*(-part for part in parts), np.ones(len(gradients))], 1)
     x, y, z = gradients.bvecs.T
     squares = x * x, 2 * x * y, y * y, 2 * x * z, 2 * y * z, z * z
     return np.stack([*(-gradients.bvals * s for s in squares), np.ones_like(x)], 1)
@@ -93,16 +107,34 @@ def design_matrix(gradients: Gradients) -> Float[np.ndarray, "v 7"]:
 def tensor_volumes(gradients: Gradients, b_max: float = B_MAX) -> np.ndarray:
     """Volumes with b up to ``b_max`` s/mm², if they determine a tensor.
 
+    They are of one echo and one shape of b-tensor: of the first, linear ones before others, that
+    determines one.
+
     Raises
     ------
     CannotMeasure
         When b0s or directions are too few or lie on a cone that leaves the tensor open.
     """
+    reasons = []
+    for shells_of_one in contrasts(shells(gradients)):
+        one = np.sort(np.concatenate([shell.volumes for shell in shells_of_one]))
+        try:
+            return one[_determining(gradients.take(one), b_max)]
+        except CannotMeasure as why:
+            reasons.append(why)
+    raise reasons[0] if reasons else CannotMeasure("there are no volumes")
+
+
+def _determining(gradients: Gradients, b_max: float) -> np.ndarray:
     without = gradients.without_direction
     chosen = np.flatnonzero((gradients.bvals <= b_max) & ~without)
     dwis = int((~gradients.is_b0[chosen]).sum())
     if dwis < UNKNOWNS - 1:
-        also = f" ({without.sum()} DWIs have no direction)" if without.any() else ""
+        spherical = without.any() and is_spherical(gradients.shapes[without]).all()
+        kind = (
+            "are spherical b-tensors, which have no direction" if spherical else "have no direction"
+        )
+        also = f" ({without.sum()} DWIs {kind})" if without.any() else ""
         raise CannotMeasure(
             f"a tensor needs 6 DWIs with b up to {b_max:g} s/mm², there are {dwis}{also}"
         )

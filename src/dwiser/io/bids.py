@@ -6,7 +6,7 @@ listed in seconds, which an index of every file of it would not do.
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class BidsScan:
     name : the entities of its name, say "sub-01_ses-a_run-1".
     bval, bvec : its gradient files by BIDS's inheritance; None where there are none.
     twin : the same series as the other of .nii and .nii.gz; None where there is none.
+    echoes : the other echoes of it: series whose names differ by the entity "echo" alone.
     """
 
     dwi: Path
@@ -38,6 +39,13 @@ class BidsScan:
     bval: Path | None = None
     bvec: Path | None = None
     twin: Path | None = None
+    echoes: tuple["BidsScan", ...] = ()
+
+    @property
+    def echo(self) -> int | None:
+        """Its number in "echo", say 2; None without one."""
+        index = self.entities.get("echo", "")
+        return int(index) if index.isdigit() else None
 
     @property
     def phase(self) -> Path | None:
@@ -215,13 +223,38 @@ def _scans_of(
                 dwi.name.endswith(f"_{SUFFIX}{e}") for e in NIFTI_ENDINGS
             ):
                 series.setdefault(stem(dwi).name.removesuffix(f"_{SUFFIX}"), []).append(dwi)
+        scans = []
         for head, (dwi, *twins) in series.items():
             if entities(head).get("part") not in NOT_MAGNITUDE:
                 bval, bvec = (
                     _inherited(levels_above, head, e) for e in (BVAL_ENDINGS, BVEC_ENDINGS)
                 )
                 twin = twins[0] if twins else None
-                yield BidsScan(dwi, folder.relative_to(root), head, bval, bvec, twin)
+                scans.append(BidsScan(dwi, folder.relative_to(root), head, bval, bvec, twin))
+        yield from with_echoes(scans)
+
+
+def with_echoes(scans: list[BidsScan]) -> list[BidsScan]:
+    """The series of a folder, each with the others that are echoes of it.
+
+    Parameters
+    ----------
+    scans : in any order, which is kept.
+    """
+    acquisitions: dict[str, list[BidsScan]] = {}
+    for scan in scans:
+        if scan.echo is not None:
+            acquisitions.setdefault(_without_echo(scan.name), []).append(scan)
+    others = {
+        scan.name: tuple(sorted((s for s in alike if s is not scan), key=lambda s: s.echo or 0))
+        for alike in acquisitions.values()
+        for scan in alike
+    }
+    return [replace(scan, echoes=others.get(scan.name, ())) for scan in scans]
+
+
+def _without_echo(name: str) -> str:
+    return "_".join(part for part in name.split("_") if not part.startswith("echo-"))
 
 
 def _levels(root: Path, place: Path) -> list[Path]:

@@ -1,16 +1,17 @@
 """Gradient tables as text: FSL's bvals, one row, and bvecs, three; MRtrix's, four columns."""
 
+import math
 import shlex
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
-from dwiser.defaults import B0_THRESHOLD
 from dwiser.errors import Code, InputError
-from dwiser.gradient_lengths import BValueScaling, check_unit
+from dwiser.gradient_lengths import check_unit
 from dwiser.io.about import FilePath, about, check_contents
 from dwiser.scan import Gradients
 
@@ -26,11 +27,25 @@ class ReadGradients(Gradients):
     ----------
     raw_bvals : (V,) float, s/mm²
     raw_bvecs : (V, 3) float
+    repeats : how many times in a row the files' table stands here, for an image of five axes.
     """
 
     _: KW_ONLY
     raw_bvals: Float[np.ndarray, "v"]
     raw_bvecs: Float[np.ndarray, "v 3"]
+    repeats: int = 1
+
+    @property
+    def written(self) -> tuple[Float[np.ndarray, "w"], Float[np.ndarray, "w 3"]]:
+        """b-values and vectors as the files had them, once."""
+        once = len(self) // self.repeats
+        return self.raw_bvals[:once], self.raw_bvecs[:once]
+
+    def take(self, volumes: Shaped[np.ndarray, "n"]) -> Gradients:
+        """The rows of some volumes; a file of them has a row for each."""
+        part = super().take(volumes)
+        object.__setattr__(part, "repeats", 1)
+        return part
 
 
 def read_bvals(path: FilePath) -> Float[np.ndarray, "v"]:
@@ -160,18 +175,18 @@ def read_gradients(
     bval: FilePath,
     bvec: FilePath,
     *,
-    volumes: int,
-    b0_threshold: float = B0_THRESHOLD,
-    bvalue_scaling: BValueScaling = "auto",
+    volumes: int | tuple[int, ...],
+    **options: Any,
 ) -> ReadGradients:
     """Read the gradient table of a series.
 
     Parameters
     ----------
     bval, bvec : text files in FSL's format.
-    volumes : how many the series has.
-    b0_threshold : b-values up to this many s/mm² count as b0.
-    bvalue_scaling : "yes", "no" or "auto", as for `Gradients`.
+    volumes : how many the series has; of an image of five axes or more, its sizes from the fourth
+        on: then the table may have a row for each volume of the fourth axis, which count for all
+        further ones, or a row for each volume of all.
+    options : of `Gradients`: ``b0_threshold``, ``bvalue_scaling``, ``b_delta``, ``echoes``.
 
     Returns
     -------
@@ -192,18 +207,70 @@ def read_gradients(
     >>> int(read_gradients(sample.bval, sample.bvec, volumes=41).is_b0.sum())
     1
     """
+    axes = (volumes,) if isinstance(volumes, int) else volumes
     bvals, bvecs = read_bvals(bval), read_bvecs(bvec)
     for path, name, table in ((bval, "b-values", bvals), (bvec, "b-vectors", bvecs)):
-        if len(table) != volumes:
-            raise InputError(
-                f"{path}: there are {len(table)} {name} for the {volumes} volumes of the image: "
-                "give the table that belongs to it.",
-                code=Code.GRADIENTS_LENGTH,
-            )
-    with about(bvec):
-        return ReadGradients(
-            bvals, bvecs, b0_threshold, bvalue_scaling, raw_bvals=bvals, raw_bvecs=bvecs
+        with about(path):
+            table_repeats(len(table), axes, name)
+    if len(bvals) != len(bvecs):
+        raise InputError(
+            f"{bvec}: there are {len(bvecs)} b-vectors and {len(bvals)} b-values: give as many.",
+            code=Code.GRADIENTS_LENGTH,
         )
+    with about(bvec):
+        return repeated(bvals, bvecs, axes, **options)
+
+
+def table_repeats(rows: int, axes: tuple[int, ...], name: str, remedy: str = "") -> int:
+    """How many times a table of so many rows stands for the volumes along ``axes``.
+
+    Parameters
+    ----------
+    rows : of the table.
+    axes : of the image, from the fourth on.
+    name : what the rows are called.
+    remedy : what to do about another number; by default to give the right table.
+
+    Raises
+    ------
+    InputError
+        For a number of rows that is neither that of all volumes nor that of the fourth axis.
+    """
+    every = math.prod(axes)
+    if rows == every:
+        return 1
+    if rows == axes[0]:
+        return every // rows
+    remedy = remedy or "give the table that belongs to it"
+    if len(axes) == 1:
+        raise InputError(
+            f"There are {rows} {name} for the {every} volumes of the image: {remedy}.",
+            code=Code.GRADIENTS_LENGTH,
+        )
+    raise InputError(
+        f"There are {rows} {name} for {axes[0]} volumes in each of {every // axes[0]} series (the "
+        f"image's fifth axis): {axes[0]} for all of them or {every} are needed, {remedy}.",
+        code=Code.GRADIENTS_LENGTH,
+    )
+
+
+def repeated(
+    bvals: Float[np.ndarray, "w"],
+    bvecs: Float[np.ndarray, "w 3"],
+    axes: tuple[int, ...],
+    **options: Any,
+) -> ReadGradients:
+    """A table for all volumes along ``axes``, from the rows of a file.
+
+    Parameters
+    ----------
+    bvals, bvecs : of all volumes, or of those of the fourth axis.
+    axes : of the image, from the fourth on.
+    options : of `Gradients`.
+    """
+    repeats = table_repeats(len(bvals), axes, "rows")
+    bvals, bvecs = np.tile(bvals, repeats), np.tile(bvecs, (repeats, 1))
+    return ReadGradients(bvals, bvecs, **options, raw_bvals=bvals, raw_bvecs=bvecs, repeats=repeats)
 
 
 def write_bvals(gradients: Gradients, path: FilePath) -> None:
@@ -227,7 +294,7 @@ def write_bvals(gradients: Gradients, path: FilePath) -> None:
     >>> read_bvals("dwi.bval").tolist()
     [0.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0]
     """
-    raw = gradients.raw_bvals if isinstance(gradients, ReadGradients) else gradients.bvals
+    raw = gradients.written[0] if isinstance(gradients, ReadGradients) else gradients.bvals
     Path(path).write_text(_row(raw))
 
 
@@ -253,8 +320,36 @@ def write_bvecs(gradients: Gradients, path: FilePath) -> None:
     >>> bool((read_bvecs("dwi.bvec") == table.bvecs).all())
     True
     """
-    raw = gradients.raw_bvecs if isinstance(gradients, ReadGradients) else gradients.bvecs
+    raw = gradients.written[1] if isinstance(gradients, ReadGradients) else gradients.bvecs
     Path(path).write_text("".join(_row(axis) for axis in raw.T))
+
+
+def read_numbers(path: FilePath, name: str) -> Float[np.ndarray, "n"]:
+    """Read numbers, written as one row or one column.
+
+    Parameters
+    ----------
+    path : a text file.
+    name : what the numbers are, for the error.
+
+    Returns
+    -------
+    (n,) float
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is no row of numbers.
+    """
+    with about(path):
+        table = _read_table(Path(path))
+        if min(table.shape) > 1:
+            raise InputError(
+                f"It holds a {_size(table)} table, and {name} is one number a volume: give one "
+                "row of them.",
+                code=Code.GRADIENTS_FORMAT,
+            )
+    return table.ravel()
 
 
 def _refuse_matrices(table: Float[np.ndarray, "rows columns"], path: Path) -> None:

@@ -4,11 +4,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dwiser.defaults import B0_THRESHOLD, BValueScaling
 from dwiser.errors import Code, InputError
 from dwiser.io.about import FilePath, about, is_link_to_nothing
 from dwiser.io.formats import refuse_no_file
-from dwiser.io.gradients import ReadGradients, read_grad, read_gradients
+from dwiser.io.gradients import (
+    ReadGradients,
+    read_grad,
+    read_gradients,
+    repeated,
+    table_repeats,
+)
 from dwiser.io.names import BVAL_ENDINGS, BVEC_ENDINGS, companion, holds_table, image_files
 from dwiser.io.opening import open_image
 from dwiser.io.scanner_axes import in_image_axes
@@ -120,12 +125,7 @@ def _other_half(image: StoredImage) -> Path | None:
 
 
 def read_table(
-    inputs: Inputs,
-    image: StoredImage,
-    *,
-    volumes: int,
-    b0_threshold: float = B0_THRESHOLD,
-    bvalue_scaling: BValueScaling = "auto",
+    inputs: Inputs, image: StoredImage, *, volumes: int | tuple[int, ...], **options: Any
 ) -> ReadGradients:
     """Read the gradient table of a series from where it is.
 
@@ -133,9 +133,9 @@ def read_table(
     ----------
     inputs : the scan's files.
     image : the series, whose header may hold the table, and whose axes FSL's vectors are along.
-    volumes : how many the series has.
-    b0_threshold : b-values up to this many s/mm² count as b0.
-    bvalue_scaling : "yes", "no" or "auto", as for `Gradients`.
+    volumes : how many the series has; of an image of five axes or more, its sizes from the fourth
+        on, as `read_gradients` has it.
+    options : of `Gradients`: ``b0_threshold``, ``bvalue_scaling``, ``b_delta``, ``echoes``.
 
     Returns
     -------
@@ -148,23 +148,18 @@ def read_table(
         If the table cannot be read, or does not have one entry a volume; the message names the
         file.
     """
-    options: dict[str, Any] = {"b0_threshold": b0_threshold, "bvalue_scaling": bvalue_scaling}
     if inputs.bval is not None and inputs.bvec is not None:
         return read_gradients(inputs.bval, inputs.bvec, volumes=volumes, **options)
+    axes = (volumes,) if isinstance(volumes, int) else volumes
     with about(inputs.table):
         if inputs.grad is not None:
             rows, name = read_grad(inputs.grad), "rows"
         else:
             assert image.table is not None
             rows, name = image.table.read(), f"{image.table.name} rows"
-        if len(rows) != volumes:
-            raise InputError(
-                f"There are {len(rows)} {name} for the {volumes} volumes of the image: give the "
-                "table that belongs to it, with --grad or --bval and --bvec.",
-                code=Code.GRADIENTS_LENGTH,
-            )
-        bvals, bvecs = rows[:, 3], in_image_axes(rows[:, :3], image.affine)
-        return ReadGradients(bvals, bvecs, **options, raw_bvals=bvals, raw_bvecs=bvecs)
+        remedy = "give the table that belongs to it, with --grad or --bval and --bvec"
+        table_repeats(len(rows), axes, name, remedy)
+        return repeated(rows[:, 3], in_image_axes(rows[:, :3], image.affine), axes, **options)
 
 
 def _beside(dwi: FilePath, endings: tuple[str, ...], name: str, option: str) -> Path:

@@ -2,21 +2,25 @@
 
 import math
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from shutil import disk_usage
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
 from dwiser.defaults import B0_THRESHOLD, BValueScaling
-from dwiser.errors import Code, InputError
+from dwiser.echo_check import echoes_by_brightness
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io.about import FilePath, about
 from dwiser.io.grid import GRID_TOLERANCE, Grid
 from dwiser.io.inputs import find_inputs, read_table
 from dwiser.io.opening import open_image
+from dwiser.io.sidecar import carried_over
 from dwiser.io.stored import StoredImage
+from dwiser.io.volume_labels import b_delta_of, echoes_of
 from dwiser.io.voxels import read_voxels
 from dwiser.io.writing import HasGeometry, image_writers
 from dwiser.memmap import FLOAT32, allocate_mapped, is_tmpfs
@@ -38,7 +42,9 @@ def load(
     *,
     b0_threshold: float = B0_THRESHOLD,
     bvalue_scaling: BValueScaling = "auto",
+    b_delta: str | float | int | FilePath | None = None,
     memory: int | None = None,
+    fields: Mapping[str, Any] | None = None,
 ) -> Scan:
     """Read a diffusion-weighted series, its gradient table and, if given, a mask.
 
@@ -54,15 +60,22 @@ def load(
     b0_threshold : b-values up to this many s/mm² count as b0.
     bvalue_scaling : whether b-values are multiplied by the squared lengths of the vectors: "yes",
         "no", or "auto", as `dwiser.Gradients` decides it.
+    b_delta : the shape of the b-tensors, as `dwiser.Gradients` has it: a number, or a text file of
+        one a volume; None for what the sidecar says, or linear ones.
     memory : bytes; a series above a quarter of them, or of half a GiB, stays in a file and is
         mapped. None: never.
+    fields : those of the sidecar, of which ``EchoTime`` and ``BDelta`` count; None to read the one
+        beside the image, if it can be read.
 
     Returns
     -------
     Scan
         (X, Y, Z, V) float32 in the scanner's units (scale slope applied), volumes
         contiguous in memory; its gradients keep the raw table. A complex image gives
-        its magnitude as data, and its phase.
+        its magnitude as data, and its phase. Volumes along more axes than the fourth follow one
+        another as they are stored, all of the fourth axis first; they are of several echoes where
+        ``EchoTime`` is a list that says so, or else where the series along the fifth axis are of
+        different brightness.
 
     Raises
     ------
@@ -79,17 +92,23 @@ def load(
     image = open_image(dwi)
     with about(dwi):
         shape = _shape(image, SERIES_NDIM)
+    axes = _axes(image)
     files = find_inputs(dwi, bval, bvec, mask, grad)
-    with _many_dimensions(dwi, image, shape):
-        gradients = read_table(
-            files, image, volumes=shape[-1], b0_threshold=b0_threshold,
-            bvalue_scaling=bvalue_scaling,
-        )  # fmt: skip
+    if fields is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DwiserWarning)  # of one that cannot be read
+            fields = carried_over(dwi)
+    echoes = echoes_of(dwi, fields, axes)
+    shapes = b_delta_of(dwi, b_delta, fields, axes)
+    gradients = read_table(
+        files, image, volumes=axes, b0_threshold=b0_threshold,
+        bvalue_scaling=bvalue_scaling, b_delta=shapes, echoes=echoes,
+    )  # fmt: skip
     inside = None if mask is None else _read_mask(mask, dwi, image)
     with about(dwi):
         data, phase = _series(image, shape, memory)
     with about(files.bval or files.table):
-        table = settled(gradients, data)
+        table = echoes_by_brightness(settled(gradients, data), data, axes)
     with about(dwi):
         return Scan(
             data=data,
@@ -99,6 +118,7 @@ def load(
             source=image.source,
             mask=inside,
             phase=phase,
+            axes=axes if len(axes) > 1 else (),
         )
 
 
@@ -225,20 +245,10 @@ def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: HasG
         write(file)
 
 
-@contextmanager
-def _many_dimensions(dwi: FilePath, image: StoredImage, shape: tuple[int, ...]) -> Iterator[None]:
-    """Say why a table does not fit an image of five dimensions or more."""
-    try:
-        yield
-    except InputError as error:
-        if error.code is not Code.GRADIENTS_LENGTH or len(image.shape) <= SERIES_NDIM:
-            raise
-        raise InputError(
-            f"{dwi}: the image's {len(image.shape)} dimensions {image.shape} hold {shape[-1]} "
-            "volumes, for which there is no table: give one of its series (an echo, a repetition) "
-            "as a 4-D image, or a row for each volume.",
-            code=Code.IMAGE_DIMENSIONS,
-        ) from error
+def _axes(image: StoredImage) -> tuple[int, ...]:
+    """The sizes of a series from its fourth axis on, without those of length 1."""
+    axes = [int(n) for n in image.shape[SERIES_NDIM - 1 :] if n > 1]
+    return tuple(axes) if axes else (1,)
 
 
 def _shape(image: StoredImage, ndim: int) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Write an image of any format, by its name's ending, with the geometry of a scan."""
 
+import math
 import os
 from collections.abc import Callable
 from functools import partial
@@ -62,11 +63,28 @@ def image_writers(
     """
     check_output_name(path)
     files, kind = image_files(path), ending(path).lower()
+    if kind in NRRD_ENDINGS:  # Slicer's have one axis of volumes
+        return _nrrd_writers(data, files, kind, like)
+    data = along_axes(data, like)
     if kind in MRTRIX_ENDINGS:
         return _mrtrix_writers(data, files, kind, like, command)
-    if kind in NRRD_ENDINGS:
-        return _nrrd_writers(data, files, kind, like)
     return _nifti_writers(data, files, kind, like)
+
+
+def along_axes(
+    data: Shaped[np.ndarray, "x y z *v"], like: HasGeometry
+) -> Shaped[np.ndarray, "x y z *a"]:
+    """A series along the axes that its scan's volumes came along; a view.
+
+    Parameters
+    ----------
+    data : a map, or a series; one of other volumes than the scan's is returned as it is.
+    like : the scan.
+    """
+    axes = like.axes if isinstance(like, Scan) else ()
+    if len(axes) < 2 or data.ndim != SERIES_NDIM or data.shape[3] != math.prod(axes):
+        return data
+    return data.reshape((*data.shape[:3], *axes), order="F")
 
 
 def scanner_table(like: HasGeometry, volumes: int) -> Float[np.ndarray, "v 4"] | None:
@@ -75,16 +93,30 @@ def scanner_table(like: HasGeometry, volumes: int) -> Float[np.ndarray, "v 4"] |
     Parameters
     ----------
     like : the scan.
-    volumes : of the series that is to be written.
+    volumes : of the series that is to be written; along its fourth axis alone for the table that
+        all further axes share.
     """
-    if not isinstance(like, Scan) or len(like.gradients) != volumes:
+    if not isinstance(like, Scan):
         return None
     table = like.gradients
     bvals, bvecs = table.bvals, table.bvecs
     if isinstance(table, ReadGradients):
         bvals, bvecs = table.raw_bvals, table.raw_bvecs
+    if len(bvals) != volumes:
+        once = len(like.axes) > 1 and volumes == like.axes[0] and len(bvals) == math.prod(like.axes)
+        if not once:
+            return None
+        repeats = len(bvals) // volumes
+        if _all_alike(bvals, repeats) and _all_alike(bvecs, repeats):  # else a row for each
+            bvals, bvecs = bvals[:volumes], bvecs[:volumes]
     vectors = in_scanner_axes(np.nan_to_num(bvecs, posinf=0, neginf=0), like.affine)
     return np.column_stack([vectors + 0.0, bvals])  # no -0
+
+
+def _all_alike(rows: Shaped[np.ndarray, "r *c"], repeats: int) -> bool:
+    """Whether a table is one and the same so many times in a row."""
+    parts = rows.reshape(repeats, -1)
+    return bool(np.array_equal(parts, np.broadcast_to(parts[0], parts.shape), equal_nan=True))
 
 
 def _source(like: HasGeometry) -> Any:
@@ -98,7 +130,7 @@ def _affine_mm(like: HasGeometry) -> Float[np.ndarray, "4 4"]:
 def _mrtrix_writers(
     data: np.ndarray, files: tuple[Path, ...], kind: str, like: HasGeometry, command: str | None
 ) -> dict[Path, Writer]:
-    table = scanner_table(like, data.shape[3]) if data.ndim == SERIES_NDIM else None
+    table = scanner_table(like, data.shape[3]) if data.ndim >= SERIES_NDIM else None
     header_read = _source(like)
     source = header_read if isinstance(header_read, MRtrixHeader) else None
     contents = MifContents(np.asarray(data), _affine_mm(like), table, source, command)
@@ -154,7 +186,7 @@ def image_of(
         image = kind(stored, like.affine, like.header)  # copies the header
     header = image.header
     header.set_data_dtype(stored.dtype)
-    if like.header is not None and like.header["dim"][0] > SERIES_NDIM:
+    if like.header is not None and like.header["dim"][0] > SERIES_NDIM >= data.ndim:
         header.set_intent("none")  # a vector's, whose elements were the volumes
     header["cal_min"] = header["cal_max"] = 0  # a viewer's window for the raw intensities
     if data.ndim == MAP_NDIM:

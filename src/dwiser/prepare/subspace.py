@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dwiser.prepare.shells import shells
+from dwiser.b_delta import shape_name
+from dwiser.prepare.shells import shells, without_echoes
 from dwiser.prepare.splits import Groups, split
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
@@ -102,16 +103,19 @@ def grouped(
 ) -> tuple[Groups, dict[int, str]]:
     """Shells that can be split, and the volumes that stay out of the subspace with the reason.
 
-    Outlier volumes (``apart``) are in neither.
+    The echoes of a shell are one group: each is predicted by the others. Outlier volumes
+    (``apart``) are in neither.
     """
     groups: list[np.ndarray] = []
     excluded: dict[int, str] = {}
-    for shell in shells(gradients):
+    for shell in shells(without_echoes(gradients)):
         volumes = np.setdiff1d(shell.volumes, apart)
         if len(volumes) >= fewest:
             groups.append(volumes)
         else:
             kind = "b0s" if shell.is_b0 else f"volumes at b={shell.bval:.0f}"
+            if gradients.b_delta is not None and not shell.is_b0:
+                kind += f" with {shape_name(shell.b_delta)} b-tensors"
             excluded |= {int(v): f"fewer than {fewest} {kind}" for v in volumes}
     return tuple(groups), excluded
 

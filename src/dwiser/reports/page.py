@@ -166,6 +166,7 @@ def residual_charts(material: Material) -> list[charts.Chart]:
         distribution = material.distributions.get(group.name)
         if distribution is not None and material.judged is not None:
             name = "b0" if group.is_b0 else f"b = {gradients.bvals[group.volumes].mean():.0f} s/mm²"
+            name += words.contrast_words(group, gradients)
             rms = material.judged.findings.energies[group.name].mean ** 0.5
             drawn_charts += [
                 charts.histogram(name, distribution, rms),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dwiser.b_delta import shape_name
 from dwiser.defaults import DEFAULT_METHOD
 from dwiser.evaluation.groups import Group
 from dwiser.methods.base import Denoised
@@ -24,12 +25,23 @@ MEANING = {
 def group_words(group: Group, gradients: Gradients) -> str:
     """A group of volumes as a reader would call it."""
     count = len(group.volumes)
+    also = contrast_words(group, gradients)
     if group.is_b0:
-        return "b0" if count == 1 else f"mean of {count} b0s"
+        return ("b0" if count == 1 else f"mean of {count} b0s") + also
     b = gradients.bvals[group.volumes].mean()
     if count == 1:
-        return f"volume {gradients.number(group.volumes[0])}, b = {b:.0f} s/mm²"
-    return f"mean of {count} DWIs, b = {b:.0f} s/mm²"
+        return f"volume {gradients.number(group.volumes[0])}, b = {b:.0f} s/mm²{also}"
+    return f"mean of {count} DWIs, b = {b:.0f} s/mm²{also}"
+
+
+def contrast_words(group: Group, gradients: Gradients) -> str:
+    """ ", planar, echo 2": the shape and the echo of a group, where the table knows them."""
+    words = []
+    if gradients.b_delta is not None and not group.is_b0:
+        words.append(shape_name(float(gradients.shapes[group.volumes].mean())))
+    if gradients.echoes is not None:
+        words.append(f"echo {gradients.echo_numbers[group.volumes[0]]}")
+    return "".join(f", {word}" for word in words)
 
 
 def why(material: Material) -> list[str]:

@@ -25,7 +25,7 @@ EVERY = 60.0  # seconds between two checkpoints
 WORDS = {
     "input": "the input files", "method": "the method", "parameters": "its settings",
     "seed": "the seed", "start": "the weights to start with", "b0_threshold": "the b0 threshold",
-    "bvalue_scaling": "the b-value scaling",
+    "bvalue_scaling": "the b-value scaling", "b_delta": "the b-delta",
 }  # fmt: skip
 
 
@@ -50,6 +50,7 @@ class Run:
     inputs: tuple[Path, ...]
     start: Path | None = None
     noise_volumes: str | None = None
+    b_delta: str | None = None
 
     @property
     def path(self) -> Path:
@@ -66,6 +67,7 @@ class Run:
             "b0_threshold": self.b0_threshold,
             "bvalue_scaling": self.bvalue_scaling,
             "noise_volumes": self.noise_volumes,
+            "b_delta": self.b_delta,
             "start": None if self.start is None else sha256(self.start),
         }
 

@@ -22,6 +22,7 @@ from dwiser.evaluation.residual_sd import residual_sd_by_shell
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.io.provenance import PROGRAM, with_earlier_steps
+from dwiser.io.volume_labels import B_DELTA
 from dwiser.machine import Machine, find_machine, give_memory_back, limited
 from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import (
@@ -156,8 +157,8 @@ def read_scan(
     ``inherited`` are the JSON files above it that speak for it, the nearest last.
     """
     with recorded() as heard:
-        scan = load(*named_inputs(request), **table_options(request), memory=memory)
         fields = carried_over(request.dwi, inherited)
+        scan = load(*named_inputs(request), **table_options(request), memory=memory, fields=fields)
     return ReadScan(scan, heard, fields)
 
 
@@ -199,7 +200,12 @@ def denoise_file(
         weights=plan.weights, course=course,
     )  # fmt: skip
     result.record["Warnings"][:0] = read.warnings + heard + plan.overrun(result.cost)
-    source = {"Sources": [str(f) for f in files], "InputSHA256": sha256(request.dwi)}
+    source: dict[str, Any] = {
+        "Sources": [str(f) for f in files],
+        "InputSHA256": sha256(request.dwi),
+    }
+    if scan.gradients.b_delta is not None and B_DELTA not in read.fields:
+        source[B_DELTA] = scan.gradients.shapes.round(4).tolist()  # as `load` reads it again
     result.record.update(with_earlier_steps(result.record | source | inputs_record, read.fields))
     with recorded() as heard, step(watch, "testing the residual"):
         give_memory_back()

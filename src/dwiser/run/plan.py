@@ -86,6 +86,7 @@ class Plan:
             tuple(files),
             request.warm_start,
             request.noise_volumes,
+            request.b_delta,
         )
         return course_of(run, resume=request.resume, every=request.checkpoint_every)
 

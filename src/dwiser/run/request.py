@@ -7,6 +7,7 @@ from typing import Any
 
 from dwiser import __version__
 from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD, DEFAULT_PRESET, BValueScaling
+from dwiser.io.volume_labels import b_delta_file
 from dwiser.run.checkpoint import EVERY
 from dwiser.run.noise_volumes import noise_image
 
@@ -50,6 +51,7 @@ class Request:
     memory: str | None = None
     report: Path | None = None
     grad: Path | None = None
+    b_delta: str | None = None
 
     @property
     def extras(self) -> tuple[Path | None, ...]:
@@ -61,7 +63,9 @@ class Request:
     def named(self) -> tuple[Path, ...]:
         """Every file that is read and was named: never to be overwritten."""
         noise = noise_image(self.noise_volumes)
-        beside = (self.bval, self.bvec, self.grad, self.mask, self.noise_map, self.phase, noise)
+        shapes = b_delta_file(self.b_delta)
+        tables = (self.bval, self.bvec, self.grad, shapes)
+        beside = (*tables, self.mask, self.noise_map, self.phase, noise)
         some = (self.dwi, *beside, self.weights, self.warm_start)
         return tuple(path for path in some if path is not None)
 
@@ -90,7 +94,11 @@ def named_inputs(request: Request) -> tuple[Path, *tuple[Path | None, ...]]:
 
 def table_options(request: Request) -> dict[str, Any]:
     """How the gradient table is read, as ``io.load`` takes it."""
-    return {"b0_threshold": request.b0_threshold, "bvalue_scaling": request.bvalue_scaling}
+    return {
+        "b0_threshold": request.b0_threshold,
+        "bvalue_scaling": request.bvalue_scaling,
+        "b_delta": request.b_delta,
+    }
 
 
 def in_history(request: Request) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io import companion, planned, stem
+from dwiser.io.volume_labels import b_delta_file, echo_time
 from dwiser.methods.base import Denoiser, VolumeReasons
 from dwiser.prepare.measured_scan import measured_scan
-from dwiser.prepare.scan_compatibility import decide, joined, summarize
+from dwiser.prepare.scan_compatibility import are_echoes, decide, joined, summarize
 from dwiser.prepare.shells import shell_table
 from dwiser.prepare.volumes import volume_roles
 from dwiser.run.capabilities import check_volumes
@@ -28,7 +29,7 @@ from dwiser.watch import Watch, silent, step
 IMAGES = "save_"  # fields of a request that name further images begin so
 # fields that cannot be meant for several, or not yet
 OF_ONE_SCAN = (
-    "bval", "bvec", "grad", "noise_map", "phase", "save_weights", "warm_start", "resume",
+    "bval", "bvec", "grad", "b_delta", "noise_map", "phase", "save_weights", "warm_start", "resume",
 )  # fmt: skip
 
 
@@ -63,16 +64,19 @@ def denoise_series(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)  # each is given when its file is denoised
         names = [request.dwi.name for request in requests]
-        scan_summaries = [summarize(scan, name) for scan, name in zip(scans, names, strict=True)]
+        times = [echo_time(read.fields) for read in reads]
+        scan_summaries = [summarize(*one) for one in zip(scans, names, times, strict=True)]
+        echoes = are_echoes(scan_summaries)
         as_one, why = decide(scan_summaries, together)
         for scan in () if as_one else scans:  # refused now, not after the first is denoised
             check_volumes(measured_scan(scan, volume_roles(scan)), method)
-        one = joined(scans) if as_one else None
+        one = joined(scans, as_echoes=echoes) if as_one else None
         if one is not None:  # which holds their voxels from now on
             reads = [_view_of(one, read, p) for read, p in zip(reads, _parts(counts), strict=True)]
     del scans, scan_summaries
     print_line(f"{'together' if as_one else 'apart'}: {why}")
     about = {"Together": as_one, "Why": why, "Files": names, "VolumesOfEach": counts}
+    about |= {"EchoTimes": times} if echoes else {}
     summaries: list[RunSummary] = []
     if one is None:
         reads.reverse()  # each is released once it is denoised
@@ -85,6 +89,54 @@ def denoise_series(
         work = partial(part_of, together_result, part, about)
         summaries.append(denoise_file(request, watch, work=work, read=read).summary)
     return summaries
+
+
+def denoise_among_echoes(
+    scan: Scan,
+    request: Request,
+    others: Sequence[Request],
+    place: int,
+    inherited: Sequence[Sequence[Path]],
+    watch: Watch = silent,
+) -> Result:
+    """An echo of a scan, denoised with the others where they are one measurement, else alone.
+
+    Parameters
+    ----------
+    scan : of ``request``, read; its mask, σ and noise volumes are used for all.
+    others : the requests of the other echoes, in their order; only their scans are read.
+    place : of this echo among all.
+    inherited : of each of the others the JSON files above it, the nearest last.
+    """
+    room = plan_of(request).room
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DwiserWarning)  # each echo's own run gives them
+        reads = [
+            read_scan(replace(other, mask=None), room, above)
+            for other, above in zip(others, inherited, strict=True)
+        ]
+        scans = [read.scan for read in reads]
+        scans.insert(place, scan)
+        requests = [*others[:place], request, *others[place:]]
+        names = [one.dwi.name for one in requests]
+        summaries = [
+            summarize(one, name, float(number))
+            for number, (one, name) in enumerate(zip(scans, names, strict=True), 1)
+        ]
+        as_one, why = decide(summaries)
+    counts = [one.shape[3] for one in scans]
+    about = {"Together": as_one, "Why": why, "Files": names, "VolumesOfEach": counts}
+    if not as_one:
+        sentence = f"The echo is denoised without the others: {why}."
+        warnings.warn(sentence, DwiserWarning, stacklevel=2)
+        result = _alone(scan, request, about, watch)
+        result.record["Warnings"].insert(0, sentence)
+        return result
+    joint = replace(
+        joined(scans, as_echoes=True), mask=scan.mask, sigma=scan.sigma, coils=scan.coils
+    )
+    del scans, reads
+    return part_of(_denoised(joint, request, watch), _parts(counts)[place], about, scan)
 
 
 def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Request]:
@@ -135,7 +187,10 @@ def _check(requests: Sequence[Request]) -> Denoiser:
     inputs = [request.dwi for request in requests]
     for request in requests:
         for name in OF_ONE_SCAN if len(requests) > 1 else ():
-            if getattr(request, name) not in (None, False):
+            value = getattr(request, name)
+            if name == "b_delta":  # a number is for all
+                value = b_delta_file(value)
+            if value not in (None, False):
                 raise InputError(
                     f"--{name.replace('_', '-')} belongs to one scan: denoise each by itself, "
                     "or put its table beside it.",

@@ -171,11 +171,10 @@ IMAGES = {  # what to do, the code, and what its sentence says, the remedy last
         "a 4-D series",
     ),
     "5-D": (
-        lambda s: s.series(data=np.stack([s.data, s.data], 4)),
-        Code.IMAGE_DIMENSIONS,
-        "5 dimensions",
-        "hold 16 volumes",
-        "a 4-D image",
+        lambda s: s.series(data=np.stack([s.data[..., :5], s.data[..., :5]], 4)),
+        Code.GRADIENTS_LENGTH,
+        "8 b-values for 5 volumes in each of 2 series",
+        "5 for all of them or 10 are needed",
     ),
     "one volume": (
         lambda s: s.series(data=s.data[..., :1]),

@@ -162,3 +162,22 @@ def test_what_is_refused_leaves_nothing(tmp_path, halves) -> None:
         with refused(code, *words), output_folder(tmp_path / "out"):
             denoise_series(in_folder(request, files, tmp_path / "out"), together=False)
         assert not (tmp_path / "out").exists()
+
+
+def test_echoes_may_differ_in_brightness_but_not_in_place(halves) -> None:
+    first, second = halves
+    later = replace(second, data=second.data * np.float32(0.5), sigma=None)
+    noise = np.random.default_rng(0).normal(0, 34, second.shape)  # 39 in all, with 0.5 of 39
+    later = replace(later, data=np.abs(later.data + noise).astype(np.float32))
+
+    def decided(scan: Scan, *times: float | None) -> tuple[bool, str]:
+        pairs = zip((first, scan), "AB", times, strict=True)
+        return decide([summarize(*one) for one in pairs])
+
+    assert decided(later, 0.07, 0.11) == (True, "echoes with the same grid, place and noise")
+    assert "as bright" in decided(later, None, 0.11)[1]
+    assert "as bright" in decided(later, 0.07, 0.07)[1]
+    moved_away = replace(later, data=np.roll(later.data, 2, 0))
+    assert "does not show the object where" in decided(moved_away, 0.07, 0.11)[1]
+    whole = joined([first, later], as_echoes=True).gradients
+    assert whole.echoes.tolist() == [1] * first.shape[3] + [2] * later.shape[3]

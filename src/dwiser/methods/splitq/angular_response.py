@@ -10,13 +10,13 @@ coefficients that depend on FA and mode, are fitted in closed form.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from dwiser.compiled import pointwise
-from dwiser.prepare.shells import Shell, shells
+from dwiser.prepare.shells import Shell, contrasts, shells
 from dwiser.prepare.small_matrices import solve_symmetric
 from dwiser.scan import Gradients
 
@@ -57,7 +57,7 @@ def response_shells(gradients: Gradients, volumes: Int[np.ndarray, "m"]) -> tupl
     if tensor_design(gradients, volumes) is None:
         return ()
     parts = (
-        Shell(s.bval, np.intersect1d(s.volumes, volumes))
+        replace(s, volumes=np.intersect1d(s.volumes, volumes))
         for s in _directed(gradients)
         if not s.is_b0
     )
@@ -69,24 +69,26 @@ def tensor_design(
 ) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m 7"]] | None:
     """The volumes a tensor is fitted to, and log S = design · (log S0, D in 1e-3 mm²/s).
 
-    Those of shells up to 1550 s/mm², or of the two lowest shells. Of a shell in which some volumes
-    are ``shared``, the others stand apart and stay out. None where no such volumes determine the
-    tensor: without a b0 or a second shell, or with directions that are too few or in one plane.
+    Those of shells up to 1550 s/mm², or of the two lowest shells; of one echo and one shape, linear
+    if it can be. Of a shell in which some volumes are ``shared``, the others stand apart and stay
+    out. None where no such volumes determine the tensor: without a b0 or a second shell, or with
+    directions that are too few or in one plane.
     """
-    directed = _directed(gradients)
-    parts = [(s.bval, _fit_for_tensor(s.volumes, shared)) for s in directed]
-    for some in ([v for b, v in parts if b <= B_MOST], [v for _, v in parts[:2]]):
-        low = np.sort(np.concatenate([*some, np.zeros(0, int)]))
-        design = _tensor_rows(gradients.bvals[low] * 1e-3, gradients.bvecs[low])
-        if (~gradients.is_b0[low]).sum() >= FEWEST_DIRECTIONS and _determines(design):
-            return low, design
+    for alike in contrasts(_directed(gradients)):
+        parts = [(s.bval, _fit_for_tensor(s.volumes, shared)) for s in alike]
+        for some in ([v for b, v in parts if b <= B_MOST], [v for _, v in parts[:2]]):
+            low = np.sort(np.concatenate([*some, np.zeros(0, int)]))
+            b, shapes = gradients.bvals[low] * 1e-3, gradients.shapes[low]
+            design = _tensor_rows(b, gradients.bvecs[low], shapes)
+            if (~gradients.is_b0[low]).sum() >= FEWEST_DIRECTIONS and _determines(design):
+                return low, design
     return None
 
 
 def _directed(gradients: Gradients) -> tuple[Shell, ...]:
     """The shells without the DWIs that have no direction: their signal tells of no tensor."""
     without = np.flatnonzero(gradients.without_direction)
-    parts = (Shell(s.bval, np.setdiff1d(s.volumes, without)) for s in shells(gradients))
+    parts = (replace(s, volumes=np.setdiff1d(s.volumes, without)) for s in shells(gradients))
     return tuple(shell for shell in parts if len(shell.volumes))
 
 
@@ -97,10 +99,15 @@ def _fit_for_tensor(
     return usual if len(usual) else volumes
 
 
-def _tensor_rows(b: Float[np.ndarray, "m"], bvecs: Float[np.ndarray, "m 3"]) -> np.ndarray:
+def _tensor_rows(
+    b: Float[np.ndarray, "m"], bvecs: Float[np.ndarray, "m 3"], shapes: Float[np.ndarray, "m"]
+) -> np.ndarray:
+    """Of b-tensors b [(1 − Δ) I/3 + Δ g gᵀ], with ``shapes`` Δ."""
     x, y, z = bvecs.T
-    squares = (x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z)
-    return np.stack([np.ones_like(b), *(-b * square for square in squares)], 1)
+    same = (1 - shapes) / 3
+    diagonal = (same + shapes * x * x, same + shapes * y * y, same + shapes * z * z)
+    parts = (*diagonal, 2 * shapes * x * y, 2 * shapes * x * z, 2 * shapes * y * z)
+    return np.stack([np.ones_like(b), *(-b * part for part in parts)], 1)
 
 
 def _determines(design: Float[np.ndarray, "m 7"]) -> bool:
