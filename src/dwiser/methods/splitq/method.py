@@ -30,7 +30,7 @@ from dwiser.methods.splitq.few_directions import (
 )
 from dwiser.methods.splitq.neighbours import Grid, cross, neighbour_mean
 from dwiser.methods.splitq.presets import LAPTOP, PRESETS
-from dwiser.methods.splitq.probe import Errors
+from dwiser.methods.splitq.probe import Errors, degrees_of_freedom
 from dwiser.methods.splitq.residual_recovery import given_back, mean_back
 from dwiser.methods.splitq.restoring import (
     HeldOutResponse,
@@ -41,7 +41,7 @@ from dwiser.methods.splitq.restoring import (
     restore_residual,
 )
 from dwiser.methods.splitq.stacking import NAMES, LocalEstimates, Stacking, plain_weights
-from dwiser.methods.splitq.uncertainty import estimate_variance, signal_sd
+from dwiser.methods.splitq.uncertainty import estimate_variance, probed, signal_sd
 from dwiser.methods.splitq.whitened import (
     FEWEST_HELD_OUT,
     WhitenedScan,
@@ -50,6 +50,8 @@ from dwiser.methods.splitq.whitened import (
     share_subspace,
     whiten,
 )
+from dwiser.prepare.mask import on_grid
+from dwiser.prepare.phase import WIDTH, Rephasing, real_part
 from dwiser.prepare.rician_bias import true_signal
 from dwiser.prepare.shells import shells
 from dwiser.prepare.splits import folds
@@ -62,7 +64,7 @@ TASK, UNCERTAINTY = "learning", "uncertainty"
 ABLE = Capabilities(
     least_directions=6, least_b0s_alone=FEWEST_B0S_ALONE, presets=PRESETS, has_seed=True,
     takes_noise_map=True, takes_phase=True,
-    gives_uncertainty=True, device="cpu or cuda",
+    gives_uncertainty=True, gives_rank=True, device="cpu or cuda",
     why_not_reusable="which learns its weights from each scan anew, in seconds",
     memory=WorkingMemory(3.7, 4.9, "mask"),  # K coordinates of each voxel, five times; the verdict
 )  # fmt: skip
@@ -111,6 +113,24 @@ class Splitq:
     coils: float | None = option(
         None, "channels behind the magnitude; none: read off the background", least=1
     )
+    rank_map: bool = option(
+        False, "also the degrees of freedom that are kept, in half as much time again"
+    )
+    rephase: Literal["window", "slice", "none"] = option(
+        "window",
+        "a complex scan's phase: removed by the mean of a window, by a ramp in each slice, or not",
+    )
+    rephase_width: float = option(
+        WIDTH, "sd of that window's Gaussian, in voxels", least=0.3, most=10
+    )
+    real_part: bool = option(
+        False, "of a complex scan also the real part, below 0 too, and the phase that was removed"
+    )
+
+    @property
+    def rephasing(self) -> Rephasing:
+        """How the phase is removed."""
+        return Rephasing(self.rephase, self.rephase_width)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -172,6 +192,7 @@ class Splitq:
             return whiten(
                 scan, seed, name=self.name, able=ABLE,
                 fewest_shared=self.fewest_shared, coils=self.coils, threads=machine.threads,
+                rephasing=self.rephasing,
             )  # fmt: skip
 
     def _learn(
@@ -313,28 +334,39 @@ class Splitq:
                 residual = residual_response(denoised, model, shape)
                 restore_residual(denoised, model, residual, shape, share=part)
             del shape
-        sigma, variance = whitened.sigma_inside, None
-        if self.uncertainty:
+        sigma, variance, rank = whitened.sigma_inside, None, None
+        if self.uncertainty or self.rank_map:
             watch(Progress(UNCERTAINTY, 0, 1))
             unsure = _of_uncertainty(scan.gradients)
 
-            def estimate(probed: WhitenedScan) -> np.ndarray:
-                values = clean(probed)
+            def estimate(other: WhitenedScan) -> np.ndarray:
+                values = clean(other)
                 if held_out is not None:
                     shape = restore_held_out(values, model, held_out)
                     if residual is not None:
                         restore_residual(values, model, residual, shape, share=part)
                 return values
 
-            variance = estimate_variance(estimate, denoised, unsure, whitened, seed)
+            seen = probed(estimate, denoised, whitened, seed)
+            if self.uncertainty:
+                variance = estimate_variance(seen, denoised, unsure, whitened)
+            if self.rank_map:
+                rank = degrees_of_freedom(seen.change, seen.probe, whitened.mask)
+            del seen
             watch(Progress(UNCERTAINTY, 1, 1))
         share = self._return(denoised, whitened, scan, machine.threads) if self.give_back else None
         whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
+        if rank is not None and share is not None:  # what goes back is not denoised
+            rank += share.sum(1) * (1 - rank / share.shape[1])
         errors = None if variance is None else Errors(variance, whitened.scale, share)
         del share
         give_memory_back()
-        data = writable_copy(scan.data)
+        data, complex_parts = writable_copy(scan.data), None
+        if self.real_part and scan.phase is not None:
+            complex_parts = real_part(
+                scan.data, scan.phase, whitened.mask, self.rephasing, with_phase=True
+            )
         for shell in shells(scan.gradients):
             power = self._power(denoised, shell.volumes, whitened)
 
@@ -344,6 +376,8 @@ class Splitq:
                     errors.add(v, partial(self._signal_sd, values, sigma, whitened, power))
                 signal = self._signal(values, sigma, whitened, power)
                 data[..., v][whitened.mask] = signal.clip(min=0)
+                if complex_parts is not None:
+                    complex_parts.data[..., v][whitened.mask] = signal
 
             threads = machine.threads if errors is None else 1  # which add up
             list(side_by_side(write, shell.volumes.tolist(), threads))
@@ -351,6 +385,9 @@ class Splitq:
         sd = None if errors is None else errors.sd(whitened.mask)
         return Denoised(
             data, whitened.sigma, sd, weights, record, whitened.mask,
+            rank=None if rank is None else on_grid(rank, whitened.mask),
+            real=None if complex_parts is None else complex_parts.data,
+            phase=None if complex_parts is None else complex_parts.phase,
             coils=whitened.coils, bias_removed=self.floor == "removed",
             not_shared=whitened.not_shared, outlier_volumes=whitened.outliers,
             noise_correlation=whitened.measured,
