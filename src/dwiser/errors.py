@@ -108,6 +108,8 @@ class Code(StrEnum):
         "The method cannot use a phase: give the magnitude alone, or take one that can")
     METHOD_UNCERTAINTY = ("method.uncertainty",
         "The method gives no uncertainty: do not ask for it, or take one that does")
+    METHOD_RANK = ("method.rank",
+        "The method tells no rank: do not ask for it, or take one that does")
     METHOD_NO_WEIGHTS = ("method.no_weights",
         "The method has no weights to keep, use or go on from: leave them out, or take another")
     METHOD_NOTHING_TO_LEARN = ("method.nothing_to_learn",

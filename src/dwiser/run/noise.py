@@ -70,7 +70,9 @@ def noise_file(request: Request) -> float:
         "--noise-map": request.noise_map,
         "--save-noise": request.save_noise, "--save-residual": request.save_residual,
         "--save-standardised": request.save_standardised,
-        "--save-uncertainty": request.save_uncertainty,
+        "--save-uncertainty": request.save_uncertainty, "--save-rank": request.save_rank,
+        "--save-variance": request.save_variance,
+        "--save-real": request.save_real, "--save-phase": request.save_phase,
         "--save-weights": request.save_weights, "--warm-start": request.warm_start,
     }  # fmt: skip
     for option, value in idle.items():
