@@ -40,7 +40,13 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
     rows = [row for snr in asked.snr for row in rows_of(asked.method, asked.seed, snr)]
-    figures = {"method": asked.method, "shape": SHAPE, "shells": SHELLS, "weak_below_sigma": WEAK, "rows": rows}
+    figures = {
+        "method": asked.method,
+        "shape": SHAPE,
+        "shells": SHELLS,
+        "weak_below_sigma": WEAK,
+        "rows": rows,
+    }
     print(save(f"phase_{asked.method}", asked.seed, figures))
 
 

@@ -10,6 +10,7 @@ from dwiser.cli import main
 from dwiser.errors import Code
 from tests.refusals import command_refused
 
+TO = ("--like", "final.nii")
 AFFINE = np.diag([-2.0, 2, 2.5, 1])
 
 
@@ -80,8 +81,8 @@ def test_it_goes_to_the_series_grid(folder: Path) -> None:
         (Code.ARGUMENT_MISSING, ("--transform", "move.txt"), ("--transform", "--like")),
         (Code.ARGUMENT_MISSING, ("--averaged",), ("--averaged", "--like")),
         (Code.ARGUMENT_VALUE, ("--form", "sigma"), ("sigma", "variance")),
-        (Code.TRANSFORM_FORMAT, ("--like", "final.nii", "--transform", "words.txt"), ("words.txt",)),
-        (Code.TRANSFORM_FORMAT, ("--like", "final.nii", "--transform", "short.txt"), ("3 rows",)),
+        (Code.TRANSFORM_FORMAT, (*TO, "--transform", "words.txt"), ("words.txt",)),
+        (Code.TRANSFORM_FORMAT, (*TO, "--transform", "short.txt"), ("3 rows",)),
         (Code.FILE_MISSING, ("--like", "gone.nii"), ("gone.nii",)),
     ],
 )  # fmt: skip

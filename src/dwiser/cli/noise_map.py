@@ -56,9 +56,7 @@ def noise_map(
 
     with Pipes() as pipes:
         sigma, out, like = pipes.series(sigma), pipes.output(out), pipes.input(like)
-        request = NoiseMapRequest(
-            sigma, out, scale, divide, like, transform, averaged, form, force
-        )
+        request = NoiseMapRequest(sigma, out, scale, divide, like, transform, averaged, form, force)
         median = write_noise_map(request)
         if not quiet:
             name = PIPE if is_temporary(out) else out

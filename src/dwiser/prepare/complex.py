@@ -11,7 +11,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.moments import NONE
 from dwiser.prepare.noise import sigma_map
-from dwiser.prepare.phase import Rephasing, real_part
+from dwiser.prepare.phase import WINDOW, Rephasing, real_part
 from dwiser.scan import Scan
 
 ALONE = "denoise the magnitude alone and compare"
@@ -24,7 +24,7 @@ def real_scan(
     scan: Scan,
     phase: Float[np.ndarray, "x y z v"],
     mask: Bool[np.ndarray, "x y z"],
-    rephasing: Rephasing = Rephasing(),
+    rephasing: Rephasing = WINDOW,
 ) -> tuple[Scan, dict[str, Any]]:
     """The scan's real part without its smooth phase, and a record of its imaginary part.
 

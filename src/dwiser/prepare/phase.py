@@ -140,6 +140,9 @@ class Rephasing:
         return np.divide(around, size, out=np.ones_like(around), where=size > 0)
 
 
+WINDOW = Rephasing()  # unless a method is set otherwise
+
+
 @dataclass(frozen=True, eq=False)
 class RealPart:
     """The real part (X, Y, Z, V), and the sd (V,) of the imaginary part in the mask over σ's.
@@ -156,7 +159,7 @@ def real_part(
     magnitude: Float[np.ndarray, "x y z v"],
     phase: Float[np.ndarray, "x y z v"],
     mask: Bool[np.ndarray, "x y z"],
-    rephasing: Rephasing = Rephasing(),
+    rephasing: Rephasing = WINDOW,
     *,
     with_phase: bool = False,
 ) -> RealPart:

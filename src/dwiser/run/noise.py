@@ -20,7 +20,7 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.noise_correlation import SpatialNoise
-from dwiser.prepare.phase import Rephasing
+from dwiser.prepare.phase import WINDOW, Rephasing
 from dwiser.run.capabilities import with_maps
 from dwiser.run.request import Request, in_history, named_inputs, table_options
 from dwiser.run.volumes import roles_told
@@ -52,7 +52,7 @@ def rephasing_of(method: Denoiser) -> Rephasing:
     """How a method removes the phase, by its fields."""
     fields = asdict(method)
     if "rephase" not in fields:
-        return Rephasing()
+        return WINDOW
     return Rephasing(fields["rephase"], fields["rephase_width"])
 
 

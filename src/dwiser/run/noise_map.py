@@ -70,7 +70,7 @@ def write_noise_map(request: NoiseMapRequest) -> float:
     if request.like is None and (request.transform is not None or request.averaged):
         option = "--transform" if request.transform is not None else "--averaged"
         raise InputError(
-            f"{option} belongs to a map that goes to another grid: name an image on it with --like.",
+            f"{option} is for a map that goes to another grid: name an image on it with --like.",
             code=Code.ARGUMENT_MISSING,
         )
     fields = [_image_or_number(name, text) for name, text in _factors(request).items()]

@@ -57,8 +57,8 @@ class Plan:
         request = self.request
         if request.complex_parts and scan.phase is None:
             raise InputError(
-                f"{request.complex_parts[0]}: a magnitude has no real part or phase: give its phase "
-                "with --phase, or a complex image.",
+                f"{request.complex_parts[0]}: a magnitude has no real part or phase: give its "
+                "phase with --phase, or a complex image.",
                 code=Code.ARGUMENT_MISSING,
             )
         series = request.save_residual, request.save_standardised, *request.complex_parts

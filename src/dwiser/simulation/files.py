@@ -170,9 +170,9 @@ def save_simulation(
 ) -> tuple[Path, ...]:
     """Write a simulation as ``dwiser simulate`` does.
 
-    The files are dwi, truth, phase where there is one (X, Y, Z, V), mask, sigma, fa, md, v1, f_<tissue>, peaks and, if
-    there are lesions, their labels, each ``.nii.gz``; dwi.bval, dwi.bvec, dwi.json (the record)
-    and lesions.json (what each label is).
+    The files are dwi, truth and, if there is one, phase (X, Y, Z, V), mask, sigma, fa, md, v1,
+    f_<tissue>, peaks and, if there are lesions, their labels, each ``.nii.gz``; dwi.bval,
+    dwi.bvec, dwi.json (the record) and lesions.json (what each label is).
 
     Parameters
     ----------

@@ -42,12 +42,12 @@ class PhaseModel:
     of a resting head; they were set by hand, and no complex scan was measured for them.
     """
 
-    field: float = 2.0
-    eddy_ramp: float = 0.2
-    eddy_bowl: float = 1.0
-    rotation: float = 0.02
-    pulsation: float = 0.01
-    pulsation_width: float = 25.0
+    field: float | int = 2.0
+    eddy_ramp: float | int = 0.2
+    eddy_bowl: float | int = 1.0
+    rotation: float | int = 0.02
+    pulsation: float | int = 0.01
+    pulsation_width: float | int = 25.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +156,7 @@ class ShotPhase:
         beat = model.pulsation * rng.standard_normal(depth)
         ramp = np.cross(wave, turn, axisb=0)  # wave · (turn × r) = (wave × turn) · r, by slice
         near = np.exp(-(x**2 + y**2 + z**2) / (2 * model.pulsation_width**2))
-        return (
-            constant + ramp[:, 0] * x + ramp[:, 1] * y + ramp[:, 2] * z + wave[2] * beat * near
-        )
+        return constant + ramp[:, 0] * x + ramp[:, 1] * y + ramp[:, 2] * z + wave[2] * beat * near
 
 
 def check_complex(noise: NoiseModel) -> None:

@@ -222,8 +222,8 @@ def simulator(
     Raises
     ------
     InputError
-        For a phase with noise of another kind than one complex image's, for an anatomy without white matter, for which no SNR can be set, and for a table of one
-        volume.
+        For a phase with noise of another kind than one complex image's, for an anatomy without
+        white matter, for which no SNR can be set, and for a table of one volume.
     """
     if phase:
         check_complex(model)

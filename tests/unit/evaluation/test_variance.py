@@ -19,8 +19,8 @@ def scan() -> Scan:
 
 def shell_means(data: np.ndarray) -> np.ndarray:
     out = data.copy()
-    for b in np.unique(BVALS):
-        out[..., BVALS == b] = data[..., BVALS == b].mean(-1, keepdims=True)
+    for b in (0, 1000, 3000):
+        out[..., b == BVALS] = data[..., b == BVALS].mean(-1, keepdims=True)
     return out
 
 

@@ -20,7 +20,7 @@ from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import noise_by_volume, sigma_map
 from dwiser.prepare.noise_correlation import NoiseCorrelation, spatial_noise
 from dwiser.prepare.outlier_volumes import find_outlier_volumes
-from dwiser.prepare.phase import Rephasing
+from dwiser.prepare.phase import WINDOW, Rephasing
 from dwiser.prepare.rician_bias import signal_power
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import (
@@ -190,7 +190,7 @@ class WhitenedScan:
 
 def whiten(
     scan: Scan, seed: int, *, name: str, able: Capabilities, fewest_shared: int,
-    coils: float | None, threads: int = 1, rephasing: Rephasing = Rephasing(),
+    coils: float | None, threads: int = 1, rephasing: Rephasing = WINDOW,
 ) -> WhitenedScan | None:  # fmt: skip
     """Mask, σ, channels, subspace and the volumes outside it; None where there is no noise.
 
