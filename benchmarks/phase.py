@@ -16,6 +16,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from matplotlib.figure import Figure
 
 import dwiser
 from benchmarks.record import save
@@ -29,6 +30,7 @@ from dwiser.simulation.phase import ShotPhase
 
 SHAPE, SLAB = (48, 56, 24), slice(8, 16)
 SHELLS = ((1000.0, 32), (3000.0, 32))
+WAYS = ("window", "slice")
 WEAK = 2.0  # true signal below this many σ
 
 
@@ -37,8 +39,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=321, help="of the phantom")
     parser.add_argument("--snr", type=float, nargs="+", default=[20.0, 10.0, 5.0, 3.0])
     parser.add_argument("--method", default="splitq")
+    parser.add_argument("--picture", type=Path, help="draw one slice at b0 SNR 10 here, no more")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
+    if asked.picture is not None:
+        draw(asked.picture, asked.method, asked.seed)
+        return
     rows = [row for snr in asked.snr for row in rows_of(asked.method, asked.seed, snr)]
     figures = {
         "method": asked.method,
@@ -69,8 +75,9 @@ def rows_of(method: str, seed: int, snr: float) -> list[dict[str, object]]:
 
     run("magnitude, floor kept", scan, floor="kept")
     run("magnitude", scan)
-    run("complex, window", replace(scan, phase=angle), rephase="window", real_part=True)
-    run("complex, slice", replace(scan, phase=angle), rephase="slice")
+    for way in WAYS:
+        parts = {"real_part": True} if way == "window" else {}
+        run(f"complex, {way}", replace(scan, phase=angle), rephase=way, **parts)
     rest = np.angle(np.exp(1j * (angle - true_phase(whole)[:, :, SLAB])))
     run("complex, phase known", replace(scan, phase=rest), rephase="none")
     if find_program(PROGRAM) is not None:
@@ -87,6 +94,33 @@ def rows_of(method: str, seed: int, snr: float) -> list[dict[str, object]]:
             row["imaginary_over_sigma"] = over[str(row["given"])]
         print(row, flush=True)
     return rows
+
+
+def draw(path: Path, method: str, seed: int) -> None:
+    """Truth, magnitude, phase and what is made of them: a slice of each shell, a row each."""
+    whole = phantom(SHAPE, snr=10.0, seed=seed, shells=SHELLS, phase=True)
+    scan = replace(whole.scan, mask=whole.mask)
+    runs = {
+        "magnitude, denoised": dwiser.denoise(replace(scan, phase=None), method, threads=1).data
+    }
+    for way in WAYS:
+        result = dwiser.denoise(scan, method, threads=1, rephase=way, real_part=True)
+        runs[f"real part, rephase={way}"] = result.real
+    columns = {"truth": whole.truth, "magnitude": scan.data, "phase": scan.phase, **runs}
+    shown = [int(np.flatnonzero(np.isclose(scan.gradients.bvals, b))[1]) for b, _ in SHELLS]
+    figure = Figure(figsize=(2.4 * len(columns), 5.6))
+    axes = figure.subplots(len(shown), len(columns))
+    for row, v in zip(axes, shown, strict=True):
+        high = float(np.percentile(whole.truth[..., v][whole.mask], 99.5))
+        for place, (name, data) in zip(row, columns.items(), strict=True):
+            image = data[:, :, SHAPE[2] // 2, v].T
+            look = {"cmap": "twilight", "vmin": -np.pi, "vmax": np.pi} if name == "phase" else {
+                "cmap": "gray", "vmin": 0, "vmax": high}  # fmt: skip
+            place.imshow(image, origin="lower", **look)
+            place.set_title(f"{name}\nb = {scan.gradients.bvals[v]:.0f}", fontsize=8)
+            place.axis("off")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
 
 
 def true_phase(whole: Simulation) -> np.ndarray:
