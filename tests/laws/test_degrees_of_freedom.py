@@ -32,7 +32,7 @@ def test_a_projection_keeps_as_many_as_it_has_dimensions(rank: int) -> None:
 @pytest.fixture(scope="module")
 def gaussian():
     """Noise of one sd added to a phantom far from the floor: a magnitude as good as Gaussian."""
-    return phantom((26, 28, 10), shells=((700.0, 24),), n_b0=4, snr=80.0, seed=4)
+    return phantom((22, 24, 8), shells=((700.0, 20),), n_b0=4, snr=80.0, seed=4)
 
 
 @quiet
@@ -41,25 +41,20 @@ def test_by_steins_lemma_it_is_the_covariance_of_estimate_and_noise(
     gaussian, machine: Machine, give_back: str
 ) -> None:
     """Σ_v cov(x̂_v, y_v)/σ² = E Σ_v ∂x̂_v/∂y_v: the one from a known truth, the other without."""
-    fields = {"rank_map": "yes", "floor": "kept", "give_back": give_back}
-    method = build("splitq", "smoke", fields)
+    fields = {"floor": "kept", "give_back": give_back}
+    method = build("splitq", "smoke", fields | {"rank_map": "yes"})
     result = method.denoise(gaussian.scan, machine=machine, seed=0)
     inside = result.mask & gaussian.mask
     sigma = gaussian.sigma[..., None]
     noise = (gaussian.scan.data - gaussian.truth) / sigma
     covariance = (noise * (result.data - gaussian.truth) / sigma).sum(-1)
-    assert result.rank[inside].mean() == pytest.approx(covariance[inside].mean(), rel=0.05)
-    assert 0 < result.rank[inside].mean() < 10  # of 28
+    assert result.rank[inside].mean() == pytest.approx(covariance[inside].mean(), rel=0.06)
+    assert 0 < result.rank[inside].mean() < 10  # of 24
     assert not result.rank[~result.mask].any()
-
-
-@quiet
-def test_without_it_nothing_else_changes(gaussian, machine: Machine) -> None:
-    scan = gaussian.scan
-    asked = build("splitq", "smoke", {"rank_map": "yes"}).denoise(scan, machine=machine, seed=0)
-    plain = build("splitq", "smoke", {}).denoise(scan, machine=machine, seed=0)
-    assert plain.rank is None
-    np.testing.assert_array_equal(asked.data, plain.data)
+    if give_back == "no":
+        plain = build("splitq", "smoke", fields).denoise(gaussian.scan, machine=machine, seed=0)
+        assert plain.rank is None
+        np.testing.assert_array_equal(result.data, plain.data)
 
 
 def of_rank(rank: int, noise: float) -> Scan:
