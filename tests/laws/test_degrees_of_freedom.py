@@ -7,7 +7,8 @@ import pytest
 
 from dwiser.machine import Machine
 from dwiser.methods.registry import build
-from dwiser.methods.splitq.probe import STEP, degrees_of_freedom, signs
+from dwiser.methods.splitq.freedom import degrees_of_freedom
+from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
 from dwiser.simulation import phantom
@@ -21,10 +22,15 @@ def test_a_projection_keeps_as_many_as_it_has_dimensions(rank: int) -> None:
     rng = stream(0, "axes")
     axes = np.linalg.qr(rng.standard_normal((20, 20)))[0][:, :rank].astype(np.float32)
     y = rng.standard_normal((MASK.sum(), 20)).astype(np.float32)
-    b = np.stack([signs(stream(0, "probe", v), len(y)) for v in range(20)], 1)
-    projection = axes @ axes.T
-    change = ((y + STEP * b) @ projection - y @ projection) / STEP
-    freedom = degrees_of_freedom(change, b, MASK)
+    scale = rng.uniform(0.5, 2, 20)
+    ones = np.ones(MASK.shape, np.float32)
+    scan = WhitenedScan(MASK, ones, 1.0, y, np.zeros(20), scale, None, (), {}, {})
+    projection = (axes @ axes.T / scale[:, None] * scale).astype(np.float32)
+
+    def clean(other: WhitenedScan) -> np.ndarray:
+        return other.y @ projection
+
+    freedom = degrees_of_freedom(clean, clean(scan), scan, 0)
     assert freedom.mean() == pytest.approx(rank, abs=0.1)
     assert freedom.std() < 0.7  # the probe's own noise, over 5³ voxels, fewer at the rims
 

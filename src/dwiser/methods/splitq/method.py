@@ -28,9 +28,10 @@ from dwiser.methods.splitq.few_directions import (
     response_by_risk,
     weights_by_risk,
 )
+from dwiser.methods.splitq.freedom import degrees_of_freedom
 from dwiser.methods.splitq.neighbours import Grid, cross, neighbour_mean
 from dwiser.methods.splitq.presets import LAPTOP, PRESETS
-from dwiser.methods.splitq.probe import Errors, degrees_of_freedom
+from dwiser.methods.splitq.probe import Errors
 from dwiser.methods.splitq.residual_recovery import given_back, mean_back
 from dwiser.methods.splitq.restoring import (
     HeldOutResponse,
@@ -41,7 +42,7 @@ from dwiser.methods.splitq.restoring import (
     restore_residual,
 )
 from dwiser.methods.splitq.stacking import NAMES, LocalEstimates, Stacking, plain_weights
-from dwiser.methods.splitq.uncertainty import estimate_variance, probed, signal_sd
+from dwiser.methods.splitq.uncertainty import estimate_variance, signal_sd
 from dwiser.methods.splitq.whitened import (
     FEWEST_HELD_OUT,
     WhitenedScan,
@@ -347,12 +348,10 @@ class Splitq:
                         restore_residual(values, model, residual, shape, share=part)
                 return values
 
-            seen = probed(estimate, denoised, whitened, seed)
             if self.uncertainty:
-                variance = estimate_variance(seen, denoised, unsure, whitened)
+                variance = estimate_variance(estimate, denoised, unsure, whitened, seed)
             if self.rank_map:
-                rank = degrees_of_freedom(seen.change, seen.probe, whitened.mask)
-            del seen
+                rank = degrees_of_freedom(estimate, denoised, whitened, seed)
             watch(Progress(UNCERTAINTY, 1, 1))
         share = self._return(denoised, whitened, scan, machine.threads) if self.give_back else None
         whitened.take_y()  # for room, where nothing went back too

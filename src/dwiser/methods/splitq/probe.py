@@ -52,28 +52,6 @@ def posterior_variance(
     return np.float32(UNSEEN**2) * np.maximum(follows, passes) + lost
 
 
-def degrees_of_freedom(
-    change: Float[np.ndarray, "n v"],
-    probe: Float[np.ndarray, "n v"],
-    mask: Bool[np.ndarray, "x y z"],
-) -> Float[np.ndarray, "n"]:
-    """Σ_v ∂x̂_v/∂y_v at a mask's voxels, 0 … V: the effective rank of the estimate.
-
-    Parameters
-    ----------
-    change, probe : as in `posterior_variance`.
-
-    Notes
-    -----
-    Of an estimate that is linear in the data it is the voxel's part of the hat matrix's trace: a
-    projection on K dimensions has K. By Stein's lemma it is the covariance of estimate and noise,
-    Σ_v cov(x̂_v, y_v)/ν, for any estimate in Gaussian noise of variance ν (Efron 2004,
-    10.1198/016214504000000692; Ye 1998). The probe's own noise is averaged over ``WINDOW``.
-    """
-    freedom = np.einsum("nv,nv->n", probe, change)
-    return _local_mean(freedom, mask).clip(0, change.shape[1])
-
-
 @dataclass(eq=False)
 class Errors:
     """The variance of the result's error, gathered volume by volume.

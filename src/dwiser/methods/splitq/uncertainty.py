@@ -1,7 +1,7 @@
 """The uncertainty of splitq's result: the estimate's variance, and the effect of Rician bias."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,39 +15,24 @@ from dwiser.seeds import stream
 REACH = 2.0  # sd: the interval that is to hold the truth
 
 
-@dataclass(frozen=True, eq=False)
-class Probed:
-    """What a probe b of random signs does to an estimate: x̂(y + hb) − x̂(y), over h (both n, V)."""
-
-    change: Float[np.ndarray, "n v"]
-    probe: Float[np.ndarray, "n v"]
-
-
-def probed(
-    clean: Callable[[WhitenedScan], Float[np.ndarray, "n v"]],
-    estimate: Float[np.ndarray, "n v"],
-    whitened: WhitenedScan,
-    seed: int,
-) -> Probed:
-    """Denoise once more, with a probe; ``estimate`` is what ``clean`` makes of the scan itself."""
-    probe = np.stack(
-        [signs(stream(seed, "probe", v), len(estimate)) for v in range(estimate.shape[1])], 1
-    )
-    step = np.float32(STEP * whitened.noise**0.5) * whitened.scale.astype(np.float32)
-    change = clean(replace(whitened, y=whitened.y + step * probe)) - estimate
-    change /= step
-    return Probed(change, probe)
-
-
 def estimate_variance(
-    seen: Probed,
+    clean: Callable[[WhitenedScan], Float[np.ndarray, "n v"]],
     estimate: Float[np.ndarray, "n v"],
     volumes: Int[np.ndarray, "m"],
     whitened: WhitenedScan,
+    seed: int,
 ) -> Float[np.ndarray, "n"]:
-    """Expected squared error of ``volumes`` over (σ·scale)²."""
+    """Expected squared error of ``volumes`` over (σ·scale)²: denoised once more, with a probe.
+
+    ``estimate`` is what ``clean`` makes of the whitened scan itself.
+    """
+    probe = np.stack(
+        [signs(stream(seed, "probe", v), len(estimate)) for v in range(estimate.shape[1])], 1
+    )
     noise, scale = np.float32(whitened.noise), whitened.scale.astype(np.float32)
-    change, probe = seen.change, seen.probe
+    step = np.float32(STEP * whitened.noise**0.5) * scale
+    change = clean(replace(whitened, y=whitened.y + step * probe)) - estimate
+    change /= step
     removed = np.zeros(len(estimate), np.float32)
     for v in volumes:
         removed += np.square((whitened.y[:, v] - estimate[:, v]) / scale[v])
