@@ -115,7 +115,7 @@ class Splitq:
         None, "channels behind the magnitude; none: read off the background", least=1
     )
     rank_map: bool = option(
-        False, "also the degrees of freedom that are kept, in half as much time again"
+        False, "also the degrees of freedom that are kept, in a quarter of the time again"
     )
     rephase: Literal["window", "slice", "none"] = option(
         "window",
