@@ -57,7 +57,7 @@ MAPS = {
     "standardised": "Input minus what the denoised series lets expect of it, in sd of that",
     "uncertainty": "Standard deviation of the denoised series' error, in the input's units",
     "rank": "Degrees of freedom of each voxel's volumes that the denoised series keeps",
-    "variance": "Share of the input's variance within the shells that was removed, 0 to 1",
+    "variance": "Share of the input's variance within the shells that was removed: 0 none, 1 all",
 }
 
 

@@ -25,8 +25,8 @@ def variance_removed(
     Returns
     -------
     (X, Y, Z) float32
-        0 where nothing was removed, 1 where all that differs between the volumes of a shell was;
-        0 outside the mask, and where the volumes of each shell are equal.
+        0 where nothing was removed, 1 where all that differs between the volumes of a shell was
+        (above 1 where more was, against the noise); 0 outside the mask, and where the volumes of each shell are equal.
 
     Notes
     -----
