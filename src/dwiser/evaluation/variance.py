@@ -26,7 +26,8 @@ def variance_removed(
     -------
     (X, Y, Z) float32
         0 where nothing was removed, 1 where all that differs between the volumes of a shell was
-        (above 1 where more was, against the noise); 0 outside the mask, and where the volumes of each shell are equal.
+        (above 1 where more was, against the noise); 0 outside the mask, and where the volumes of
+        each shell are equal.
 
     Notes
     -----
