@@ -315,6 +315,22 @@ def _spread(row: Record) -> str:
     return " / ".join(f"{row[key]:.3f}" for key in ("p5", "median", "p95"))
 
 
+def phase(record: Record) -> str:
+    """Errors with and without the phase, a row a noise level and what was given."""
+    heads = ["b0 SNR", "given", "NRMSE", "bias, σ", "RMSE where weak, σ", "bias where weak, σ",
+             "imaginary over σ"]  # fmt: skip
+    keys = ("nrmse", "bias_over_sigma", "weak_rmse_over_sigma", "weak_bias_over_sigma")
+    digits = (4, 3, 3, 3)
+    rows = []
+    for r in record["rows"]:
+        over = r.get("imaginary_over_sigma")
+        spread = None if over is None else " / ".join(f"{n:.2f}" for n in over)
+        cells = [f"{r[k]:.{d}f}" for k, d in zip(keys, digits, strict=True)]
+        rows.append([f"{r['b0_snr']:g}", r["given"], *cells, spread])
+    grid = " × ".join(map(str, record["shape"]))
+    return f"{grid} voxels (8 slices of it), {shells_of(record)}.\n\n{table(heads, rows)}"
+
+
 def samples_coverage(record: Record) -> str:
     """Share of the errors within two sd of the samples, a row a pair and walk."""
     heads = ["pair", "walk", "within ±2 sd", "rms error / sd", "rms error / σ"]
@@ -341,7 +357,7 @@ FILLED: dict[str, Callable[[Record], str]] = {
     "repeats_accelerated": repeats_accelerated,
     "steps_phantom": steps, "steps_real": steps,
     "steps_phantom_splitnet": steps, "steps_real_splitnet": steps, "budgets": budgets,
-    "sigma": sigma,
+    "sigma": sigma, "phase_splitq": phase,
     "walk_phantom_compact": walk, "walk_textured_compact": walk, "walk_real_compact": walk,
     "walk_noisy_compact": walk,
     "samples_coverage": samples_coverage,

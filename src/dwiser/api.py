@@ -161,6 +161,7 @@ def denoise(
     watch: Watch = silent,
     weights: Weights | None = None,
     verdict: bool = True,
+    variance_map: bool = False,
     **settings: Any,
 ) -> Result:
     """Denoise a diffusion-weighted series.
@@ -177,13 +178,17 @@ def denoise(
     watch : is called with the progress.
     weights : learned before, to be applied instead of learning anew.
     verdict : test the residual too, a second or two for a whole brain.
-    settings : fields of the method, as ``--set`` on the command line.
+    variance_map : also ``variance_removed``, the share of the variance within the shells.
+    settings : fields of the method, as ``--set`` on the command line; ``uncertainty``, ``rank_map``
+        and ``real_part`` fill fields of the result, where the method has them.
 
     Returns
     -------
     Result
         ``data`` (X, Y, Z, V) float32 in the input's units, ``sigma`` (X, Y, Z) the noise's sd,
-        ``verdict`` (None where there is none, ``no_verdict`` says why), ``record`` what was done.
+        ``verdict`` (None where there is none, ``no_verdict`` says why), ``record`` what was done;
+        if asked for ``uncertainty``, ``rank``, ``variance_removed`` (X, Y, Z), and of a complex
+        scan ``real`` and ``phase`` (X, Y, Z, V).
 
     Raises
     ------
@@ -207,6 +212,8 @@ def denoise(
         scan, method, preset,
         device=device, threads=threads, seed=seed, watch=watch, weights=weights, **settings,
     )  # fmt: skip
+    if variance_map:
+        result = denoising.with_variance(scan, result)
     if not verdict:
         return result
     threads = find_machine("cpu", threads).threads

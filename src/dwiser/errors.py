@@ -83,6 +83,8 @@ class Code(StrEnum):
         "A phase is in no known unit: rescale it to radians")
     NOISE_VALUES = ("noise.values",
         "A σ map is no standard deviation in the scan's units: give the noise's sd")
+    TRANSFORM_FORMAT = ("transform.format",
+        "A text file is no linear transform: give 4 rows of 4 numbers, as MRtrix writes them")
     TRUTH_VALUES = ("truth.values",
         "A reference image is not what it is given as: give labels, or fractions from 0 to 1")
     SIDECAR_FORMAT = ("sidecar.format",
@@ -108,6 +110,8 @@ class Code(StrEnum):
         "The method cannot use a phase: give the magnitude alone, or take one that can")
     METHOD_UNCERTAINTY = ("method.uncertainty",
         "The method gives no uncertainty: do not ask for it, or take one that does")
+    METHOD_RANK = ("method.rank",
+        "The method tells no rank: do not ask for it, or take one that does")
     METHOD_NO_WEIGHTS = ("method.no_weights",
         "The method has no weights to keep, use or go on from: leave them out, or take another")
     METHOD_NOTHING_TO_LEARN = ("method.nothing_to_learn",

@@ -28,7 +28,8 @@ def test_a_bare_dwiser_prints_the_help(program) -> None:
 def test_every_option_has_help(command: str, dwiser) -> None:
     done = dwiser(command, "--help")
     assert done.returncode == 0
-    function = getattr(import_module(f"dwiser.cli.{command}"), command)
+    name = command.replace("-", "_")
+    function = getattr(import_module(f"dwiser.cli.{name}"), name)
     for name, hint in options_of(signature(function).parameters, function):
         assert any(getattr(m, "help", None) for m in hint.__metadata__), name
 

@@ -96,6 +96,34 @@ def test_what_cannot_be_done_is_said_before_the_work(files: Path, capsys) -> Non
     assert "dwi.bval" in refused(files, capsys, Code.FILE_ENDING, *words)
 
 
+def test_rank_variance_real_part_and_phase_are_written_where_they_are_asked_for(
+    files: Path, capsys
+) -> None:
+    raw, phase = nib.load(files / "dwi.nii.gz"), files / "phase.nii.gz"
+    x = np.linspace(-3.1, 3.1, raw.shape[0])[:, None, None, None] + np.zeros(raw.shape)
+    nib.save(nib.Nifti1Image(x.astype(np.float32), raw.affine), phase)
+    named = {n: str(files / f"{n}.nii.gz") for n in ("rank", "variance", "real", "phi", "mask")}
+    options = ("rank", "variance", "real", "mask")
+    words = [w for n in options for w in (f"--save-{n}", named[n])]
+    words += ["--save-phase", named["phi"]]
+    out = denoised(files, "denoised.nii.gz", *words, "--phase", str(phase), "--preset", "smoke")
+    mask = voxels(files / "mask.nii.gz") > 0
+    rank, share, real, phi = (voxels(Path(named[n])) for n in ("rank", "variance", "real", "phi"))
+    assert 0 < rank[mask].mean() < raw.shape[3]
+    assert 0.2 < share[mask].mean() < 1.1
+    assert not rank[~mask].any()
+    assert not share[~mask].any()
+    np.testing.assert_array_equal(real[mask].clip(0), out[mask])
+    z = raw.get_fdata() * np.exp(1j * x)
+    np.testing.assert_allclose((z * np.exp(-1j * phi)).real[~mask], real[~mask], atol=0.1)
+    said = refused(files, capsys, Code.ARGUMENT_MISSING, "--save-real", str(files / "r.nii.gz"))
+    assert "give its phase with --phase" in said
+    words = ("--save-rank", str(files / "r.nii.gz"), "--method", "nlmeans")
+    assert "leave out --save-rank" in refused(files, capsys, Code.METHOD_RANK, *words)
+    words = ("--save-phase", str(files / "r.nii.gz"), "--method", "mppca")
+    refused(files, capsys, Code.METHOD_PHASE, *words)
+
+
 def test_an_output_does_not_replace_a_given_map(files: Path, capsys) -> None:
     image = nib.load(files / "dwi.nii.gz")
     sigma = files / "sigma.nii.gz"

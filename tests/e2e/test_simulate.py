@@ -108,6 +108,19 @@ def test_without_noise_the_scan_is_the_truth(tmp_path: Path, capsys) -> None:
     assert "10 × 11 × 5 × 7, 2.5 × 2.5 × 2.5 mm, no noise" in capsys.readouterr().out
 
 
+def test_with_its_phase_it_is_the_same_from_python_and_on_disk(tmp_path: Path, capsys) -> None:
+    assert simulate(tmp_path / "a", *TINY, "-q", "--phase", "--seed", 3) == 0
+    assert names(tmp_path / "a") == ALWAYS | {"phase.nii.gz"}
+    same = phantom((10, 11, 5), shells=((1000, 6),), n_b0=1, phase=True, seed=3)
+    np.testing.assert_array_equal(voxels(tmp_path / "a" / "dwi.nii.gz"), same.scan.data)
+    np.testing.assert_array_equal(voxels(tmp_path / "a" / "phase.nii.gz"), same.scan.phase)
+    assert simulate(tmp_path / "a", *TINY, "-q", "--force") == 0
+    assert names(tmp_path / "a") == ALWAYS
+    words = ("simulate", str(tmp_path / "b"), "--phase", "--noise", "nc-chi", "--coils", "2")
+    assert "--noise rician" in command_refused(capsys, Code.ARGUMENT_CONFLICT, *words)
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize(
     "words",
     [

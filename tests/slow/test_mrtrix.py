@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import dwiser
+from dwiser.cli import main
 from dwiser.io import read_on_grid, save_volume
 from dwiser.io.scanner_axes import in_scanner_axes
 
@@ -193,3 +194,38 @@ def test_echoes_of_mrcat_are_read_and_written(tmp_path: Path) -> None:
         for file in (both, out)
     ]
     assert schemes[0].stdout == schemes[1].stdout
+
+
+def test_a_noise_map_goes_where_mrtransform_takes_it(tmp_path: Path) -> None:
+    """σ on another, turned grid: the same voxels and the same values as MRtrix's linear ones."""
+    sigma = np.random.default_rng(5).uniform(5, 9, (12, 11, 9)).astype(np.float32)
+    affine = affine_of((0, 1, 2), (-1, 1, 1), OBLIQUE)
+    nib.save(nib.Nifti1Image(sigma, affine), tmp_path / "sigma.nii")
+    grid = np.diag([1.8, 1.9, 1.7, 1.0])
+    grid[:3, 3] = affine[:3, 3] - (18, 2, 3)
+    nib.save(nib.Nifti1Image(np.zeros((15, 13, 11), np.float32), grid), tmp_path / "like.nii")
+    move = np.eye(4)
+    move[:3, :3], move[:3, 3] = OBLIQUE, (1.5, -2, 0.7)
+    np.savetxt(tmp_path / "move.txt", move)
+    sigma_file, like, text = (str(tmp_path / n) for n in ("sigma.nii", "like.nii", "move.txt"))
+    words = (sigma_file, str(tmp_path / "ours.nii"), "--like", like, "--transform", text, "-q")
+    assert main(["noise-map", *words]) == 0
+    mrtrix(
+        "mrtransform", sigma_file, "-linear", text, "-template", like, "-interp", "linear",
+        "-oversample", 1, tmp_path / "theirs.mif",
+    )  # fmt: skip
+    like_scan = scan_like(tmp_path)
+    ours, theirs = (
+        read_on_grid(tmp_path / name, like_scan, "σ map") for name in ("ours.nii", "theirs.mif")
+    )
+    assert (ours > 0).mean() > 0.3
+    np.testing.assert_array_equal(ours > 0, theirs > 0)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def scan_like(folder: Path) -> dwiser.Scan:
+    """A scan on the grid of ``like.nii``, to read maps by."""
+    image = nib.load(folder / "like.nii")
+    data = np.ones((*image.shape, 2), np.float32)
+    gradients = dwiser.Gradients(np.array([0.0, 1000]), np.array([[0.0, 0, 0], [0, 0, 1]]))
+    return dwiser.Scan(data, image.affine, gradients)

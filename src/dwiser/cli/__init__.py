@@ -23,6 +23,7 @@ COMMANDS = {
     "info": "Say what a scan is, how noisy, and what denoising would do and take.",
     "methods": "List the methods; with a NAME, its fields, defaults and their sources.",
     "simulate": "Make a scan whose truth is known, with noise of known σ.",
+    "noise-map": "Scale and resample a σ map as later steps did the series.",
     "evaluate": "Measure a denoised scan: against the truth, and without one; with a verdict.",
     "compare": "Run several methods on one scan, side by side.",
     "bids": "Denoise every diffusion series of a BIDS dataset, one after another.",
@@ -42,7 +43,8 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, line in COMMANDS.items():
-        app.command(f"dwiser.cli.{name}:{name}", name=name, help=line)
+        module = name.replace("-", "_")
+        app.command(f"dwiser.cli.{module}:{module}", name=name, help=line)
     return app
 
 

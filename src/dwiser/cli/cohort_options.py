@@ -109,6 +109,17 @@ class Cohort:
     save_uncertainty: Annotated[
         bool, Parameter(help="Also write the sd of the result's error.", negative=())
     ] = False
+    save_rank: Annotated[
+        bool,
+        Parameter(help="Also write how many degrees of freedom each voxel keeps.", negative=()),
+    ] = False
+    save_variance: Annotated[
+        bool,
+        Parameter(
+            help="Also write the share of the variance within the shells that was removed.",
+            negative=(),
+        ),
+    ] = False
     b0_threshold: B0Threshold = B0_THRESHOLD
     bvalue_scaling: BValueScalingOption = "auto"
     device: Device = "auto"
@@ -151,6 +162,8 @@ class Cohort:
             save_residual=self.save_residual,
             save_standardised=self.save_standardised,
             save_uncertainty=self.save_uncertainty,
+            save_rank=self.save_rank,
+            save_variance=self.save_variance,
             masks=self.masks and self.masks.absolute(),
             noise_maps=self.noise_maps and self.noise_maps.absolute(),
             phase=self.phase,

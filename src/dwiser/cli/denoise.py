@@ -12,6 +12,10 @@ from dwiser.cli.options import (
     Method,
     Phase,
     Preset,
+    SavePhase,
+    SaveRank,
+    SaveReal,
+    SaveVariance,
     SaveWeights,
     Settings,
     Shared,
@@ -59,6 +63,10 @@ def denoise(
     save_uncertainty: Annotated[
         Path | None, Parameter(help="Write the sd of the result's error here.")
     ] = None,
+    save_rank: SaveRank = None,
+    save_variance: SaveVariance = None,
+    save_real: SaveReal = None,
+    save_phase: SavePhase = None,
     noise_only: Annotated[
         bool, Parameter(help="Write the noise's sd to OUT, and do nothing else.", negative=())
     ] = False,
@@ -82,7 +90,9 @@ def denoise(
     dwi, out = _in_and_out(files, outdir, together)
     options: dict[str, Any] = {
         "method": method, "preset": preset, "settings": settings or [],
-        "save_uncertainty": save_uncertainty, "save_weights": save_weights,
+        "save_uncertainty": save_uncertainty, "save_rank": save_rank,
+        "save_variance": save_variance, "save_real": save_real, "save_phase": save_phase,
+        "save_weights": save_weights,
         "warm_start": warm_start, "resume": resume, "checkpoint_every": checkpoint_every,
         "report": report,
     }  # fmt: skip

@@ -56,6 +56,28 @@ SaveStandardised = Annotated[
         "a noise floor that was removed does not show."
     ),
 ]
+SaveRank = Annotated[
+    Path | None,
+    Parameter(
+        help="Write here how many degrees of freedom of its volumes each voxel keeps (effective "
+        "rank)."
+    ),
+]
+SaveVariance = Annotated[
+    Path | None,
+    Parameter(help="Write the share of the variance within the shells that was removed here."),
+]
+SaveReal = Annotated[
+    Path | None,
+    Parameter(help="Of a complex scan, write the denoised real part here; it goes below 0."),
+]
+SavePhase = Annotated[
+    Path | None,
+    Parameter(
+        help="Of a complex scan, write the phase of that real part here, in radians: the denoised "
+        "complex image is real·exp(i·phase)."
+    ),
+]
 SaveMask = Annotated[Path | None, Parameter(help="Write the mask that was used here.")]
 SaveWeights = Annotated[
     Path | None,

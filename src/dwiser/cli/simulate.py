@@ -46,6 +46,13 @@ def simulate(
     lesions: Annotated[
         bool, Parameter(help="Put small lesions in, some in one direction only.", negative=())
     ] = False,
+    phase: Annotated[
+        bool,
+        Parameter(
+            help="Write the phase too: smooth in each shot, as eddy currents and motion leave it.",
+            negative=(),
+        ),
+    ] = False,
     texture: Annotated[
         float,
         Parameter(
@@ -77,7 +84,7 @@ def simulate(
     request = SimulationRequest(
         outdir, snr, shells, b0, shape, voxel, noise, coils, sigma_map, partial_fourier,
         zero_fill, lesions, texture, texture_correlation, source, bval, bvec, mask, seed, force,
-        grad,
+        grad, phase,
     )  # fmt: skip
     with progress(quiet) as watch:
         simulator, written = simulate_files(request, watch)

@@ -30,6 +30,8 @@ class CohortOptions:
     save_residual: bool = False
     save_standardised: bool = False
     save_uncertainty: bool = False
+    save_rank: bool = False
+    save_variance: bool = False
     masks: Path | None = None
     noise_maps: Path | None = None
     phase: bool = False
@@ -47,16 +49,18 @@ class CohortOptions:
         ------
         InputError
             For an unknown method, preset or setting, or a method that cannot use a phase or
-            give an uncertainty.
+            give an uncertainty or a rank.
         """
         method = build(self.method, self.preset, self.settings)
-        if self.save_uncertainty or self.phase:
+        if self.save_uncertainty or self.save_rank or self.phase:
             from dwiser.run import capabilities  # inside: the scheduler reads jobs too
 
             if self.phase:
                 capabilities.check_phase(method)
             if self.save_uncertainty:
                 method = capabilities.with_uncertainty(method)
+            if self.save_rank:
+                method = capabilities.with_rank(method)
         values = {
             "Method": method.name,
             "Parameters": asdict(method),
@@ -170,4 +174,8 @@ class Job:
             paths["standardised"] = derived("standardised", "dwi", ".nii.gz")
         if self.options.save_uncertainty:
             paths["uncertainty"] = derived("uncertainty", "dwimap", ".nii.gz")
+        if self.options.save_rank:
+            paths["rank"] = derived("rank", "dwimap", ".nii.gz")
+        if self.options.save_variance:
+            paths["variance"] = derived("variance", "dwimap", ".nii.gz")
         return {kind: self.out / path for kind, path in paths.items()} | {"denoised": self.image}

@@ -44,10 +44,13 @@ DESCRIPTIONS = (
     "residual",
     "standardised",
     "uncertainty",
+    "rank",
+    "variance",
 )  # "desc" of every file written here
 SAVED = {
     "sigma": "save_noise", "mask": "save_mask", "residual": "save_residual",
     "standardised": "save_standardised", "uncertainty": "save_uncertainty",
+    "rank": "save_rank", "variance": "save_variance",
 }  # fmt: skip
 MASK = "Voxels that were denoised; outside them the series is the input's"
 MAPS = {
@@ -56,6 +59,8 @@ MAPS = {
     "residual": "Input minus denoised series",
     "standardised": "Input minus what the denoised series lets expect of it, in sd of that",
     "uncertainty": "Standard deviation of the denoised series' error, in the input's units",
+    "rank": "Degrees of freedom of each voxel's volumes that the denoised series keeps",
+    "variance": "Share of the input's variance within the shells that was removed: 0 none, 1 all",
 }
 
 

@@ -214,6 +214,38 @@ def read_on_grid(
         return turn.applied(read_voxels(image, shape))
 
 
+def read_map(path: FilePath) -> tuple[StoredImage, Float32[np.ndarray, "x y z"]]:
+    """Read a map on a grid of its own.
+
+    Parameters
+    ----------
+    path : a NIfTI, MRtrix or NRRD image.
+
+    Returns
+    -------
+    image : its affine and header.
+    values : (X, Y, Z) float32, scale slope applied.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no map; the message names the file.
+
+    Examples
+    --------
+    >>> from dwiser.io import load, save_volume
+    >>> from dwiser.io.nifti import read_map
+    >>> from dwiser.io.sample import sample_paths
+    >>> scan = load(sample_paths().dwi)
+    >>> save_volume(scan.data[..., 0], "first.nii.gz", like=scan)
+    >>> read_map("first.nii.gz")[1].shape
+    (68, 64, 20)
+    """
+    image = open_image(path)
+    with about(path):
+        return image, read_voxels(image, _shape(image, MAP_NDIM))
+
+
 def save_volume(data: Shaped[np.ndarray, "x y z *v"], path: FilePath, like: HasGeometry) -> None:
     """Write a map or a series with the geometry of a scan.
 

@@ -21,9 +21,12 @@ from dwiser.io.volume_stream import VolumeStream, save_stream
 from dwiser.scan import Gradients
 
 IMAGE = "dwi.nii.gz"
-LESIONS = "lesions"
+LESIONS, PHASE = "lesions", "phase"
 TISSUES = ("wm", "gm", "csf", "lesion")
-MAPS = ("truth", "mask", "sigma", "fa", "md", "v1", "peaks", LESIONS, *(f"f_{t}" for t in TISSUES))
+MAPS = (
+    "truth", PHASE, "mask", "sigma", "fa", "md", "v1", "peaks", LESIONS,
+    *(f"f_{t}" for t in TISSUES),
+)  # fmt: skip
 
 
 def all_paths(folder: FilePath) -> tuple[Path, ...]:

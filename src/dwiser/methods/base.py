@@ -43,6 +43,11 @@ class Denoised:
     data : (X, Y, Z, V) float32, the input's units and volume order, never below 0.
     sigma : (X, Y, Z) or None, sd of the noise in the data's units.
     uncertainty : (X, Y, Z) or None, sd of the result's error in the data's units.
+    rank : (X, Y, Z) or None, degrees of freedom of each voxel's V measured volumes that the result
+        keeps, 0 … V; 0 outside the mask.
+    variance_removed : (X, Y, Z) or None, share of the variance within the shells that was removed.
+    real, phase : (X, Y, Z, V) or None, of a complex scan: the denoised image is
+        real·exp(i·phase), real in the data's units and below 0 too, phase in radians.
     weights : what was learned, for methods that learn.
     record : plain values for the sidecar: what the method did, and what it measured; entries of
         the fields below are added to it. Nothing in a run reads it back.
@@ -71,6 +76,10 @@ class Denoised:
     outlier_volumes: VolumeReasons | None = None
     noise_correlation: NoiseCorrelation | None = None
     roles: VolumeRoles | None = None
+    rank: Float[np.ndarray, "x y z"] | None = None
+    variance_removed: Float[np.ndarray, "x y z"] | None = None
+    real: Float[np.ndarray, "x y z v"] | None = None
+    phase: Float[np.ndarray, "x y z v"] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "record", self.record | self._entries())

@@ -46,6 +46,7 @@ class Capabilities:
     takes_noise_map : a σ map changes its result.
     takes_phase : it denoises the real part of a complex image, given the phase.
     gives_uncertainty : it has a field ``uncertainty``, for the sd of the result's error.
+    gives_rank : it has a field ``rank_map``, for the degrees of freedom that the result keeps.
     reusable_weights : what it learned from one scan is of use for another one.
     why_not_reusable : the reason, to complete "NAME, …", where it is not.
     device : where it computes.
@@ -62,6 +63,7 @@ class Capabilities:
     takes_noise_map: bool = False
     takes_phase: bool = False
     gives_uncertainty: bool = False
+    gives_rank: bool = False
     reusable_weights: bool = False
     why_not_reusable: str = "it learns nothing that is kept"
     device: Literal["cpu", "cpu or cuda"] = "cpu"

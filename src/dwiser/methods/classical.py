@@ -32,7 +32,7 @@ class Filtered:
     """The result of a filter; only voxels in the mask are used.
 
     ``passed`` is {volume: why it passes through unchanged}, ``record`` its entries of the record;
-    ``coils`` and ``bias_removed`` as in `Denoised`.
+    ``coils``, ``bias_removed`` and ``rank`` as in `Denoised`.
     """
 
     data: Float[np.ndarray, "x y z v"]
@@ -40,6 +40,7 @@ class Filtered:
     record: dict[str, Any] = field(default_factory=dict)
     coils: float | int | None = None
     bias_removed: bool | None = None
+    rank: Float[np.ndarray, "x y z"] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def restored(scan: Scan, domain: MaskAndSigma, filtered: Filtered) -> Denoised:
     return Denoised(
         data, domain.sigma, None, None, record, domain.mask,
         coils=filtered.coils, bias_removed=filtered.bias_removed, passed_through=filtered.passed,
+        rank=filtered.rank,
     )  # fmt: skip
 
 

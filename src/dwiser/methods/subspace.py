@@ -1,16 +1,17 @@
 """Wiener shrinkage in the scan's q-space subspace: no network, about a second."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from dwiser.machine import Machine
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.classical import Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
-from dwiser.prepare.mask import voxels_in
+from dwiser.prepare.mask import on_grid, voxels_in
 from dwiser.prepare.shells import shells
 from dwiser.scan import Scan
 from dwiser.watch import Watch
@@ -82,6 +83,12 @@ class Subspace(Classical):
     rank: int | None = option(
         None, "most components that are kept; none: all above the Marchenko–Pastur edge", least=1
     )
+    rank_map: bool = option(False, "also the degrees of freedom that are kept, the same everywhere")
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do."""
+        return replace(super().capabilities, gives_rank=True)
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
@@ -103,7 +110,9 @@ class Subspace(Classical):
                 int(s.volumes[0]) for s in shells(scan.gradients) if len(s.volumes) == 1
             ],
         }
-        return Filtered(data, record=record)
+        kept = float(wiener.weights.sum())  # the trace of the matrix
+        rank = on_grid(np.full(len(voxels), kept), domain.mask) if self.rank_map else None
+        return Filtered(data, record=record, rank=rank)
 
 
 def shrinkage(

@@ -11,20 +11,27 @@ from dwiser.errors import DwiserWarning
 from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.moments import NONE
 from dwiser.prepare.noise import sigma_map
-from dwiser.prepare.phase import real_part
+from dwiser.prepare.phase import WINDOW, Rephasing, real_part
 from dwiser.scan import Scan
 
+ALONE = "denoise the magnitude alone and compare"
+PHASE_IS = {"window": "smooth", "slice": "a ramp in each slice", "none": "zero"}
+REMEDY = {"window": ALONE, "slice": "set rephase=window", "none": "set rephase=window"}
 IMAGINARY = 1.15  # sd of the imaginary part over the noise's, above which the phase is not smooth
 
 
 def real_scan(
-    scan: Scan, phase: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
+    scan: Scan,
+    phase: Float[np.ndarray, "x y z v"],
+    mask: Bool[np.ndarray, "x y z"],
+    rephasing: Rephasing = WINDOW,
 ) -> tuple[Scan, dict[str, Any]]:
     """The scan's real part without its smooth phase, and a record of its imaginary part.
 
-    Warns where the imaginary part contains more than noise: the phase is then not smooth.
+    Warns where the imaginary part contains more than noise: the phase is then not what
+    ``rephasing`` takes it for.
     """
-    real = real_part(scan.data, phase, mask)
+    real = real_part(scan.data, phase, mask, rephasing)
     scan = replace(scan, data=real.data, phase=None, signed=True)
     sigma = sigma_map(scan, mask, coils=NONE)
     usual = float(np.sqrt(np.square(sigma[mask], dtype=float).mean()))
@@ -34,7 +41,7 @@ def real_scan(
     if np.median(over) > IMAGINARY:
         warnings.warn(
             f"The imaginary part's sd is {np.median(over):.2f} times the noise's: the phase is not "
-            "smooth, and signal is lost; denoise the magnitude alone and compare.",
+            f"{PHASE_IS[rephasing.how]}, and signal is lost; {REMEDY[rephasing.how]}.",
             DwiserWarning,
             stacklevel=5,
         )

@@ -2,7 +2,7 @@
 
 import numpy as np
 from dipy.segment.threshold import otsu
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
 from scipy import ndimage
 
 from dwiser.memmap import allocate_like
@@ -67,6 +67,15 @@ def voxels_in(
     for v in range(data.shape[3]):
         voxels[:, v] = data[..., v][mask]
     return voxels
+
+
+def on_grid(
+    values: Float[np.ndarray, "n"], mask: Bool[np.ndarray, "x y z"]
+) -> Float32[np.ndarray, "x y z"]:
+    """A map from its values at the mask's voxels; 0 elsewhere."""
+    image = np.zeros(mask.shape, np.float32)
+    image[mask] = values
+    return image
 
 
 def _mean(scan: Scan, volumes: np.ndarray) -> np.ndarray:

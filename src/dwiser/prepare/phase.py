@@ -6,12 +6,14 @@ in the estimate of its phase.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
-from scipy import ndimage
+from jaxtyping import Bool, Complex, Float, Float32
+from scipy import fft, ndimage
 
 from dwiser.errors import Code, InputError
+from dwiser.memmap import allocate_like
 
 WIDTH = 1.2  # voxels, sd of the in-plane Gaussian: of 0.8 … 3 the least error on a tuning phantom
 PERIODS = {
@@ -26,6 +28,7 @@ PERIODS = {
 }
 SMALL = ("units of π", "cycles")  # a phase in radians without wraps may have their span too
 OVER, FILLED = 1.001, 0.9  # how much of a period the values of a whole series span
+PADDING, NEWTON_STEPS = 2, 4  # of a slice's Fourier transform; from its maximum to the ramp
 LEAST_WRAPS = 0.001  # of neighbours, more than half a period apart: 0.25 in noise alone
 
 
@@ -103,43 +106,126 @@ def _wraps(phase: Float[np.ndarray, "x y z v"], period: float) -> float:
     return wraps / max(pairs, 1)
 
 
+@dataclass(frozen=True)
+class Rephasing:
+    """How the phase φ₀ that is removed is estimated.
+
+    Parameters
+    ----------
+    how : "window", the phase of the in-plane mean of a voxel's neighbours; "slice", a constant
+        and a ramp in each slice of each volume; "none", φ₀ = 0: it was removed before.
+    width : of the window, sd of the Gaussian that weights the neighbours, in voxels.
+    """
+
+    how: Literal["window", "slice", "none"] = "window"
+    width: float = WIDTH
+
+    def removed(self, z: Complex[np.ndarray, "x y z"]) -> Complex[np.ndarray, "x y z"]:
+        """e^{iφ₀} of one volume.
+
+        Parameters
+        ----------
+        z : the complex volume.
+
+        Returns
+        -------
+        (X, Y, Z) complex64, of size 1
+        """
+        if self.how == "none":
+            return np.ones_like(z)
+        if self.how == "slice":
+            return np.stack([plane_wave(z[:, :, k]) for k in range(z.shape[2])], axis=2)
+        around = _neighbours(z, self.width)
+        size = np.abs(around)
+        return np.divide(around, size, out=np.ones_like(around), where=size > 0)
+
+
+WINDOW = Rephasing()  # unless a method is set otherwise
+
+
 @dataclass(frozen=True, eq=False)
 class RealPart:
-    """The real part (X, Y, Z, V), and the sd (V,) of the imaginary part in the mask over σ's."""
+    """The real part (X, Y, Z, V), and the sd (V,) of the imaginary part in the mask over σ's.
+
+    ``phase`` (X, Y, Z, V) is φ₀ in radians, where it was asked for.
+    """
 
     data: Float32[np.ndarray, "x y z v"]
     imaginary: Float[np.ndarray, "v"]
+    phase: Float32[np.ndarray, "x y z v"] | None = None
 
 
 def real_part(
     magnitude: Float[np.ndarray, "x y z v"],
     phase: Float[np.ndarray, "x y z v"],
     mask: Bool[np.ndarray, "x y z"],
-    width: float = WIDTH,
+    rephasing: Rephasing = WINDOW,
+    *,
+    with_phase: bool = False,
 ) -> RealPart:
-    """Re(M e^{iφ} e^{−iφ₀}), φ₀ the phase of the in-plane mean of a voxel's neighbours.
+    """Re(M e^{iφ} e^{−iφ₀}), φ₀ as ``rephasing`` estimates it.
 
     Parameters
     ----------
-    phase : radians. width : sd of the Gaussian that weights the neighbours, in voxels.
+    phase : radians. with_phase : return φ₀ too.
 
     Notes
     -----
-    A voxel has no part in its own φ₀, so that φ₀ does not follow its noise: where there is no
-    signal the real part has mean zero, and no noise floor returns. An error δ of φ₀ costs the
-    share 1 − cos δ of the signal, which goes to the imaginary part. That should contain noise
-    only; its mean square is returned as a check.
+    A voxel has no part (of a slice's wave: next to none) in its own φ₀, so that φ₀ does not
+    follow its noise: where there is no signal the real part has mean zero, and no noise floor
+    returns. An error δ of φ₀ costs the share 1 − cos δ of the signal, which goes to the imaginary
+    part. That should contain noise only; its mean square is returned as a check.
     """
-    data = np.empty(magnitude.shape, np.float32)
+    data = allocate_like(magnitude)
+    angle = allocate_like(magnitude) if with_phase else None
     imaginary = np.zeros(magnitude.shape[3])
     for v in range(magnitude.shape[3]):
-        z = magnitude[..., v] * np.exp(1j * phase[..., v].astype(np.float32))
-        around = _neighbours(z.astype(np.complex64), width)
-        size = np.abs(around)
-        turned = z * np.divide(around.conj(), size, out=np.ones_like(around), where=size > 0)
+        turn = np.exp(1j * phase[..., v].astype(np.float32))
+        z = (magnitude[..., v] * turn).astype(np.complex64)
+        removed = rephasing.removed(z)
+        turned = z * removed.conj()
         data[..., v] = turned.real
+        if angle is not None:
+            angle[..., v] = np.angle(removed)
         imaginary[v] = float(np.sqrt(np.square(turned.imag[mask], dtype=float).mean()))
-    return RealPart(data, imaginary)
+    return RealPart(data, imaginary, angle)
+
+
+def plane_wave(z: Complex[np.ndarray, "x y"]) -> Complex[np.ndarray, "x y"]:
+    """e^{i(a + k·r)} of a slice: the wave that the slice resembles most, max |Σ z e^{−ik·r}|.
+
+    Parameters
+    ----------
+    z : the slice; all zero gives 1.
+
+    Returns
+    -------
+    (X, Y) complex64, of size 1
+
+    Notes
+    -----
+    The maximum of the zero-padded Fourier transform, then Newton's steps on ln |Σ z e^{−ik·r}|.
+    """
+    if not z.any():
+        return np.ones_like(z)
+    padded = tuple(PADDING * n for n in z.shape)
+    spectrum = np.abs(fft.fft2(z, padded))
+    place = np.unravel_index(int(spectrum.argmax()), padded)
+    k = [2 * np.pi * fft.fftfreq(n)[i] for n, i in zip(padded, place, strict=True)]
+    x, y = (np.arange(n) - (n - 1) / 2 for n in z.shape)
+    for _ in range(NEWTON_STEPS):
+        rest = z * np.outer(np.exp(-1j * k[0] * x), np.exp(-1j * k[1] * y))
+        total, along, across = rest.sum(), rest.sum(1), rest.sum(0)
+        first = np.array([x @ along, y @ across]) / total
+        mixed = (x @ rest @ y) / total
+        second = np.array([[x**2 @ along / total, mixed], [mixed, y**2 @ across / total]])
+        curvature = (second - np.outer(first, first)).real
+        if np.linalg.eigvalsh(curvature)[0] <= 0:  # beyond the maximum's own hill
+            break
+        k = list(np.array(k) + np.linalg.solve(curvature, first.imag))
+    wave = np.outer(np.exp(1j * k[0] * x), np.exp(1j * k[1] * y))
+    total = (z * wave.conj()).sum()
+    return np.asarray(wave * (total / max(abs(total), np.finfo(float).tiny)), np.complex64)
 
 
 def _neighbours(z: np.ndarray, width: float) -> np.ndarray:

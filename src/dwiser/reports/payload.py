@@ -193,6 +193,11 @@ def _maps(material: Material) -> Iterator[tuple[str, str, np.ndarray]]:
     if result.uncertainty is not None:
         label = f"uncertainty, sd of the result's error ({unit})"
         yield "uncertainty", label, result.uncertainty.astype(np.float32)
+    if result.rank is not None:
+        yield "rank", "degrees of freedom that the voxel's volumes keep", result.rank
+    if result.variance_removed is not None:
+        label = "share of the variance within the shells that was removed"
+        yield "variance", label, result.variance_removed
 
 
 def _strips(material: Material, scaled: Scaled, shown: VoxelGrid, every: int) -> Payload:

@@ -178,6 +178,22 @@ def with_uncertainty(method: Denoiser) -> Denoiser:
     return replace(method, uncertainty=True)
 
 
+def with_rank(method: Denoiser) -> Denoiser:
+    """The method set to map the degrees of freedom that it keeps; one that cannot is refused."""
+    if not method.capabilities.gives_rank:
+        raise InputError(
+            f"{method.name} tells no rank: leave out --save-rank, or take {_able('gives_rank')}.",
+            code=Code.METHOD_RANK,
+        )
+    return replace(method, rank_map=True)
+
+
+def with_real_part(method: Denoiser) -> Denoiser:
+    """The method set to return real part and phase; one that takes no phase is refused."""
+    check_phase(method)
+    return replace(method, real_part=True)
+
+
 def noise_model(scan: Scan) -> str:
     """In words, where σ comes from and what law the noise has."""
     law = "Rician or nc-chi magnitude" if scan.phase is None else "Gaussian, real part"

@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +19,7 @@ from dwiser.evaluation.inputs import EvaluationInputs
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual_findings import standardised_of
 from dwiser.evaluation.residual_sd import residual_sd_by_shell
+from dwiser.evaluation.variance import variance_removed
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.io.provenance import PROGRAM, with_earlier_steps
@@ -50,7 +51,7 @@ from dwiser.run.memory_limit import enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
 from dwiser.run.request import Request, in_history, named_inputs, table_options
 from dwiser.run.result import Result, RunCost
-from dwiser.run.volumes import restored, roles_told, volumes_record
+from dwiser.run.volumes import restored, roles_of, roles_told, volumes_record
 from dwiser.scan import Scan
 from dwiser.seeds import check_seed
 from dwiser.watch import Watch, silent, step
@@ -213,7 +214,12 @@ def denoise_file(
         judged = judgement(scan, result, seed=request.seed, room=plan.room, threads=threads)
         residual = None if request.save_residual is None else _difference(scan, result)
         standardised = None if request.save_standardised is None else _standardised(scan, result)
-    images = (result.sigma, result.mask, result.uncertainty, residual, standardised)
+        if request.save_variance is not None:
+            result = with_variance(scan, result)
+    images = (
+        result.sigma, result.mask, result.uncertainty, result.rank, result.variance_removed,
+        residual, standardised, result.real, result.phase,
+    )  # fmt: skip
     maps = dict(zip(request.extras, images, strict=True))
     wanted = {path: m for path, m in maps.items() if path is not None and m is not None}
     result = with_verdict(result, judged)
@@ -235,6 +241,13 @@ def denoise_file(
             code=Code.REPORT_FAILED,
         ) from failure
     return result
+
+
+def with_variance(scan: Scan, result: Result) -> Result:
+    """The result with the share of the measured volumes' variance that was removed."""
+    measured = roles_of(scan, result).measured
+    share = variance_removed(result.data, scan, result.mask, measured)
+    return replace(result, variance_removed=share)
 
 
 def _difference(scan: Scan, result: Denoised) -> np.ndarray:

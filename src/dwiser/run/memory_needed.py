@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ def bytes_needed(
     if scan.phase is not None:
         resident += 0 if is_mapped(scan.phase) else 1
         working += 1  # the real part
+        resident += 0 if mapped or not asdict(method).get("real_part") else 2  # as a result, φ₀
     working *= _share(memory.grows_with, mask)
     volumes = VOLUMES / scan.shape[3]
     return int(BASE + (resident + working + volumes) * scan.data.nbytes)

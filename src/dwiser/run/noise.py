@@ -20,6 +20,7 @@ from dwiser.prepare.mask import object_mask
 from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.noise_correlation import SpatialNoise
+from dwiser.prepare.phase import WINDOW, Rephasing
 from dwiser.run.capabilities import with_maps
 from dwiser.run.request import Request, in_history, named_inputs, table_options
 from dwiser.run.volumes import roles_told
@@ -40,11 +41,19 @@ def sigma_of(
     what the scan tells. ``spatial`` is its noise in this mask, if it was measured before.
     """
     if scan.phase is not None:
-        sigma = real_scan(scan, scan.phase, mask)[0].sigma
+        sigma = real_scan(scan, scan.phase, mask, rephasing_of(method))[0].sigma
         assert sigma is not None
         return sigma
     coils = asdict(method).get("coils") or effective_coils(scan, mask)
     return sigma_map(scan, mask, coils=coils, threads=threads, spatial=spatial)
+
+
+def rephasing_of(method: Denoiser) -> Rephasing:
+    """How a method removes the phase, by its fields."""
+    fields = asdict(method)
+    if "rephase" not in fields:
+        return WINDOW
+    return Rephasing(fields["rephase"], fields["rephase_width"])
 
 
 def noise_file(request: Request) -> float:
@@ -61,7 +70,9 @@ def noise_file(request: Request) -> float:
         "--noise-map": request.noise_map,
         "--save-noise": request.save_noise, "--save-residual": request.save_residual,
         "--save-standardised": request.save_standardised,
-        "--save-uncertainty": request.save_uncertainty,
+        "--save-uncertainty": request.save_uncertainty, "--save-rank": request.save_rank,
+        "--save-variance": request.save_variance,
+        "--save-real": request.save_real, "--save-phase": request.save_phase,
         "--save-weights": request.save_weights, "--warm-start": request.warm_start,
     }  # fmt: skip
     for option, value in idle.items():

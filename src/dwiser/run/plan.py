@@ -10,7 +10,13 @@ from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.machine import GIB, find_machine, parse_memory, usable_memory
 from dwiser.methods.base import Course, Denoised, Denoiser, Weights
 from dwiser.methods.registry import build
-from dwiser.run.capabilities import check_noise_map, check_phase, with_uncertainty
+from dwiser.run.capabilities import (
+    check_noise_map,
+    check_phase,
+    with_rank,
+    with_real_part,
+    with_uncertainty,
+)
 from dwiser.run.checkpoint import Run, check_training, course_of
 from dwiser.run.memory_limit import MIB
 from dwiser.run.memory_needed import check_disk, check_memory, check_room
@@ -49,7 +55,14 @@ class Plan:
         check_memory(self.method, scan, self.memory, usable_memory())
         check_room(scan)
         request = self.request
-        check_disk(scan, request.out, request.save_residual, request.save_standardised)
+        if request.complex_parts and scan.phase is None:
+            raise InputError(
+                f"{request.complex_parts[0]}: a magnitude has no real part or phase: give its "
+                "phase with --phase, or a complex image.",
+                code=Code.ARGUMENT_MISSING,
+            )
+        series = request.save_residual, request.save_standardised, *request.complex_parts
+        check_disk(scan, request.out, *series)
         limit = {} if self.memory is None else {"MemoryLimitMiB": round(self.memory / MIB, 1)}
         if self.weights_file is None:
             return limit
@@ -121,6 +134,10 @@ def plan_of(request: Request) -> Plan:
         check_phase(plan.method)
     if request.save_uncertainty is not None:
         plan = replace(plan, method=with_uncertainty(plan.method))
+    if request.save_rank is not None:
+        plan = replace(plan, method=with_rank(plan.method))
+    if request.complex_parts:
+        plan = replace(plan, method=with_real_part(plan.method))
     return plan
 
 

@@ -43,6 +43,10 @@ class Request:
     phase: Path | None = None
     noise_volumes: str | None = None
     save_uncertainty: Path | None = None
+    save_rank: Path | None = None
+    save_variance: Path | None = None
+    save_real: Path | None = None
+    save_phase: Path | None = None
     weights: Path | None = None
     save_weights: Path | None = None
     warm_start: Path | None = None
@@ -55,9 +59,15 @@ class Request:
 
     @property
     def extras(self) -> tuple[Path | None, ...]:
-        """Further images to write: σ, mask, uncertainty, and both residuals."""
-        maps = self.save_noise, self.save_mask, self.save_uncertainty
-        return *maps, self.save_residual, self.save_standardised
+        """Further images to write: σ, mask, uncertainty, rank, variance, and four series."""
+        maps = self.save_noise, self.save_mask, self.save_uncertainty, self.save_rank
+        series = self.save_residual, self.save_standardised, self.save_real, self.save_phase
+        return *maps, self.save_variance, *series
+
+    @property
+    def complex_parts(self) -> tuple[Path, ...]:
+        """Of these, the real part and the phase of a complex result, where they are wanted."""
+        return tuple(path for path in (self.save_real, self.save_phase) if path is not None)
 
     @property
     def named(self) -> tuple[Path, ...]:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
+from jaxtyping import Float
 
 from dwiser.errors import DwiserWarning
-from dwiser.memmap import allocate_like
+from dwiser.memmap import allocate_like, writable_copy
 from dwiser.methods.base import Denoised, VolumeReasons
 from dwiser.prepare.measured_scan import divided, replace_quietly, selected, take
 from dwiser.prepare.volume_roles import VolumeRoles
@@ -56,14 +57,35 @@ def restored(result: Denoised, scan: Scan, roles: VolumeRoles) -> Denoised:
     passed = _renumbered(result.passed_through, measured) | dict(roles.unchanged)
     passed |= {v: passed[first] for v, first in roles.copies.items() if first in passed}
     shared, outliers = result.not_shared, result.outlier_volumes
+    real, phase = _complex_parts(result, scan, roles)
     return replace(
         result,
         data=data,
+        real=real,
+        phase=phase,
         passed_through=passed,
         not_shared=None if shared is None else _renumbered(shared, measured),
         outlier_volumes=None if outliers is None else _renumbered(outliers, measured),
         roles=roles,
     )
+
+
+def _complex_parts(
+    result: Denoised, scan: Scan, roles: VolumeRoles
+) -> tuple[Float[np.ndarray, "x y z v"] | None, Float[np.ndarray, "x y z v"] | None]:
+    """The same of a complex result; volumes that are no measurement are the input's."""
+    if result.real is None or result.phase is None or scan.phase is None:
+        return None, None
+    real, phase = writable_copy(scan.data), writable_copy(scan.phase)
+    for place, v in enumerate(roles.measured.tolist()):
+        real[..., v] = result.real[..., place] * np.float32(roles.noise_ratio.get(v, 1.0))
+        phase[..., v] = result.phase[..., place]
+        if v in roles.empty_regions:
+            real[..., v][scan.data[..., v] == 0] = 0
+    for v, first in roles.copies.items():
+        real[..., v] = real[..., first] * np.float32(roles.scales.get(v, 1.0))
+        phase[..., v] = phase[..., first]
+    return real, phase
 
 
 def judged_part(scan: Scan, result: R) -> tuple[Scan, R]:

@@ -12,13 +12,14 @@ import numpy as np
 from dwiser import __version__
 from dwiser.errors import Code, InputError
 from dwiser.io import find_inputs, load
-from dwiser.io.truth import LESIONS, SimulatedScan, check_folder, save_simulated
+from dwiser.io.truth import LESIONS, PHASE, SimulatedScan, check_folder, save_simulated
 from dwiser.io.volume_stream import VolumeStream
 from dwiser.scan import Scan
 from dwiser.seeds import check_seed
 from dwiser.simulation.acquire import NoiseModel
 from dwiser.simulation.noise import Sampling
 from dwiser.simulation.phantom import phantom_simulator
+from dwiser.simulation.phase import check_complex
 from dwiser.simulation.refit import refit_simulator
 from dwiser.simulation.scheme import Shells, scheme
 from dwiser.simulation.simulator import Simulation, Simulator
@@ -52,6 +53,7 @@ class SimulationRequest:
     source, bval, bvec, mask, grad : the files of a real scan to refit.
     seed : of everything random.
     force : replace files that exist.
+    phase : whether to simulate the phase too.
     """
 
     folder: Path
@@ -75,6 +77,7 @@ class SimulationRequest:
     seed: int = 0
     force: bool = False
     grad: Path | None = None
+    phase: bool = False
 
 
 def simulate_files(
@@ -127,6 +130,10 @@ def _save_volumes(
     def truth() -> Iterator[np.ndarray]:
         return _watched(simulator.series.volumes(), "true volumes", shape[3], watch)
 
+    def phase() -> Iterator[np.ndarray]:
+        return _watched(simulator.phase_volumes(), "phase", shape[3], watch)
+
+    angle = {} if simulator.phase is None else {PHASE: VolumeStream(shape, phase)}
     return _save(
         SimulatedScan(
             VolumeStream(shape, noisy),
@@ -135,7 +142,7 @@ def _save_volumes(
             simulator.header,
         ),
         request.folder,
-        {"truth": VolumeStream(shape, truth), **_maps(simulator)},
+        {"truth": VolumeStream(shape, truth), **angle, **_maps(simulator)},
         lambda: simulator.complete_record(sum(clipped)),
         simulator.record["lesions"],
         sources=[str(path) for path in inputs],
@@ -163,9 +170,9 @@ def save_simulation(
 ) -> tuple[Path, ...]:
     """Write a simulation as ``dwiser simulate`` does.
 
-    The files are dwi, truth (X, Y, Z, V), mask, sigma, fa, md, v1, f_<tissue>, peaks and, if
-    there are lesions, their labels, each ``.nii.gz``; dwi.bval, dwi.bvec, dwi.json (the record)
-    and lesions.json (what each label is).
+    The files are dwi, truth and, if there is one, phase (X, Y, Z, V), mask, sigma, fa, md, v1,
+    f_<tissue>, peaks and, if there are lesions, their labels, each ``.nii.gz``; dwi.bval,
+    dwi.bvec, dwi.json (the record) and lesions.json (what each label is).
 
     Parameters
     ----------
@@ -236,10 +243,12 @@ def truth_maps(simulation: Simulation) -> dict[str, np.ndarray]:
     -------
     dict
         Name to array on the scan's grid. "peaks" (X, Y, Z, 3 F) holds for each fibre population
-        its axis (voxel axes) with its volume fraction as length; "lesions" is there only where
-        there are some.
+        its axis (voxel axes) with its volume fraction as length; "lesions" and "phase" are there
+        only where there are some.
     """
-    return {"truth": simulation.truth, **_maps(simulation)}
+    angle = simulation.scan.phase
+    phase = {} if angle is None else {PHASE: angle}
+    return {"truth": simulation.truth, **phase, **_maps(simulation)}
 
 
 def _maps(simulation: Simulation | Simulator) -> dict[str, np.ndarray]:
@@ -324,7 +333,9 @@ def _check(request: SimulationRequest) -> None:
             f"--voxel must be a positive number of mm, not {request.voxel:g}.",
             code=Code.ARGUMENT_VALUE,
         )
-    _noise_model(request)
+    model = _noise_model(request)
+    if request.phase:
+        check_complex(model)
     _texture(request)
     if request.source is None:
         orphans = {"--bval": request.bval, "--bvec": request.bvec, "--mask": request.mask}
@@ -366,6 +377,7 @@ def _coded_phantom(request: SimulationRequest) -> Simulator:
         shells=parse_shells(SHELLS if request.shells is None else request.shells),
         n_b0=B0 if request.b0 is None else request.b0,
         lesions=request.lesions,
+        phase=request.phase,
         seed=request.seed,
     )
 
@@ -382,6 +394,7 @@ def _refitted_phantom(request: SimulationRequest, scan: Scan, watch: Watch) -> S
         shells=shells,
         n_b0=n_b0,
         lesions=request.lesions,
+        phase=request.phase,
         seed=request.seed,
         watch=watch,
     )

@@ -33,6 +33,7 @@ def phantom(
     lesions: bool = False,
     texture: float | int = 0.0,
     texture_correlation: float | int = 1.0,
+    phase: bool = False,
     seed: int = 0,
 ) -> Simulation:
     """A synthetic head, scanned with noise of known σ.
@@ -55,6 +56,7 @@ def phantom(
     lesions : whether to add small lesions.
     texture, texture_correlation : strength, and FWHM in voxels, of the variation from voxel to
         voxel, as in `Texture`; without it tissues vary smoothly, over several voxels.
+    phase : whether the scan has a phase too, as `dwiser.simulation.phase` makes it.
     seed : of everything random.
 
     Returns
@@ -84,6 +86,7 @@ def phantom(
         n_b0=n_b0,
         b0_place=b0_place,
         lesions=lesions,
+        phase=phase,
         seed=seed,
     ).run()
 
@@ -98,13 +101,14 @@ def phantom_simulator(
     n_b0: int,
     b0_place: str = "spread",
     lesions: bool,
+    phase: bool = False,
     seed: int,
 ) -> Simulator:
     """A synthetic head to scan, whose series need not fit into memory.
 
     Parameters
     ----------
-    shape, voxel, shells, n_b0, b0_place, lesions, seed : as in `phantom`.
+    shape, voxel, shells, n_b0, b0_place, lesions, phase, seed : as in `phantom`.
     model : the noise.
     texture : the variation from voxel to voxel.
 
@@ -140,6 +144,7 @@ def phantom_simulator(
         affine,
         model,
         lesions=lesions,
+        phase=phase,
         seed=seed,
         settings=settings,
     )

@@ -251,6 +251,7 @@ def phantom_from(
     lesions: bool = False,
     texture: float | int = 0.0,
     texture_correlation: float | int = 1.0,
+    phase: bool = False,
     seed: int = 0,
     watch: Watch = silent,
 ) -> Simulation:
@@ -274,6 +275,7 @@ def phantom_from(
     lesions : whether to add small lesions.
     texture, texture_correlation : strength, and FWHM in voxels, of the variation from voxel to
         voxel, as in `Texture`; it is added to the refit.
+    phase : whether the scan has a phase too, as `dwiser.simulation.phase` makes it.
     seed : of everything random.
     watch : gets the progress of the refit.
 
@@ -303,6 +305,7 @@ def phantom_from(
         n_b0=n_b0,
         b0_place=b0_place,
         lesions=lesions,
+        phase=phase,
         seed=seed,
         watch=watch,
     ).run()
@@ -317,6 +320,7 @@ def refit_simulator(
     n_b0: int,
     b0_place: str = "spread",
     lesions: bool,
+    phase: bool = False,
     seed: int,
     watch: Watch = silent,
 ) -> Simulator:
@@ -324,7 +328,7 @@ def refit_simulator(
 
     Parameters
     ----------
-    scan, shells, n_b0, b0_place, lesions, seed, watch : as in `phantom_from`.
+    scan, shells, n_b0, b0_place, lesions, phase, seed, watch : as in `phantom_from`.
     model : the noise.
     texture : the variation from voxel to voxel that is added.
 
@@ -357,6 +361,7 @@ def refit_simulator(
         scan.affine,
         model,
         lesions=lesions,
+        phase=phase,
         seed=seed,
         settings=settings,
         header=scan.header,

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Complex, Float, Int
 
 from dwiser.errors import Code, InputError
 from dwiser.scan import Gradients, Scan, edge_lengths, in_mm
@@ -13,6 +13,7 @@ from dwiser.simulation.acquire import NoiseModel, acquire, acquire_volumes
 from dwiser.simulation.geometry import HeadAnatomy
 from dwiser.simulation.lesions import labels, place_lesions, tissues_with
 from dwiser.simulation.noise import sigma_map
+from dwiser.simulation.phase import ShotPhase, check_complex
 from dwiser.simulation.series import EVERY, Signal, TrueSeries, true_series
 from dwiser.simulation.tensor import tensor_metrics
 
@@ -30,7 +31,8 @@ class Simulation:
 
     Parameters
     ----------
-    scan : the noisy series; its mask and σ are None, as a scanner's are.
+    scan : the noisy series; its mask and σ are None, as a scanner's are. It has a phase if one was
+        simulated.
     truth : (X, Y, Z, V) float32, the series without noise, in the same units.
     mask : (X, Y, Z) the object.
     tissues : name to (X, Y, Z) volume fraction ("wm", "gm", "csf", "lesion" if any).
@@ -77,6 +79,7 @@ class Simulator:
     header : the NIfTI header of a refitted scan, or None.
     tissues, fa, md, v1, sigma, shares, axes, lesions : as in `Simulation`.
     record : as in `Simulation`, but for what the noise clips.
+    phase : of each shot; None for a scan of which the magnitude alone is simulated.
     """
 
     series: TrueSeries
@@ -93,6 +96,7 @@ class Simulator:
     axes: Float[np.ndarray, "x y z f 3"]
     lesions: Int[np.ndarray, "x y z"]
     record: dict[str, Any]
+    phase: ShotPhase | None = None
 
     @property
     def mask(self) -> Bool[np.ndarray, "x y z"]:
@@ -111,10 +115,16 @@ class Simulator:
         -------
         Simulation
         """
-        truth = self.series.whole()
-        noisy, clipped = acquire(truth, self.sigma, self.noise, self.seed)
+        truth, angle = self.series.whole(), None
+        if self.phase is None:
+            noisy, clipped = acquire(truth, self.sigma, self.noise, self.seed)
+        else:
+            noisy, angle, clipped = np.empty_like(truth), np.empty_like(truth), 0
+            for v in range(truth.shape[3]):
+                z = self.phase.complex_volume(truth[..., v], v, self.sigma, self.noise)
+                noisy[..., v], angle[..., v] = np.abs(z), np.angle(z)
         return Simulation(
-            scan=Scan(noisy, self.affine, self.series.gradients, header=self.header),
+            scan=Scan(noisy, self.affine, self.series.gradients, header=self.header, phase=angle),
             truth=truth,
             mask=self.mask,
             tissues=self.tissues,
@@ -141,10 +151,27 @@ class Simulator:
         ------
         (X, Y, Z) float32, in the scanner's units
         """
+        if self.phase is not None:
+            yield from (np.abs(z) for z in self._complex_volumes(self.phase))
+            return
         volumes = acquire_volumes(self.series.volumes(), self.sigma, self.noise, self.seed)
         for volume, clipped in volumes:
             on_clipped(clipped)
             yield volume
+
+    def phase_volumes(self) -> Iterator[Float[np.ndarray, "x y z"]]:
+        """The phases of the noisy volumes in turn, the same voxels as those of ``run``.
+
+        Yields
+        ------
+        (X, Y, Z) float32, radians, −π to π
+        """
+        if self.phase is not None:
+            yield from (np.angle(z) for z in self._complex_volumes(self.phase))
+
+    def _complex_volumes(self, phase: ShotPhase) -> Iterator[Complex[np.ndarray, "x y z"]]:
+        for v, volume in enumerate(self.series.volumes()):
+            yield phase.complex_volume(volume, v, self.sigma, self.noise)
 
     def complete_record(self, clipped: int) -> dict[str, Any]:
         """The record of the scan.
@@ -171,6 +198,7 @@ def simulator(
     seed: int,
     settings: dict[str, Any],
     header: Any = None,
+    phase: bool = False,
 ) -> Simulator:
     """All that is true about a scan of an anatomy.
 
@@ -185,6 +213,7 @@ def simulator(
     seed : of lesions and noise.
     settings : written to the record.
     header : the NIfTI header of a refitted scan, or None.
+    phase : whether to simulate the phase too.
 
     Returns
     -------
@@ -193,9 +222,11 @@ def simulator(
     Raises
     ------
     InputError
-        For an anatomy without white matter, for which no SNR can be set, and for a table of one
-        volume.
+        For a phase with noise of another kind than one complex image's, for an anatomy without
+        white matter, for which no SNR can be set, and for a table of one volume.
     """
+    if phase:
+        check_complex(model)
     mask = anatomy.mask
     white = anatomy.tissues["wm"] > WHITE
     if not white.any():
@@ -214,6 +245,9 @@ def simulator(
     fa, md, v1, fitted = tensor_metrics(series)
     b0 = float(signal(NO_WEIGHTING, EVERY)[white[mask], 0].mean(dtype=float))
     level = 0.0 if model.kind == "none" else b0 / model.snr
+    size = edge_lengths(in_mm(affine, header))
+    shape = mask.shape[0], mask.shape[1], mask.shape[2]
+    shots = ShotPhase(gradients, shape, size, seed) if phase else None
     record = {
         **settings,
         "shape": list(series.shape),
@@ -242,5 +276,6 @@ def simulator(
         shares=anatomy.shares,
         axes=anatomy.axes,
         lesions=labelled,
-        record=record,
+        record=record if shots is None else record | {"phase": shots.record},
+        phase=shots,
     )

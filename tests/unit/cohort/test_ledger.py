@@ -71,6 +71,7 @@ def test_a_scan_that_is_done_is_skipped_and_not_a_byte_is_written(done: Job) -> 
         ({"b0_threshold": 60.0}, "B0Threshold was 50.0, is 60.0"),
         ({"save_residual": True}, "incomplete"),
         ({"save_standardised": True}, "incomplete"),
+        ({"save_variance": True}, "incomplete"),
         ({"report": True}, "incomplete"),
     ],
 )

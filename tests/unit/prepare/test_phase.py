@@ -7,7 +7,7 @@ import pytest
 
 from dwiser.errors import Code
 from dwiser.methods.registry import build
-from dwiser.prepare.phase import as_radians, real_part
+from dwiser.prepare.phase import Rephasing, as_radians, plane_wave, real_part
 from dwiser.seeds import stream
 from dwiser.simulation import phantom
 from dwiser.simulation.noise import complex_noise
@@ -132,6 +132,36 @@ def test_a_phase_that_is_not_smooth_shows_in_the_imaginary_part() -> None:
     assert (real.imaginary > 5).all()
 
 
+@pytest.mark.parametrize("how", ["window", "slice", "none"])
+def test_real_part_and_phase_are_the_complex_image_where_it_has_no_noise(how) -> None:
+    magnitude = np.full(SHAPE, 50, np.float32)
+    phase = ramp() if how != "none" else 0 * ramp()
+    inside = np.ones(SHAPE[:3], bool)
+    parts = real_part(magnitude, phase, inside, Rephasing(how), with_phase=True)
+    inner = (slice(4, -4), slice(4, -4))
+    z = parts.data * np.exp(1j * parts.phase)
+    np.testing.assert_allclose(z[inner], (magnitude * np.exp(1j * phase))[inner], atol=2)
+
+
+@pytest.mark.parametrize("turns", [(0.0, 0.0), (2.3, -1.7), (-6.5, 4.25)])
+def test_a_slices_wave_is_met_in_noise(turns) -> None:
+    """Of 40 × 36 voxels at SNR 2: constant and ramp to their Cramér-Rao bounds, about."""
+    x, y = (np.linspace(-1, 1, n) for n in SHAPE[:2])
+    wave = np.exp(1j * (0.7 + np.pi * (turns[0] * x[:, None] + turns[1] * y)))
+    noise = RNG.standard_normal((2, *SHAPE[:2]))
+    seen = plane_wave((2 * wave + noise[0] + 1j * noise[1]).astype(np.complex64))
+    assert np.abs(np.abs(seen) - 1).max() < 1e-3
+    assert np.abs(np.angle(seen * wave.conj())).max() < 6 / np.sqrt(wave.size)
+    assert (plane_wave(np.zeros((3, 4), np.complex64)) == 1).all()
+
+
+def test_a_slices_wave_leaves_no_floor_in_noise() -> None:
+    noise = RNG.standard_normal((2, *SHAPE)).astype(np.float32)
+    z = noise[0] + 1j * noise[1]
+    real = real_part(np.abs(z), np.angle(z), np.ones(SHAPE[:3], bool), Rephasing("slice"))
+    assert abs(real.data.mean()) < 0.15  # the wave that noise itself resembles most
+
+
 @pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 def test_splitq_errs_less_with_the_phase_than_without(machine) -> None:
     """At the floor: error and bias of a phantom whose true signal is known."""
@@ -143,7 +173,8 @@ def test_splitq_errs_less_with_the_phase_than_without(machine) -> None:
     z = (simulation.truth * turn + simulation.sigma[..., None] * noise).astype(np.complex64)
     scan = replace(simulation.scan, data=np.abs(z), mask=simulation.mask)
     alone = build("splitq").denoise(scan, machine=machine, seed=0)
-    both = build("splitq").denoise(replace(scan, phase=np.angle(z)), machine=machine, seed=0)
+    method = build("splitq", "laptop", {"real_part": "yes"})
+    both = method.denoise(replace(scan, phase=np.angle(z)), machine=machine, seed=0)
     errors = [
         (r.data - simulation.truth)[simulation.mask] / simulation.sigma[simulation.mask][:, None]
         for r in (alone, both)
@@ -153,6 +184,9 @@ def test_splitq_errs_less_with_the_phase_than_without(machine) -> None:
     assert abs(errors[1].mean()) < 0.057  # 0.054 to 0.056 by the probe's draw; once 0.055
     assert both.record["coils"] == 0
     np.testing.assert_array_equal(both.data[~simulation.mask], scan.data[~simulation.mask])
+    assert alone.real is None
+    assert both.real.min() < 0
+    np.testing.assert_array_equal(both.real[both.mask].clip(0), both.data[both.mask])
     assert np.median(
         both.sigma[simulation.mask] / simulation.sigma[simulation.mask]
     ) == pytest.approx(1, abs=0.1)

@@ -19,6 +19,7 @@ from dwiser.methods.classical import Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
 from dwiser.methods.peers.directions import any_directions
+from dwiser.methods.peers.local_rank import TauOfSigma, edge, kept_components
 from dwiser.methods.peers.mppca import warn_of_wide_patches
 from dwiser.methods.peers.slabs import filter_in_slabs, radius_by_axis
 from dwiser.scan import Scan
@@ -77,11 +78,15 @@ class LocalPCA(Classical):
     )
     smooth: int = option(3, "sd in voxels of the Gaussian that smooths DIPY's estimate", least=0)
     pca_method: Literal["eig", "svd"] = option("eig", "eigenvalues (faster), or singular values")
+    rank_map: bool = option(False, "also how many components are kept at each voxel")
 
     @property
     def capabilities(self) -> Capabilities:
         """What it needs and can do; DIPY's estimate may stand in for the σ map."""
-        return replace(super().capabilities, takes_noise_map=self.sigma == "map", memory=MEASURED)
+        return replace(
+            super().capabilities, takes_noise_map=self.sigma == "map", gives_rank=True,
+            memory=MEASURED,
+        )  # fmt: skip
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
@@ -98,7 +103,12 @@ class LocalPCA(Classical):
             "processes": processes,
             "its_own_sigma_median": float(np.median(sigma[domain.mask])),
         }
-        return Filtered(data, record=record)
+        rank = None
+        if self.rank_map:
+            least = edge(scan.shape[3], int(np.prod(2 * radius + 1)))
+            tau = TauOfSigma(sigma, least if self.tau_factor is None else self.tau_factor)
+            rank = kept_components(scan.data, domain.mask, radius, tau, threads=machine.threads)
+        return Filtered(data, record=record, rank=rank)
 
 
 def estimated_sigma(scan: Scan, smooth: int) -> Float[np.ndarray, "x y z"]:

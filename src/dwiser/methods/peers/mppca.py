@@ -1,7 +1,7 @@
 """Marchenko–Pastur PCA on sliding patches, by DIPY, in parallel over slabs."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -12,9 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from dwiser.errors import DwiserWarning
 from dwiser.machine import Machine
+from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.classical import Classical, Filtered, MaskAndSigma
 from dwiser.methods.options import Presets, option
 from dwiser.methods.options import Sourced as S
+from dwiser.methods.peers.local_rank import MarchenkoPastur, kept_components
 from dwiser.methods.peers.slabs import filter_in_slabs, radius_by_axis
 from dwiser.scan import Scan
 from dwiser.watch import Watch
@@ -46,6 +48,12 @@ class MPPCA(Classical):
 
     patch_radius: int = option(2, "patches of (2r+1)³ voxels", least=1)
     pca_method: Literal["eig", "svd"] = option("eig", "eigenvalues (faster), or singular values")
+    rank_map: bool = option(False, "also how many components are kept at each voxel")
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it needs and can do."""
+        return replace(super().capabilities, gives_rank=True)
 
     def _filter(
         self, scan: Scan, domain: MaskAndSigma, machine: Machine, seed: int, watch: Watch
@@ -62,7 +70,11 @@ class MPPCA(Classical):
             "processes": processes,
             "its_own_sigma_median": float(np.median(positive)) if positive.size else None,
         }
-        return Filtered(data, record=record)
+        rank = None
+        if self.rank_map:
+            law = MarchenkoPastur(int(np.prod(2 * radius + 1)))
+            rank = kept_components(scan.data, domain.mask, radius, law, threads=machine.threads)
+        return Filtered(data, record=record, rank=rank)
 
 
 def warn_of_wide_patches(name: str, volumes: int, radius: Int[np.ndarray, "3"]) -> None:

@@ -28,6 +28,7 @@ from dwiser.methods.splitq.few_directions import (
     response_by_risk,
     weights_by_risk,
 )
+from dwiser.methods.splitq.freedom import degrees_of_freedom
 from dwiser.methods.splitq.neighbours import Grid, cross, neighbour_mean
 from dwiser.methods.splitq.presets import LAPTOP, PRESETS
 from dwiser.methods.splitq.probe import Errors
@@ -51,6 +52,8 @@ from dwiser.methods.splitq.whitened import (
     share_subspace,
     whiten,
 )
+from dwiser.prepare.mask import on_grid
+from dwiser.prepare.phase import WIDTH, Rephasing, real_part
 from dwiser.prepare.rician_bias import true_signal
 from dwiser.prepare.shells import shells
 from dwiser.prepare.splits import folds
@@ -63,7 +66,7 @@ TASK, UNCERTAINTY = "learning", "uncertainty"
 ABLE = Capabilities(
     least_directions=6, least_b0s_alone=FEWEST_B0S_ALONE, presets=PRESETS, has_seed=True,
     takes_noise_map=True, takes_phase=True,
-    gives_uncertainty=True, device="cpu or cuda",
+    gives_uncertainty=True, gives_rank=True, device="cpu or cuda",
     why_not_reusable="which learns its weights from each scan anew, in seconds",
     memory=WorkingMemory(3.7, 4.9, "mask"),  # K coordinates of each voxel, five times; the verdict
 )  # fmt: skip
@@ -112,6 +115,24 @@ class Splitq:
     coils: float | None = option(
         None, "channels behind the magnitude; none: read off the background", least=1
     )
+    rank_map: bool = option(
+        False, "also the degrees of freedom that are kept, in a quarter of the time again"
+    )
+    rephase: Literal["window", "slice", "none"] = option(
+        "window",
+        "a complex scan's phase: removed by the mean of a window, by a ramp in each slice, or not",
+    )
+    rephase_width: float = option(
+        WIDTH, "sd of that window's Gaussian, in voxels", least=0.3, most=10
+    )
+    real_part: bool = option(
+        False, "of a complex scan also the real part, below 0 too, and the phase that was removed"
+    )
+
+    @property
+    def rephasing(self) -> Rephasing:
+        """How the phase is removed."""
+        return Rephasing(self.rephase, self.rephase_width)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -173,6 +194,7 @@ class Splitq:
             return whiten(
                 scan, seed, name=self.name, able=ABLE,
                 fewest_shared=self.fewest_shared, coils=self.coils, threads=machine.threads,
+                rephasing=self.rephasing,
             )  # fmt: skip
 
     def _learn(
@@ -311,30 +333,39 @@ class Splitq:
                 residual = residual_response(denoised, model, shape)
                 restore_residual(denoised, model, residual, shape, share=part)
             del shape
-        sigma, variance = whitened.sigma_inside, None
-        if self.uncertainty:
+        sigma, variance, rank = whitened.sigma_inside, None, None
+        if self.uncertainty or self.rank_map:
             watch(Progress(UNCERTAINTY, 0, 1))
             unsure = _of_uncertainty(scan.gradients)
 
-            def estimate(probed: WhitenedScan) -> np.ndarray:
-                values = clean(probed)
+            def estimate(other: WhitenedScan) -> np.ndarray:
+                values = clean(other)
                 if held_out is not None:
                     shape = restore_held_out(values, model, held_out)
                     if residual is not None:
                         restore_residual(values, model, residual, shape, share=part)
                 return values
 
-            variance = estimate_variance(
-                estimate, denoised, unsure, whitened, seed, machine.threads
-            )
+            if self.uncertainty:
+                variance = estimate_variance(
+                    estimate, denoised, unsure, whitened, seed, machine.threads
+                )
+            if self.rank_map:
+                rank = degrees_of_freedom(estimate, denoised, whitened, seed)
             watch(Progress(UNCERTAINTY, 1, 1))
         share = self._return(denoised, whitened, scan, machine.threads) if self.give_back else None
         whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
+        if rank is not None and share is not None:  # what goes back is not denoised
+            rank += share.sum(1) * (1 - rank / share.shape[1])
         errors = None if variance is None else Errors(variance, whitened.scale, share)
         del share
         give_memory_back()
-        data = allocate_like(scan.data)
+        data, complex_parts = allocate_like(scan.data), None
+        if self.real_part and scan.phase is not None:
+            complex_parts = real_part(
+                scan.data, scan.phase, whitened.mask, self.rephasing, with_phase=True
+            )
         for shell in shells(scan.gradients):
             power = self._power(denoised, shell.volumes, whitened, machine.threads)
 
@@ -343,6 +374,8 @@ class Splitq:
                 signal = self._signal(values, sigma, whitened, power)
                 data[..., v] = scan.data[..., v]
                 data[..., v][whitened.mask] = signal.clip(min=0)
+                if complex_parts is not None:
+                    complex_parts.data[..., v][whitened.mask] = signal
                 if errors is None or v not in unsure:
                     return None
                 return self._signal_sd(values, signal, sigma, whitened, power, errors.spread(v))
@@ -354,6 +387,9 @@ class Splitq:
         sd = None if errors is None else errors.sd(whitened.mask)
         return Denoised(
             data, whitened.sigma, sd, weights, record, whitened.mask,
+            rank=None if rank is None else on_grid(rank, whitened.mask),
+            real=None if complex_parts is None else complex_parts.data,
+            phase=None if complex_parts is None else complex_parts.phase,
             coils=whitened.coils, bias_removed=self.floor == "removed",
             not_shared=whitened.not_shared, outlier_volumes=whitened.outliers,
             noise_correlation=whitened.measured,

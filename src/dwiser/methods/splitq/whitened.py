@@ -20,6 +20,7 @@ from dwiser.prepare.moments import magnitude_sd
 from dwiser.prepare.noise import noise_by_volume, sigma_map
 from dwiser.prepare.noise_correlation import NoiseCorrelation, spatial_noise
 from dwiser.prepare.outlier_volumes import find_outlier_volumes
+from dwiser.prepare.phase import WINDOW, Rephasing
 from dwiser.prepare.rician_bias import signal_power
 from dwiser.prepare.splits import Groups
 from dwiser.prepare.subspace import (
@@ -194,7 +195,7 @@ class WhitenedScan:
 
 def whiten(
     scan: Scan, seed: int, *, name: str, able: Capabilities, fewest_shared: int,
-    coils: float | None, threads: int = 1,
+    coils: float | None, threads: int = 1, rephasing: Rephasing = WINDOW,
 ) -> WhitenedScan | None:  # fmt: skip
     """Mask, σ, channels, subspace and the volumes outside it; None where there is no noise.
 
@@ -212,7 +213,7 @@ def whiten(
     mask = object_mask(scan)
     phase_record: dict[str, Any] = {}
     if scan.phase is not None:
-        scan, phase_record = real_scan(scan, scan.phase, mask)
+        scan, phase_record = real_scan(scan, scan.phase, mask, rephasing)
     channels = channels_of(scan, mask, coils, threads=threads)
     spatial = spatial_noise(scan.data, mask)
     sigma = sigma_map(scan, mask, coils=channels, threads=threads, spatial=spatial)
