@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from dwiser.cli.cohort_options import DEFAULTS, BidsDir, Cohort, Level, OutDir, run_cohort
-from dwiser.machine import parse_memory
+from dwiser.machine import CUDA, find_machine, parse_memory
 
 if TYPE_CHECKING:
     from dwiser.cohort.engine import Executor
     from dwiser.cohort.plan import CohortPlan
+
+LOCAL = "local"
 
 
 def cohort(
@@ -24,7 +26,7 @@ def cohort(
     cluster: Annotated[
         str,
         Parameter(help="local, slurm (set up in jobqueue.yaml), or a Dask scheduler's address."),
-    ] = "local",
+    ] = LOCAL,
     workers: Annotated[
         int | None,
         Parameter(help="How many (default: local as many as cores and memory allow; slurm 1)."),
@@ -41,6 +43,8 @@ def cohort(
     """Denoise every diffusion series of a BIDS dataset, many at once; skips what is done."""
 
     _check(workers, retries)
+    if cluster == LOCAL and options.device == CUDA:
+        find_machine(CUDA)  # refused now, not with each scan
     worker_bytes = None if memory is None else parse_memory(memory)
 
     @contextmanager

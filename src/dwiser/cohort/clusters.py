@@ -12,10 +12,13 @@ import dask
 from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
-from dwiser import __version__
+from dwiser import __version__, lazy
 from dwiser.cohort.dask_executor import GPU, SCAN, DaskExecutor
 from dwiser.errors import Code, InputError
 from dwiser.machine import usable_cores
+from dwiser.torch_package import has_torch
+
+torch = lazy.module("torch")
 
 LOCAL, SLURM = "local", "slurm"
 CONNECT_SECONDS = 30.0  # to reach a scheduler
@@ -129,9 +132,7 @@ def _on_gpus(request: WorkerRequest, gpus: list[str]) -> tuple[Any, str]:
 
 def _gpus() -> list[str]:
     """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes."""
-    import torch
-
-    if not torch.cuda.is_available():
+    if not has_torch() or not torch.cuda.is_available():
         return []
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named:
