@@ -96,9 +96,12 @@ gpu-curve: .venv/installed
 docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# dist/*.whl and dist/*.tar.gz.
+# dist/*.whl and dist/*.tar.gz, checked.
 wheel: .venv/dev
+	rm -rf dist
 	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 clean:
 	rm -rf .venv demo build dist site
