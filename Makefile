@@ -73,7 +73,7 @@ reproduce: .venv/installed
 
 # Every generated page and picture of docs/ anew, from the code and the recorded results.
 pages: .venv/installed
-	for name in reference real_inputs measured choose_page series_page budgets_figure; do \
+	for name in reference pipelines real_inputs measured choose_page series_page budgets_figure; do \
 	  $(BIN)/python -m scripts.$$name || exit 1; done
 	$(MAKE) reproduce
 
