@@ -1,6 +1,6 @@
 """``dwiser denoise`` run by the engines themselves, where they are installed.
 
-``pip install nipype 'pydra>=1.0a0' boutiques snakebids`` beside dwiser; groovy is Debian's.
+``pip install nipype 'pydra>=1.0a0' boutiques snakebids reftrace`` beside dwiser; groovy is Debian's.
 """
 
 import importlib
@@ -25,7 +25,7 @@ PROGRAMS = str(Path(sys.executable).parent)
 FWHM = 2.0
 OPTIONS = {"method": "gaussian", "settings": [f"fwhm={FWHM}"], "device": "cpu", "threads": 1}
 
-# By the worker that is the default, a pool of processes.
+# By pydra's pool of processes.
 PYDRA = """
 import json, sys
 from dwiser.pipelines.pydra import Denoise
@@ -126,6 +126,12 @@ def test_snakemake_denoises_a_dataset(bids, tmp_path: Path, monkeypatch) -> None
     refused = subprocess.run([*map(str, (*rules, *where))], capture_output=True, text=True)
     assert refused.returncode == 1
     assert "dwiser has no option 'methud': choose from method," in refused.stderr + refused.stdout
+
+
+def test_reftrace_reads_the_nextflow_module() -> None:
+    reftrace = pytest.importorskip("reftrace")
+    module = reftrace.Module.from_file(str(FOLDER / "nextflow" / "dwiser" / "denoise" / "main.nf"))
+    assert 'name: "DWISER_DENOISE"' in str(module)
 
 
 def test_the_command_of_the_nextflow_module_denoises(
