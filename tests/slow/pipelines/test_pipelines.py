@@ -1,6 +1,6 @@
 """``dwiser denoise`` run by the engines themselves, where they are installed.
 
-``pip install nipype 'pydra>=1.0a0' boutiques snakebids reftrace`` beside dwiser; groovy is Debian's.
+``pip install nipype 'pydra>=1.0a0' boutiques snakebids reftrace`` beside dwiser; Debian's groovy.
 """
 
 import importlib
