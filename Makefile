@@ -73,7 +73,8 @@ reproduce: .venv/installed
 
 # Every generated page and picture of docs/ anew, from the code and the recorded results.
 pages: .venv/installed
-	for name in reference real_inputs measured choose_page series_page contrasts_pages budgets_figure; do \
+	for name in reference pipelines real_inputs measured choose_page series_page contrasts_pages \
+	  budgets_figure; do \
 	  $(BIN)/python -m scripts.$$name || exit 1; done
 	$(MAKE) reproduce
 
@@ -96,9 +97,12 @@ gpu-curve: .venv/installed
 docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# dist/*.whl and dist/*.tar.gz.
+# dist/*.whl and dist/*.tar.gz, checked.
 wheel: .venv/dev
+	rm -rf dist
 	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 clean:
 	rm -rf .venv demo build dist site

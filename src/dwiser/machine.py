@@ -14,10 +14,15 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from dwiser import lazy
 from dwiser.errors import Code, InputError
+from dwiser.torch_package import has_torch, require_torch
+
+torch = lazy.module("torch")
 
 GIB = 2**30
-DEVICES = ("auto", "cpu", "cuda")
+CUDA = "cuda"
+DEVICES = ("auto", "cpu", CUDA)
 CUDA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # NVIDIA's, on Linux and on Windows
 AMD_DRIVER = Path("/dev/kfd")  # which torch's builds for ROCm call cuda too
 
@@ -145,6 +150,8 @@ def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
         if cuda_is_available():
             device = "cuda"
         elif device == "cuda":
+            if _gpu_driver():
+                require_torch("--device cuda", "leave it out")
             raise InputError(
                 "No CUDA GPU can be used on this machine: leave out --device cuda, or say cpu.",
                 code=Code.DEVICE_MISSING,
@@ -154,11 +161,14 @@ def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
 
 def cuda_is_available() -> bool:
     """Whether torch sees a GPU; torch is imported only where the driver of one is there to ask."""
-    if not any(_loads(name) for name in CUDA_DRIVERS) and not AMD_DRIVER.exists():
+    if not _gpu_driver():
         return False
-    import torch
+    return has_torch() and bool(torch.cuda.is_available())
 
-    return torch.cuda.is_available()
+
+def _gpu_driver() -> bool:
+    """Whether the driver of a GPU that torch may use is on this machine."""
+    return any(_loads(name) for name in CUDA_DRIVERS) or AMD_DRIVER.exists()
 
 
 def _loads(library: str) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dwiser.cli.cohort_options import DEFAULTS, BidsDir, Cohort, Level, OutDir, run_cohort
 from dwiser.cli.options import Memory
-from dwiser.machine import parse_memory
+from dwiser.machine import CUDA, find_machine, parse_memory
 
 if TYPE_CHECKING:
     from dwiser.cohort.engine import Executor
@@ -30,6 +30,8 @@ def bids(
 
         yield SerialExecutor()
 
+    if options.device == CUDA:
+        find_machine(CUDA)  # refused now, not with each scan
     if memory is not None:
-        parse_memory(memory)  # refused now, not with each scan
+        parse_memory(memory)
     return run_cohort(bids_dir, out, options, open_executor, memory=memory)

@@ -186,10 +186,12 @@ def run_cohort(
     open_executor: OpenExecutor,
     *,
     memory: str | None = None,
+    workers_line: "Callable[[CohortPlan], str] | None" = None,
 ) -> int:
     """Plan, print the plan, do it, write the summary. Returns the exit code.
 
-    ``memory`` is what a scan may take; without it, what its process may take.
+    ``memory`` is what a scan may take; without it, what its process may take. ``workers_line``
+    says which workers a plan gets, and refuses those that cannot be had.
     """
     from dwiser.cli.cohort_progress import live_status, print_plan, print_result
     from dwiser.cohort import pages, summary
@@ -206,8 +208,9 @@ def run_cohort(
         work=options.work_dir and options.work_dir.absolute(),
     )  # fmt: skip
     remark = None if options.skip_bids_validation else check_dataset(root)
+    workers = workers_line(cohort_plan) if workers_line and cohort_plan.to_do else None
     if not options.quiet or options.dry_run:
-        print_plan(cohort_plan, options.verbose or options.dry_run, remark)
+        print_plan(cohort_plan, options.verbose or options.dry_run, remark, workers)
     for sentence in unreadable_sidecars(step.job for step in cohort_plan.to_do):
         warnings.warn(sentence, DwiserWarning, stacklevel=2)
     if options.dry_run:

@@ -23,8 +23,10 @@ FIRST = 5  # of those to look at
 LOG_WIDTH = 160
 
 
-def print_plan(plan: "CohortPlan", list_scans: bool, remark: str | None) -> None:
-    """The counts, the reasons, the expected cost; with ``list_scans`` a line a scan."""
+def print_plan(
+    plan: "CohortPlan", list_scans: bool, remark: str | None, workers: str | None
+) -> None:
+    """The counts, the reasons, the cost, the workers; with ``list_scans`` a line a scan."""
     to_do, skipped = plan.to_do, plan.skipped
     done = len(plan.steps) - len(to_do) - len(skipped)
     people = len({step.job.scan.subject for step in plan.steps})
@@ -44,6 +46,8 @@ def print_plan(plan: "CohortPlan", list_scans: bool, remark: str | None) -> None
         took = "time not known" if total is None else f"about {duration(total)} one by one"
         memory = "memory not known" if most is None else f"up to {most / 1024:.1f} GiB a scan"
         lines.append(f"expected     {took}, {memory} ({to_do[0].cost.source})")
+    if workers:
+        lines.append(f"workers      {workers}")
     if remark:
         lines.append(f"note         {remark}")
     print("\n".join(lines))

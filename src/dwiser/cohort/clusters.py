@@ -12,10 +12,14 @@ import dask
 from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 
-from dwiser import __version__
+from dwiser import __version__, lazy
+from dwiser.cohort import slurm_memory
 from dwiser.cohort.dask_executor import GPU, SCAN, DaskExecutor
 from dwiser.errors import Code, InputError
-from dwiser.machine import usable_cores
+from dwiser.machine import GIB, usable_cores
+from dwiser.torch_package import has_torch
+
+torch = lazy.module("torch")
 
 LOCAL, SLURM = "local", "slurm"
 CONNECT_SECONDS = 30.0  # to reach a scheduler
@@ -34,7 +38,7 @@ class WorkerRequest:
 
     cluster: str = LOCAL
     workers: int | None = None
-    memory: int | None = None  # bytes a worker may hold; local only
+    memory: int | None = None  # bytes a local worker may hold, or a job of Slurm
     retries: int = 2
     device: str = "auto"
     threads: int | None = None
@@ -43,16 +47,32 @@ class WorkerRequest:
     scans: int = 1
 
 
+def workers_in_words(request: WorkerRequest) -> str:
+    """One sentence: how many workers there will be, where, and what memory each of them gets.
+
+    Raises
+    ------
+    InputError
+        Where Slurm is not set up, or a scheduler's workers are asked for an amount of memory.
+    """
+    if request.cluster == LOCAL:
+        if gpus := _gpus_used(request):
+            return f"{len(gpus)} on this machine, a GPU and {_share(request, len(gpus))} each"
+        share = _local_share(request)
+        return f"{share.workers} on this machine, {share} each"
+    if request.cluster == SLURM:
+        return slurm_memory.of_jobs(request.memory).sentence(request.workers or 1)
+    _refuse_memory(request)
+    return f"those of {request.cluster}, with the memory that they were started with"
+
+
 @contextmanager
-def open_workers(
-    request: WorkerRequest, on_message: Callable[[str], None] = lambda line: None
-) -> Iterator[DaskExecutor]:
+def open_workers(request: WorkerRequest) -> Iterator[DaskExecutor]:
     """An executor of these workers; those that are started here end with the context.
 
     Parameters
     ----------
     request : where the workers run, how many, and what each may use.
-    on_message : gets one line that says which workers were asked for.
 
     Raises
     ------
@@ -60,9 +80,8 @@ def open_workers(
         Where no scheduler answers, Slurm is not set up, or the workers run another version.
     """
     with dask.config.set(SETTINGS | {"distributed.scheduler.allowed-failures": request.retries}):
-        cluster, scale, description = _cluster(request)
+        cluster, scale = _cluster(request)
         try:
-            on_message(description)
             address = request.cluster if cluster is None else cluster
             gpu = request.device == "cuda"
             with closing(
@@ -77,18 +96,47 @@ def open_workers(
                 cluster.close()
 
 
-def _cluster(request: WorkerRequest) -> tuple[Any, Callable[[], None], str]:
+def _cluster(request: WorkerRequest) -> tuple[Any, Callable[[], None]]:
     if request.cluster == LOCAL:
-        gpus = _gpus() if request.device != "cpu" else []
-        cluster, words = _on_gpus(request, gpus) if gpus else _local(request)
-        return cluster, lambda: None, words
+        gpus = _gpus_used(request)
+        cluster = _on_gpus(request, gpus) if gpus else _local(request)
+        return cluster, lambda: None
     if request.cluster == SLURM:
         return _slurm(request)
-    return None, lambda: None, f"workers of {request.cluster}"
+    _refuse_memory(request)
+    return None, lambda: None
 
 
-def _local(request: WorkerRequest) -> tuple[Any, str]:
-    """As many workers as cores and memory allow, and no more than scans."""
+def _refuse_memory(request: WorkerRequest) -> None:
+    """The workers of a scheduler were started elsewhere, and keep their limit."""
+    if request.memory is not None:
+        raise InputError(
+            f"The workers of {request.cluster} have the memory that they were started with: leave "
+            "out --memory, and give it to them (dask worker --memory-limit 8GiB).",
+            code=Code.ARGUMENT_CONFLICT,
+        )
+
+
+@dataclass(frozen=True)
+class Share:
+    """What each of the workers of this machine gets; ``memory`` in bytes."""
+
+    workers: int
+    threads: int
+    memory: int
+
+    def __str__(self) -> str:
+        plural = "s" * (self.threads != 1)
+        return f"{self.threads} thread{plural} and {self.memory / GIB:.1f} GiB"
+
+
+def _share(request: WorkerRequest, workers: int) -> Share:
+    threads = request.threads or max(1, usable_cores() // workers)
+    return Share(workers, threads, request.memory or MEMORY_LIMIT // workers)
+
+
+def _local_share(request: WorkerRequest) -> Share:
+    """Of as many workers as cores and memory allow, and no more than scans."""
     cores, total = usable_cores(), MEMORY_LIMIT
     count = request.workers
     if count is None:
@@ -96,42 +144,43 @@ def _local(request: WorkerRequest) -> tuple[Any, str]:
         if request.expected_mib:
             room = min(room, int(total / (request.expected_mib * MIB)))
         count = max(1, min(room, request.scans))
-    threads = request.threads or max(1, cores // count)
-    memory = request.memory or total // count
-    cluster = LocalCluster(
-        n_workers=count, threads_per_worker=threads, memory_limit=memory, processes=True,
-        dashboard_address=None, local_directory=_scratch(request), silence_logs=CRITICAL,
-        resources={SCAN: 1},
+    return _share(request, count)
+
+
+def _local(request: WorkerRequest) -> Any:
+    share = _local_share(request)
+    return LocalCluster(
+        n_workers=share.workers, threads_per_worker=share.threads, memory_limit=share.memory,
+        processes=True, dashboard_address=None, local_directory=_scratch(request),
+        silence_logs=CRITICAL, resources={SCAN: 1},
     )  # fmt: skip
-    return cluster, (
-        f"{count} workers on this machine, {threads} threads and {memory / 1024**3:.1f} GiB each"
-    )
 
 
-def _on_gpus(request: WorkerRequest, gpus: list[str]) -> tuple[Any, str]:
+def _on_gpus(request: WorkerRequest, gpus: list[str]) -> Any:
     """One worker for each GPU, which sees no other GPU."""
-    gpus_used = gpus[: request.workers] if request.workers else gpus
-    threads = request.threads or max(1, usable_cores() // len(gpus_used))
-    memory = request.memory or MEMORY_LIMIT // len(gpus_used)
-    options = {"nthreads": threads, "memory_limit": memory, "resources": {GPU: 1, SCAN: 1}}
+    share = _share(request, len(gpus))
+    options: dict[str, Any] = {"nthreads": share.threads, "memory_limit": share.memory}
+    options |= {"resources": {GPU: 1, SCAN: 1}}
     options |= {"local_directory": _scratch(request), "dashboard": False}
     specs = {
         number: {
             "cls": Nanny,
             "options": {**options, "env": {"CUDA_VISIBLE_DEVICES": gpu}},
         }
-        for number, gpu in enumerate(gpus_used)
+        for number, gpu in enumerate(gpus)
     }
     scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1"}}
-    cluster = SpecCluster(workers=specs, scheduler=scheduler, name="dwiser", silence_logs=CRITICAL)
-    return cluster, f"{len(gpus_used)} workers, a GPU and {threads} threads each"
+    return SpecCluster(workers=specs, scheduler=scheduler, name="dwiser", silence_logs=CRITICAL)
+
+
+def _gpus_used(request: WorkerRequest) -> list[str]:
+    """A worker's GPU each; none where the CPU was asked for, or is all that there is."""
+    return _gpus()[: request.workers] if request.device != "cpu" else []
 
 
 def _gpus() -> list[str]:
     """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes."""
-    import torch
-
-    if not torch.cuda.is_available():
+    if not has_torch() or not torch.cuda.is_available():
         return []
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named:
@@ -139,29 +188,26 @@ def _gpus() -> list[str]:
     return [str(number) for number in range(torch.cuda.device_count())]
 
 
-def _slurm(request: WorkerRequest) -> tuple[Any, Callable[[], None], str]:
+def _slurm(request: WorkerRequest) -> tuple[Any, Callable[[], None]]:
     from dask_jobqueue import SLURMCluster
 
-    count = request.workers or 1
+    count, memory = request.workers or 1, slurm_memory.of_jobs(request.memory)
     prologue = dask.config.get("jobqueue.slurm.job-script-prologue", None) or []
     worker_args = dask.config.get("jobqueue.slurm.worker-extra-args", None) or []
     try:
         cluster = SLURMCluster(
             job_script_prologue=[*prologue, NO_DAEMON],
             worker_extra_args=_with_resource(worker_args),
+            **memory.options,
         )
     except ValueError as error:
-        raise InputError(
-            f"Slurm is not set up for Dask ({' '.join(str(error).split())}): write 'cores' and "
-            "'memory' under 'jobqueue: slurm:' in ~/.config/dask/jobqueue.yaml.",
-            code=Code.CLUSTER_SETUP,
-        ) from error
+        raise slurm_memory.not_set_up(" ".join(str(error).split())) from error
     cluster.scale(count)
 
     def scale() -> None:
         cluster.scale(count)
 
-    return cluster, scale, f"{count} workers asked of Slurm"
+    return cluster, scale
 
 
 def _with_resource(worker_args: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from dwiser.errors import Code, InputError, unknown
 from dwiser.methods.base import Denoiser
 from dwiser.methods.options import Presets, parse
 from dwiser.methods.peers.programs import find_program
+from dwiser.torch_package import INSTALL, has_torch, require_torch
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Entry:
     """One method: where its class is, and what a user should know before choosing it.
 
     ``program`` and ``package`` are what it calls, where that is not dwiser's own and does not
-    come with it.
+    come with it; ``network`` is whether it needs PyTorch, which the extra "learn" brings.
     """
 
     place: str
@@ -26,17 +27,27 @@ class Entry:
     needs: str
     program: str | None = None
     package: str | None = None
+    network: bool = False
+
+    @property
+    def loadable(self) -> bool:
+        """Whether its class can be imported here: a network's, where PyTorch is installed."""
+        return not self.network or has_torch()
 
     @property
     def available(self) -> bool:
-        """Whether the program or package that it calls, if it calls one, is on this machine."""
+        """Whether all that it calls, if it calls anything, is on this machine."""
         has_program = self.program is None or find_program(self.program) is not None
-        return has_program and (self.package is None or find_spec(self.package) is not None)
+        has_package = self.package is None or find_spec(self.package) is not None
+        return self.loadable and has_program and has_package
 
     @property
     def needs_here(self) -> str:
         """What it needs, and a word if that is not on this machine."""
-        return self.needs if self.available else f"{self.needs} (not on this machine)"
+        if self.available:
+            return self.needs
+        missing = "not on this machine" if self.loadable else f"PyTorch is missing: {INSTALL}"
+        return f"{self.needs} ({missing})"
 
     def load(self) -> Any:
         """The method's class; imported only now, since some need torch."""
@@ -58,6 +69,7 @@ METHODS: dict[str, Entry] = {
         "a convolutional network across disjoint directions; one pass for all volumes",
         "dwiser; the principle of Noise2Noise (Lehtinen et al., ICML 2018) across q-space",
         "b-values, 6 directions, a shell of at least 4 volumes",
+        network=True,
     ),
     "difusion": Entry(
         "dwiser.methods.difusion.method:Difusion",
@@ -65,6 +77,7 @@ METHODS: dict[str, Entry] = {
         "Wu, Kong, Jiang, Zhou: Self-Supervised Diffusion MRI Denoising via Iterative and "
         "Stable Refinement, ICLR 2025, arXiv 2501.13514",
         "b-values, b-vectors, 6 directions; the paper preset: a GPU and hours",
+        network=True,
     ),
     "noise2noise": Entry(
         "dwiser.methods.noise2noise:Noise2Noise",
@@ -72,6 +85,7 @@ METHODS: dict[str, Entry] = {
         "Lehtinen et al.: Noise2Noise: Learning Image Restoration without Clean Data, ICML 2018, "
         "arXiv 1803.04189",
         "b-values, b-vectors, 6 directions; the paper preset: a GPU and hours",
+        network=True,
     ),
     "noisier2noise": Entry(
         "dwiser.methods.noisier2noise:Noisier2Noise",
@@ -79,6 +93,7 @@ METHODS: dict[str, Entry] = {
         "Moran, Schmidt, Zhong, Coady: Noisier2Noise: Learning to Denoise from Unpaired Noisy "
         "Data, CVPR 2020, arXiv 1910.11908",
         "b-values, 1 direction; the paper preset: a GPU and hours",
+        network=True,
     ),
     "ddm2": Entry(
         "dwiser.methods.ddm2.method:DDM2",
@@ -86,12 +101,14 @@ METHODS: dict[str, Entry] = {
         "Xiang, Yurt, Syed, Setsompop, Chaudhari: DDM²: Self-Supervised Diffusion MRI Denoising "
         "with Generative Diffusion Models, ICLR 2023, arXiv 2302.03018",
         "b-values, 3 directions; the paper preset: a GPU and a day",
+        network=True,
     ),
     "deep_image_prior": Entry(
         "dwiser.methods.deep_image_prior.method:DeepImagePrior",
         "Deep image prior: an untrained decoder fitted to each slice, stopped before the noise",
         "Ulyanov, Vedaldi, Lempitsky: Deep Image Prior, CVPR 2018, arXiv 1711.10925",
         "b-values, 1 direction; the paper preset: a GPU",
+        network=True,
     ),
     "subspace": Entry(
         "dwiser.methods.subspace:Subspace",
@@ -196,6 +213,20 @@ def find(name: str) -> Entry:
     return METHODS[name]
 
 
+def method_class(name: str) -> Any:
+    """The class of a method.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, and for a network where PyTorch is not installed.
+    """
+    entry = find(name)
+    if entry.network:
+        require_torch(name, f"take --method {DEFAULT_METHOD}")
+    return entry.load()
+
+
 def build(
     name: str = DEFAULT_METHOD,
     preset: str = DEFAULT_PRESET,
@@ -210,9 +241,10 @@ def build(
     Raises
     ------
     InputError
-        For an unknown method, preset, field or value; the nearest name is suggested.
+        For an unknown method, preset, field or value; the nearest name is suggested. For a
+        network where PyTorch is not installed.
     """
-    cls = find(name).load()
+    cls = method_class(name)
     presets: Presets = cls().capabilities.presets
     if preset not in presets and not (preset == DEFAULT_PRESET and not presets):
         raise unknown(

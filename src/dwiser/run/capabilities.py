@@ -19,6 +19,7 @@ from dwiser.prepare.phase import as_radians
 from dwiser.prepare.user_sigma import fill_holes
 from dwiser.run.noise_volumes import with_noise_volumes
 from dwiser.scan import Scan
+from dwiser.torch_package import INSTALL
 
 USUAL = 98  # percentile of the voxels' brightest values: what is usual in a scan
 HOT, HOTTEST = 100.0, 1e4  # over that: 30 such voxels cost splitq half, and all, of its gain
@@ -117,9 +118,9 @@ def methods_that_take(scan: Scan) -> list[str]:
     quick: list[str] = []
     trained: list[str] = []
     for name, entry in METHODS.items():
-        method = entry.load()()
         if name == Identity.name or not entry.available:
             continue
+        method = entry.load()()
         if shortage_of(scan, method.capabilities) is None:
             (trained if isinstance(method, IterativeDenoiser) else quick).append(name)
     return quick + trained
@@ -206,8 +207,20 @@ def noise_model(scan: Scan) -> str:
 
 
 def able(ability: str) -> list[str]:
-    """The methods whose capability of that name is set, with their default settings."""
-    return [name for name, entry in METHODS.items() if asdict(entry.load()().capabilities)[ability]]
+    """The methods whose capability of that name is set, with their default settings.
+
+    Networks are among them where PyTorch is installed.
+    """
+    return [
+        name
+        for name, entry in METHODS.items()
+        if entry.loadable and asdict(entry.load()().capabilities)[ability]
+    ]
+
+
+def with_reusable_weights() -> str:
+    """The methods that have them, for a sentence; without PyTorch, what brings them."""
+    return ", ".join(able("reusable_weights")) or f"a network, which {INSTALL} brings"
 
 
 def _able(ability: str) -> str:

@@ -1,11 +1,13 @@
 """The packaged real scan, denoised and drawn: ``dwiser demo``."""
 
+import warnings
 from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dwiser.defaults import DEFAULT_METHOD
+from dwiser.defaults import DEFAULT_METHOD, DEFAULT_PRESET
+from dwiser.errors import DwiserWarning
 from dwiser.io import load, write_set
 from dwiser.io.outputs import created_folder
 from dwiser.io.sample import sample_paths
@@ -17,9 +19,11 @@ from dwiser.reports.side_by_side import side_by_side
 from dwiser.run.denoising import denoise_file
 from dwiser.run.request import Request
 from dwiser.scan import Scan
+from dwiser.torch_package import INSTALL, has_torch
 from dwiser.watch import Watch, silent
 
-METHODS = (DEFAULT_METHOD, "difusion")  # ours first, and the one that the package makes real
+NETWORK = "difusion"
+METHODS = (DEFAULT_METHOD, NETWORK)  # ours first, and the one that the package makes real
 
 
 def demonstrate(
@@ -34,20 +38,30 @@ def demonstrate(
 ) -> list[Path]:
     """Denoise the sample by both methods, a folder each, and draw them side by side.
 
-    What was there from an earlier demo is replaced. ``settings`` are Di-Fusion's.
+    What was there from an earlier demo is replaced. ``preset`` and ``settings`` are Di-Fusion's,
+    which is left out, with a warning, where PyTorch is not installed and they are the default's.
     """
-    build("difusion", preset, settings)  # a wrong field is refused before the first method runs
+    methods: tuple[str, ...] = METHODS
+    if has_torch() or settings or preset != DEFAULT_PRESET:
+        build(NETWORK, preset, settings)  # a wrong field is refused before the first method runs
+    else:
+        methods = (DEFAULT_METHOD,)
+        warnings.warn(
+            f"The demo of {NETWORK} is left out, it needs PyTorch: {INSTALL} brings it.",
+            DwiserWarning,
+            stacklevel=2,
+        )
     sample = sample_paths()
     scan = load(sample.dwi, sample.bval, sample.bvec)
     written: list[Path] = []
     results: dict[str, Denoised] = {}
-    for method in METHODS:
+    for method in methods:
         place = folder / method
         out, montage_file = place / "denoised.nii.gz", place / "montage.png"
         maps = [place / f"{name}.nii.gz" for name in ("sigma", "residual", "mask")]
         request = Request(
             sample.dwi, out, sample.bval, sample.bvec,
-            method=method, preset=preset, settings=settings if method == "difusion" else {},
+            method=method, preset=preset, settings=settings if method == NETWORK else {},
             save_noise=maps[0], save_residual=maps[1], save_mask=maps[2],
             device=device, threads=threads, seed=seed, force=True, report=place / "report.html",
         )  # fmt: skip

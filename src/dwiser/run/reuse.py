@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from dwiser import __version__
+from dwiser import __version__, lazy
 from dwiser.defaults import DEFAULT_METHOD
 from dwiser.errors import Code, InputError
 from dwiser.io import about, read_tensors, sha256, tensor_bytes
 from dwiser.io.outputs import WEIGHTS_ENDING
 from dwiser.methods.base import Denoiser, Weights
-from dwiser.methods.registry import METHODS, build
+from dwiser.methods.registry import METHODS, build, method_class
 from dwiser.prepare.protocol import Protocol
-from dwiser.run.capabilities import able
+from dwiser.run.capabilities import with_reusable_weights
 from dwiser.scan import Scan
+
+torch = lazy.module("torch")
 
 KIND = "weights"
 
@@ -25,7 +27,7 @@ def check_reusable(method: Denoiser, option: str) -> None:
     """Refuse a method whose weights are of no use for another scan, with the reason."""
     if method.capabilities.reusable_weights:
         return
-    why, names = method.capabilities.why_not_reusable, ", ".join(able("reusable_weights"))
+    why, names = method.capabilities.why_not_reusable, with_reusable_weights()
     raise InputError(
         f"{method.name}, {why}, has no weights for another scan: leave out {option}, or take a "
         f"method that has ({names}).",
@@ -54,8 +56,6 @@ def arrays_of(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def tensors_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The inverse of ``arrays_of``: torch's tensors."""
-    import torch
-
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
 
@@ -118,7 +118,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             raise
         raise InputError(
             f"{path}: it is no file of weights: give what --save-weights wrote with "
-            f"{', '.join(able('reusable_weights'))}, or denoise without it (dwiser denoise): "
+            f"{with_reusable_weights()}, or denoise without it (dwiser denoise): "
             f"{DEFAULT_METHOD} has no weights for another scan.",
             code=Code.WEIGHTS_INVALID,
         ) from error
@@ -132,7 +132,7 @@ def _built(metadata: Mapping[str, Any]) -> Denoiser:
             f"Its method {name!r} is not one of this version of dwiser: train anew.",
             code=Code.WEIGHTS_MISMATCH,
         )
-    known = {spec.name for spec in fields(METHODS[name].load())}
+    known = {spec.name for spec in fields(method_class(name))}
     if set(values) - known:
         raise InputError(
             f"Its settings are of another version of {name}: train anew.",

@@ -25,11 +25,11 @@ def test_a_workers_memory_is_read_like_that_of_one_scan(
     requests: list[WorkerRequest] = []
 
     @contextmanager
-    def open_workers(request: WorkerRequest, on_message: object) -> Iterator[None]:
+    def open_workers(request: WorkerRequest) -> Iterator[None]:
         requests.append(request)
         yield
 
-    def run_cohort(root: Path, out: Path, options: object, open_executor) -> int:
+    def run_cohort(root: Path, out: Path, options: object, open_executor, workers_line) -> int:
         with open_executor(CohortPlan(())):
             return 0
 
