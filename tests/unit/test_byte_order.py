@@ -3,17 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from dwiser.methods.registry import build
 from dwiser.run import denoise
 from dwiser.scan import Scan
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
-def test_a_scan_may_hold_what_nibabel_read(crop: Scan, order: str) -> None:
-    small = crop.data[:12, :12, :8]
-    kind = np.dtype(np.float32).newbyteorder(order)
+def test_a_scan_may_hold_what_nibabel_read(crop: Scan) -> None:
+    small = crop.data[:10, :10, :6]
+    kind = np.dtype(np.float32).newbyteorder("<")
     sigma = np.full(small.shape[:3], 30, np.float32)
     plain = Scan(small, crop.affine, crop.gradients, sigma=sigma)
     read = replace(plain, data=small.astype(kind), sigma=sigma.astype(kind))
