@@ -65,8 +65,8 @@ for maker in SIEMENS GE UIH; do
     venv/bin/python write.py "$maker" "$maker"
     mkdir "out-$maker"
     venv/bin/dcm2niix -b n -z n -f dwi -o "out-$maker" "$maker" > log || { cat log; exit 1; }
-    echo "$maker $(cut -d ' ' -f 2 "out-$maker/dwi.bval")  $(cut -d ' ' -f 2 "out-$maker/dwi.bvec" | tr '\n' ' ')"
-done | sed 's/ *$//' | tee seen
+    echo "$maker" "$(awk '{print $2}' "out-$maker/dwi.bval")" "" "$(awk '{printf "%s ", $2}' "out-$maker/dwi.bvec")"
+done | tee seen
 diff -b seen - <<'SEEN' || { echo "it has changed"; exit 1; }
 SIEMENS 1000  0.6 0 0.8
 GE 1000  -0.6 0 0.8
