@@ -17,7 +17,7 @@ from scripts.walk_tables import walk
 
 NAMES = (
     "explanation/splitq", "explanation/difusion", "explanation/truth", "how-to/memory",
-    "how-to/cluster", "how-to/noise-maps", "results/walk",
+    "how-to/cluster", "how-to/noise-maps", "how-to/when-not", "results/walk",
 )  # fmt: skip
 PAGES = tuple(DOCS / f"{name}.md" for name in NAMES)
 Record = dict[str, Any]
@@ -344,6 +344,51 @@ def samples_coverage(record: Record) -> str:
     return f"{record['samples']} samples, {record['passes']} passes.\n\n{table(heads, rows)}"
 
 
+def order_of_steps(record: Record) -> str:
+    """Errors by the order of steps, of registration, and what is said; seeds side by side."""
+    cases = record["cases"]
+    first = next(iter(cases.values()))
+
+    def cells(part: str, row: str, *keys: str) -> list[object]:
+        every = [c[part][row] for c in cases.values() if row in c.get(part, {})]
+        return [" / ".join(_figure_or_list(r[k]) for r in every) for k in keys]
+
+    scores = ("nrmse", "noise_part", "b0_nrmse", "fa_rmse", "fa_bias", "fa_bias_above_.45")
+    heads = ["order", "DWIs", "its noise part", "b0s", "FA", "bias of FA", "above FA .45"]
+    without = ([f"*without noise:* {o}", *cells("without_noise", o, *scores)]
+               for o in first["without_noise"])  # fmt: skip
+    text = table(heads, [*([o, *cells("orders", o, *scores)] for o in first["orders"]), *without])
+    moves = [[o, *cells("registration", o, "median_mm", "worst_mm")] for o in first["registration"]]
+    text += "\n" + table(["DWIs registered to the first b0", "median, mm", "worst, mm"], moves)
+    still = " / ".join(_figure_or_list(next(iter(c["registration"].values()))["median_mm_without"])
+                       for c in cases.values())  # fmt: skip
+    text += f"\nWithout registration the median is {still} mm.\n\n"
+    rows = []
+    for scan in first["remarks"]:
+        every = [c["remarks"][scan] for c in cases.values()]
+        said = " / ".join(_told(r["sentences"]) for r in every)
+        traces = [r["traces"] for r in every]
+        rows.append([scan, said, *(
+            " / ".join(_figure_or_list(t[key]) for t in traces)
+            for key in ("neighbours", "edges", "components")
+        )])  # fmt: skip
+    heads = ["scan", "dwiser says", "correlation x, y, z", "edges of k-space", "weak components"]
+    seeds = ", ".join(cases)
+    return f"{seeds}; values of one after the other.\n\n{text}{table(heads, rows)}"
+
+
+def _figure_or_list(value: Any) -> str:
+    values = value if isinstance(value, list) else [value]
+    return " ".join(f"{v:.3f}" for v in values)
+
+
+def _told(sentences: list[str]) -> str:
+    """Which of the steps that can be seen a scan's remarks name."""
+    words = ("denoised already", "resampled", "zero-filled")
+    named = [word for word in words if any(word in sentence for sentence in sentences)]
+    return ", ".join(named) or "nothing"
+
+
 FILLED: dict[str, Callable[[Record], str]] = {
     "memory_methods": memory_methods, "memory_large": memory_large,
     "coverage": coverage, "splits": splits, "scaling_splitq": scaling,
@@ -357,7 +402,7 @@ FILLED: dict[str, Callable[[Record], str]] = {
     "repeats_accelerated": repeats_accelerated,
     "steps_phantom": steps, "steps_real": steps,
     "steps_phantom_splitnet": steps, "steps_real_splitnet": steps, "budgets": budgets,
-    "sigma": sigma, "phase_splitq": phase,
+    "sigma": sigma, "phase_splitq": phase, "order_of_steps": order_of_steps,
     "walk_phantom_compact": walk, "walk_textured_compact": walk, "walk_real_compact": walk,
     "walk_noisy_compact": walk,
     "samples_coverage": samples_coverage,

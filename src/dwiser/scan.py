@@ -226,7 +226,8 @@ class Scan:
                 f"{len(self.gradients)} b-values: give the table that belongs to it.",
                 code=Code.GRADIENTS_LENGTH,
             )
-        object.__setattr__(self, "data", data.astype(np.float32, copy=False))
+        # the view: nibabel's "<f4" is float32 to NumPy, and another type to compiled code
+        object.__setattr__(self, "data", data.astype(np.float32, copy=False).view(np.float32))
         self._take_absent()
         _check_voxels(self.data, self.signed)
         object.__setattr__(self, "gradients", settled(self.gradients, self.data))

@@ -120,6 +120,13 @@ class Cohort:
             negative=(),
         ),
     ] = False
+    as_raw: Annotated[
+        Path | None,
+        Parameter(
+            help="Also a dataset with the denoised series under their raw names, for programs "
+            "that take raw data alone, such as QSIPrep."
+        ),
+    ] = None
     b0_threshold: B0Threshold = B0_THRESHOLD
     bvalue_scaling: BValueScalingOption = "auto"
     device: Device = "auto"
@@ -198,10 +205,14 @@ def run_cohort(
     from dwiser.cohort.engine import carry_out
     from dwiser.cohort.plan import plan_cohort
     from dwiser.cohort.preflight import unreadable_sidecars
+    from dwiser.cohort.raw_names import check_raw_names, write_raw_names
     from dwiser.cohort.validate import check_dataset
 
     root, out = bids_dir.absolute(), out.absolute()
+    as_raw = options.as_raw and options.as_raw.absolute()
     scan_options = replace(options.scan_options(), memory=memory)
+    if as_raw is not None:
+        check_raw_names(root, out, as_raw)
     cohort_plan = plan_cohort(
         root, out, scan_options,
         subjects=options.participant_label or (), sessions=options.session_label or (),
@@ -231,7 +242,13 @@ def run_cohort(
     print_result(rows, out, options.quiet, interrupted)
     if interrupted:
         return 130
+    not_done = [row for row in rows if row.status not in ("done", "skipped")]
+    if as_raw is not None and not_done:
+        print(f"dwiser: {as_raw} is not written: not all scans are done.", file=sys.stderr)
+    elif as_raw is not None:
+        asked = {job.name for job in jobs}  # the table has a row for every scan of the folder
+        write_raw_names(root, out, as_raw, [row for row in rows if row.job.name in asked])
     if failed:
         names = ", ".join(row.job.name for row in failed)
         print(f"dwiser: {len(failed)} scans failed: {names}.", file=sys.stderr)
-    return int(any(row.status not in ("done", "skipped") for row in rows))
+    return int(bool(not_done))

@@ -87,7 +87,7 @@ def begin_dataset(root: Path, out: Path) -> None:
                 f"{out}: it holds another program's dataset: choose another folder.",
                 code=Code.OUTPUT_FOREIGN,
             )
-    fields = dataset_description(_raw_description(root), __version__, _link(root, out))
+    fields = dataset_description(raw_description(root), __version__, dataset_link(root, out))
     replace_text(description_path, sidecar(fields))
     replace_text(out / ".bidsignore", IGNORED)
     _write_readme(out / "README")
@@ -103,7 +103,7 @@ def _write_readme(path: Path) -> None:
         replace_text(path, text.replace(OLD_MASK, NEW_MASK))
 
 
-def _raw_description(root: Path) -> dict[str, Any]:
+def raw_description(root: Path) -> dict[str, Any]:
     """Of the dataset; empty where there is none that can be read, which validation refuses."""
     path = root / DESCRIPTION
     if not os.path.lexists(path):
@@ -116,7 +116,7 @@ def _raw_description(root: Path) -> dict[str, Any]:
         return {}
 
 
-def _link(root: Path, out: Path) -> str:
+def dataset_link(root: Path, out: Path) -> str:
     """Relative where the output lies inside the dataset, so that both can be moved."""
     output, dataset = out.resolve(), root.resolve()
     return os.path.relpath(dataset, output) if dataset in output.parents else dataset.as_uri()

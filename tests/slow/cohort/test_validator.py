@@ -36,6 +36,14 @@ def test_the_output_passes_with_the_bidsignore_that_is_shipped(bids, tmp_path: P
     assert "*_dwimap.nii.gz" in ignored
 
 
+def test_the_dataset_under_raw_names_passes(bids, tmp_path: Path) -> None:
+    root, out = bids(tmp_path, "sub-01/ses-a", "sub-02/ses-a"), tmp_path / "out"
+    quick = ("--method", "gaussian", "-q", "--threads", "1")
+    command = ["bids", str(root), str(out), "participant", *quick]
+    assert main([*command, "--as-raw", str(tmp_path / "view")]) == 0
+    assert errors(tmp_path / "view") == []
+
+
 def test_a_dataset_with_errors_is_refused_with_the_first_of_them(bids, tmp_path: Path) -> None:
     root = bids(tmp_path, "sub-01")
     assert check_dataset(root) is None
