@@ -13,6 +13,10 @@ process DWISER_DENOISE {
     tuple val(meta), path("*__denoised.bvec"), emit: bvec, optional: true
     tuple val(meta), path("*__denoised.json"), emit: sidecar, optional: true
     tuple val(meta), path("*__save_uncertainty.nii.gz"), emit: save_uncertainty, optional: true
+    tuple val(meta), path("*__save_rank.nii.gz"), emit: save_rank, optional: true
+    tuple val(meta), path("*__save_variance.nii.gz"), emit: save_variance, optional: true
+    tuple val(meta), path("*__save_real.nii.gz"), emit: save_real, optional: true
+    tuple val(meta), path("*__save_phase.nii.gz"), emit: save_phase, optional: true
     tuple val(meta), path("*__save_weights.safetensors"), emit: save_weights, optional: true
     tuple val(meta), path("*__report.html"), emit: report, optional: true
     tuple val(meta), path("*__save_noise.nii.gz"), emit: save_noise, optional: true
@@ -31,6 +35,10 @@ process DWISER_DENOISE {
     if (task.ext.preset != null) options << "--preset '${task.ext.preset}'"
     task.ext.settings?.each { one -> options << "--set '${one}'" }
     if (task.ext.save_uncertainty) options << "--save-uncertainty ${prefix}__save_uncertainty.nii.gz"
+    if (task.ext.save_rank) options << "--save-rank ${prefix}__save_rank.nii.gz"
+    if (task.ext.save_variance) options << "--save-variance ${prefix}__save_variance.nii.gz"
+    if (task.ext.save_real) options << "--save-real ${prefix}__save_real.nii.gz"
+    if (task.ext.save_phase) options << "--save-phase ${prefix}__save_phase.nii.gz"
     if (task.ext.noise_only) options << "--noise-only"
     if (phase) options << "--phase ${phase}"
     if (task.ext.save_weights) options << "--save-weights ${prefix}__save_weights.safetensors"
@@ -50,6 +58,7 @@ process DWISER_DENOISE {
     if (task.ext.save_mask) options << "--save-mask ${prefix}__save_mask.nii.gz"
     if (task.ext.b0_threshold != null) options << "--b0-threshold '${task.ext.b0_threshold}'"
     if (task.ext.bvalue_scaling != null) options << "--bvalue-scaling '${task.ext.bvalue_scaling}'"
+    if (task.ext.b_delta != null) options << "--b-delta '${task.ext.b_delta}'"
     if (task.ext.device != null) options << "--device '${task.ext.device}'"
     def threads = task.ext.threads != null ? task.ext.threads : (task.cpus); if (threads != null) options << "--threads '${threads}'"
     def memory = task.ext.memory != null ? task.ext.memory : (task.memory ? "${task.memory.toMega()}M" : null); if (memory != null) options << "--memory '${memory}'"
