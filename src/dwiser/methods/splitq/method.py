@@ -50,7 +50,7 @@ from dwiser.methods.splitq.whitened import (
     share_subspace,
     whiten,
 )
-from dwiser.prepare.rician_bias import true_signal
+from dwiser.prepare.rician_bias import allowed_sigma, true_signal
 from dwiser.prepare.shells import shells
 from dwiser.prepare.splits import folds
 from dwiser.prepare.subspace import FEWEST_SHARED
@@ -313,7 +313,7 @@ class Splitq:
                 residual = residual_response(denoised, model, shape)
                 restore_residual(denoised, model, residual, shape, share=part)
             del shape
-        sigma, variance = whitened.sigma_inside, None
+        variance = None
         if self.uncertainty:
             watch(Progress(UNCERTAINTY, 0, 1))
             unsure = _of_uncertainty(scan.gradients)
@@ -328,18 +328,22 @@ class Splitq:
 
             variance = estimate_variance(estimate, denoised, unsure, whitened, seed)
             watch(Progress(UNCERTAINTY, 1, 1))
-        share = self._return(denoised, whitened, scan, machine.threads) if self.give_back else None
+        share = None
+        if self.give_back and not whitened.contradicted:  # else it would return noise as signal
+            share = self._return(denoised, whitened, scan, machine.threads)
         whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
         errors = None if variance is None else Errors(variance, whitened.scale, share)
         del share
         give_memory_back()
         data = writable_copy(scan.data)
+        own = whitened.sigma_inside
+        sigma = own if self.floor == "kept" else _allowed(denoised, whitened, scan.gradients)
         for shell in shells(scan.gradients):
             power = self._power(denoised, shell.volumes, whitened)
 
             def write(v: int, power: np.ndarray | None = power) -> None:
-                values = denoised[:, v] * sigma + np.float32(whitened.mean[v])
+                values = denoised[:, v] * own + np.float32(whitened.mean[v])
                 if errors is not None and v in unsure:
                     errors.add(v, partial(self._signal_sd, values, sigma, whitened, power))
                 signal = self._signal(values, sigma, whitened, power)
@@ -349,6 +353,7 @@ class Splitq:
             list(side_by_side(write, shell.volumes.tolist(), threads))
         record = {"training": weights.record, **whitened.record(), "given_back_mean": returned}
         sd = None if errors is None else errors.sd(whitened.mask)
+        whitened.sigma[whitened.mask] = sigma
         return Denoised(
             data, whitened.sigma, sd, weights, record, whitened.mask,
             coils=whitened.coils, bias_removed=self.floor == "removed",
@@ -363,7 +368,8 @@ class Splitq:
         whitened: WhitenedScan,
     ) -> Float[np.ndarray, "n"] | None:
         """What signals to expect of a shell, by voxel; None where it has too few volumes."""
-        if self.floor == "kept" or len(volumes) < FEWEST_SHARED:
+        few = len(volumes) < FEWEST_SHARED
+        if self.floor == "kept" or few or whitened.contradicted:
             return None
         return whitened.power_of(estimate, volumes)
 
@@ -455,6 +461,27 @@ class Splitq:
 
         list(side_by_side(of_volumes, chunks(len(out)), machine.threads))
         return clean
+
+
+def _allowed(
+    estimate: Float[np.ndarray, "n v"], whitened: WhitenedScan, gradients: Gradients
+) -> Float[np.ndarray, "n"]:
+    """σ at the mask's voxels; where the noise contradicts it, no larger than a shell's mean allows.
+
+    A σ that a user gave stays as it is.
+    """
+    sigma = whitened.sigma_inside
+    if whitened.sigma_given or not whitened.contradicted:
+        return sigma
+    lowest = np.full(len(sigma), np.inf, np.float32)
+    for shell in shells(gradients):
+        if len(shell.volumes) < FEWEST_SHARED:
+            continue
+        mean = np.zeros_like(lowest)
+        for v in shell.volumes:
+            mean += (estimate[:, v] * sigma + np.float32(whitened.mean[v])) / len(shell.volumes)
+        np.minimum(lowest, mean, out=lowest)
+    return allowed_sigma(lowest, sigma, whitened.coils)
 
 
 def _of_uncertainty(gradients: Gradients) -> Int[np.ndarray, "m"]:
