@@ -1,8 +1,9 @@
 """What was done to a scan before: resampling, zero filling, another denoiser; from the data alone.
 
 A raw scan's noise is white or, where the scanner interpolated, alike in neighbours of one slice. It
-fills k-space, and it holds up the smallest components of every neighbourhood. Limits were set
-between phantoms and raw scans of five scanners on one side, and the same ones shifted, smoothed,
+fills k-space, and it holds up the smallest components of every neighbourhood: as much as the
+Marchenko–Pastur law says of so many volumes and so many independent voxels. Limits were set between
+phantoms and raw scans of five scanners on one side, and the same ones shifted, smoothed,
 zero-filled and denoised on the other.
 """
 
@@ -27,7 +28,10 @@ MANY_VOLUMES = 20  # from which a window's own signal leaves most of its compone
 WINDOW = 7  # voxels on an edge
 WINDOWS = 100
 ALIKE = (0.25, 0.15)  # along every axis; few volumes, many: raw scans 0.14 and 0.08 at most
-WEAK = (0.08, 0.27)  # 10 % over 50 % component; raw scans 0.17 and 0.39 at least
+WEAK = (0.11, 0.6)  # 10 % over 50 % component, of what noise leaves; few volumes, many
+MOST_VOLUMES = 32  # whose components are looked at, of all: more than that, noise leaves them weak
+LEAST_SHARE = 0.3  # of a window's voxels count at least: raw noise is alike in a plane at most
+LAW_POINTS = 4000  # of the Marchenko–Pastur law
 EMPTY = 0.2  # power at both edges of k-space over its middle; raw scans 0.28 along one at least
 COARSE = 1.0  # a step of the values in σ; then rounding adds 4 % to the noise's sd
 LEVELS = 100_000  # values that the step is read from
@@ -42,14 +46,16 @@ class NoiseTraces:
 
     neighbours : correlation between adjacent voxels along x, y and z. edges : power of the noise
     beyond 5/6 of the highest in-plane |k| along x and y, over that in the middle. components :
-    variance of the principal component a tenth up from the smallest, over the middle one's;
-    the median over windows of 7³ voxels. volumes : how many there are. step : what all values are
-    multiples of, over the noise's sd; 0 where there is no such step.
+    variance of the principal component a tenth up from the smallest, over the middle one's, of 32
+    volumes at most; the median over windows of 7³ voxels. of_noise : the same of noise alone, as
+    correlated as the scan's. volumes : how many there are. step : what all values are multiples
+    of, over the noise's sd; 0 where there is no such step.
     """
 
     neighbours: tuple[float, float, float]
     edges: tuple[float, float]
     components: float
+    of_noise: float
     volumes: int
     step: float = 0.0
 
@@ -63,11 +69,11 @@ class NoiseTraces:
                 f"The values are rounded to steps of {self.step:.1f} σ of the noise: export the "
                 "scan with a finer scale, since rounding so coarse is an error of its own."
             )
-        if self.components < WEAK[many]:
+        if self.components < WEAK[many] * self.of_noise:
             said.append(
                 "The scan looks denoised already: its weakest components hold "
-                f"{self.components:.2f} of the middle one's variance, noise leaves more than "
-                f"{WEAK[many]:g}; start from the raw scan."
+                f"{self.components:.2f} of the middle one's variance, noise alone would leave "
+                f"{self.of_noise:.2f}; start from the raw scan."
             )
         elif min(self.neighbours) > ALIKE[many]:
             said.append(
@@ -97,14 +103,31 @@ def noise_traces(scan: Scan) -> NoiseTraces | None:
         return None
     with threadpool_limits(1, "blas"):  # many small products: more threads only wait for each other
         directions = noise_directions(data, mask)
-        neighbours = noise_correlation(data, mask, directions, windows=WINDOWS).neighbours
+        correlation = noise_correlation(data, mask, directions, windows=WINDOWS)
         components = _weak_components(data, corners)
         edges = _edges(data, mask, directions)
     if components is None or edges is None:
         return None
     sd = _noise_sd(data, mask, directions)
     step = _step(data, mask) / sd if sd > 0 else 0.0
-    return NoiseTraces(neighbours, edges, components, data.shape[3], step)
+    share = max(LEAST_SHARE, correlation.effective_share((WINDOW,) * 3))
+    of_noise = components_of_noise(min(data.shape[3], MOST_VOLUMES), share * (WINDOW**3 - 1))
+    volumes = data.shape[3]
+    return NoiseTraces(correlation.neighbours, edges, components, of_noise, volumes, step)
+
+
+def components_of_noise(volumes: int, samples: float) -> float:
+    """The 10 % over the 50 % eigenvalue of a covariance of noise, by Marchenko and Pastur's law.
+
+    ``samples`` are independent ones, and more than the volumes. 10.1070/SM1967v001n04ABEH001994.
+    """
+    ratio = volumes / samples
+    low, high = (1 - ratio**0.5) ** 2, (1 + ratio**0.5) ** 2
+    power = np.linspace(low, high, LAW_POINTS)
+    below = np.cumsum(np.sqrt(((high - power) * (power - low)).clip(0)) / power)
+    ranks = (np.array([volumes // 10, volumes // 2]) + 0.5) / volumes
+    weak, middle = np.interp(ranks, below / below[-1], power)
+    return float(weak / middle)
 
 
 def earlier_steps(scan: Scan) -> tuple[str, ...]:
@@ -146,9 +169,11 @@ def _step(data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]) -
 
 def _weak_components(data: Float[np.ndarray, "x y z v"], corners: np.ndarray) -> float | None:
     """Median over windows of the 10 % over the 50 % eigenvalue of the volumes' covariance."""
+    volumes = data.shape[3]
+    chosen = np.linspace(0, volumes - 1, min(volumes, MOST_VOLUMES)).round().astype(int)
     windows, ratios = sliding_window_view(data, (WINDOW,) * 3, axis=(0, 1, 2)), []
     for corner in corners:
-        x = windows[tuple(corner)].reshape(data.shape[3], -1).astype(float)
+        x = windows[tuple(corner)][chosen].reshape(len(chosen), -1).astype(float)
         x -= x.mean(1, keepdims=True)
         power = np.linalg.eigvalsh(x @ x.T).clip(0)
         if power[len(power) // 2] > 0:

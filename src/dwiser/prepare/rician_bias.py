@@ -14,7 +14,7 @@ from scipy.ndimage import map_coordinates
 
 from dwiser.compiled import pointwise
 from dwiser.prepare.lookup import Lookup
-from dwiser.prepare.moments import NONE, magnitude_moments
+from dwiser.prepare.moments import NONE, magnitude_floor, magnitude_moments
 
 LOWEST, HIGHEST, STEP = -2.0, 14.0, 0.01  # of the means in the tables, in σ
 FAR = HIGHEST - 1  # σ: beyond, the Rician bias is a small correction
@@ -23,6 +23,8 @@ SPREADS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of the mean th
 POWERS = np.geomspace(0.05, 500.0, 25)  # of the signal, in σ²; the last is as good as flat
 ODD = 1e-3  # of the prior's height, at any signal: one volume may show what no other does
 NEAR = 0.3  # σ: below, a mean and its signal's power are in proportion
+SLACK = 0.1  # of the noise floor: by so much a mean may lie below it by its own error
+LEAST_SIGMA = 0.5  # of σ, whatever the means are
 
 Values = Float[np.ndarray, "*s"]
 
@@ -131,6 +133,29 @@ def signal_posterior(
     far = ratio > FAR
     signal = np.where(far, true_signal(mean, sigma, 0.0, coils), sigma * near)
     return signal, (sigma * np.where(far, spread, around)).astype(np.float32)
+
+
+def allowed_sigma(
+    mean: Float[np.ndarray, "n"], sigma: Float[np.ndarray, "n"], coils: float | int = 1
+) -> Float[np.ndarray, "n"]:
+    """σ where a denoised shell's mean may have it, and the largest that it allows where not.
+
+    Parameters
+    ----------
+    mean : a voxel's mean over a shell's denoised magnitudes, in the data's units. sigma : as it
+        was estimated.
+
+    Notes
+    -----
+    No magnitude's mean is below the noise floor (1.253 σ for one channel). Where a shell's is, by
+    more than its own error, σ is too large there: its map is smooth, while the noise of an
+    accelerated scan changes from voxel to voxel, or the scanner suppressed the background.
+    """
+    if coils == NONE:
+        return sigma
+    allowed = mean / np.float32(magnitude_floor(coils))
+    lower = allowed < (1 - SLACK) * sigma
+    return np.where(lower, np.maximum(allowed, LEAST_SIGMA * sigma), sigma).astype(sigma.dtype)
 
 
 @lru_cache(maxsize=4)

@@ -7,10 +7,10 @@ import pytest
 from scipy.ndimage import gaussian_filter, shift
 
 from dwiser.methods.registry import build
-from dwiser.prepare.earlier_steps import noise_traces
+from dwiser.prepare.earlier_steps import components_of_noise, noise_traces
 from dwiser.run import denoise
 from dwiser.run.survey import survey
-from dwiser.scan import Scan
+from dwiser.scan import Gradients, Scan
 from dwiser.simulation import phantom
 
 SHAPE = (36, 40, 14)
@@ -36,6 +36,34 @@ def raw() -> Scan:
 @pytest.mark.parametrize(("directions", "texture"), [(6, 0.5), (12, 0.0), (40, 0.5)])
 def test_a_raw_scan_shows_nothing(directions: int, texture: float) -> None:
     assert words(scan(directions, texture=texture, sigma_map="gfactor")) == ""
+
+
+def test_many_volumes_of_a_raw_scan_show_nothing() -> None:
+    """Of 288 volumes and 343 voxels noise itself leaves the weakest components weak."""
+    few, count = scan(6), 288
+    shape, rng = (16, 18, 8), np.random.default_rng(4)
+    sigma = np.linspace(3, 9, shape[0])[:, None, None, None]
+    data = (100 + sigma * rng.standard_normal((*shape, count))).astype(np.float32)
+    vectors = rng.standard_normal((count, 3))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    table = Gradients(np.full(count, 1000.0), vectors)
+    many = replace(few, data=data, gradients=table, mask=np.ones(shape, bool))
+    traces = noise_traces(many)
+    assert traces is not None
+    assert traces.sentences == ()
+    assert abs(traces.components / traces.of_noise - 1) < 0.25
+
+
+@pytest.mark.parametrize(
+    ("volumes", "samples"), [(10, 300.0), (32, 342.0), (32, 100.0), (60, 80.0)]
+)
+def test_components_of_noise_are_those_of_white_noise(volumes: int, samples: float) -> None:
+    rng, ratios = np.random.default_rng(3), []
+    for _ in range(60):
+        x = rng.standard_normal((volumes, int(samples)))
+        power = np.linalg.eigvalsh(x @ x.T)
+        ratios.append(power[volumes // 10] / power[volumes // 2])
+    assert np.median(ratios) == pytest.approx(components_of_noise(volumes, samples), rel=0.05)
 
 
 def test_partial_fourier_and_channels_are_raw_too() -> None:

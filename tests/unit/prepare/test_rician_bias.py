@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from dwiser.prepare.moments import NONE, expected_magnitude
-from dwiser.prepare.rician_bias import signal_posterior, signal_power, true_signal
+from dwiser.prepare.rician_bias import (
+    allowed_sigma,
+    signal_posterior,
+    signal_power,
+    true_signal,
+)
 from dwiser.seeds import stream
 
 SPREAD = 0.2  # σ: how unsure the means are
@@ -71,3 +76,15 @@ def test_no_table_holds_a_hole() -> None:
             signal, sd = signal_posterior(mean, one, 0.3 * one, coils, known)
             assert np.isfinite(signal).all()
             assert (sd >= 0).all()
+
+
+@pytest.mark.parametrize("coils", [1.0, 4.0])
+def test_sigma_is_no_larger_than_a_mean_allows(coils: float) -> None:
+    sigma = np.full(4, 2.0, np.float32)
+    floor = float(expected_magnitude(np.zeros(1), np.ones(1), coils)[0])
+    mean = np.array([3 * floor, 1.9 * floor, 1.5 * floor, 0.1 * floor], np.float32)
+    allowed = allowed_sigma(mean, sigma, coils)
+    np.testing.assert_allclose(allowed, [2.0, 2.0, 1.5, 1.0], rtol=1e-5)
+    shown = expected_magnitude(true_signal(mean, allowed, 0.0, coils), allowed, coils)
+    np.testing.assert_allclose(shown[2], mean[2], rtol=1e-3)  # with σ = 2 it is brighter
+    assert allowed_sigma(mean, sigma, NONE) is sigma

@@ -40,7 +40,7 @@ OF_TENSOR = ("cube", "wide")  # estimates that a tensor is fitted to
 PILOT = "cube"  # the estimate whose FA says how a voxel is weighted
 IMPOSSIBLE = -0.125  # of the noise's variance: a risk as low as this is no chance,
 CHANCE = 4.0  # nor one so many of its standard errors below 0, if that is lower
-MOSTLY = 1 / 3  # of the components: where so many are, nothing can be weighted by risk
+MOSTLY = 1 / 4  # of the components: where so many are, nothing can be weighted by risk
 
 
 def local_names(model: ResponseModel) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ from dwiser.methods.splitq.whitened import (
 )
 from dwiser.prepare.mask import on_grid
 from dwiser.prepare.phase import WIDTH, Rephasing, real_part
-from dwiser.prepare.rician_bias import true_signal
+from dwiser.prepare.rician_bias import allowed_sigma, true_signal
 from dwiser.prepare.shells import shells
 from dwiser.prepare.splits import folds
 from dwiser.prepare.subspace import FEWEST_SHARED
@@ -333,7 +333,7 @@ class Splitq:
                 residual = residual_response(denoised, model, shape)
                 restore_residual(denoised, model, residual, shape, share=part)
             del shape
-        sigma, variance, rank = whitened.sigma_inside, None, None
+        variance, rank = None, None
         if self.uncertainty or self.rank_map:
             watch(Progress(UNCERTAINTY, 0, 1))
             unsure = _of_uncertainty(scan.gradients)
@@ -353,7 +353,9 @@ class Splitq:
             if self.rank_map:
                 rank = degrees_of_freedom(estimate, denoised, whitened, seed)
             watch(Progress(UNCERTAINTY, 1, 1))
-        share = self._return(denoised, whitened, scan, machine.threads) if self.give_back else None
+        share = None
+        if self.give_back and not whitened.contradicted:  # else it would return noise as signal
+            share = self._return(denoised, whitened, scan, machine.threads)
         whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)
         if rank is not None and share is not None:  # what goes back is not denoised
@@ -366,11 +368,13 @@ class Splitq:
             complex_parts = real_part(
                 scan.data, scan.phase, whitened.mask, self.rephasing, with_phase=True
             )
+        own = whitened.sigma_inside
+        sigma = own if self.floor == "kept" else _allowed(denoised, whitened, scan.gradients)
         for shell in shells(scan.gradients):
             power = self._power(denoised, shell.volumes, whitened, machine.threads)
 
             def write(v: int, power: np.ndarray | None = power) -> np.ndarray | None:
-                values = denoised[:, v] * sigma + np.float32(whitened.mean[v])
+                values = denoised[:, v] * own + np.float32(whitened.mean[v])
                 signal = self._signal(values, sigma, whitened, power)
                 data[..., v] = scan.data[..., v]
                 data[..., v][whitened.mask] = signal.clip(min=0)
@@ -378,13 +382,15 @@ class Splitq:
                     complex_parts.data[..., v][whitened.mask] = signal
                 if errors is None or v not in unsure:
                     return None
-                return self._signal_sd(values, signal, sigma, whitened, power, errors.spread(v))
+                spread = errors.spread(v) * own / sigma
+                return self._signal_sd(values, signal, sigma, whitened, power, spread)
 
             for sd in side_by_side(write, shell.volumes.tolist(), machine.threads):
                 if errors is not None and sd is not None:
                     errors.add(sd)
         record = {"training": weights.record, **whitened.record(), "given_back_mean": returned}
         sd = None if errors is None else errors.sd(whitened.mask)
+        whitened.sigma[whitened.mask] = sigma
         return Denoised(
             data, whitened.sigma, sd, weights, record, whitened.mask,
             rank=None if rank is None else on_grid(rank, whitened.mask),
@@ -403,7 +409,8 @@ class Splitq:
         threads: int,
     ) -> Float[np.ndarray, "n"] | None:
         """What signals to expect of a shell, by voxel; None where it has too few volumes."""
-        if self.floor == "kept" or len(volumes) < FEWEST_SHARED:
+        few = len(volumes) < FEWEST_SHARED
+        if self.floor == "kept" or few or whitened.contradicted:
             return None
         return whitened.power_of(estimate, volumes, threads)
 
@@ -494,6 +501,27 @@ class Splitq:
 
         list(side_by_side(of_volumes, chunks(len(out)), machine.threads))
         return clean
+
+
+def _allowed(
+    estimate: Float[np.ndarray, "n v"], whitened: WhitenedScan, gradients: Gradients
+) -> Float[np.ndarray, "n"]:
+    """σ at the mask's voxels; where the noise contradicts it, no larger than a shell's mean allows.
+
+    A σ that a user gave stays as it is.
+    """
+    sigma = whitened.sigma_inside
+    if whitened.sigma_given or not whitened.contradicted:
+        return sigma
+    lowest = np.full(len(sigma), np.inf, np.float32)
+    for shell in shells(gradients):
+        if len(shell.volumes) < FEWEST_SHARED:
+            continue
+        mean = np.zeros_like(lowest)
+        for v in shell.volumes:
+            mean += (estimate[:, v] * sigma + np.float32(whitened.mean[v])) / len(shell.volumes)
+        np.minimum(lowest, mean, out=lowest)
+    return allowed_sigma(lowest, sigma, whitened.coils)
 
 
 def _of_uncertainty(gradients: Gradients) -> Int[np.ndarray, "m"]:

@@ -62,6 +62,8 @@ class WhitenedScan:
     outliers : {volume: how it stands apart} from the others of its shell.
     axes : (L, L), orthonormal: what the lone volumes' weights go along; None for themselves.
     measured : the correlation of neighbouring voxels' noise.
+    contradicted : whether the noise is not what σ and ``measured`` say, as Stein's risk showed.
+    sigma_given : whether the user gave σ.
     """
 
     mask: Bool[np.ndarray, "x y z"]
@@ -78,6 +80,8 @@ class WhitenedScan:
     outliers: dict[int, str] = field(default_factory=dict)
     no_subspace: str | None = None
     measured: NoiseCorrelation | None = None
+    contradicted: bool = False
+    sigma_given: bool = False
 
     @cached_property
     def sigma_inside(self) -> Float[np.ndarray, "n"]:
@@ -113,7 +117,12 @@ class WhitenedScan:
 
     @property
     def spread(self) -> float:
-        """A typical error of the estimate, in σ: a part of K coordinates' noise in V volumes."""
+        """A typical error of the estimate, in σ: a part of K coordinates' noise in V volumes.
+
+        0 where σ cannot be trusted to tell it.
+        """
+        if self.contradicted:
+            return 0.0
         return PASSED * float(np.sqrt((self.rank + len(self.alone)) / len(self.mean)))
 
     def power_of(
@@ -245,11 +254,15 @@ def whiten(
     return WhitenedScan(
         mask, sigma, channels, y, mean, scale, subspace, groups, alone, phase_record,
         outliers=outliers, no_subspace=why, measured=spatial.correlation,
+        sigma_given=scan.sigma is not None,
     )  # fmt: skip
 
 
 def share_subspace(whitened: WhitenedScan, gradients: Gradients, fewest: int, seed: int) -> bool:
-    """Give a scan the subspace that it has none of, if ``fewest`` volumes share one."""
+    """Give a scan the subspace that it has none of, if ``fewest`` volumes share one.
+
+    For a scan whose noise is not what was measured of it: that is noted.
+    """
     covariance = second_moment(whitened.y) / np.outer(whitened.scale, whitened.scale)
     groups, alone, outliers = _shared(covariance, len(whitened.y), gradients, fewest)
     subspace = fit_subspace(covariance, len(whitened.y), groups, seed) if groups else None
@@ -257,6 +270,7 @@ def share_subspace(whitened: WhitenedScan, gradients: Gradients, fewest: int, se
         return False
     whitened.subspace, whitened.groups, whitened.alone = subspace, groups, alone
     whitened.outliers, whitened.no_subspace = outliers, None
+    whitened.contradicted = True
     return True
 
 
