@@ -86,7 +86,7 @@ def test_a_full_folder_for_temporary_files_is_told(files: Path, monkeypatch, cap
     def full(*_) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("dwiser.methods.splitq.method.writable_copy", full)
+    monkeypatch.setattr("dwiser.methods.splitq.method.allocate_like", full)
     before = contents(files)
     words = ["denoise", str(files / "dwi.nii.gz"), str(files / "out.nii.gz"), *HOW]
     sentence = command_refused(capsys, Code.DISK_SCRATCH, *words, exit_code=1)

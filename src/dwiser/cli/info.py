@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from dwiser.b_delta import shape_name
 from dwiser.cli.options import (
     B0Threshold,
     BDelta,
@@ -136,6 +135,8 @@ def _survey_text(survey: "Survey", dwi: Path, method: str, preset: str) -> str:
 
 
 def _shell(row: dict[str, Any]) -> str:
+    from dwiser.b_delta import shape_name
+
     shape = f" {shape_name(row['b_delta'])}" if "b_delta" in row else ""
     echo = f" echo {row['echo']}" if "echo" in row else ""
     return f"b={row['bval']:g}{shape}{echo}: {row['volumes']}"

@@ -3,6 +3,7 @@
 from unittest.mock import Mock
 
 import dask
+import dask_jobqueue  # noqa: F401  its defaults are there before a test sets some
 import pytest
 
 from dwiser.cohort import clusters, slurm_memory
