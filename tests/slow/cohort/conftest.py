@@ -14,6 +14,22 @@ from types import SimpleNamespace
 
 import pytest
 
+STOPS = "DWISER_TESTS_STOPS"  # the folder of the stops below
+# Programs of these tests stop before a scan of a named subject is published: see `Stop`.
+SITE = f"""
+import os, time
+from pathlib import Path
+import dwiser.cohort.worker as worker
+publish = worker.publish
+def stopped(job, staging):
+    stop = Path(os.environ["{STOPS}"], job.scan.name.split("_")[0])
+    waits = stop.exists()
+    while waits:
+        waits = not stop.exists() or stop.read_text() != "go on"
+        time.sleep(0.05)
+    publish(job, staging)
+worker.publish = stopped
+"""
 QUICK = ("--threads", "1", "--device", "cpu", "--skip-bids-validation")
 PATIENCE = 600  # seconds
 
@@ -21,12 +37,19 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def processes() -> Iterator[Start]:
+def processes(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Start]:
     """Starts programs of this environment in process groups, all ended after the test."""
     begun: list[subprocess.Popen[str]] = []
+    folder = tmp_path_factory.mktemp("stops")
+    (folder / "sitecustomize.py").write_text(SITE)
+    monkeypatch.setenv(STOPS, str(folder))
+    path = os.pathsep.join([str(folder), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
 
     def start(*words: object, **options) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", *map(str, words)]
+        options["env"] = options.get("env", os.environ) | {STOPS: str(folder), "PYTHONPATH": path}
         kinds = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         process = subprocess.Popen(command, start_new_session=True, **(kinds | options))
         begun.append(process)
@@ -68,22 +91,19 @@ def until(happened: Callable[[], object], what: str) -> object:
 
 
 class Stop:
-    """A subject whose scans stop when all is written and nothing has its name yet.
+    """A subject whose scans stop when all is written and nothing has its name yet."""
 
-    The sidecar that they inherit is a pipe: whoever reads it waits for a writer.
-    """
-
-    def __init__(self, root: Path, subject: str) -> None:
-        self.pipe = root / subject / f"{subject}_dwi.json"
-        os.mkfifo(self.pipe)
+    def __init__(self, subject: str) -> None:
+        self.file = Path(os.environ[STOPS], subject)
+        self.file.write_text("wait")
 
     def lift(self) -> None:
         """For all that come after; who waits goes on waiting."""
-        self.pipe.unlink()
+        self.file.unlink()
 
     def answer(self) -> None:
         """Lets those go on that wait."""
-        self.pipe.write_text("{}")
+        self.file.write_text("go on")
 
 
 def written(out: Path, name: str) -> bool:

@@ -35,7 +35,7 @@ def three(bids, tmp_path: Path) -> Path:
 def test_a_worker_killed_in_the_middle_of_a_scan_costs_a_try_and_nothing_else(
     three, cohort, tools, whole, tmp_path: Path
 ) -> None:
-    out, stop = tmp_path / "out", tools.Stop(three, "sub-00")
+    out, stop = tmp_path / "out", tools.Stop("sub-00")
     run = cohort(three, out, "--workers", 2)
     tools.until(lambda: tools.written(out, STOPPED), "work")
     stop.lift()
@@ -49,7 +49,7 @@ def test_a_worker_killed_in_the_middle_of_a_scan_costs_a_try_and_nothing_else(
 def test_a_scan_whose_workers_die_each_time_is_named_and_the_others_are_done(
     three, cohort, tools, whole, tmp_path: Path
 ) -> None:
-    out, stop = tmp_path / "out", tools.Stop(three, "sub-00")
+    out, stop = tmp_path / "out", tools.Stop("sub-00")
     run = cohort(three, out, "--workers", 1, "--retries", 1)
     killed: set[int] = set()
 
@@ -75,7 +75,7 @@ def test_a_scan_whose_workers_die_each_time_is_named_and_the_others_are_done(
 def test_the_scheduler_is_killed_and_started_again_and_the_run_goes_on(
     three, cohort, processes, tools, whole, tmp_path: Path
 ) -> None:
-    out, stop = tmp_path / "out", tools.Stop(three, "sub-00")
+    out, stop = tmp_path / "out", tools.Stop("sub-00")
     port = tools.free_port()
     address = f"tcp://127.0.0.1:{port}"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
@@ -102,7 +102,7 @@ def test_a_scan_whose_only_worker_died_is_called_back_and_given_to_one_that_join
     three, cohort, processes, tools, whole, tmp_path: Path
 ) -> None:
     """Workers that a user started know nothing of our resource when they join a scheduler."""
-    out, stop = tmp_path / "out", tools.Stop(three, "sub-00")
+    out, stop = tmp_path / "out", tools.Stop("sub-00")
     address = f"tcp://127.0.0.1:{(port := tools.free_port())}"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
     words = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
@@ -129,7 +129,7 @@ def test_a_run_that_is_killed_is_taken_up_by_the_same_command(
     three, cohort, tools, whole, tmp_path: Path
 ) -> None:
     """Client and scheduler die at once, and the workers are left behind."""
-    out, stop = tmp_path / "out", tools.Stop(three, "sub-01")
+    out, stop = tmp_path / "out", tools.Stop("sub-01")
     run = cohort(three, out, "--workers", 1)
     tools.until(lambda: tools.written(out, "sub-01_run-1"), "the second scan")
     stop.lift()
@@ -199,7 +199,7 @@ def test_a_full_disk_is_said_leaves_nothing_half_and_is_gone_on_from(
 def test_two_cohorts_on_one_folder_share_the_work_and_write_nothing_twice(
     three, cohort, tools, whole, tmp_path: Path
 ) -> None:
-    out, stop = tmp_path / "out", tools.Stop(three, "sub-00")
+    out, stop = tmp_path / "out", tools.Stop("sub-00")
     first = cohort(three, out, "--workers", 1)
     tools.until(lambda: tools.written(out, STOPPED), "work of the first")
     second = cohort(three, out, "--workers", 1)
@@ -218,7 +218,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_that_the_command_goes_on(
     three, cohort, tools, whole, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    tools.Stop(three, "sub-01")
+    tools.Stop("sub-01")
     plain = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     run = cohort(three, out, "--workers", 1, **plain)
     tools.until(lambda: tools.written(out, "sub-01_run-1"), "the second scan")

@@ -75,7 +75,7 @@ def test_a_cohort_is_done_by_jobs_of_slurm_which_are_gone_after_it(
     slurm, bids, cohort, tools, whole, tmp_path: Path
 ) -> None:
     root, out = bids(tmp_path, *(f"sub-0{n} run-1" for n in range(3))), tmp_path / "out"
-    stop = tools.Stop(root, "sub-00")
+    stop = tools.Stop("sub-00")
     run = cohort(root, out, "--cluster", "slurm", "--workers", 2, env=slurm)
     tools.until(lambda: len(jobs(slurm)) == 2, "two jobs of Slurm")
     tools.until(lambda: tools.written(out, "sub-00_run-1"), "work")
@@ -90,7 +90,7 @@ def test_a_job_that_slurm_ends_is_replaced_and_its_scan_done(
     slurm, bids, cohort, tools, whole, tmp_path: Path
 ) -> None:
     root, out = bids(tmp_path, *(f"sub-0{n} run-1" for n in range(2))), tmp_path / "out"
-    stop = tools.Stop(root, "sub-00")
+    stop = tools.Stop("sub-00")
     run = cohort(root, out, "--cluster", "slurm", "--workers", 1, env=slurm)
     tools.until(lambda: tools.written(out, "sub-00_run-1"), "work")
     stop.lift()
