@@ -111,7 +111,7 @@ class Splitq:
     )
     response: bool = option(True, "restore the signal's shape about its fibre")
     give_back: bool = option(True, "give back what noise does not explain in a residual")
-    uncertainty: bool = option(False, "also the sd of the error, in half as much time again")
+    uncertainty: bool = option(False, "also the sd of the error, in a fifth more time")
     coils: float | None = option(
         None, "channels behind the magnitude; none: read off the background", least=1
     )
