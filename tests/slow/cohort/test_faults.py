@@ -142,17 +142,22 @@ def test_a_run_that_is_killed_is_taken_up_by_the_same_command(
 
 
 @pytest.mark.parametrize(
-    ("method", "sentence"),
+    ("method", "memory", "sentence"),
     [
         (
             "gaussian",
+            "650MiB",
             "GiB for it, a worker may use 0.6: give each worker more",
         ),  # refused before the work
-        ("patch2self", "the last for lack of memory: give each worker more"),  # nobody knew
+        (
+            "patch2self",
+            "400MiB",
+            "the last for lack of memory: give each worker more",
+        ),  # unknown
     ],
 )
 def test_a_scan_that_needs_more_memory_than_its_worker_has_is_listed_with_a_sentence(
-    bids, cohort, tools, whole, tmp_path: Path, method: str, sentence: str
+    bids, cohort, tools, whole, tmp_path: Path, method: str, memory: str, sentence: str
 ) -> None:
     root, out = bids(tmp_path, "sub-00 run-1", "sub-01 run-1"), tmp_path / "out"
     path = root / "sub-00/dwi/sub-00_run-1_dwi.nii.gz"
@@ -162,7 +167,7 @@ def test_a_scan_that_needs_more_memory_than_its_worker_has_is_listed_with_a_sent
     bval, bvec = (path.with_name(f"sub-00_run-1_dwi.{kind}") for kind in ("bval", "bvec"))
     np.savetxt(bval, [np.tile(np.loadtxt(bval), 15)], fmt="%g")
     np.savetxt(bvec, np.tile(np.loadtxt(bvec), (1, 15)), fmt="%.6f")
-    words = ("--workers", 1, "--memory", "650MiB", "--retries", 0, "--method", method)
+    words = ("--workers", 1, "--memory", memory, "--retries", 0, "--method", method)
     code, told = tools.ended(cohort(root, out, *words))
     assert code == 1, told
     assert sentence in told, told
