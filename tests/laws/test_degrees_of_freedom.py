@@ -8,6 +8,7 @@ import pytest
 from dwiser.machine import Machine
 from dwiser.methods.registry import build
 from dwiser.methods.splitq.freedom import degrees_of_freedom
+from dwiser.methods.splitq.probed import Probed
 from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.scan import Gradients, Scan
 from dwiser.seeds import stream
@@ -30,7 +31,7 @@ def test_a_projection_keeps_as_many_as_it_has_dimensions(rank: int) -> None:
     def clean(other: WhitenedScan) -> np.ndarray:
         return other.y @ projection
 
-    freedom = degrees_of_freedom(clean, clean(scan), scan, 0)
+    freedom = degrees_of_freedom(Probed.of(clean, scan, 0), clean(scan), scan.mask)
     assert freedom.mean() == pytest.approx(rank, abs=0.1)
     assert freedom.std() < 0.7  # the probe's own noise, over 5³ voxels, fewer at the rims
 

@@ -1,29 +1,20 @@
 """The degrees of freedom that splitq's estimate keeps of each voxel: its effective rank."""
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from dwiser.memmap import writable_copy
-from dwiser.methods.splitq.probe import STEP, _local_mean, signs
-from dwiser.methods.splitq.whitened import WhitenedScan
-from dwiser.seeds import stream
+from dwiser.methods.splitq.probe import _local_mean
+from dwiser.methods.splitq.probed import Probed
 
 
 def degrees_of_freedom(
-    clean: Callable[[WhitenedScan], Float[np.ndarray, "n v"]],
-    estimate: Float[np.ndarray, "n v"],
-    whitened: WhitenedScan,
-    seed: int,
+    probed: Probed, estimate: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"]
 ) -> Float[np.ndarray, "n"]:
-    """Σ_v ∂x̂_v/∂y_v at the mask's voxels, 0 … V: denoised once more, with a probe.
+    """Σ_v ∂x̂_v/∂y_v at the mask's voxels, 0 … V, from the scan denoised with a probe.
 
     Parameters
     ----------
-    clean : the estimator. estimate : what it makes of the whitened scan itself.
-    seed : of the probe's signs; those of the uncertainty's.
+    estimate : what the same estimator makes of the whitened scan itself.
 
     Notes
     -----
@@ -33,18 +24,8 @@ def degrees_of_freedom(
     10.1198/016214504000000692; Ye 1998). The probe's own noise is averaged over the window of
     `probe`.
     """
-    step = np.float32(STEP * whitened.noise**0.5) * whitened.scale.astype(np.float32)
-
-    def probe(v: int) -> Float[np.ndarray, "n"]:
-        return signs(stream(seed, "probe", v), len(estimate))
-
-    volumes = range(estimate.shape[1])
-    y = writable_copy(whitened.y)
+    volumes, freedom = range(estimate.shape[1]), np.zeros(len(estimate), np.float32)
     for v in volumes:
-        y[:, v] += step[v] * probe(v)
-    probed = clean(replace(whitened, y=y))
-    del y
-    freedom = np.zeros(len(estimate), np.float32)
-    for v in volumes:
-        freedom += probe(v) * (probed[:, v] - estimate[:, v]) / step[v]
-    return _local_mean(freedom, whitened.mask).clip(0, len(volumes)).astype(np.float32)
+        change = probed.cleaned[:, v] - estimate[:, v]
+        freedom += probed.probe[:, v] * change / probed.step[v]
+    return _local_mean(freedom, mask).clip(0, len(volumes)).astype(np.float32)

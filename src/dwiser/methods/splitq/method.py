@@ -32,6 +32,7 @@ from dwiser.methods.splitq.freedom import degrees_of_freedom
 from dwiser.methods.splitq.neighbours import Grid, cross, neighbour_mean
 from dwiser.methods.splitq.presets import LAPTOP, PRESETS
 from dwiser.methods.splitq.probe import Errors
+from dwiser.methods.splitq.probed import Probed
 from dwiser.methods.splitq.residual_recovery import NEAR, Neighbours, given_back, mean_back
 from dwiser.methods.splitq.restoring import (
     HeldOutResponse,
@@ -346,12 +347,12 @@ class Splitq:
                         restore_residual(values, model, residual, shape, share=part)
                 return values
 
+            probed = Probed.of(estimate, whitened, seed, machine.threads)
             if self.uncertainty:
-                variance = estimate_variance(
-                    estimate, denoised, unsure, whitened, seed, machine.threads
-                )
+                variance = estimate_variance(probed, denoised, unsure, whitened, machine.threads)
             if self.rank_map:
-                rank = degrees_of_freedom(estimate, denoised, whitened, seed)
+                rank = degrees_of_freedom(probed, denoised, whitened.mask)
+            del probed
             watch(Progress(UNCERTAINTY, 1, 1))
         share = None
         if self.give_back and not whitened.contradicted:  # else it would return noise as signal

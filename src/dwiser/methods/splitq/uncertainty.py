@@ -1,53 +1,38 @@
 """The uncertainty of splitq's result: the estimate's variance, and the effect of Rician bias."""
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import numpy as np
 from jaxtyping import Float, Int
 
-from dwiser.machine import side_by_side
-from dwiser.memmap import allocate_like
-from dwiser.methods.splitq.probe import STEP, follows_and_passes, posterior_variance, signs
+from dwiser.methods.splitq.probe import follows_and_passes, posterior_variance
+from dwiser.methods.splitq.probed import Probed
 from dwiser.methods.splitq.restoring import joined
 from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.prepare.moments import magnitude_floor
 from dwiser.prepare.rician_bias import signal_posterior
-from dwiser.seeds import stream
 
 REACH = 2.0  # sd: the interval that is to hold the truth
 
 
 def estimate_variance(
-    clean: Callable[[WhitenedScan], Float[np.ndarray, "n v"]],
+    probed: Probed,
     estimate: Float[np.ndarray, "n v"],
     volumes: Int[np.ndarray, "m"],
     whitened: WhitenedScan,
-    seed: int,
     threads: int = 1,
 ) -> Float[np.ndarray, "n"]:
-    """Expected squared error of ``volumes`` over (σ·scale)²: denoised once more, with a probe.
+    """Expected squared error of ``volumes`` over (σ·scale)², from the scan denoised with a probe.
 
-    ``estimate`` is what ``clean`` makes of the whitened scan itself.
+    ``estimate`` is what the same estimator makes of the whitened scan itself.
     """
     scale, noise = whitened.scale.astype(np.float32), np.float32(whitened.noise)
-    step, y = np.float32(STEP) * np.sqrt(noise) * scale, whitened.y
-    probe, probed = allocate_like(y), allocate_like(y)
-
-    def draw(v: int) -> None:
-        probe[:, v] = signs(stream(seed, "probe", v), len(y))
-        probed[:, v] = y[:, v] + step[v] * probe[:, v]
-
-    list(side_by_side(draw, range(y.shape[1]), threads))
-    cleaned = clean(replace(whitened, y=probed))
-    del probed
+    y, step = whitened.y, probed.step
 
     def of(part: slice) -> Float[np.ndarray, "c 3"]:
         before = estimate[part]
-        change = (cleaned[part] - before)[:, volumes] / step[volumes]
+        change = (probed.cleaned[part] - before)[:, volumes] / step[volumes]
         left = (y[part] - before)[:, volumes] / scale[volumes]
         removed = np.einsum("nv,nv->n", left, left) / (noise * len(volumes))
-        passed = follows_and_passes(change, probe[part][:, volumes])
+        passed = follows_and_passes(change, probed.probe[part][:, volumes])
         return np.column_stack([passed, removed])
 
     passed = joined(of, len(y), threads)
