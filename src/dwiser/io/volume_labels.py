@@ -55,11 +55,10 @@ def b_delta_of(
                 code=Code.ARGUMENT_VALUE,
             )
         return np.array([number])
+    name = B_DELTA if path is None else "b-delta"
+    read = None if path is None else read_numbers(path, name)  # whose errors name the file
     with about(companion(dwi, ".json") if path is None else path):
-        if path is None:
-            values, name = _numbers(fields[B_DELTA], B_DELTA), B_DELTA
-        else:
-            values, name = read_numbers(path, "b-delta"), "b-delta"
+        values = _numbers(fields[B_DELTA], name) if read is None else read
         wrong = values[(values < PLANAR) | (values > LINEAR)]  # NaN may stand for b0s
         if len(wrong):
             raise InputError(

@@ -165,3 +165,7 @@ def test_a_faulty_file_of_shapes_is_refused(
 def test_a_number_that_is_no_shape_is_refused(small: Small) -> None:
     with refused(Code.ARGUMENT_VALUE, "--b-delta", "not 1.5"):
         load(small.series(), b_delta="1.5")
+    missing = small.path("nowhere.txt")
+    with refused(Code.FILE_MISSING) as error:
+        load(small.series(), b_delta=missing)
+    assert str(error.value).count(str(missing)) == 1
