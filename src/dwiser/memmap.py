@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 FLOAT32 = np.dtype(np.float32)
-MOST_PAGES = 2**28  # bytes of mapped files that may be resident
+MOST_PAGES = 2**26  # bytes of files that may be resident: some volumes, and the libraries
 EVERY = 0.05  # s between two looks at them
+LETS_GO = sys.platform == "linux" and hasattr(mmap, "MADV_DONTNEED")  # of pages in use
 
 
 def allocate_mapped(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np.ndarray:
@@ -40,7 +41,7 @@ def spared(mapping: np.ndarray) -> np.ndarray:
 
     A page that was read or written counts as this program's memory until the system wants it back,
     which it does not while there is some. On Linux a thread of its own lets go of all of them
-    whenever they are more than 256 MiB; what is used again comes from the system's cache.
+    whenever they are more than 64 MiB; what is used again comes from the system's cache.
     """
     _PAGES.add(_mmap_of(mapping))
     return mapping
@@ -55,7 +56,7 @@ class _Pages:
         self.thread: threading.Thread | None = None
 
     def add(self, mapped: mmap.mmap) -> None:
-        if sys.platform != "linux" or not hasattr(mmap, "MADV_DONTNEED"):
+        if not LETS_GO:
             return
         with self.lock:
             self.mapped.add(mapped)

@@ -1,6 +1,6 @@
 """Groups of volumes that are judged together: b0, each shell, and all DWIs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,26 @@ def in_mask(
     for row, v in zip(voxels, chosen, strict=True):
         row[:] = data[..., v][mask]
     return voxels.T
+
+
+def voxels_in_turn(
+    data: Real[np.ndarray, "x y z v"],
+    mask: Bool[np.ndarray, "x y z"],
+    volumes: Int[np.ndarray, "n"],
+    at_once: int,
+) -> Iterator[Float32[np.ndarray, "m n"]]:
+    """`in_mask` some rows at a time, so that memory does not grow with the scan."""
+    if not data[..., 0].flags.f_contiguous:
+        voxels = in_mask(data, mask, volumes)
+        yield from (voxels[low : low + at_once] for low in range(0, len(voxels), at_once))
+        return
+    places = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
+    for low in range(0, len(places), at_once):
+        here = places[low : low + at_once]
+        voxels = np.empty((len(volumes), len(here)), np.float32)
+        for row, v in zip(voxels, volumes, strict=True):
+            row[:] = data[..., v].ravel("F").take(here)
+        yield voxels.T
 
 
 def tissue_masks(

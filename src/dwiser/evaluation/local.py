@@ -18,7 +18,8 @@ NEAREST = 6  # directions pooled: an effect along one fibre direction shows in i
 TRUNCATE = 3.0  # sd at which the smoothing kernel is truncated
 SELECTION = 3.0  # sd subtracted from the largest effect
 AT_ONCE = 4  # windows
-FOR_SCALE = 40_000  # voxels that the scores' scale is taken from
+MOST_BYTES, THINNEST = 2**24, 24  # of the smoothed residual at once; planes, for its rims' sake
+FOR_SCALE = 400_000  # scores that their scale is taken from
 _NO_SCANS = "the two scans were not available"
 ALARM = 0.01  # chance that pure noise passes the limit anywhere in the scan
 
@@ -79,25 +80,45 @@ def spots(
     inside = mask.astype(np.float32)
     weight = _smooth(inside)[mask]
     spread = np.sqrt(_smooth_squared(inside)[mask])
-    places = np.argwhere(residual.mask)
+    voxels = np.argwhere(residual.mask).astype(np.int32)
     groups = volume_groups(gradients, pooled=False)
     of_group = [(_pooled(g), *_parts(g, gradients)) for g in groups]
-    tests = len(places) * sum(w.weights.shape[1] for kinds in of_group for w in kinds)
+    tests = len(voxels) * sum(w.weights.shape[1] for kinds in of_group for w in kinds)
     limit = float(-scipy.special.ndtri(ALARM / 2 / tests))
     together, parts = [], []
-    for group, (pooled, *others) in zip(groups, of_group, strict=True):
-        smooth = np.empty((len(places), len(group.volumes)), np.float32, order="F")
+    for group, kinds in zip(groups, of_group, strict=True):
         volume = np.zeros(mask.shape, np.float32)
-        for column, v in zip(smooth.T, group.volumes, strict=True):
-            volume[mask] = residual.standard[:, v]
-            column[:] = _smooth(volume)[mask]
         volume[mask] = 0 if floors is None else FLOOR_DOUBT * floors[group.name]
-        doubt = _smooth(volume)[mask]
-        at = weight, spread, doubt, places
-        together.append(_strongest(smooth, pooled, *at, limit))
-        parts += [_strongest(smooth, w, *at, limit) for w in others]
-        del smooth
+        places = _Places(voxels, weight, spread, _smooth(volume)[mask])
+        del volume
+        searches = [_Search(windows, places) for windows in kinds]
+        for rows, smooth in _smoothed(residual.standard, mask, group.volumes):
+            for search in searches:
+                search.add(smooth, rows)
+        pooled, *others = (search.strongest(limit) for search in searches)
+        together.append(pooled)
+        parts += others
     return (*together, *parts)
+
+
+def _smoothed(
+    standard: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"], volumes: np.ndarray
+) -> Iterator[tuple[slice, Float[np.ndarray, "k m"]]]:
+    """The smoothed residual in the voxels between two planes of x at a time, for memory."""
+    first = np.concatenate([[0], np.cumsum(np.count_nonzero(mask, (1, 2)))])  # voxel of a plane
+    reach, width = int(TRUNCATE * SPOT_SD + 0.5), len(mask)
+    thick = max(THINNEST, int(width * MOST_BYTES / (4 * len(standard) * len(volumes))))
+    for low in range(0, width, thick):
+        high = min(low + thick, width)
+        wide = slice(max(0, low - reach), min(high + reach, width))
+        inner = slice(low - wide.start, high - wide.start)
+        rows, around = slice(first[low], first[high]), slice(first[wide.start], first[wide.stop])
+        where, volume = mask[wide], np.zeros(mask[wide].shape, np.float32)
+        smooth = np.empty((len(volumes), rows.stop - rows.start), np.float32)
+        for row, v in zip(smooth, volumes, strict=True):
+            volume[where] = standard[around, v]
+            row[:] = _smooth(volume)[inner][where[inner]]
+        yield rows, smooth.T
 
 
 def with_signals(
@@ -120,42 +141,60 @@ def with_signals(
     return replace(spot, raw=means[0], denoised=means[1])
 
 
-def _strongest(
-    smooth: np.ndarray,
-    windows: _Windows,
-    weight: np.ndarray,
-    spread: np.ndarray,
-    doubt: np.ndarray,
-    voxels: np.ndarray,
-    limit: float,
-) -> ResidualSpot:
-    best, at, w, some = -np.inf, 0, 0, []
-    every = slice(None, None, max(1, len(smooth) // FOR_SCALE))
-    unsure, precision = (doubt / spread).astype(np.float32), (1 / spread).astype(np.float32)
-    for low in range(0, windows.weights.shape[1], AT_ONCE):  # some windows at a time, for memory
-        weights = windows.weights[:, low : low + AT_ONCE]
-        score = weights.T @ smooth.T  # a row for each window
-        np.abs(score, out=score)
-        score *= precision
-        sd = np.sqrt(np.square(weights).sum(0))
-        some.append((score[:, every] / sd[:, None]).ravel())
-        score -= unsure
-        places = score.argmax(1)
-        highest = score[np.arange(len(score)), places] / sd
-        column = int(highest.argmax())
-        if highest[column] > best:
-            best, at, w = float(highest[column]), int(places[column]), low + column
-    scale = 1.4826 * float(np.median(np.concatenate(some)))
-    x, y, z = (int(i) for i in voxels[at])
-    return ResidualSpot(
-        windows.name,
-        (x, y, z),
-        tuple(int(v) for v in windows.volumes[np.flatnonzero(windows.weights[:, w])]),
-        float(smooth[at] @ windows.weights[:, w] / weight[at]),
-        max(best, 0.0) / (scale if scale > 0 else 1.0),
-        limit,
-        float(doubt[at] / weight[at]),
-    )
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """The n voxels, the kernel's sum in the mask and root of squares, the sum's doubt."""
+
+    voxels: Int[np.ndarray, "n 3"]
+    weight: Float[np.ndarray, "n"]
+    spread: Float[np.ndarray, "n"]
+    doubt: Float[np.ndarray, "n"]
+
+
+class _Search:
+    """The strongest of some windows, over voxels that come some at a time."""
+
+    def __init__(self, windows: _Windows, places: _Places) -> None:
+        self.windows, self.places = windows, places
+        self.best, self.at, self.window, self.effect = -np.inf, 0, 0, 0.0
+        self.some: list[np.ndarray] = []  # scores that their scale is taken from
+
+    def add(self, smooth: Float[np.ndarray, "k m"], rows: slice) -> None:
+        """The smoothed residual of the group's m volumes, in the voxels ``rows``."""
+        every = max(1, len(self.places.voxels) * self.windows.weights.shape[1] // FOR_SCALE)
+        spread = self.places.spread[rows]
+        unsure = (self.places.doubt[rows] / spread).astype(np.float32)
+        precision = (1 / spread).astype(np.float32)
+        for low in range(0, self.windows.weights.shape[1], AT_ONCE):  # some windows, for memory
+            weights = self.windows.weights[:, low : low + AT_ONCE]
+            score = weights.T @ smooth.T  # a row for each window
+            np.abs(score, out=score)
+            score *= precision
+            sd = np.sqrt(np.square(weights).sum(0))
+            self.some.append((score[:, -rows.start % every :: every] / sd[:, None]).ravel())
+            score -= unsure
+            places = score.argmax(1)
+            highest = score[np.arange(len(score)), places] / sd
+            column = int(highest.argmax())
+            if highest[column] > self.best:
+                self.best, self.window = float(highest[column]), low + column
+                self.at = rows.start + int(places[column])
+                self.effect = float(smooth[places[column]] @ weights[:, column])
+
+    def strongest(self, limit: float) -> ResidualSpot:
+        """What was found; pure noise exceeds ``limit`` once in a hundred scans."""
+        scale = 1.4826 * float(np.median(np.concatenate(self.some)))
+        x, y, z = (int(i) for i in self.places.voxels[self.at])
+        pooled = np.flatnonzero(self.windows.weights[:, self.window])
+        return ResidualSpot(
+            self.windows.name,
+            (x, y, z),
+            tuple(int(v) for v in self.windows.volumes[pooled]),
+            self.effect / float(self.places.weight[self.at]),
+            max(self.best, 0.0) / (scale if scale > 0 else 1.0),
+            limit,
+            float(self.places.doubt[self.at] / self.places.weight[self.at]),
+        )
 
 
 def _pooled(group: Group) -> _Windows:

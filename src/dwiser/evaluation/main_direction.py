@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dwiser.evaluation.groups import in_mask
+from dwiser.evaluation.groups import voxels_in_turn
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.tensor import (
     B_MAX,
@@ -22,7 +22,7 @@ from dwiser.prepare.small_matrices import (
 )
 from dwiser.scan import Gradients
 
-AT_ONCE = 20_000  # voxels, whose logarithms are held in double precision
+AT_ONCE = 5_000  # voxels, whose logarithms are held in double precision
 LEAST_DIFFUSIVITY = 1e-6  # over the largest b-value, in its inverse unit; DIPY's own bound
 LEAST_WEIGHT = 1e-8  # of a voxel's largest: a few bright volumes alone determine no tensor
 
@@ -48,8 +48,7 @@ def main_direction(
         Where the volumes determine no tensor, or the image is zero in the mask.
     """
     some = np.arange(len(gradients)) if volumes is None else volumes
-    signals, floor, design = _equations(data, gradients, mask, some, b_max)
-    tensors = _tensors(signals, floor, design, weighted)
+    tensors = _tensors(data, gradients, mask, some, b_max, weighted)
     parts = [(_fa(values), first_vector_3x3(tensor, values).T) for tensor, values in tensors]
     return np.concatenate([fa for fa, _ in parts]), np.concatenate([v1 for _, v1 in parts])
 
@@ -69,35 +68,30 @@ def anisotropy(
     CannotMeasure
         As for `main_direction`.
     """
-    signals, floor, design = _equations(data, gradients, mask, volumes, b_max)
-    tensors = _tensors(signals, floor, design, weighted=False)
+    tensors = _tensors(data, gradients, mask, volumes, b_max, weighted=False)
     return np.concatenate([_fa(values) for _, values in tensors])
 
 
-def _equations(
-    data: np.ndarray, gradients: Gradients, mask: np.ndarray, some: np.ndarray, b_max: float
-) -> tuple[np.ndarray, float, np.ndarray]:
-    """The signals that a tensor is fitted to, the least that counts, and the design."""
+def _tensors(
+    data: np.ndarray, gradients: Gradients, mask: np.ndarray, some: np.ndarray, b_max: float,
+    weighted: bool,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
+    """The tensor (6, n) and its eigenvalues (3, n), some voxels at a time."""
     chosen = some[tensor_volumes(pick(gradients, some), b_max)]
-    signals = in_mask(data, mask, chosen)
-    floor = SIGNAL_FLOOR * float(signals.max(initial=0))
+    floor = SIGNAL_FLOOR * max(
+        (float(data[..., v][mask].max(initial=0)) for v in chosen), default=0
+    )
     if floor <= 0:
         raise CannotMeasure("the image is zero in the mask")
-    return signals, floor, design_matrix(pick(gradients, chosen))
-
-
-def _tensors(
-    signals: np.ndarray, floor: float, design: np.ndarray, weighted: bool
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The tensor (6, n) and its eigenvalues (3, n), some voxels at a time."""
+    design = design_matrix(pick(gradients, chosen))
     scale = np.abs(design).max(0)  # b-values beside ones: without it the equations are stiff
     unit = design / scale
     inverse = np.linalg.pinv(unit)
     upper = np.triu_indices(UNKNOWNS)
     products = unit[:, upper[0]] * unit[:, upper[1]]
-    for low in range(0, len(signals), AT_ONCE):
-        some = signals[low : low + AT_ONCE].T.astype(float)  # a volume a row
-        logs = np.log(np.maximum(some, floor, out=some), out=some)
+    for signals in voxels_in_turn(data, mask, chosen, AT_ONCE):
+        logs = signals.T.astype(float)  # a volume a row
+        np.log(np.maximum(logs, floor, out=logs), out=logs)
         solved = inverse @ logs
         if weighted:
             weights = unit @ solved

@@ -64,8 +64,7 @@ def raw_noise(
     where = mask.copy()
     if FEWEST_VOXELS <= plain.sum() < len(plain):
         residual, where[mask] = residual[plain], plain
-    correlation = whiteness(residual, where)
-    return Whiteness(correlation.x, correlation.y, correlation.z, None)
+    return whiteness(residual, where, in_space=True)
 
 
 def _least_anisotropic(

@@ -5,8 +5,10 @@ and does not show the anatomy (Manzano-Patron et al. 2024,
 10.1162/imag_a_00060; Veraart et al. 2016).
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import scipy
@@ -209,16 +211,12 @@ def removed(
     denoised: Float[np.ndarray, "x y z v"],
     sigma: Float[np.ndarray, "x y z"],
     where: Bool[np.ndarray, "x y z"],
-    volumes: Int[np.ndarray, "m"] | None = None,
-) -> Float[np.ndarray, "n m"]:
-    """r/σ with r = raw − denoised, of these volumes, all if none are named."""
-    scaled, noise = in_mask(raw, where, volumes), sigma[where].astype(np.float32)
-    for column, v in zip(
-        scaled.T, range(raw.shape[3]) if volumes is None else volumes, strict=True
-    ):
-        column -= denoised[..., v][where]
-        column /= noise
-    return scaled
+    volumes: Iterable[Any],
+) -> Iterator[Float[np.ndarray, "n"]]:
+    """r/σ with r = raw − denoised, of one volume after the other."""
+    noise = sigma[where].astype(np.float32)
+    for v in volumes:
+        yield (raw[..., v][where].astype(np.float32) - denoised[..., v][where]) / noise
 
 
 def noise_floor(
@@ -290,29 +288,37 @@ def _likeliest(
     return min(cost, key=lambda name: cost[name])
 
 
-def moments(scaled: Float[np.ndarray, "n v"], *, seed: int = 0) -> Moments:
-    """Mean, sd, skewness, excess kurtosis and K² of r/σ; K² of a seeded subsample."""
-    mean = float(scaled.mean(dtype=float))
-    powers = np.zeros(3)
-    for column in scaled.T:  # a volume at a time, for memory
-        centred = column.astype(float) - mean
-        square = centred**2
-        powers += square.sum(), (square * centred).sum(), (square**2).sum()
-    variance, third, fourth = powers / scaled.size
+def moments(volumes: Iterable[Float[np.ndarray, "n"]], count: int, *, seed: int = 0) -> Moments:
+    """Mean, sd, skewness, excess kurtosis and K² of r/σ of ``count`` volumes; K² of some values."""
+    rng, some = stream(seed, "normality"), []
+    powers, values = np.zeros(4), 0
+    for at, volume in enumerate(volumes):  # one in double precision at a time, for memory
+        size = len(volume)
+        if not at:
+            drawn = rng.integers(0, size * count, min(SAMPLE, size * count))
+        some.append(volume[drawn[drawn // size == at] % size].astype(float))
+        column = volume.astype(float)
+        square = column**2
+        powers += column.sum(), square.sum(), (square * column).sum(), (square**2).sum()
+        values += size
+    mean, second, third, fourth = powers / values
+    variance = max(0.0, second - mean**2)
     if variance**0.5 < UNCHANGED:
-        return Moments(mean, float(variance**0.5), None, None, None)
-    k2 = None
-    if scaled.size >= 20:  # below it the test's kurtosis part is not valid
-        rng = stream(seed, "normality")
-        at = rng.integers(0, scaled.size, min(SAMPLE, scaled.size))
-        some = scaled[at % len(scaled), at // len(scaled)]
-        k2 = k_squared(some.astype(float))
+        return Moments(float(mean), float(variance**0.5), None, None, None)
+    fourth += -4 * mean * third + 6 * mean**2 * second - 3 * mean**4  # about the mean
+    third += -3 * mean * second + 2 * mean**3
+    # of fewer than 20 values the test's kurtosis part is not valid
+    k2 = k_squared(np.concatenate(some)) if values >= 20 else None
     skewness, kurtosis = third / variance**1.5, fourth / variance**2 - 3
-    return Moments(mean, float(variance**0.5), float(skewness), float(kurtosis), k2)
+    return Moments(float(mean), float(variance**0.5), float(skewness), float(kurtosis), k2)
 
 
-def whiteness(standard: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"]) -> Whiteness:
+def whiteness(
+    standard: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"], *, in_space: bool = False
+) -> Whiteness:
     """Lag-1 autocorrelation along each axis (both voxels in the mask) and across volumes.
+
+    ``in_space``: not across the volumes.
 
     The mean of every volume is subtracted first, so that a shift of one volume does not count.
     """
@@ -329,7 +335,7 @@ def whiteness(standard: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"
         z = column - column.mean()
         for product, (a, b) in zip(products, pairs, strict=False):
             product += _products(z[a], z[b])
-        if before is not None:
+        if before is not None and not in_space:
             products[3] += _products(before, z)
         before = z
     counts = [len(a) * standard.shape[1] for a, _ in pairs]
@@ -338,7 +344,7 @@ def whiteness(standard: Float[np.ndarray, "n v"], mask: Bool[np.ndarray, "x y z"
         for p, count in zip(products[:3], counts, strict=True)
     )
     volumes = standard.shape[1]
-    if volumes < 2:
+    if volumes < 2 or in_space:
         return Whiteness(x, y, z, None)
     error = _successive_error(standard) if volumes >= FEWEST_VOLUMES else None
     return Whiteness(x, y, z, _lag(products[3]), error, -1 / (volumes - 1))

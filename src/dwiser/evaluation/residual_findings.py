@@ -70,7 +70,7 @@ def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
     def of_groups() -> tuple[dict, dict, dict, dict]:
         plain = partial(removed, *pair, inputs.sigma, residual.mask)
         return (
-            {g.name: moments(plain(g.volumes), seed=inputs.seed) for g in groups},
+            {g.name: moments(plain(g.volumes), len(g.volumes), seed=inputs.seed) for g in groups},
             {g.name: _shift(residual, g.volumes) for g in groups},
             {g.name: energy(residual.standard, g.volumes) for g in groups},
             {g.name: _levels(pair, residual.mask, g.volumes) for g in groups},

@@ -36,7 +36,8 @@ def residual_sd_by_shell(
         return []
 
     def of_volume(v: int) -> tuple[float, float]:
-        scaled = removed(raw.data, denoised, sigma, usable, np.array([v])).astype(float)
+        (scaled,) = removed(raw.data, denoised, sigma, usable, [v])
+        scaled = scaled.astype(float)
         return float(scaled.mean()), float(scaled.var())
 
     by_volume = list(side_by_side(of_volume, range(raw.shape[3]), threads))

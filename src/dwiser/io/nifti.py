@@ -23,13 +23,14 @@ from dwiser.io.stored import StoredImage
 from dwiser.io.volume_labels import b_delta_of, echoes_of
 from dwiser.io.voxels import read_voxels
 from dwiser.io.writing import HasGeometry, image_writers
-from dwiser.memmap import FLOAT32, allocate_mapped, is_tmpfs
+from dwiser.memmap import FLOAT32, LETS_GO, allocate_mapped, is_tmpfs
 from dwiser.scan import Scan
 from dwiser.table_check import settled
 
 SERIES_NDIM, MAP_NDIM = 4, 3
 MAPPED_SHARE = 0.25  # of the memory; a larger series is read from a file as it is needed
-LARGE = 2**29  # bytes: so is one of this size, where a disk has room for what is made of it
+# bytes: so is one of this size, where a disk has room for what is made of it
+LARGE = 2**26 if LETS_GO else 2**29
 SCRATCH = 8  # times the series: it, the result and lists of the mask's voxels
 
 
@@ -62,7 +63,7 @@ def load(
         "no", or "auto", as `dwiser.Gradients` decides it.
     b_delta : the shape of the b-tensors, as `dwiser.Gradients` has it: a number, or a text file of
         one a volume; None for what the sidecar says, or linear ones.
-    memory : bytes; a series above a quarter of them, or of half a GiB, stays in a file and is
+    memory : bytes; a series above a quarter of them, or of LARGE, stays in a file and is
         mapped. None: never.
     fields : those of the sidecar, of which ``EchoTime`` and ``BDelta`` count; None to read the one
         beside the image, if it can be read.

@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from dwiser.evaluation import local
 from dwiser.evaluation.local import _smooth, _smooth_squared, spots
 from dwiser.evaluation.residual import Residual
 from dwiser.simulation.scheme import scheme
@@ -57,3 +59,18 @@ def test_a_spot_in_neighbouring_directions_is_found_in_their_window():
     spot = strongest(z)["b1000 neighbours"]
     assert spot.score > spot.limit
     assert 5 in spot.volumes
+
+
+@pytest.mark.parametrize("thinnest", [1, 3])
+def test_planes_at_a_time_find_the_same_spots(thinnest, monkeypatch):
+    z = noise(5)
+    z[9, 8, 7, 4] += 30
+    whole = strongest(z)
+    monkeypatch.setattr(local, "MOST_BYTES", 1)
+    monkeypatch.setattr(local, "THINNEST", thinnest)
+    again = strongest(z)
+    for group, spot in whole.items():
+        assert again[group].place == spot.place
+        assert again[group].volumes == spot.volumes
+        assert np.isclose(again[group].effect, spot.effect, rtol=1e-5)
+        assert np.isclose(again[group].score, spot.score, rtol=1e-5)
