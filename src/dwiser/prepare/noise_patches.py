@@ -98,8 +98,8 @@ def noise_patches(
     directions, correlation = spatial.directions, spatial.correlation
     size = _patch_size(mask.shape, correlation)
     share = correlation.effective_share(size)
-    windows = sliding_window_view(data, size, axis=(0, 1, 2))
-    filled = sliding_window_view(alive, size)
+    windows = sliding_window_view(data, size, axis=(0, 1, 2)).swapaxes(4, 6)  # x lies together
+    filled = sliding_window_view(alive, size).swapaxes(3, 5)
     starts = np.argwhere(np.ones(filled.shape[2::-1], bool))[:, ::-1]  # slice by slice, as files
     spaced = _on_grid(starts, filled.shape[:3])
     voxels = filled[tuple(spaced.T)].reshape(len(spaced), -1)
@@ -111,7 +111,9 @@ def noise_patches(
 
     def work(part: np.ndarray) -> None:
         patch = windows[tuple(spaced[part].T)].reshape(len(part), data.shape[3], -1)
-        patch, inside = patch.transpose(0, 2, 1), voxels[part]
+        inside = voxels[part]
+        if not inside.all():
+            patch = np.where(inside[:, None], patch, 0)
         side = int(half[part[0]])
         by_group = _variances(patch, inside, directions.basis[side], share)
         variance = by_group.mean(1)
@@ -166,7 +168,7 @@ def _groups(count: int) -> int:
 
 
 def _variances(
-    patch: Float[np.ndarray, "g n v"],
+    patch: Float[np.ndarray, "g v n"],
     voxels: Bool[np.ndarray, "g n"],
     basis: Float[np.ndarray, "v d"],
     share: float,
@@ -174,10 +176,9 @@ def _variances(
     """Noise variance of patches in each group of directions, from the voxels in the object."""
     groups = _groups(basis.shape[1])
     width = basis.shape[1] // groups
-    x = np.where(voxels[..., None], patch, 0).reshape(-1, patch.shape[2])
-    x = (x @ basis[:, : groups * width]).reshape(*patch.shape[:2], groups, width)
-    x = x.transpose(0, 2, 1, 3).astype(np.float64)
-    gram = x.mT @ x if width <= x.shape[2] else x @ x.mT
+    x = basis[:, : groups * width].T @ patch
+    x = x.reshape(len(patch), groups, width, -1).astype(np.float64)
+    gram = x @ x.mT if width <= x.shape[3] else x.mT @ x
     eigenvalues = np.linalg.eigvalsh(gram).clip(0)
     n = voxels.sum(1)
     samples = (share * n * _evenness(x, n) if groups > 1 else share * n).clip(1)
@@ -193,29 +194,29 @@ def _variances(
 
 
 def _evenness(
-    x: Float[np.ndarray, "g k n w"], n: Float[np.ndarray, "g"] | np.ndarray
+    x: Float[np.ndarray, "g k w n"], n: Float[np.ndarray, "g"] | np.ndarray
 ) -> Float[np.ndarray, "g"]:
     """Share of a patch's samples that count where its voxels' noise differs: (Σσ²)²/(n Σσ⁴).
 
     A voxel's power over D directions has the noise's variance, spread by 2/D of its square.
     """
-    power = np.square(x).sum((1, 3))
+    power = np.einsum("gkwn,gkwn->gn", x, x)
     ratio = np.square(power.sum(1)) / np.square(power).sum(1).clip(1e-30) / n
-    return (ratio * (1 + 2 / (x.shape[1] * x.shape[3]))).clip(LEAST_EVEN, 1)
+    return (ratio * (1 + 2 / (x.shape[1] * x.shape[2]))).clip(LEAST_EVEN, 1)
 
 
 def _piece_means(
-    patch: Float[np.ndarray, "g n v"],
+    patch: Float[np.ndarray, "g v n"],
     voxels: Bool[np.ndarray, "g n"],
     size: tuple[int, ...],
     variance: Float[np.ndarray, "g"],
 ) -> tuple[Float[np.ndarray, "g p v"], Float[np.ndarray, "g p"]]:
     """Mean signals of a patch's pieces, their spread reduced by the noise's share of it."""
-    x = np.where(voxels[..., None], patch, 0).astype(np.float64)
     n = voxels.sum(1)
-    patch_mean = x.sum(1)[:, None] / n[:, None, None]
-    pieces = _pieces(size)
-    sums, counts = pieces @ x, (voxels @ pieces.T)[..., None]
+    patch_mean = patch.sum(2, dtype=np.float64)[:, None] / n[:, None, None]
+    pieces = _pieces(size[::-1])
+    sums = pieces.astype(patch.dtype) @ patch.mT
+    counts = (voxels @ pieces.T)[..., None]
     deviation = np.where(counts > 0, sums / counts.clip(1) - patch_mean, 0)
     fewer = np.where(counts > 0, 1 / counts.clip(1) - 1 / n[:, None, None], 0)
     by_noise = variance * fewer.mean((1, 2))
