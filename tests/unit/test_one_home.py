@@ -1,5 +1,6 @@
 """Each number and rule has one home: whatever uses it follows it there."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from dwiser.prepare.protocol import Protocol, same_table
 from dwiser.prepare.scan_compatibility import decide, summarize
 from dwiser.reports.material import Material
 from dwiser.reports.page import shell_rows
+from dwiser.run.denoising import denoise_file
 from dwiser.run.judging import judgement
 from dwiser.run.reporting import measured
+from dwiser.run.request import Request
 from dwiser.run.survey import survey
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation.scheme import scheme
@@ -116,6 +119,22 @@ def test_sidecar_report_and_metrics_have_one_residual_sd(crop: Scan, material: M
     by_metric = [measures.value("residual.sd", group) for group in ("b0", "b1000")]
     np.testing.assert_allclose(by_record, by_report, rtol=1e-5)
     np.testing.assert_allclose(by_metric, by_report, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["gaussian", "identity"])
+def test_a_file_s_sidecar_has_the_residual_sd_of_python(
+    method: str, crop: Scan, tmp_path: Path
+) -> None:
+    """The former takes it from the residual's tests, which the latter does not make."""
+    few = replace(crop, data=crop.data[:, :, :4])
+    source = tmp_path / "dwi.nii"
+    dwiser.save(dwiser.denoise(few, "identity"), source, few)
+    written = denoise_file(Request(source, tmp_path / "out.nii", method=method, threads=1))
+    of_python = dwiser.denoise(dwiser.load(source), method, threads=1)
+    key = "ResidualOverSigma"
+    assert [*written.record].index(key) == [*of_python.record].index(key)
+    for by_file, by_python in zip(written.record[key], of_python.record[key], strict=True):
+        assert by_file == pytest.approx(by_python, rel=1e-6)
 
 
 def test_a_shift_of_the_residual_is_no_part_of_its_sd(crop: Scan, material: Material) -> None:

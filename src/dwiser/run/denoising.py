@@ -86,6 +86,15 @@ def denoise(
         For a scan the method cannot take, or an unknown method, preset, field or device.
     """
     chosen = build(method, preset, settings) if isinstance(method, str) else method
+    options: dict[str, Any] = {"device": device, "threads": threads, "seed": seed, "watch": watch}
+    return _denoise(scan, chosen, preset, weights, course, **options)
+
+
+def _denoise(
+    scan: Scan, chosen: Denoiser, preset: str, weights: Weights | None, course: Course | None,
+    *, device: str, threads: int | None, seed: int, watch: Watch, tested_after: bool = False,
+) -> Result:  # fmt: skip
+    """The same; where the residual is ``tested_after``, its sd is left to those tests."""
     check_seed(seed)
     if scan.phase is not None:
         check_phase(chosen)
@@ -123,7 +132,7 @@ def denoise(
     record = (
         result.record
         | _about(chosen, preset, machine, seed)
-        | (_measured(measured, part, cost, machine.threads))
+        | _measured(measured, part, cost, machine.threads, tested_after and roles.plain)
     )
     return Result(
         **vars(result) | {"record": record | volumes_record(roles) | {"Warnings": heard}},
@@ -138,6 +147,7 @@ def _warn_of_outliers(result: Denoised) -> None:
         warnings.warn(sentence, DwiserWarning, stacklevel=3)
 
 
+RESIDUAL_SD = "ResidualOverSigma"
 BeforeWriting: TypeAlias = Callable[[Scan, Result, Judgement], None]
 
 
@@ -195,10 +205,9 @@ def denoise_file(
     files = (*find_inputs(*named_inputs(request)).files, *maps_of(request))
     planned(request.out, *request.extras, inputs=[*request.named, *files], **places)
     course = plan.course(files)
-    result = work(scan) if work is not None else denoise(
-        scan, plan.method, plan.preset,
-        device=request.device, threads=request.threads, seed=request.seed, watch=watch,
-        weights=plan.weights, course=course,
+    result = work(scan) if work is not None else _denoise(
+        scan, plan.method, plan.preset, plan.weights, course, device=request.device,
+        threads=request.threads, seed=request.seed, watch=watch, tested_after=True,
     )  # fmt: skip
     result.record["Warnings"][:0] = read.warnings + heard + plan.overrun(result.cost)
     source: dict[str, Any] = {
@@ -212,6 +221,9 @@ def denoise_file(
         give_memory_back()
         threads = find_machine("cpu", request.threads).threads
         judged = judgement(scan, result, seed=request.seed, room=plan.room, threads=threads)
+        if result.record.get(RESIDUAL_SD, ()) is None:
+            tested = judged.residual_over_sigma(scan.gradients)
+            result.record[RESIDUAL_SD] = tested or residual_over_sigma(scan, result, threads)
         residual = None if request.save_residual is None else _difference(scan, result)
         standardised = None if request.save_standardised is None else _standardised(scan, result)
         if request.save_variance is not None:
@@ -367,7 +379,9 @@ def _about(method: Denoiser, preset: str, machine: Machine, seed: int) -> dict[s
     }
 
 
-def _measured(scan: Scan, result: Denoised, cost: RunCost, threads: int) -> dict[str, Any]:
+def _measured(
+    scan: Scan, result: Denoised, cost: RunCost, threads: int, tested_after: bool
+) -> dict[str, Any]:
     measured: dict[str, Any] = {
         "Shells": shell_table(scan.gradients),
         "B0Threshold": scan.gradients.b0_threshold,
@@ -380,7 +394,7 @@ def _measured(scan: Scan, result: Denoised, cost: RunCost, threads: int) -> dict
     if result.sigma is not None and result.mask is not None:
         inside = result.sigma[result.mask]
         measured["SigmaMedian"] = float(np.median(inside))
-        measured["ResidualOverSigma"] = residual_over_sigma(scan, result, threads)
+        measured[RESIDUAL_SD] = None if tested_after else residual_over_sigma(scan, result, threads)
     return measured
 
 

@@ -15,11 +15,12 @@ from dwiser.evaluation.verdict import Verdict, judge
 from dwiser.machine import GIB, give_memory_back
 from dwiser.memmap import FLOAT32, is_mapped
 from dwiser.methods.base import Denoised
+from dwiser.prepare.shells import shell_name, shells
 from dwiser.reports.material import Judged
 from dwiser.run.memory_needed import BASE
 from dwiser.run.result import Result
 from dwiser.run.volumes import judged_part
-from dwiser.scan import Scan
+from dwiser.scan import Gradients, Scan
 
 HELD = 3  # arrays of the mask's voxels in all volumes, at most at once: the residual, what tests it
 
@@ -36,6 +37,16 @@ class Judgement:
     def verdict(self) -> Verdict | None:
         """The verdict, where there is one."""
         return None if self.judged is None else self.judged.verdict
+
+    def residual_over_sigma(self, gradients: Gradients) -> list[dict[str, float]]:
+        """The sidecar's field: the residual's sd in σ by shell; empty where nothing was tested."""
+        if self.judged is None:
+            return []
+        moments = self.judged.findings.raw_moments
+        return [
+            {"bval": round(shell.bval, 1), "sd": moments[shell_name(shell, gradients)].sd}
+            for shell in shells(gradients)
+        ]
 
     @property
     def record(self) -> dict[str, Any]:
