@@ -163,7 +163,7 @@ def worked(method: str, folders: dict[Path, float]) -> dict[str, Any]:
         "scan_mib": [round(s, 1) for s in sizes],
         "beside_scan_and_result": round((marks[1] - marks[0]) / more - 2, 2),
         "where_mapped": round((mapped_marks[1] - mapped_marks[0]) / more, 2),
-        "says": None if (memory := chosen.capabilities.memory) is None else memory.in_memory,
+        "says": None if (memory := chosen().capabilities.memory) is None else memory.in_memory,
     }
 
 

@@ -228,7 +228,9 @@ class Splitq:
         splits = folds(whitened.groups, volumes, self.folds, stream(seed, "splits"))
         for done, seen in enumerate(splits, 1):
             matrix, root = whitened.subspace.coordinates(seen)
-            estimates = [_times(u[inner], root) for _, u in local(_times(y, matrix))]
+            channels = _rows_times(y, None, matrix, machine.threads)
+            estimates = [_rows_times(u, inner, root, machine.threads) for _, u in local(channels)]
+            del channels
             held = np.flatnonzero(~seen)
             pilot = _all_volumes(estimates[FIRST], lone, whitened, machine.threads)
             shares, bright = _classes_and_bright(pilot, model, rows)
@@ -603,6 +605,19 @@ def _all_volumes(
 
     list(side_by_side(fill, chunks(len(values)), threads))
     return values
+
+
+def _rows_times(
+    values: Float[Array, "n k"], rows: Int[Array, "m"] | None, matrix: np.ndarray, threads: int
+) -> Float[Array, "m j"]:
+    """Some rows of the values (all: None) times a matrix, in parts."""
+    turn = like(matrix, values)
+
+    def of(part: slice) -> Array:
+        return values[part if rows is None else rows[part]] @ turn
+
+    parts = chunks(len(values) if rows is None else len(rows))
+    return namespace(values).concatenate(list(side_by_side(of, parts, threads)))
 
 
 def _times(values: Array, matrix: np.ndarray) -> Array:

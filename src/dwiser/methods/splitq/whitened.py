@@ -1,8 +1,9 @@
 """What splitq works on: the mask's voxels in units of noise and their subspace."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -223,8 +224,11 @@ def whiten(
     phase_record: dict[str, Any] = {}
     if scan.phase is not None:
         scan, phase_record = real_scan(scan, scan.phase, mask, rephasing)
-    channels = channels_of(scan, mask, coils, threads=threads)
-    spatial = spatial_noise(scan.data, mask)
+    of_noise: tuple[Callable[[], Any], ...] = (
+        partial(spatial_noise, scan.data, mask),
+        partial(channels_of, scan, mask, coils, threads=threads),
+    )
+    spatial, channels = side_by_side(lambda measure: measure(), of_noise, threads)
     sigma = sigma_map(scan, mask, coils=channels, threads=threads, spatial=spatial)
     y = voxels_in(scan.data, mask)  # a copy: what follows works in place, for memory
     typical, mean = float(np.median(sigma[mask])), y.mean(0, dtype=np.float64)
