@@ -5,6 +5,7 @@ from dipy.segment.threshold import otsu
 from jaxtyping import Bool, Float, Float32
 from scipy import ndimage
 
+from dwiser.machine import side_by_side
 from dwiser.memmap import allocate_like
 from dwiser.prepare.coils import FEWEST, noise_channels, some_voxels
 from dwiser.prepare.constant_voxels import varying
@@ -60,12 +61,15 @@ def _bright(scan: Scan, mean: Float[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x
 
 
 def voxels_in(
-    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
+    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"], threads: int = 1
 ) -> Float[np.ndarray, "n v"]:
     """The mask's voxels, read volume by volume: in memory, or mapped where ``data`` is."""
     voxels = allocate_like(data, (int(mask.sum()), data.shape[3]))
-    for v in range(data.shape[3]):
+
+    def take(v: int) -> None:
         voxels[:, v] = data[..., v][mask]
+
+    list(side_by_side(take, range(data.shape[3]), threads))
     return voxels
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from dwiser.compiled import patches
 from dwiser.machine import side_by_side
-from dwiser.methods.splitq.arrays import Array, namespace, on_device, rows_at, slices
+from dwiser.methods.splitq.arrays import Array, as_numpy, namespace, on_device, rows_at, slices
 
 Centres = Literal["all", "checkerboard", "second"]
 REACH = 2  # voxels a neighbourhood may reach; the padding of the index
@@ -68,15 +68,12 @@ class Grid:
         return self._centres[which]
 
     def _every_second(self, which: Centres) -> Int[Array, "c"]:
-        xp = namespace(self.at)
-        everywhere = xp.arange(len(self), device=self.at.device)
-        remainder, coordinates = self.at, []
-        for step in self.strides.tolist():
-            coordinates.append(remainder // step)
-            remainder = remainder % step
-        odd = xp.stack(coordinates, 1) % 2
-        on = odd.sum(1) % 2 == 0 if which == "checkerboard" else odd.sum(1) == 0
-        return everywhere[on]
+        high, wide, _ = self.strides.tolist()
+        shape = len(self.index) // high, high // wide, wide
+        x, y, z = ((np.arange(n) % 2).astype(np.int8) for n in shape)
+        odd = (x[:, None, None] + y[:, None] + z).ravel()
+        on = odd % 2 == 0 if which == "checkerboard" else odd == 0
+        return on_device(np.flatnonzero(on[as_numpy(self.at)]), str(self.at.device))
 
 
 def with_outside(values: Float[Array, "n k"]) -> Float[Array, "m k"]:

@@ -230,7 +230,7 @@ def whiten(
     )
     spatial, channels = side_by_side(lambda measure: measure(), of_noise, threads)
     sigma = sigma_map(scan, mask, coils=channels, threads=threads, spatial=spatial)
-    y = voxels_in(scan.data, mask)  # a copy: what follows works in place, for memory
+    y = voxels_in(scan.data, mask, threads)  # a copy: what follows works in place, for memory
     typical, mean = float(np.median(sigma[mask])), y.mean(0, dtype=np.float64)
     if typical <= NO_NOISE * mean.mean():
         return None
