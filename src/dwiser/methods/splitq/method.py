@@ -69,7 +69,7 @@ ABLE = Capabilities(
     takes_noise_map=True, takes_phase=True,
     gives_uncertainty=True, gives_rank=True, device="cpu or cuda",
     why_not_reusable="which learns its weights from each scan anew, in seconds",
-    memory=WorkingMemory(3.7, 4.9, "mask"),  # K coordinates of each voxel, five times; the verdict
+    memory=WorkingMemory(3.7, 3.7, "mask"),  # K coordinates of each voxel, five times; the verdict
 )  # fmt: skip
 ONE_EACH = Machine(threads=1)  # to BLAS (and torch): the voxels and volumes are shared out instead
 FIRST = NAMES.index(PILOT)  # where it stands among the estimates, and with a tensor's too
