@@ -1,5 +1,6 @@
 """A peak of memory is that of the whole process tree, also of children that are gone."""
 
+import gc
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from dwiser import memmap
+from dwiser.machine import give_memory_back
 from dwiser.memmap import allocate_mapped
 from dwiser.run import memory_limit
 from dwiser.run.denoising import denoise
@@ -70,6 +72,8 @@ def test_pages_of_a_mapped_file_are_resident_but_not_anonymous_and_are_let_go(mo
 @linux
 def test_a_grandchild_counts_and_a_stranger_does_not():
     code = HOLD.format(held=HELD) + WAIT
+    gc.collect()
+    give_memory_back()  # what an earlier test freed would go meanwhile
     before = tree_memory().resident
     parent = started(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])")
     assert tree_memory().resident > before + HELD
