@@ -231,7 +231,7 @@ def denoise_file(
         save_set(
             result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
             weights=plan.to_keep(result, scan, course), inputs=files, force=request.force,
-            command=in_history(request),
+            command=in_history(request), threads=threads,
         )  # fmt: skip
     checkpoint_path(request.out).unlink(missing_ok=True)
     if failure is not None:
