@@ -23,6 +23,7 @@ from dwiser.evaluation.variance import variance_removed
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.io.provenance import PROGRAM, with_earlier_steps
+from dwiser.io.read_ahead import ReadAhead
 from dwiser.io.volume_labels import B_DELTA
 from dwiser.machine import Machine, find_machine, give_memory_back, limited
 from dwiser.memmap import allocate_like, writable_copy
@@ -151,15 +152,20 @@ class ReadScan:
 
 
 def read_scan(
-    request: Request, memory: int | None = None, inherited: Sequence[Path] = ()
+    request: Request,
+    memory: int | None = None,
+    inherited: Sequence[Path] = (),
+    ahead: ReadAhead | None = None,
 ) -> ReadScan:
     """Read the series that a request names; above a part of ``memory`` (bytes) it is mapped.
 
-    ``inherited`` are the JSON files above it that speak for it, the nearest last.
+    ``inherited`` are the JSON files above it that speak for it, the nearest last; ``ahead`` is what
+    was read of it before.
     """
     with recorded() as heard:
         fields = carried_over(request.dwi, inherited)
-        scan = load(*named_inputs(request), **table_options(request), memory=memory, fields=fields)
+        options = table_options(request) | {"memory": memory, "fields": fields, "ahead": ahead}
+        scan = load(*named_inputs(request), **options)
     return ReadScan(scan, heard, fields)
 
 
@@ -169,14 +175,16 @@ def denoise_file(
     work: Callable[[Scan], Result] | None = None,
     *,
     read: ReadScan | None = None,
+    ahead: ReadAhead | None = None,
     inherited: Sequence[Path] = (),
     before_writing: BeforeWriting = lambda scan, result, judged: None,
 ) -> Result:
     """Denoise a file into a set of files; wrong input is refused before the work begins.
 
     ``work`` takes the place of `denoise`: a scan of a series gets its part of the series' joint
-    result. ``read`` is the scan, where it was read before; else ``inherited`` are the JSON files
-    above it that speak for it, the nearest last. ``before_writing`` is called with the scan, the
+    result. ``read`` is the scan, where it was read before; else ``ahead`` is what was begun to be
+    read of it, and ``inherited`` are the JSON files above it that speak for it, the nearest last.
+    ``before_writing`` is called with the scan, the
     result and its judgement; what it adds to the result's record is written too.
     """
     plan = plan_of(request)
@@ -185,7 +193,7 @@ def denoise_file(
     planned(request.out, *request.extras, inputs=request.named, **places)
     if read is None:
         with step(watch, "reading"):
-            read = read_scan(request, plan.room, inherited)
+            read = read_scan(request, plan.room, inherited, ahead)
     with recorded() as heard, step(watch, "checking"):
         scan, inputs_record = with_maps(
             read.scan, noise_map=request.noise_map, phase=request.phase,
