@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -203,15 +204,17 @@ def denoise_file(
     files = (*find_inputs(*named_inputs(request)).files, *maps_of(request))
     planned(request.out, *request.extras, inputs=[*request.named, *files], **places)
     course = plan.course(files)
-    result = work(scan) if work is not None else denoise(
-        scan, plan.method, plan.preset,
-        device=request.device, threads=request.threads, seed=request.seed, watch=watch,
-        weights=plan.weights, course=course,
-    )  # fmt: skip
+    with ThreadPoolExecutor(1) as beside:
+        checksum = beside.submit(sha256, request.dwi)
+        result = work(scan) if work is not None else denoise(
+            scan, plan.method, plan.preset,
+            device=request.device, threads=request.threads, seed=request.seed, watch=watch,
+            weights=plan.weights, course=course,
+        )  # fmt: skip
     result.record["Warnings"][:0] = read.warnings + heard + plan.overrun(result.cost)
     source: dict[str, Any] = {
         "Sources": [str(f) for f in files],
-        "InputSHA256": sha256(request.dwi),
+        "InputSHA256": checksum.result(),
     }
     if scan.gradients.b_delta is not None and B_DELTA not in read.fields:
         source[B_DELTA] = scan.gradients.shapes.round(4).tolist()  # as `load` reads it again
