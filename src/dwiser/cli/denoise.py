@@ -3,6 +3,7 @@
 import json
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,7 @@ from dwiser.cli.options import (
 )
 from dwiser.cli.pipes import PIPE, Pipes, is_temporary
 from dwiser.cli.progress import progress
+from dwiser.cli.starting import starting
 from dwiser.defaults import DEFAULT_METHOD
 from dwiser.errors import Code, DwiserError, InputError
 from dwiser.watch import Watch, step
@@ -142,7 +144,7 @@ def _denoise_series(
 
 def started(shared: Shared, dwi: Path, out: Path, **more: Any) -> "Request":
     """The request; what it imports may take a second, and says so."""
-    with progress(shared.quiet) as watch, step(watch, "starting"):
+    with progress(shared.quiet) as watch, starting(watch):
         return _request(shared, dwi, out, **more)
 
 
@@ -150,9 +152,11 @@ def started_reading(
     shared: Shared, dwi: Path, out: Path, **more: Any
 ) -> "tuple[Request, ReadAhead | None]":
     """The same, and the series, which is read meanwhile where there is a thread for it."""
-    with progress(shared.quiet) as watch, step(watch, "starting"):
-        ahead = _read_ahead(dwi, shared.memory) if shared.threads != 1 else None
-        return _request(shared, dwi, out, **more), ahead
+    with progress(shared.quiet) as watch, starting(watch):
+        ahead = read_ahead(dwi, shared.memory) if shared.threads != 1 else None
+        request = _request(shared, dwi, out, **more)
+        import_module("dwiser.run.denoising")
+        return request, ahead
 
 
 def _request(shared: Shared, dwi: Path, out: Path, **more: Any) -> "Request":
@@ -163,7 +167,8 @@ def _request(shared: Shared, dwi: Path, out: Path, **more: Any) -> "Request":
     return shared.request(dwi, out, **more)
 
 
-def _read_ahead(dwi: Path, memory: str | None) -> "ReadAhead | None":
+def read_ahead(dwi: Path, memory: str | None = None) -> "ReadAhead | None":
+    """Begin to read a series that a command will load, within its ``--memory``."""
     from dwiser.io import begin_load
     from dwiser.machine import parse_memory, usable_memory
 
