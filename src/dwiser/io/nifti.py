@@ -153,7 +153,7 @@ def begin_load(dwi: FilePath, memory: int | None = None) -> ReadAhead | None:
         try:
             image = open_image(dwi)
             shape = _shape(image, SERIES_NDIM)
-        except InputError:
+        except Exception:  # ``load`` says why
             return None
     if image.voxels.kind.kind == "c" or _is_mapped(shape, memory):
         return None
