@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,36 @@ def allocate_mapped(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np
         If the disk has no space for it.
     """
     with tempfile.TemporaryFile(prefix="dwiser-") as file:
-        if hasattr(os, "posix_fallocate"):  # a full disk fails now, not by a crash later
-            os.posix_fallocate(file.fileno(), 0, math.prod(shape) * kind.itemsize)
+        _reserve(file.fileno(), math.prod(shape) * kind.itemsize)
         return spared(np.memmap(file, kind, "w+", 0, shape, order="F"))
+
+
+def mapped_volumes(
+    volumes: Iterable[np.ndarray], shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32
+) -> np.ndarray:
+    """The same, filled with volumes in turn: written, which is faster than touching its pages.
+
+    Parameters
+    ----------
+    volumes : one for each place along the last axis of ``shape``; they are converted to ``kind``.
+
+    Raises
+    ------
+    OSError
+        If the disk has no space for it.
+    """
+    with tempfile.TemporaryFile(prefix="dwiser-") as file:
+        _reserve(file.fileno(), math.prod(shape) * kind.itemsize)
+        for volume in volumes:
+            file.write(volume.astype(kind, copy=False).ravel(order="F").data)
+        file.flush()
+        return spared(np.memmap(file, kind, "r+", 0, shape, order="F"))
+
+
+def _reserve(file: int, size: int) -> None:
+    """A full disk fails now, not by a crash later."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
 
 
 def spared(mapping: np.ndarray) -> np.ndarray:

@@ -1,10 +1,12 @@
 """Progress on stderr: a longer step is named once, a short one not at all."""
 
+import gc
 from time import sleep
 
 import pytest
 
 from dwiser.cli import progress as shown
+from dwiser.cli.starting import starting
 from dwiser.watch import Progress, step
 
 
@@ -49,3 +51,14 @@ def test_a_terminal_has_a_bar_for_a_step_that_lasted() -> None:
             raise ValueError("no")
         watch.close()
         assert [task.description for task in bars.tasks] == ["slow", "learning"]
+
+
+def test_no_garbage_is_looked_for_while_a_command_starts_whatever_comes_of_it() -> None:
+    reports: list[Progress] = []
+    with starting(reports.append):
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert [(p.task, p.done) for p in reports] == [("starting", 0), ("starting", 1)]
+    with pytest.raises(ValueError, match="a setting"), starting(reports.append):
+        raise ValueError("a setting")
+    assert gc.isenabled()

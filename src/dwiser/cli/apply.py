@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dwiser.cli.denoise import denoise_and_print, started
+from dwiser.cli.denoise import denoise_and_print, started_reading
 from dwiser.cli.options import SHARED, Shared, through_pipes
 from dwiser.cli.pipes import Pipes
 
@@ -28,5 +28,5 @@ def apply(
     with Pipes() as pipes:
         dwi, out = pipes.series(dwi), pipes.output(out)
         shared = through_pipes(shared, pipes)
-        request = started(shared, dwi, out, weights=weights)
-        return denoise_and_print(request, shared)
+        request, ahead = started_reading(shared, dwi, out, weights=weights)
+        return denoise_and_print(request, shared, ahead)

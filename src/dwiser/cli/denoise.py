@@ -2,6 +2,8 @@
 
 import json
 import sys
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,12 +25,14 @@ from dwiser.cli.options import (
 )
 from dwiser.cli.pipes import PIPE, Pipes, is_temporary
 from dwiser.cli.progress import progress
+from dwiser.cli.starting import starting
 from dwiser.defaults import DEFAULT_METHOD
 from dwiser.errors import Code, DwiserError, InputError
 from dwiser.watch import Watch, step
 
 if TYPE_CHECKING:
     from dwiser.evaluation.verdict import Verdict
+    from dwiser.io.read_ahead import ReadAhead
     from dwiser.run import Request
     from dwiser.run.result import RunSummary
 
@@ -106,8 +110,10 @@ def denoise(
     with Pipes() as pipes:
         dwi, out, phase = pipes.series(dwi), pipes.output(out), pipes.input(phase)
         shared = through_pipes(shared, pipes)
-        request = started(shared, dwi, out, **options, phase=phase)
-        return _noise_only(request, shared) if noise_only else denoise_and_print(request, shared)
+        if noise_only:
+            return _noise_only(started(shared, dwi, out, **options, phase=phase), shared)
+        request, ahead = started_reading(shared, dwi, out, **options, phase=phase)
+        return denoise_and_print(request, shared, ahead)
 
 
 def _noise_only(request: "Request", shared: Shared) -> int:
@@ -138,21 +144,46 @@ def _denoise_series(
 
 def started(shared: Shared, dwi: Path, out: Path, **more: Any) -> "Request":
     """The request; what it imports may take a second, and says so."""
-    with progress(shared.quiet) as watch, step(watch, "starting"):
-        from dwiser.methods.registry import settings_of
-
-        if "settings" in more:
-            more["settings"] = settings_of(more["settings"])
-        return shared.request(dwi, out, **more)
+    with progress(shared.quiet) as watch, starting(watch):
+        return _request(shared, dwi, out, **more)
 
 
-def denoise_and_print(request: "Request", shared: Shared) -> int:
-    """Denoise, with progress, and print the result."""
+def started_reading(
+    shared: Shared, dwi: Path, out: Path, **more: Any
+) -> "tuple[Request, ReadAhead | None]":
+    """The same, and the series, which is read meanwhile where there is a thread for it."""
+    with progress(shared.quiet) as watch, starting(watch):
+        ahead = read_ahead(dwi, shared.memory) if shared.threads != 1 else None
+        request = _request(shared, dwi, out, **more)
+        import_module("dwiser.run.denoising")
+        return request, ahead
+
+
+def _request(shared: Shared, dwi: Path, out: Path, **more: Any) -> "Request":
+    from dwiser.methods.registry import settings_of
+
+    if "settings" in more:
+        more["settings"] = settings_of(more["settings"])
+    return shared.request(dwi, out, **more)
+
+
+def read_ahead(dwi: Path, memory: str | None = None) -> "ReadAhead | None":
+    """Begin to read a series that a command will load, within its ``--memory``."""
+    from dwiser.io import begin_load
+    from dwiser.machine import parse_memory, usable_memory
+
+    with suppress(InputError):  # it is told where the memory is used
+        return begin_load(dwi, usable_memory() if memory is None else parse_memory(memory))
+    return None
+
+
+def denoise_and_print(request: "Request", shared: Shared, ahead: "ReadAhead | None" = None) -> int:
+    """Denoise, with progress, and print the result; ``ahead`` is what is read of the series."""
     from dwiser.run import checkpoint_path, denoise_file
 
     try:
         with progress(shared.quiet) as watch:
-            summary = denoise_file(request, watch).summary
+            summary = denoise_file(request, watch, ahead=ahead).summary
     except KeyboardInterrupt as error:
         if checkpoint_path(request.out).exists():
             raise KeyboardInterrupt(GO_ON) from error

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from dwiser.cli.denoise import read_ahead
 from dwiser.cli.options import (
     B0Threshold,
     BDelta,
@@ -25,6 +26,7 @@ from dwiser.cli.options import (
 )
 from dwiser.cli.pipes import Pipes
 from dwiser.cli.progress import progress
+from dwiser.cli.starting import starting
 from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD
 from dwiser.watch import step
 
@@ -62,7 +64,9 @@ def info(
 ) -> int:
     """Say what a scan is, how noisy it is, and what denoising it would do and take."""
     with Pipes() as pipes, progress() as watch:
-        with step(watch, "starting"):
+        dwi, mask = pipes.series(dwi), pipes.input(mask)
+        with starting(watch):
+            ahead = read_ahead(dwi) if threads != 1 else None
             from dwiser.io import load
             from dwiser.machine import usable_memory
             from dwiser.methods.registry import build, settings_of
@@ -70,10 +74,10 @@ def info(
             from dwiser.run.survey import survey
         chosen = build(method, preset, settings_of(settings or []))
         with step(watch, "reading"):
-            dwi, mask = pipes.series(dwi), pipes.input(mask)
             scan = load(
                 dwi, bval, bvec, mask, grad, b0_threshold=b0_threshold,
                 bvalue_scaling=bvalue_scaling, b_delta=b_delta, memory=usable_memory(),
+                ahead=ahead,
             )  # fmt: skip
             scan, _ = with_maps(scan, noise_map=noise_map, phase=phase, noise_volumes=noise_volumes)
         with step(watch, "noise and time"):

@@ -18,6 +18,7 @@ from dwiser.io.about import FilePath, about
 from dwiser.io.grid import GRID_TOLERANCE, Grid
 from dwiser.io.inputs import find_inputs, read_table
 from dwiser.io.opening import open_image
+from dwiser.io.read_ahead import ReadAhead
 from dwiser.io.sidecar import carried_over
 from dwiser.io.stored import StoredImage
 from dwiser.io.volume_labels import b_delta_of, echoes_of
@@ -46,6 +47,7 @@ def load(
     b_delta: str | float | int | FilePath | None = None,
     memory: int | None = None,
     fields: Mapping[str, Any] | None = None,
+    ahead: ReadAhead | None = None,
 ) -> Scan:
     """Read a diffusion-weighted series, its gradient table and, if given, a mask.
 
@@ -67,6 +69,7 @@ def load(
         mapped. None: never.
     fields : those of the sidecar, of which ``EchoTime`` and ``BDelta`` count; None to read the one
         beside the image, if it can be read.
+    ahead : the voxels, if ``begin_load`` was called before.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def load(
     )  # fmt: skip
     inside = None if mask is None else _read_mask(mask, dwi, image)
     with about(dwi):
-        data, phase = _series(image, shape, memory)
+        data, phase = _series(image, shape, memory, ahead)
     with about(files.bval or files.table):
         table = echoes_by_brightness(settled(gradients, data), data, axes)
     with about(dwi):
@@ -121,6 +124,41 @@ def load(
             phase=phase,
             axes=axes if len(axes) > 1 else (),
         )
+
+
+def begin_load(dwi: FilePath, memory: int | None = None) -> ReadAhead | None:
+    """Begin to read a series that ``load`` will be called for; nothing is checked or refused here.
+
+    Parameters
+    ----------
+    dwi : a 4-D image.
+    memory : as with ``load``.
+
+    Returns
+    -------
+    ReadAhead, or None
+        None where ``load`` is to read it: a series that is complex, stays in a file or cannot be
+        read.
+
+    Examples
+    --------
+    >>> import dwiser
+    >>> from dwiser.io import begin_load
+    >>> from dwiser.io.sample import sample_paths
+    >>> ahead = begin_load(sample_paths().dwi)
+    >>> dwiser.load(sample_paths().dwi, ahead=ahead).shape
+    (68, 64, 20, 41)
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ``load`` gives them
+        try:
+            image = open_image(dwi)
+            shape = _shape(image, SERIES_NDIM)
+        except Exception:  # ``load`` says why
+            return None
+    if image.voxels.kind.kind == "c" or _is_mapped(shape, memory):
+        return None
+    return ReadAhead(image, shape)
 
 
 def read_shape(dwi: FilePath) -> tuple[int, ...]:
@@ -308,10 +346,12 @@ def _shape(image: StoredImage, ndim: int) -> tuple[int, ...]:
 
 
 def _series(
-    image: StoredImage, shape: tuple[int, ...], memory: int | None
+    image: StoredImage, shape: tuple[int, ...], memory: int | None, ahead: ReadAhead | None
 ) -> tuple[Float32[np.ndarray, "x y z v"], Float32[np.ndarray, "x y z v"] | None]:
     """The voxels of a series; of a complex one the magnitude, and the phase in radians."""
-    mapped = memory is not None and _is_to_be_mapped(math.prod(shape) * FLOAT32.itemsize, memory)
+    if ahead is not None and (read := ahead.taken(image, shape)) is not None:
+        return read, None
+    mapped = _is_mapped(shape, memory)
     if image.voxels.kind.kind != "c":
         return read_voxels(image, shape, mapped=mapped), None
     voxels = read_voxels(image, shape, np.dtype(np.complex64), mapped=mapped)
@@ -323,8 +363,11 @@ def _series(
     return magnitude, phase
 
 
-def _is_to_be_mapped(size: int, memory: int) -> bool:
-    """Whether a series of ``size`` bytes stays in a file: to spare memory, not to move it."""
+def _is_mapped(shape: tuple[int, ...], memory: int | None) -> bool:
+    """Whether a series stays in a file: to spare memory, not to move it."""
+    if memory is None:
+        return False
+    size = math.prod(shape) * FLOAT32.itemsize
     if size > MAPPED_SHARE * memory:
         return True
     folder = Path(tempfile.gettempdir())

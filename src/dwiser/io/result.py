@@ -29,6 +29,7 @@ def save(
     inputs: Iterable[FilePath] = (),
     command: str | None = None,
     force: bool = False,
+    threads: int = 1,
 ) -> None:
     """Write OUT with its sidecar and gradient table, its ``extras`` and the rest as one set.
 
@@ -45,6 +46,7 @@ def save(
     inputs : files that may not be overwritten, not even with ``force``.
     command : what made it, for the history that MRtrix images keep.
     force : replace files that exist.
+    threads : that compress an image, beside the one that writes.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def save(
         data = writable_copy(data)
         data[scan.absent] = np.nan
     for path, array in (*extras.items(), (Path(out), data)):
-        writers |= image_writers(array, path, scan, command)
+        writers |= image_writers(array, path, scan, command, threads)
     write_set(writers, force=force)
 
 

@@ -1,20 +1,18 @@
 """A series that is written volume by volume, so that it need not fit into memory."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
 from dwiser.io.about import FilePath
+from dwiser.io.ahead import ahead
 from dwiser.io.gz import zipped
 from dwiser.io.names import check_output_name, ending
 from dwiser.io.writing import HasGeometry, image_of
-
-Item = TypeVar("Item")
 
 
 @runtime_checkable
@@ -71,23 +69,3 @@ def _write(file: Sink, header: Any, volumes: Iterable[Float[np.ndarray, "x y z"]
     for volume in ahead(volumes):
         stored = np.asarray(volume, header.get_data_dtype().newbyteorder(header.endianness))
         file.write(stored.ravel(order="F").data)
-
-
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Compute each item in a thread while the one before it is used.
-
-    Parameters
-    ----------
-    items : any number of them.
-
-    Yields
-    ------
-    The same items in the same order; an exception where ``items`` raises it.
-    """
-    iterator = iter(items)
-    end: Any = object()
-    with ThreadPoolExecutor(1) as worker:
-        following = worker.submit(next, iterator, end)
-        while (item := following.result()) is not end:
-            following = worker.submit(next, iterator, end)
-            yield item

@@ -1,7 +1,8 @@
 """The voxels of an image, read plane by plane: into memory, or into a file that is mapped.
 
-What is in memory at once is one volume in the file's own type, whatever the image's size; of an
-image that is not stored volume after volume, one slab of its slowest axis.
+What is in memory at once is one volume in the file's own type, whatever the image's size, two where
+one is read while another is written; of an image that is not stored volume after volume, one slab
+of its slowest axis.
 """
 
 import math
@@ -16,8 +17,9 @@ from isal import igzip
 from jaxtyping import Shaped
 
 from dwiser.errors import Code, InputError
+from dwiser.io.ahead import ahead
 from dwiser.io.stored import ByteStream, StoredImage, StoredVoxels
-from dwiser.memmap import FLOAT32, allocate_mapped, spared
+from dwiser.memmap import FLOAT32, allocate_mapped, mapped_volumes, spared
 
 GZIP_MOST = 1032  # the greatest compression of deflate
 REST = 2**20  # bytes at once of what follows the voxels
@@ -63,14 +65,16 @@ def read_voxels(
     if mapped and plain and stored.kind == kind:
         return _mapped(stored, shape)
     full = shape if stored.in_order else image.shape
-    voxels = _empty(full, kind, mapped)
     try:
         with _opened(stored) as file, np.errstate(over="ignore", invalid="ignore"):
-            for place, part in _slabs(file, stored, full):  # what overflows becomes infinite
-                if stored.scaled:
-                    part = part.astype(np.result_type(kind, np.float64)) * stored.slope
-                    part = part + stored.inter
-                voxels[place] = part
+            slabs = _slabs(file, stored, full)  # what overflows becomes infinite
+            if mapped and stored.in_order:
+                volumes = (_scaled(part, stored, kind) for _, part in ahead(slabs))
+                voxels = mapped_volumes(volumes, full, kind)
+            else:
+                voxels = _empty(full, kind, mapped)
+                for place, part in slabs:
+                    voxels[place] = _scaled(part, stored, kind)
             beyond = _more(file)  # to its end: only there gzip checks the contents
             if beyond >= math.prod(full) // full[-1] * stored.kind.itemsize:
                 raise InputError(TOO_LONG, code=Code.IMAGE_DAMAGED)
@@ -83,6 +87,13 @@ def read_voxels(
     except Exception as error:  # gzip and zlib each have their own
         raise InputError(DAMAGED, code=Code.IMAGE_DAMAGED) from error
     return voxels if full == shape else voxels.reshape(shape, order="F")  # a view
+
+
+def _scaled(part: np.ndarray, stored: StoredVoxels, kind: np.dtype[Any]) -> np.ndarray:
+    """What is stored in the image's units; not yet of the ``kind`` that is wanted."""
+    if not stored.scaled:
+        return part
+    return part.astype(np.result_type(kind, np.float64)) * stored.slope + stored.inter
 
 
 def _mapped(stored: StoredVoxels, shape: tuple[int, ...]) -> np.ndarray:

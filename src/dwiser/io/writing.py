@@ -41,7 +41,11 @@ class HasGeometry(Protocol):
 
 
 def image_writers(
-    data: Shaped[np.ndarray, "x y z *v"], path: Path, like: HasGeometry, command: str | None = None
+    data: Shaped[np.ndarray, "x y z *v"],
+    path: Path,
+    like: HasGeometry,
+    command: str | None = None,
+    threads: int = 1,
 ) -> dict[Path, Writer]:
     """For each file of an image a function that writes it, at any path; the named one is last.
 
@@ -51,6 +55,7 @@ def image_writers(
     path : its ending says the format.
     like : the scan whose geometry is written, and in MRtrix and NRRD images its gradient table.
     command : for the history that MRtrix images keep; None to add nothing.
+    threads : that compress a packed one, beside the one that writes.
 
     Returns
     -------
@@ -64,11 +69,11 @@ def image_writers(
     check_output_name(path)
     files, kind = image_files(path), ending(path).lower()
     if kind in NRRD_ENDINGS:  # Slicer's have one axis of volumes
-        return _nrrd_writers(data, files, kind, like)
+        return _nrrd_writers(data, files, like, threads)
     data = along_axes(data, like)
     if kind in MRTRIX_ENDINGS:
-        return _mrtrix_writers(data, files, kind, like, command)
-    return _nifti_writers(data, files, kind, like)
+        return _mrtrix_writers(data, files, kind, like, command, threads)
+    return _nifti_writers(data, files, kind, like, threads)
 
 
 def along_axes(
@@ -128,7 +133,12 @@ def _affine_mm(like: HasGeometry) -> Float[np.ndarray, "4 4"]:
 
 
 def _mrtrix_writers(
-    data: np.ndarray, files: tuple[Path, ...], kind: str, like: HasGeometry, command: str | None
+    data: np.ndarray,
+    files: tuple[Path, ...],
+    kind: str,
+    like: HasGeometry,
+    command: str | None,
+    threads: int,
 ) -> dict[Path, Writer]:
     table = scanner_table(like, data.shape[3]) if data.ndim >= SERIES_NDIM else None
     header_read = _source(like)
@@ -147,19 +157,20 @@ def _mrtrix_writers(
         return {files[0]: write_data, head: write_header}
 
     def write(path: Path) -> None:
-        with zipped(path) if kind.endswith(".gz") else path.open("wb") as file:
+        with zipped(path, threads) if kind.endswith(".gz") else path.open("wb") as file:
             write_mif(contents, file)
 
     return {files[0]: write}
 
 
 def _nifti_writers(
-    data: np.ndarray, files: tuple[Path, ...], kind: str, like: HasGeometry
+    data: np.ndarray, files: tuple[Path, ...], kind: str, like: HasGeometry, threads: int
 ) -> dict[Path, Writer]:
     image = image_of(data, like, pair=len(files) > 1)
-    if len(files) == 1:
-        return {files[0]: partial(_write_one, image, packed=kind.endswith(".gz"))}
-    return {file: partial(_write_of_pair, image, ending(file).lower()) for file in files}
+    if len(files) > 1:
+        return {file: partial(_write_of_pair, image, ending(file).lower()) for file in files}
+    write = partial(_write_packed, image, threads) if kind.endswith(".gz") else image.to_filename
+    return {files[0]: write}
 
 
 def image_of(
@@ -194,12 +205,9 @@ def image_of(
     return image
 
 
-def _write_one(image: nib.Nifti1Image, path: Path, *, packed: bool) -> None:
-    if packed:
-        with zipped(path) as file:
-            image.to_stream(file)
-    else:
-        image.to_filename(path)
+def _write_packed(image: nib.Nifti1Image, threads: int, path: Path) -> None:
+    with zipped(path, threads) as file:
+        image.to_stream(file)
 
 
 def _write_of_pair(image: nib.Nifti1Pair, kind: str, path: Path) -> None:
@@ -218,7 +226,7 @@ def _write_of_pair(image: nib.Nifti1Pair, kind: str, path: Path) -> None:
 
 
 def _nrrd_writers(
-    data: np.ndarray, files: tuple[Path, ...], kind: str, like: HasGeometry
+    data: np.ndarray, files: tuple[Path, ...], like: HasGeometry, threads: int
 ) -> dict[Path, Writer]:
     table = scanner_table(like, data.shape[3]) if data.ndim == SERIES_NDIM else None
     header_read = _source(like)
@@ -230,13 +238,13 @@ def _nrrd_writers(
     type_ = np.dtype("u1" if stored.dtype == bool else "<f4")
 
     def write_packed(path: Path) -> None:
-        with zipped(path) as file:
+        with zipped(path, threads) as file:
             write_voxels(file, stored, type_, order)
 
     def write_whole(path: Path) -> None:
         with path.open("wb") as raw:
             raw.write(header)
-            with zipped_into(raw) as file:
+            with zipped_into(raw, threads) as file:
                 write_voxels(file, stored, type_, order)
 
     if data_file is None:

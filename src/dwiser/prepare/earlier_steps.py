@@ -92,12 +92,28 @@ class NoiseTraces:
 
 def noise_traces(scan: Scan) -> NoiseTraces | None:
     """Measured in the middle slices; None for fewer than 8 volumes, and where no window fits."""
+    mask = middle_object(scan)
+    return None if mask is None else _noise_traces(scan.data[middle_slices(scan)], mask)
+
+
+def middle_slices(scan: Scan) -> tuple[slice, slice, slice]:
+    """The part of the field of view that is looked at."""
     first = max(0, (scan.shape[2] - SLICES) // 2)
-    cut = (slice(None), slice(None), slice(first, first + SLICES))
+    return slice(None), slice(None), slice(first, first + SLICES)
+
+
+def middle_object(scan: Scan) -> Bool[np.ndarray, "x y z"] | None:
+    """The object in the middle slices; None for a scan that is too small."""
+    cut = middle_slices(scan)
     data = scan.data[cut]
     if data.shape[3] < FEWEST_VOLUMES or min(data.shape[:3]) < WINDOW:
         return None
-    mask = scan.mask[cut] if scan.mask is not None else _object(scan, cut)
+    return scan.mask[cut] if scan.mask is not None else _object(scan, cut)
+
+
+def _noise_traces(
+    data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]
+) -> NoiseTraces | None:
     corners = window_corners(mask, (WINDOW,) * 3, WINDOWS)
     if not len(corners):
         return None
@@ -132,7 +148,15 @@ def components_of_noise(volumes: int, samples: float) -> float:
 
 def earlier_steps(scan: Scan) -> tuple[str, ...]:
     """What was done to a scan before, as far as it shows: a sentence each."""
-    traces = noise_traces(scan)
+    return earlier_steps_in(scan, middle_object(scan))
+
+
+def earlier_steps_in(scan: Scan, middle: Bool[np.ndarray, "x y z"] | None) -> tuple[str, ...]:
+    """The same with the scan's ``middle_object``, which alone is not for a thread of its own.
+
+    It holds warnings back, which is the whole program's matter.
+    """
+    traces = None if middle is None else _noise_traces(scan.data[middle_slices(scan)], middle)
     return (*stored_values(scan).sentences, *(() if traces is None else traces.sentences))
 
 

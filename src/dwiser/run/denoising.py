@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from dwiser.evaluation.variance import variance_removed
 from dwiser.io import carried_over, find_inputs, load, planned, sha256
 from dwiser.io import save as save_set
 from dwiser.io.provenance import PROGRAM, with_earlier_steps
+from dwiser.io.read_ahead import ReadAhead
 from dwiser.io.volume_labels import B_DELTA
 from dwiser.machine import Machine, find_machine, give_memory_back, limited
 from dwiser.memmap import allocate_like, writable_copy
@@ -161,15 +163,20 @@ class ReadScan:
 
 
 def read_scan(
-    request: Request, memory: int | None = None, inherited: Sequence[Path] = ()
+    request: Request,
+    memory: int | None = None,
+    inherited: Sequence[Path] = (),
+    ahead: ReadAhead | None = None,
 ) -> ReadScan:
     """Read the series that a request names; above a part of ``memory`` (bytes) it is mapped.
 
-    ``inherited`` are the JSON files above it that speak for it, the nearest last.
+    ``inherited`` are the JSON files above it that speak for it, the nearest last; ``ahead`` is what
+    was read of it before.
     """
     with recorded() as heard:
         fields = carried_over(request.dwi, inherited)
-        scan = load(*named_inputs(request), **table_options(request), memory=memory, fields=fields)
+        options = table_options(request) | {"memory": memory, "fields": fields, "ahead": ahead}
+        scan = load(*named_inputs(request), **options)
     return ReadScan(scan, heard, fields)
 
 
@@ -179,14 +186,16 @@ def denoise_file(
     work: Callable[[Scan], Result] | None = None,
     *,
     read: ReadScan | None = None,
+    ahead: ReadAhead | None = None,
     inherited: Sequence[Path] = (),
     before_writing: BeforeWriting = lambda scan, result, judged: None,
 ) -> Result:
     """Denoise a file into a set of files; wrong input is refused before the work begins.
 
     ``work`` takes the place of `denoise`: a scan of a series gets its part of the series' joint
-    result. ``read`` is the scan, where it was read before; else ``inherited`` are the JSON files
-    above it that speak for it, the nearest last. ``before_writing`` is called with the scan, the
+    result. ``read`` is the scan, where it was read before; else ``ahead`` is what was begun to be
+    read of it, and ``inherited`` are the JSON files above it that speak for it, the nearest last.
+    ``before_writing`` is called with the scan, the
     result and its judgement; what it adds to the result's record is written too.
     """
     plan = plan_of(request)
@@ -195,7 +204,7 @@ def denoise_file(
     planned(request.out, *request.extras, inputs=request.named, **places)
     if read is None:
         with step(watch, "reading"):
-            read = read_scan(request, plan.room, inherited)
+            read = read_scan(request, plan.room, inherited, ahead)
     with recorded() as heard, step(watch, "checking"):
         scan, inputs_record = with_maps(
             read.scan, noise_map=request.noise_map, phase=request.phase,
@@ -205,14 +214,16 @@ def denoise_file(
     files = (*find_inputs(*named_inputs(request)).files, *maps_of(request))
     planned(request.out, *request.extras, inputs=[*request.named, *files], **places)
     course = plan.course(files)
-    result = work(scan) if work is not None else _denoise(
-        scan, plan.method, plan.preset, plan.weights, course, device=request.device,
-        threads=request.threads, seed=request.seed, watch=watch, tested_after=True,
-    )  # fmt: skip
+    with ThreadPoolExecutor(1) as beside:
+        checksum = beside.submit(sha256, request.dwi)
+        result = work(scan) if work is not None else _denoise(
+            scan, plan.method, plan.preset, plan.weights, course, device=request.device,
+            threads=request.threads, seed=request.seed, watch=watch, tested_after=True,
+        )  # fmt: skip
     result.record["Warnings"][:0] = read.warnings + heard + plan.overrun(result.cost)
     source: dict[str, Any] = {
         "Sources": [str(f) for f in files],
-        "InputSHA256": sha256(request.dwi),
+        "InputSHA256": checksum.result(),
     }
     if scan.gradients.b_delta is not None and B_DELTA not in read.fields:
         source[B_DELTA] = scan.gradients.shapes.round(4).tolist()  # as `load` reads it again
@@ -243,7 +254,7 @@ def denoise_file(
         save_set(
             result.data, request.out, scan, record=result.record, extras=wanted, pages=drawn,
             weights=plan.to_keep(result, scan, course), inputs=files, force=request.force,
-            command=in_history(request),
+            command=in_history(request), threads=threads,
         )  # fmt: skip
     checkpoint_path(request.out).unlink(missing_ok=True)
     if failure is not None:

@@ -1,15 +1,17 @@
 """What a scan is, how noisy, and what denoising it would do and take: ``dwiser info``."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
+from threadpoolctl import threadpool_limits
 
 from dwiser.errors import InputError
 from dwiser.machine import Machine, find_machine, limited
 from dwiser.methods.base import Denoiser, IterativeDenoiser, need_vectors
-from dwiser.prepare.earlier_steps import earlier_steps
+from dwiser.prepare.earlier_steps import earlier_steps_in, middle_object
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.noise_correlation import spatial_noise
@@ -65,14 +67,20 @@ def survey(
     with limited(machine):
         roles, whole = volume_roles(scan), scan
         scan = measured_scan(scan, roles)
-        mask = object_mask(scan)
-        spatial = spatial_noise(scan.data, mask)
-        sigma = sigma_of(scan, mask, method, threads=machine.threads, spatial=spatial)
+        middle = middle_object(scan)
+        # each holds BLAS to one thread and gives it back: here it is held to one around both
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as beside:
+            steps_before = beside.submit(earlier_steps_in, scan, middle)
+            mask = object_mask(scan)
+            if machine.threads == 1:
+                wait([steps_before])
+            spatial = spatial_noise(scan.data, mask)
+            sigma = sigma_of(scan, mask, method, threads=machine.threads, spatial=spatial)
+            steps = steps_before.result()
         inside = sigma[mask]
         low, middle, high = np.percentile(inside, [5, 50, 95])
         snr = [(float(round(s.bval)), ratio) for s, ratio in snr_by_shell(scan, mask, sigma)]
         plan, time, seconds = _plan(scan, method, machine, mask)
-        steps = earlier_steps(scan)
     return Survey(
         whole.shape,
         roles.sentences,

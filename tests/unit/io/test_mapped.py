@@ -52,3 +52,11 @@ def test_a_truncated_one_is_refused(small) -> None:
     path.write_bytes(path.read_bytes()[:-10])
     with refused(Code.IMAGE_DAMAGED, "dwi.nii: ", "truncated", "export or copy it again"):
         load(path, memory=100)
+
+
+def test_a_disk_that_is_full_only_as_it_is_filled_is_reported_too(small, monkeypatch) -> None:
+    """Where room cannot be reserved the first volumes may still be written."""
+    monkeypatch.delattr("os.posix_fallocate", raising=False)
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: open("/dev/full", "wb"))  # noqa: SIM115
+    with refused(Code.DISK_SCRATCH, "dwi.nii.gz: it needs a temporary file", "TMPDIR"):
+        load(small.series(), memory=100)

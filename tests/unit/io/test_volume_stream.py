@@ -1,6 +1,5 @@
 """A series written volume by volume is the file of the whole series."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from dwiser.io import save_volume
 from dwiser.io.gz import unzipped
-from dwiser.io.volume_stream import VolumeStream, ahead, save_stream
+from dwiser.io.volume_stream import VolumeStream, save_stream
 from dwiser.scan import Gradients, Scan
 
 SHAPE = (4, 5, 3, 6)
@@ -44,29 +43,3 @@ def test_the_file_is_that_of_the_whole_series(tmp_path: Path, scan: Scan, order:
     assert (tmp_path / "stream.nii").read_bytes() == content
     with unzipped(tmp_path / "stream.nii.gz") as file:
         assert file.read() == content
-
-
-def test_one_item_is_computed_while_another_is_used() -> None:
-    second = threading.Event()
-
-    def items() -> Iterator[int]:
-        yield 1
-        second.set()
-        yield 2
-
-    received = []
-    for item in ahead(items()):
-        assert second.wait(5)
-        received.append(item)
-    assert received == [1, 2]
-
-
-def test_a_fault_of_the_items_comes_through_after_those_before_it() -> None:
-    def items() -> Iterator[int]:
-        yield 1
-        raise ValueError("two")
-
-    received = []
-    with pytest.raises(ValueError, match="two"):
-        received.extend(ahead(items()))
-    assert received == [1]

@@ -1,0 +1,44 @@
+"""A series that was begun to be read is the same series; what cannot be is told by ``load``."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from dwiser.errors import Code
+from dwiser.io import begin_load, load
+from tests.refusals import refused
+
+
+@pytest.mark.parametrize("name", ["dwi.nii", "dwi.nii.gz"])
+def test_the_scan_is_the_same_and_the_voxels_are_not_read_again(small, monkeypatch, name) -> None:
+    path = small.series(name)
+    expected = load(path).data
+    ahead = begin_load(path)
+    assert ahead is not None
+    ahead._thread.join()
+    monkeypatch.setattr("dwiser.io.nifti.read_voxels", None)
+    np.testing.assert_array_equal(load(path, ahead=ahead).data, expected)
+
+
+def test_it_is_given_once_and_not_for_another_image(small) -> None:
+    ahead = begin_load(small.series("a.nii.gz"))
+    other = small.series("b.nii.gz", data=small.data + 1)
+    np.testing.assert_array_equal(load(other, ahead=ahead).data, small.data + 1)
+    np.testing.assert_array_equal(load(small.path("a.nii.gz"), ahead=ahead).data, small.data)
+
+
+def test_a_damaged_one_is_told_by_load_alone(small) -> None:
+    path = small.series("dwi.nii")
+    path.write_bytes(path.read_bytes()[:-10])
+    ahead = begin_load(path)
+    with refused(Code.IMAGE_DAMAGED, "dwi.nii: ", "truncated"):
+        load(path, ahead=ahead)
+
+
+def test_what_load_maps_reads_otherwise_or_refuses_is_left_to_it(small) -> None:
+    assert begin_load(small.series(), memory=100) is None
+    assert begin_load(small.series(data=(small.data * 1j).astype(np.complex64))) is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert begin_load(small.path("none.nii.gz")) is None
