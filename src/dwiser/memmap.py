@@ -17,6 +17,7 @@ import numpy as np
 
 FLOAT32 = np.dtype(np.float32)
 MOST_PAGES = 2**26  # bytes of files that may be resident: some volumes, and the libraries
+MOST_IN_MEMORY = 2**29  # bytes of an array that a disk has no room for
 EVERY = 0.05  # s between two looks at them
 LETS_GO = sys.platform == "linux" and hasattr(mmap, "MADV_DONTNEED")  # of pages in use
 
@@ -139,15 +140,27 @@ def is_tmpfs(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:
     return bool(around) and max(around)[1] in ("tmpfs", "ramfs")
 
 
-def allocate_like(data: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """An empty array of the shape of ``data``, or another: mapped where ``data`` is mapped.
+def allocate_like(
+    data: np.ndarray, shape: tuple[int, ...] | None = None, kind: np.dtype[Any] | None = None
+) -> np.ndarray:
+    """An empty array of the shape and type of ``data``, or others: mapped where ``data`` is mapped.
 
-    Its last axis is the slowest: volumes, or columns of a list of voxels, lie in one piece.
+    Its last axis is the slowest: volumes, or columns of a list of voxels, lie in one piece. One
+    of up to half a GiB lies in memory where the disk refuses it.
+
+    Raises
+    ------
+    OSError
+        If the disk has no space for it.
     """
-    shape = data.shape if shape is None else shape
+    shape, kind = shape or data.shape, kind or data.dtype
     if is_mapped(data):
-        return allocate_mapped(shape, data.dtype)
-    return np.empty(shape, data.dtype, order="F")
+        try:
+            return allocate_mapped(shape, kind)
+        except OSError:
+            if math.prod(shape) * kind.itemsize > MOST_IN_MEMORY:
+                raise
+    return np.empty(shape, kind, order="F")
 
 
 def writable_copy(data: np.ndarray) -> np.ndarray:

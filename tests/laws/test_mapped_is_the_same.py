@@ -1,14 +1,19 @@
 """Whether a scan lies in memory or in a file changes nothing in what comes out."""
 
+import errno
 from collections import namedtuple
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import dwiser
+from dwiser import memmap
+from dwiser.errors import InputError
 from dwiser.io import nifti
 from dwiser.memmap import allocate_mapped, is_mapped, writable_copy
 from dwiser.run import denoise
+from dwiser.simulation import phantom
 
 FEW = {"difusion": {"iterations": 3}, "splitnet": {"iterations": 3}}
 
@@ -32,15 +37,46 @@ def test_a_mapped_scan_gives_the_same_and_its_result_is_mapped(small, method: st
 
 def test_a_large_series_is_mapped_where_a_disk_has_room(monkeypatch) -> None:
     """With all the memory in the world, and never into a folder that is memory itself."""
-    plenty, size = 2**40, nifti.LARGE + 1
+    large, more = (nifti.LARGE // 4,), (nifti.LARGE // 4 + 1,)  # voxels of 4 bytes
+    plenty, size = 2**40, 4 * more[0]
     room = namedtuple("Usage", "free")
     monkeypatch.setattr(nifti, "is_tmpfs", lambda folder: False)
     monkeypatch.setattr(nifti, "disk_usage", lambda folder: room(9 * size))
-    assert nifti._is_to_be_mapped(size, plenty)
-    assert not nifti._is_to_be_mapped(nifti.LARGE, plenty)
-    assert nifti._is_to_be_mapped(nifti.LARGE, nifti.LARGE)
+    assert nifti._is_mapped(more, plenty)
+    assert not nifti._is_mapped(more, None)
+    assert not nifti._is_mapped(large, plenty)
+    assert nifti._is_mapped(large, nifti.LARGE)
     monkeypatch.setattr(nifti, "disk_usage", lambda folder: room(7 * size))
-    assert not nifti._is_to_be_mapped(size, plenty)
+    assert not nifti._is_mapped(more, plenty)
     monkeypatch.setattr(nifti, "disk_usage", lambda folder: room(9 * size))
     monkeypatch.setattr(nifti, "is_tmpfs", lambda folder: True)
-    assert not nifti._is_to_be_mapped(size, plenty)
+    assert not nifti._is_mapped(more, plenty)
+
+
+def test_where_the_disk_refuses_a_file_a_series_that_fits_is_in_memory(
+    monkeypatch, tmp_path
+) -> None:
+    """A quota, or a limit on the size of files; what has to be in a file is refused."""
+    image = phantom((8, 8, 6), shells=((1000.0, 12),), seed=3).scan
+    dwiser.save(dwiser.denoise(image, "identity"), tmp_path / "dwi.nii.gz", image)
+    monkeypatch.setattr(nifti, "LARGE", 0)
+    assert is_mapped(dwiser.load(tmp_path / "dwi.nii.gz", memory=2**40).data)
+    monkeypatch.setattr(memmap, "_reserve", no_room)
+    read = dwiser.load(tmp_path / "dwi.nii.gz", memory=2**40)
+    assert not is_mapped(read.data)
+    np.testing.assert_array_equal(read.data, image.data)
+    with pytest.raises(InputError, match="TMPDIR"):
+        dwiser.load(tmp_path / "dwi.nii.gz", memory=100)
+
+
+def test_where_the_disk_refuses_a_file_an_array_is_in_memory(monkeypatch) -> None:
+    mapped = memmap.allocate_mapped((4, 4, 4, 3))
+    monkeypatch.setattr(memmap, "_reserve", no_room)
+    assert not is_mapped(memmap.allocate_like(mapped))
+    monkeypatch.setattr(memmap, "MOST_IN_MEMORY", mapped.nbytes - 1)
+    with pytest.raises(OSError, match="quota"):
+        memmap.allocate_like(mapped)
+
+
+def no_room(file: int, size: int) -> None:
+    raise OSError(errno.EDQUOT, "quota")

@@ -24,7 +24,7 @@ from dwiser.io.stored import StoredImage
 from dwiser.io.volume_labels import b_delta_of, echoes_of
 from dwiser.io.voxels import read_voxels
 from dwiser.io.writing import HasGeometry, image_writers
-from dwiser.memmap import FLOAT32, LETS_GO, allocate_mapped, is_tmpfs
+from dwiser.memmap import FLOAT32, LETS_GO, allocate_like, is_tmpfs
 from dwiser.scan import Scan
 from dwiser.table_check import settled
 
@@ -137,8 +137,7 @@ def begin_load(dwi: FilePath, memory: int | None = None) -> ReadAhead | None:
     Returns
     -------
     ReadAhead, or None
-        None where ``load`` is to read it: a series that is complex, stays in a file or cannot be
-        read.
+        None where ``load`` is to read it: a series that is complex or cannot be read.
 
     Examples
     --------
@@ -156,9 +155,9 @@ def begin_load(dwi: FilePath, memory: int | None = None) -> ReadAhead | None:
             shape = _shape(image, SERIES_NDIM)
         except Exception:  # ``load`` says why
             return None
-    if image.voxels.kind.kind == "c" or _is_mapped(shape, memory):
+    if image.voxels.kind.kind == "c":
         return None
-    return ReadAhead(image, shape)
+    return ReadAhead(image, shape, mapped=_is_mapped(shape, memory))
 
 
 def read_shape(dwi: FilePath) -> tuple[int, ...]:
@@ -351,13 +350,24 @@ def _series(
     """The voxels of a series; of a complex one the magnitude, and the phase in radians."""
     if ahead is not None and (read := ahead.taken(image, shape)) is not None:
         return read, None
-    mapped = _is_mapped(shape, memory)
+    if _is_mapped(shape, memory):
+        try:
+            return _read(image, shape, mapped=True)
+        except InputError as error:
+            if error.code != Code.DISK_SCRATCH or _too_large(shape, memory):
+                raise  # else it fits into memory: a quota or a limit on files' size is no hindrance
+    return _read(image, shape, mapped=False)
+
+
+def _read(
+    image: StoredImage, shape: tuple[int, ...], *, mapped: bool
+) -> tuple[Float32[np.ndarray, "x y z v"], Float32[np.ndarray, "x y z v"] | None]:
     if image.voxels.kind.kind != "c":
         return read_voxels(image, shape, mapped=mapped), None
     voxels = read_voxels(image, shape, np.dtype(np.complex64), mapped=mapped)
     if not mapped:
         return np.abs(voxels), np.angle(voxels)
-    magnitude, phase = allocate_mapped(shape), allocate_mapped(shape)
+    magnitude, phase = allocate_like(voxels, kind=FLOAT32), allocate_like(voxels, kind=FLOAT32)
     for v in range(shape[-1]):
         magnitude[..., v], phase[..., v] = np.abs(voxels[..., v]), np.angle(voxels[..., v])
     return magnitude, phase
@@ -365,13 +375,15 @@ def _series(
 
 def _is_mapped(shape: tuple[int, ...], memory: int | None) -> bool:
     """Whether a series stays in a file: to spare memory, not to move it."""
-    if memory is None:
-        return False
-    size = math.prod(shape) * FLOAT32.itemsize
-    if size > MAPPED_SHARE * memory:
-        return True
-    folder = Path(tempfile.gettempdir())
+    if memory is None or _too_large(shape, memory):
+        return memory is not None
+    folder, size = Path(tempfile.gettempdir()), math.prod(shape) * FLOAT32.itemsize
     return size > LARGE and not is_tmpfs(folder) and disk_usage(folder).free > SCRATCH * size
+
+
+def _too_large(shape: tuple[int, ...], memory: int | None) -> bool:
+    """Whether a series would take too much of the memory that there is."""
+    return memory is not None and math.prod(shape) * FLOAT32.itemsize > MAPPED_SHARE * memory
 
 
 def _read_mask(path: FilePath, dwi: FilePath, series: StoredImage) -> Bool[np.ndarray, "x y z"]:
