@@ -67,7 +67,8 @@ class SetMean:
 
     @classmethod
     def of(cls, differences: Differences, members: Sequence[int], geometric: bool) -> "SetMean":
-        values = np.stack([differences.here, differences.beside])
+        both = differences.here, differences.beside
+        values = np.stack([part.T.copy() for part in both]).mT  # a volume's lie together
         if geometric:
             with np.errstate(divide="ignore"):  # a zero makes the mean zero
                 logs = np.log(values.clip(0))

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, TypeAlias
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from dwiser import __version__
 from dwiser.defaults import DEFAULT_METHOD, DEFAULT_PRESET
@@ -105,7 +106,8 @@ def _denoise(
     safe = enough_memory(machine.device, chosen)
     sane = in_range(scan)
     with limited(machine), recorded() as heard, peak_memory() as peak, safe, sane:
-        with step(watch, "looking at the noise"):
+        # of BLAS one thread: over many small products more only wait for each other
+        with step(watch, "looking at the noise"), threadpool_limits(1, "blas"):
             roles = roles_told(scan)
             measured = measured_scan(scan, roles)
             check_volumes(measured, chosen)
