@@ -24,6 +24,7 @@ from dwiser.learn.device_draws import (
 from dwiser.learn.pairs import PairDraw
 from dwiser.learn.patches import CutDraw
 from dwiser.learn.step import Batch
+from dwiser.learn.where_drawn import FallenBack, note_of, where_possible
 from dwiser.methods.ddm2.device_stages import DeviceStateExamples
 from dwiser.methods.ddm2.method import DDM2
 from dwiser.methods.ddm2.stages import Goal, StateExample, match_states
@@ -200,7 +201,35 @@ def test_on_a_cpu_numpy_draws_and_a_device_without_room_for_the_stack_goes_on_so
 
     on_gpu = replace(draw, device="cuda")
     monkeypatch.setattr(DevicePairDraw, "of", full)
-    assert on_device(on_gpu) is on_gpu
+    drawn = on_device(on_gpu)
+    assert isinstance(drawn, FallenBack)
+    assert drawn.draw is on_gpu
+    assert note_of(drawn, "cuda") == "drawn in NumPy: the device has no memory for it"
+
+
+def test_a_device_that_draws_nothing_of_use_is_left_with_a_word_on_record() -> None:
+    images = torch.ones(2, 1, 3, 3)
+
+    def numpys(iteration: int) -> Batch:
+        return Batch(iteration * images, None, images)
+
+    def refusing() -> Callable[[int], Batch]:
+        raise NotImplementedError("no kernel for it\nand more")
+
+    def spoilt(iteration: int) -> Batch:
+        return Batch(images, torch.tensor([0.5, torch.nan]), images)
+
+    for on_gpu, why in (
+        (refusing, "no kernel for it"),
+        (lambda: spoilt, "the device's first batch is not finite"),
+    ):
+        assert where_possible(numpys, "cpu", on_gpu) is numpys
+        drawn = where_possible(numpys, "cuda", on_gpu)
+        assert torch.equal(drawn(3).inputs, 3 * images)
+        assert note_of(drawn, "cuda") == f"drawn in NumPy: {why}"
+    assert where_possible(numpys, "cuda", lambda: numpys) is numpys
+    assert note_of(numpys, "cuda") == "drawn on the device"
+    assert note_of(numpys, "cpu") == ""
 
 
 def test_what_noisier2noise_adds_has_an_sd_that_is_uniform() -> None:
