@@ -28,10 +28,12 @@ from dwiser.learn.where_drawn import FallenBack, note_of, where_possible
 from dwiser.methods.ddm2.device_stages import DeviceStateExamples
 from dwiser.methods.ddm2.method import DDM2
 from dwiser.methods.ddm2.stages import Goal, StateExample, match_states
+from dwiser.methods.noise2noise import Noise2Noise
 from dwiser.methods.noisier2noise import Noisier2Noise, _noisier
 from dwiser.methods.registry import build
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.stack import Stack, build_stack
+from tests.waits import waits_of
 
 SCHEDULE = Schedule()
 LEVELS = SCHEDULE.level(np.arange(302))
@@ -260,7 +262,7 @@ def batches(draw: Callable[[int], Batch]) -> Batch:
 @pytest.fixture
 def as_on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods draw as on a GPU, on the CPU."""
-    for module in ("noisier2noise", "ddm2.method"):
+    for module in ("noise2noise", "noisier2noise", "ddm2.method"):
         monkeypatch.setattr(f"dwiser.methods.{module}.cuts_on_device", cut_draw)
 
 
@@ -365,3 +367,35 @@ def test_the_mean_within_is_that_of_the_mask_or_of_all() -> None:
     inside[0, 0, :2] = True
     assert mean_within(images, inside).flatten().tolist() == [0.5, 8.5]
     assert mean_within(images, None).flatten().tolist() == [2.5, 8.5]
+
+
+def test_what_waits_for_a_device_is_noticed() -> None:
+    values = torch.arange(4.0)
+    assert waits_of(lambda: values * 2) == []
+    assert waits_of(lambda: values[torch.arange(2)]) == []
+    for run in (
+        lambda: float(values.sum()), lambda: values[values > 1], lambda: torch.tensor([1.0]),
+        lambda: bool(values.any()), lambda: torch.linalg.inv(torch.eye(2)),
+    ):  # fmt: skip
+        assert waits_of(run)
+
+
+@pytest.mark.usefixtures("as_on_gpu")
+def test_no_draw_waits_for_its_device(stack: Stack, machine) -> None:
+    matched = match_states(SCHEDULE, stack, 0.9 * stack.target, within=True)
+    example = StateExample(SCHEDULE, stack, matched, 400, True)
+    stage3 = CutDraw(stack, example, 3, 4, 8, purpose="stage III")
+    corrected = build("noisier2noise", "smoke", {"output": "corrected"})
+    assert isinstance(corrected, Noisier2Noise)
+    draws = (
+        draw_of(stack, 4, patch=8),
+        draw_of(stack, 4, shared_step=True, noise="gaussian"),
+        DDM2(batch=4)._draw(stack, machine, 0),
+        cut_draw(stage3, partial(DeviceStateExamples.of, example)),
+        Noisier2Noise(batch=4)._draw(stack, machine, 0),
+        corrected._draw(stack, machine, 0),
+        Noise2Noise(batch=4)._draw(stack, machine, 0),
+    )
+    for draw in draws:
+        assert isinstance(draw, DeviceCutDraw | DevicePairDraw)
+        assert waits_of(partial(draw, 1)) == []

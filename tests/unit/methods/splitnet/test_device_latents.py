@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from scipy.stats import ks_2samp
 
 from dwiser.learn.step import Batch
+from dwiser.methods.registry import build
 from dwiser.methods.splitnet.device_latents import DeviceChainDraw, DeviceLatentDraw
 from dwiser.methods.splitnet.device_subspace import DeviceSplits, DeviceSubspace
 from dwiser.methods.splitnet.latent_chain import ChainDraw, shuffled_noise
@@ -17,6 +19,7 @@ from dwiser.methods.splitnet.latents import LatentDraw
 from dwiser.prepare.splits import in_three, split
 from dwiser.prepare.subspace import SignalSubspace
 from dwiser.seeds import stream
+from tests.waits import waits_of
 
 NUMBERS = np.array([1, 2, 3, 5, 6, 8, 9, 10, 11, 13, 14, 15, 16, 18, 19, 20, 21, 22])  # of volumes
 GROUPS = NUMBERS[[0, 3, 6, 9, 17]], np.setdiff1d(NUMBERS, NUMBERS[[0, 3, 6, 9, 17]])
@@ -111,6 +114,11 @@ def test_no_target_leaks_into_the_input_and_all_else_is_in_it(kind: type[LatentD
             y[..., spoilt] += 100
             changed = on_its_device(replace(draw, y=y))(4)
             assert torch.equal(changed.inputs[item], batch.inputs[item]) is same
+
+
+@kinds
+def test_no_draw_waits_for_its_device(kind: type[LatentDraw]) -> None:
+    assert waits_of(partial(on_its_device(draw_of(kind)), 1)) == []
 
 
 @kinds
@@ -254,3 +262,21 @@ def test_the_chains_level_is_the_sd_of_its_states_error() -> None:
     off = (batch.inputs - truth) / batch.level[:, :, None, None]
     square = (off.square() * inside).sum((2, 3)) / inside.sum((2, 3))
     np.testing.assert_allclose(square.mean(0).sqrt(), 1, atol=0.06)
+
+
+@pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
+@pytest.mark.parametrize("chain", [False, True])
+def test_the_network_learns_from_the_devices_batches(small, machine, monkeypatch, chain) -> None:
+    """As on a GPU but for the place: as near the truth as with NumPy's, with other numbers."""
+    settings = {"chain": chain, "iterations": 20} | ({"evaluations": 1} if chain else {})
+    method = build("splitnet", "smoke", settings)
+
+    def error() -> tuple[float, np.ndarray]:
+        data = method.denoise(small.scan, machine=machine, seed=0).data
+        return float(np.sqrt(np.mean((data - small.truth)[small.mask] ** 2))), data
+
+    numpys, first = error()
+    monkeypatch.setattr("dwiser.methods.splitnet.method.on_device", on_its_device)
+    devices, second = error()
+    assert not np.array_equal(first, second)
+    assert abs(devices - numpys) < 0.1 * numpys
