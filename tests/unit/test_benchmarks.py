@@ -25,6 +25,9 @@ def test_the_check_of_a_gpu_runs_whole_on_a_cpu(monkeypatch, tmp_path) -> None:
     rows = json.loads((tmp_path / "gpu_check_smoke.json").read_text())["rows"]
     assert not [row for row in rows.values() if "not_measured" in row]
     assert rows["training float32"]["ms_an_iteration"] > 0
+    others = [row for name, row in rows.items() if name.startswith("training of ")]
+    assert len(others) == 6
+    assert all(row["ms_an_iteration"] > 0 for row in others)
     assert rows["sampling bf16"]["evaluations"] == 2
     assert rows["paper, estimated"]["estimated_minutes_all"] > 0
     assert rows["default method"]["seconds"] > 0

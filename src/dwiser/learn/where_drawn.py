@@ -22,16 +22,21 @@ class FallenBack:
         return self.draw(iteration)
 
 
-def where_possible(draw: Draw, device: str, on_gpu: Callable[[], Draw]) -> Draw:
-    """What ``on_gpu`` makes, where the network is on a GPU and the first batch is finite.
+def on_gpu(device: str) -> bool:
+    """Whether batches are drawn where a network on this device is."""
+    return device == "cuda"
+
+
+def where_possible(draw: Draw, device: str, build: Callable[[], Draw]) -> Draw:
+    """What ``build`` gives, where the network is on a GPU and the first batch is finite.
 
     ``draw``, NumPy's, otherwise: a GPU without room for the scan, or one that refuses an
     operation, is no reason to end. ``note_of`` says which it is.
     """
-    if device != "cuda":
+    if not on_gpu(device):
         return draw
     try:
-        drawn = on_gpu()
+        drawn = build()
         reason = "" if drawn(0).finite else "the device's first batch is not finite"
     except RuntimeError as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -41,4 +46,4 @@ def where_possible(draw: Draw, device: str, on_gpu: Callable[[], Draw]) -> Draw:
 
 def note_of(draw: Draw, device: str) -> str:
     """Where batches are drawn, for the record; empty where the network is on no GPU."""
-    return str(getattr(draw, "note", ON_DEVICE)) if device == "cuda" else ""
+    return str(getattr(draw, "note", ON_DEVICE)) if on_gpu(device) else ""

@@ -221,12 +221,12 @@ def test_a_device_that_draws_nothing_of_use_is_left_with_a_word_on_record() -> N
     def spoilt(iteration: int) -> Batch:
         return Batch(images, torch.tensor([0.5, torch.nan]), images)
 
-    for on_gpu, why in (
+    for build_draw, why in (
         (refusing, "no kernel for it"),
         (lambda: spoilt, "the device's first batch is not finite"),
     ):
-        assert where_possible(numpys, "cpu", on_gpu) is numpys
-        drawn = where_possible(numpys, "cuda", on_gpu)
+        assert where_possible(numpys, "cpu", build_draw) is numpys
+        drawn = where_possible(numpys, "cuda", build_draw)
         assert torch.equal(drawn(3).inputs, 3 * images)
         assert note_of(drawn, "cuda") == f"drawn in NumPy: {why}"
     assert where_possible(numpys, "cuda", lambda: numpys) is numpys
@@ -262,8 +262,7 @@ def batches(draw: Callable[[int], Batch]) -> Batch:
 @pytest.fixture
 def as_on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods draw as on a GPU, on the CPU."""
-    for module in ("noise2noise", "noisier2noise", "ddm2.method"):
-        monkeypatch.setattr(f"dwiser.methods.{module}.cuts_on_device", cut_draw)
+    monkeypatch.setattr("dwiser.learn.where_drawn.on_gpu", lambda _: True)
 
 
 @pytest.mark.parametrize(("within", "target"), [(True, "noisy"), (False, "guess")])
@@ -331,7 +330,7 @@ def test_noisier2noises_batches_have_the_law_of_numpys(
     method = build("noisier2noise", "smoke", {"output": output, "ratio": "1.5", "batch": "32"})
     assert isinstance(method, Noisier2Noise)
     numpys = method._draw(stack, machine, 3)
-    monkeypatch.setattr("dwiser.methods.noisier2noise.cuts_on_device", cut_draw)
+    monkeypatch.setattr("dwiser.learn.where_drawn.on_gpu", lambda _: True)
     draw = method._draw(stack, machine, 3)
     assert isinstance(draw, DeviceCutDraw)
     mine, reference = batches(draw), batches(numpys)

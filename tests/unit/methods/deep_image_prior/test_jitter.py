@@ -8,6 +8,7 @@ import torch
 from scipy.stats import kstest
 
 from dwiser.learn.step import Batch
+from dwiser.learn.where_drawn import ON_DEVICE
 from dwiser.methods.deep_image_prior.jitter import JitterDraw, device_jitter, on_device
 from dwiser.methods.deep_image_prior.method import DeepImagePrior, Fit
 from dwiser.methods.registry import build
@@ -60,10 +61,13 @@ def test_the_fit_learns_from_the_devices_batches(tiny, machine, monkeypatch) -> 
     def fitted() -> tuple[float, torch.Tensor]:
         fit = Fit(method, stack, int(stack.items[0, 1]), 0, machine.device)
         fit.run(30)
+        notes.append(fit.notes)
         return float((fit.output() - fit.target).square().mean().sqrt()), fit.output()
 
+    notes: list[dict[str, str]] = []
     numpys, first = fitted()
-    monkeypatch.setattr("dwiser.methods.deep_image_prior.method.on_device", device_jitter)
+    monkeypatch.setattr("dwiser.learn.where_drawn.on_gpu", lambda _: True)
     devices, second = fitted()
+    assert notes == [{}, {"batches": ON_DEVICE}]
     assert not torch.equal(first, second)
     assert abs(devices - numpys) < 0.1 * numpys

@@ -11,6 +11,7 @@ import torch
 from scipy.stats import ks_2samp
 
 from dwiser.learn.step import Batch
+from dwiser.learn.where_drawn import ON_DEVICE
 from dwiser.methods.registry import build
 from dwiser.methods.splitnet.device_latents import DeviceChainDraw, DeviceLatentDraw
 from dwiser.methods.splitnet.device_subspace import DeviceSplits, DeviceSubspace
@@ -272,11 +273,15 @@ def test_the_network_learns_from_the_devices_batches(small, machine, monkeypatch
     method = build("splitnet", "smoke", settings)
 
     def error() -> tuple[float, np.ndarray]:
-        data = method.denoise(small.scan, machine=machine, seed=0).data
-        return float(np.sqrt(np.mean((data - small.truth)[small.mask] ** 2))), data
+        result = method.denoise(small.scan, machine=machine, seed=0)
+        places.append(result.record["training"].get("batches"))
+        off = (result.data - small.truth)[small.mask]
+        return float(np.sqrt(np.mean(off**2))), result.data
 
+    places: list[str | None] = []
     numpys, first = error()
-    monkeypatch.setattr("dwiser.methods.splitnet.method.on_device", on_its_device)
+    monkeypatch.setattr("dwiser.learn.where_drawn.on_gpu", lambda _: True)
     devices, second = error()
+    assert places == [None, ON_DEVICE]
     assert not np.array_equal(first, second)
     assert abs(devices - numpys) < 0.1 * numpys
