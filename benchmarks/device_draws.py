@@ -1,6 +1,6 @@
 """Do results change where batches are drawn on the device? Both draws, on a CPU, three seeds.
 
-``python -m benchmarks.device_draws [--iterations 400]``: every learned method of the package on
+``python -m benchmarks.device_draws [--iterations 100]``: every learned method of the package on
 two small phantoms, trained with NumPy's batches, which are the reference, and with those that a
 GPU's draw gives, here computed on the CPU. A result is its NRMSE over the mask. The means are
 compared with the spread over seeds: within two standard errors of their difference they are
@@ -37,7 +37,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {  # row → method, settings
         "deep_image_prior", {"width": 16, "jitter": 1 / 30, "pixels": None, "stop": "never"},
     ),
 }  # fmt: skip
-SLICE_ITERATIONS = 100  # of each slice's fit, at most
+SLICE_ITERATIONS = 60  # of each slice's fit, at most
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def compared(errors: dict[str, list[float]]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--iterations", type=int, default=400)
+    parser.add_argument("--iterations", type=int, default=100)
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
     rows: dict[str, Any] = {}
