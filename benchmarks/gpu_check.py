@@ -3,13 +3,13 @@
     python -m benchmarks.gpu_check [--smoke]
 
 A training iteration of the paper's U-Net (batch 32 of 65×78) as up to 0.2.0 and as now, in each
-precision, and with GroupNorm and SiLU as PyTorch's two operations in place of one kernel; the two
-alone, forward and backward; sampling 280 slices × 76 evaluations × 4 flips; preset `paper` on
-65×78×66×70, file to file, from the measured paces; the default method on 81×106×76×150; and with
-the time that is left the start of the learning curve of the paper's pair, which `make gpu-curve`
-goes on with. The record is written after each row, and a row that does not fit into the remaining
-time says so. ``--smoke`` runs all of it on a CPU in seconds, on tiny images, and its figures mean
-nothing.
+precision; one of each other learned method; one with GroupNorm and SiLU as PyTorch's two operations
+in place of one kernel, and the two alone, forward and backward; sampling 280 slices × 76
+evaluations × 4 flips; preset `paper` on 65×78×66×70, file to file, from the measured paces; the
+default method on 81×106×76×150; and with the time that is left the start of the learning curve of
+the paper's pair, which `make gpu-curve` goes on with. The record is written after each row, and a
+row that does not fit into the remaining time says so. ``--smoke`` runs all of it on a CPU in
+seconds, on tiny images, and its figures mean nothing.
 """
 
 import argparse
@@ -36,10 +36,14 @@ from dwiser.learn.loop import train
 from dwiser.learn.memory import BatchedNetwork
 from dwiser.learn.pairs import PairDraw
 from dwiser.learn.precision import Precision, autocast, convolutions
+from dwiser.learn.where_drawn import Draw, note_of
 from dwiser.machine import Machine
+from dwiser.methods.deep_image_prior.method import DeepImagePrior, Fit
 from dwiser.methods.difusion.method import Difusion
+from dwiser.methods.networked import Networked
 from dwiser.methods.networks import Network
 from dwiser.methods.registry import DEFAULT_METHOD, build
+from dwiser.methods.splitnet import Splitnet
 from dwiser.nets import norm
 from dwiser.nets.norm import NormSiLU, normalisation
 from dwiser.prepare.stack import Stack
@@ -52,6 +56,8 @@ BLOCKS = 3  # of iterations; the median of their paces is recorded
 PRECISIONS: tuple[Precision, ...] = ("bf16", "tf32", "float32")
 TYPES: tuple[Precision, ...] = ("bf16", "float32")  # of the images that are normalised
 NORMS = ((32, 1), (64, 2), (128, 4), (256, 8), (512, 8))  # channels, and what the slice is over
+SPLITNETS: dict[str, dict[str, Any]] = {"splitnet": {}, "splitnet, chain": {"chain": True}}
+OTHERS = ("noise2noise", "noisier2noise", "ddm2", *SPLITNETS, DeepImagePrior.name)
 ITERATIONS, SLICES = 37_100, 4_224  # of `paper`: 281 passes, and the slices that it samples
 
 
@@ -155,7 +161,16 @@ def training_now(
 ) -> dict[str, Any]:
     """An iteration as `dwiser` takes it, in blocks of one training after its capture."""
     method = method_of(sizes, precision)
-    net, draw = method._network(stack, SEED).to(machine.device), method._draw(stack, machine, SEED)
+    return timed_training(
+        method._network(stack, SEED), method._draw(stack, machine, SEED), sizes, machine, precision
+    )
+
+
+def timed_training(
+    net: nn.Module, draw: Draw, sizes: Sizes, machine: Machine, precision: Precision
+) -> dict[str, Any]:
+    """Milliseconds an iteration of a network that learns from a draw's batches."""
+    net = net.to(machine.device)
     count = sizes.warm + BLOCKS * sizes.iterations
     marks = []
 
@@ -173,9 +188,40 @@ def training_now(
         "ms_an_iteration": round(median(blocks), 3),
         "blocks": [round(b, 3) for b in blocks],
         "steps": trained.note or "eager",
+        "batches": note_of(draw, machine.device) or "drawn in NumPy, on a CPU",
         "normalisation": normalisation(net) or "plain",
         "loss": trained.loss,
     }
+
+
+def training_of_other(
+    name: str, made: Simulation, sizes: Sizes, machine: Machine
+) -> dict[str, Any]:
+    """An iteration of another learned method in float32, of Stage I for DDM2.
+
+    Those with Di-Fusion's network have it at the sizes here, as `paper` does; splitnet and Deep
+    Image Prior are at `laptop`.
+    """
+    net: nn.Module
+    if name == DeepImagePrior.name:
+        prior = build(name, "laptop", {"jitter": 1 / 30})
+        assert isinstance(prior, DeepImagePrior)
+        stack = prior._prepare(made.scan).stack
+        fit = Fit(prior, stack, int(stack.items[0, 1]), SEED, machine.device)
+        net, draw = fit.decoder, fit.batch
+    elif name in SPLITNETS:
+        splitnet = build("splitnet", "laptop", SPLITNETS[name])
+        assert isinstance(splitnet, Splitnet)
+        whitened = splitnet._prepare(made.scan, SEED)
+        net, _ = splitnet._network(whitened, SEED)
+        draw = splitnet._draw(whitened, machine, SEED)
+    else:
+        settings = {"network": sizes.network, "width": sizes.width, "batch": sizes.batch}
+        method = build(name, "paper", settings)
+        assert isinstance(method, Networked)
+        stack = method._prepare(made.scan).stack
+        net, draw = method._network(stack, SEED), method._draw(stack, machine, SEED)
+    return timed_training(net, draw, sizes, machine, "float32")
 
 
 @contextmanager
@@ -316,6 +362,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check.row("training as in 0.2.0, bf16", before)
     for p in PRECISIONS:
         check.row(f"training {p}", lambda p=p: training_now(stack, sizes, machine, p))
+    for name in OTHERS:
+        row = f"training of {name}"
+        check.row(row, lambda name=name: training_of_other(name, made, sizes, machine))
     for p in TYPES:
         check.row(f"normalising {p}", lambda p=p: normalising(sizes, machine, p))
     for p in PRECISIONS:

@@ -51,8 +51,8 @@ def figure(found: dict[str, Record]) -> Figure:
         if pair not in pairs_of(record):
             ax.set_visible(False)
             continue
-        score, noisy = score_of(record), chosen(record, pair="noisy")
-        level = mean(r[score] for r in noisy)
+        score, seeds = score_of(record), {r["seed"] for r in chosen(record, pair=pair)}
+        level = mean(r[score] for r in chosen(record, pair="noisy") if r["seed"] in seeds)
         for i, (words, (state, noise)) in enumerate(WALKS.items()):
             rows = chosen(record, pair=pair, state=state, state_noise=noise)
             counts = sorted({r["evaluations"] for r in rows})

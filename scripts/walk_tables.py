@@ -127,13 +127,25 @@ def tabled(heads: list[str], rows: Iterable[list[Any]]) -> str:
     return "\n".join(table_lines(heads, rows)) + "\n"
 
 
+def seeds_of(trained: list[Row]) -> str:
+    """How many seeds there are; of each pair, where some pairs have fewer."""
+    by_pair = {
+        pair: len({r["seed"] for r in trained if r["pair"] == pair})
+        for pair in dict.fromkeys(r["pair"] for r in trained)
+    }
+    most = max(by_pair.values())
+    text = f"{most} seed{'s' * (most > 1)}"
+    if set(by_pair.values()) == {most}:
+        return text
+    return f"{text} ({', '.join(f'{pair} {count}' for pair, count in by_pair.items())})"
+
+
 def walk(record: Record) -> str:
     """All of a record's tables, with what was trained before them."""
     trained = [r for r in record["rows"] if "iterations" in r]
-    seeds = {r["seed"] for r in trained}
     iterations = sorted({r["iterations"] for r in trained})
     about = (
         f"{record['asked_passes']:g} passes over the scan ({iterations[0]} iterations), "
-        f"the {record['network']} network, {len(seeds)} seed{'s' * (len(seeds) > 1)}."
+        f"the {record['network']} network, {seeds_of(trained)}."
     )
     return "\n".join([about, "", walks(record), singles(record), bins(record)])

@@ -90,6 +90,9 @@ def test_the_tables_of_walks_are_means_over_seeds() -> None:
     rows += [walked(s, evaluations=1, nrmse=0.7, **fa) | {"start": 16} for s in (0, 1)]
     text = walk({"asked_passes": 3, "network": "compact", "rows": rows})
     assert "3 passes over the scan (5 iterations), the compact network, 2 seeds." in text
+    alone = [{**rows[0], **walked(0, **kind, evaluations=1, nrmse=0.2, **fa), "pair": "angular"}]
+    told = walk({"asked_passes": 3, "network": "compact", "rows": rows + alone})
+    assert "2 seeds (adjacent 2, angular 1)." in told
     assert "| adjacent | posterior | η = 0 | 0.3000 ± 0.1414 |" in text
     assert "| adjacent | 0.3000 ± 0.1414 | 0.7000 ± 0.0000 |" in text
     assert "| adjacent | one, at 16 | 0.100 (+0.020) |" in text

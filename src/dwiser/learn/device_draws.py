@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dwiser.chain.fusion import forward, fuse, fusion_weights
-from dwiser.learn.memory import out_of_memory
 from dwiser.learn.pairs import PairDraw, interval, last_step
 from dwiser.learn.patches import CutDraw
 from dwiser.learn.step import Batch
+from dwiser.learn.where_drawn import Draw, where_possible
 from dwiser.prepare.stack import Stack
 from dwiser.seeds import stream
 
@@ -96,9 +96,9 @@ class DeviceCuts:
         return self.rows[:, :, None], self.columns[:, None, :]
 
 
-def keyed(generator: torch.Generator, seed: int, purpose: str, iteration: int) -> torch.Generator:
-    """The generator at the beginning of an iteration's numbers; it is set without waiting."""
-    key = int(stream(seed, purpose, iteration).integers(2**KEY_BITS))
+def keyed(generator: torch.Generator, seed: int, purpose: str, *place: int) -> torch.Generator:
+    """The generator at the beginning of a place's numbers, say an iteration's; without waiting."""
+    key = int(stream(seed, purpose, *place).integers(2**KEY_BITS))
     return generator.manual_seed(key)
 
 
@@ -111,7 +111,7 @@ def drawn_cuts(stack: DeviceStack, batch: int, patch: int | None, g: torch.Gener
     flips = torch.rand(2, batch, 1, generator=g, device=g.device) < 0.5
     at = centre // width, centre % width
     rows, columns = (
-        _window(place, size, patch, flip)
+        window_indices(place, size, patch, flip)
         for place, size, flip in zip(at, (height, width), flips, strict=True)
     )
     return DeviceCuts(k, z, rows, columns, (flips[0] + 2 * flips[1])[:, 0])
@@ -121,7 +121,7 @@ def _integers(high: int, count: int, g: torch.Generator) -> Int[Tensor, "b"]:
     return torch.randint(high, (count,), generator=g, device=g.device)
 
 
-def _window(
+def window_indices(
     centre: Int[Tensor, "b"], size: int, patch: int | None, flip: Bool[Tensor, "b 1"]
 ) -> Int[Tensor, "b n"]:
     """Indices along one axis, as `patches.window` has them; backwards where flipped."""
@@ -150,14 +150,20 @@ def shuffled(
     if inside is None or refill is None:
         flat = flat - flat.mean(1, keepdim=True)
         return flat.gather(1, keys.argsort(1)).view_as(difference)
+    flat = flat - mean_within(difference, inside)[:, 0]
+    return flat.gather(1, places_within(keys, inside, refill)).view_as(difference)
+
+
+def places_within(
+    keys: Float[Tensor, "b n"], inside: Bool[Tensor, "b h w"], refill: Float[Tensor, "b n"]
+) -> Int[Tensor, "b n"]:
+    """Which flat pixel each pixel's noise comes from, as `shuffled` takes it from a mask."""
     chosen = inside.flatten(1)
     chosen = chosen | ~chosen.any(1, keepdim=True)
-    count = chosen.sum(1, keepdim=True)
-    flat = flat - mean_within(difference, inside)[:, 0]
     order = torch.where(chosen, keys, keys + 1).argsort(1)  # the mask's pixels at random first
     rank = chosen.cumsum(1) - 1  # which of the mask's pixels each is
-    drawn = (refill.double() * count).long()
-    return flat.gather(1, order.gather(1, torch.where(chosen, rank, drawn))).view_as(difference)
+    drawn = (refill.double() * chosen.sum(1, keepdim=True)).long()
+    return order.gather(1, torch.where(chosen, rank, drawn))
 
 
 def mean_within(
@@ -263,30 +269,14 @@ def channels_last(images: Float[Tensor, "b h w"]) -> Float[Tensor, "b 1 h w"]:
     return images[:, None].contiguous(memory_format=torch.channels_last)
 
 
-def on_device(draw: PairDraw) -> PairDraw | DevicePairDraw:
-    """The draw on the network's GPU, if it has room for the stack; NumPy's elsewhere."""
-    if draw.device != "cuda":
-        return draw
-    try:
-        return DevicePairDraw.of(draw)
-    except RuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        return draw
+def on_device(draw: PairDraw) -> Draw:
+    """The draw on the network's GPU, if that gives one; NumPy's elsewhere."""
+    return where_possible(draw, draw.device, lambda: DevicePairDraw.of(draw))
 
 
-def cuts_on_device(
-    draw: CutDraw, examples: Callable[[DeviceStack], Examples]
-) -> CutDraw | DeviceCutDraw:
+def cuts_on_device(draw: CutDraw, examples: Callable[[DeviceStack], Examples]) -> Draw:
     """As `on_device`; ``examples`` are the draw's own, of a stack on the device."""
-    if draw.device != "cuda":
-        return draw
-    try:
-        return cut_draw(draw, examples)
-    except RuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        return draw
+    return where_possible(draw, draw.device, lambda: cut_draw(draw, examples))
 
 
 def cut_draw(draw: CutDraw, examples: Callable[[DeviceStack], Examples]) -> DeviceCutDraw:

@@ -41,6 +41,11 @@ class Batch:
         """Of its tensors, in the order of the fields."""
         return tuple(None if t is None else t.shape for t in self._tensors)
 
+    @property
+    def finite(self) -> bool:
+        """Whether all its numbers are; it waits for the device."""
+        return all(bool(t.isfinite().all()) for t in self._tensors if t is not None)
+
     def clone(self) -> "Batch":
         """A copy in memory of its own."""
         return Batch(*(None if t is None else t.clone() for t in self._tensors))  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ def adam(net: nn.Module, learning_rate: float) -> torch.optim.Adam:
     parameters = list(net.parameters())
     if parameters[0].device.type != "cuda":
         return torch.optim.Adam(parameters, lr=learning_rate, fused=True)
-    rate_on_device = torch.tensor(learning_rate, device=parameters[0].device)
+    rate_on_device = torch.full((), learning_rate, device=parameters[0].device)
     return torch.optim.Adam(parameters, lr=rate_on_device, fused=True, capturable=True)
 
 

@@ -13,7 +13,7 @@ from dwiser.learn.checkpointing import Course, load_learned
 from dwiser.learn.loop import train
 from dwiser.learn.memory import BatchedNetwork
 from dwiser.learn.precision import Precision
-from dwiser.learn.step import Batch
+from dwiser.learn.where_drawn import Draw, note_of
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import DEFAULT
@@ -25,7 +25,6 @@ from dwiser.nets.norm import normalisation
 from dwiser.prepare.stack import Stack
 from dwiser.watch import Watch
 
-Draw = Callable[[int], Batch]
 Evaluate = Callable[..., Tensor]
 
 
@@ -103,7 +102,11 @@ class Networked(Learned):
             "parameters": sum(p.numel() for p in net.parameters()),
             "precision": self.precision,
         }
-        notes = {"steps": trained.note, "normalisation": normalisation(net)}
+        notes = {
+            "steps": trained.note,
+            "batches": note_of(draw, machine.device),
+            "normalisation": normalisation(net),
+        }
         record |= {name: note for name, note in notes.items() if note}
         return Weights({k: v.cpu() for k, v in net.state_dict().items()}, record)
 

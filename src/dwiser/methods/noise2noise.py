@@ -10,12 +10,13 @@ from dwiser.learn.device_draws import DeviceStack, Examples, cuts_on_device
 from dwiser.learn.passes import single_pass
 from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
 from dwiser.learn.step import Batch
+from dwiser.learn.where_drawn import Draw
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.budgets import PAPER, budget
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.learned import DenoisedStack
-from dwiser.methods.networked import Draw, Evaluate, Networked
+from dwiser.methods.networked import Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
 from dwiser.methods.options import Presets, Sourced, option
 from dwiser.prepare.pairs import Neighbour, Pairing

@@ -4,6 +4,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dwiser.nets.layers import as_autocast, full_precision
+
 SLOPE = 0.2  # of the leaky ReLU (Ulyanov et al. 2018)
 
 
@@ -53,13 +55,20 @@ class Decoder(nn.Module):
         self, jitter: Float[Tensor, "1 c h w"], level: Float[Tensor, "b"] | None = None
     ) -> Float[Tensor, "1 k y x"]:
         """The images, from the code plus ``jitter``; it takes no level."""
-        h = self.code + jitter
-        for size, layer, norm in zip(self.sizes, self.layers, self.norms, strict=True):
+        code, (stem, *layers) = self.code + jitter, self.layers
+        with full_precision(code.device):
+            h = self._normalised(stem(code), 0)
+        for depth, layer in enumerate(layers, 1):
+            size = self.sizes[depth]
             if h.shape[2:] != size:
                 h = functional.interpolate(h, size=size, mode="bilinear", align_corners=False)
-            h = functional.leaky_relu(norm(layer(h)), SLOPE)
+            h = self._normalised(layer(as_autocast(h)), depth)
         height, width = self.size
-        return self.centre + self.spread * self.head(h)[..., :height, :width]
+        with full_precision(code.device):
+            return self.centre + self.spread * self.head(h.float())[..., :height, :width]
+
+    def _normalised(self, h: Float[Tensor, "1 c h w"], depth: int) -> Float[Tensor, "1 c h w"]:
+        return functional.leaky_relu(self.norms[depth](h), SLOPE)
 
 
 def sizes_of(height: int, width: int, levels: int) -> tuple[tuple[int, int], ...]:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dwiser.nets.compact import silence
+from dwiser.nets.layers import as_autocast, full_precision
 
 
 class Latent(nn.Module):
@@ -34,11 +35,14 @@ class Latent(nn.Module):
         self, z: Float[Tensor, "b k h w"], level: Float[Tensor, "b k"]
     ) -> Float[Tensor, "b k h w"]:
         unit = level[:, :, None, None]
-        shift = self.tell(torch.log(level))[:, :, None, None]
-        x = functional.relu(self.enter(z / unit) + shift)
+        with full_precision(z.device):
+            shift = self.tell(torch.log(level))[:, :, None, None]
+            stem = functional.relu(self.enter(z / unit) + shift)
+        x = as_autocast(stem)
         for layer in self.middle:
             x = x + functional.relu(layer(x))
-        return z + unit * self.leave(x)
+        with full_precision(z.device):
+            return z + unit * self.leave(x.float())
 
 
 class Expanded(nn.Module):
@@ -54,7 +58,9 @@ class Expanded(nn.Module):
     def forward(
         self, z: Float[Tensor, "b k h w"], level: Float[Tensor, "b k"]
     ) -> Float[Tensor, "b m h w"]:
-        return torch.einsum("mk,bkhw->bmhw", self.components, self.latent(z, level))
+        coordinates = self.latent(z, level)
+        with full_precision(z.device):
+            return torch.einsum("mk,bkhw->bmhw", self.components, coordinates)
 
 
 def weight_count(rank: int, width: int, depth: int) -> int:

@@ -134,6 +134,8 @@ def test_a_networks_record_says_how_it_was_evaluated(pretended, refused) -> None
     f = BatchedNetwork(UNet(base=4, groups=2, multipliers=(1,), blocks=1, conditioned=False), 4)
     assert f.record == {}
     for _ in range(4):
-        f.captured(torch.ones(2, 1, 3, 3), None)
-    assert f.record == {"network_evaluations": f.captured.note}
-    assert f.captured.note.startswith("not captured as a CUDA graph: operation not permitted")
+        f.evaluation.captured(torch.ones(2, 1, 3, 3), None)
+    assert f.record == {"network_evaluations": f.evaluation.captured.note}
+    assert f.record["network_evaluations"].startswith(
+        "not captured as a CUDA graph: operation not permitted"
+    )

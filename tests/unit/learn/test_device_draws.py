@@ -24,13 +24,16 @@ from dwiser.learn.device_draws import (
 from dwiser.learn.pairs import PairDraw
 from dwiser.learn.patches import CutDraw
 from dwiser.learn.step import Batch
+from dwiser.learn.where_drawn import FallenBack, note_of, where_possible
 from dwiser.methods.ddm2.device_stages import DeviceStateExamples
 from dwiser.methods.ddm2.method import DDM2
 from dwiser.methods.ddm2.stages import Goal, StateExample, match_states
+from dwiser.methods.noise2noise import Noise2Noise
 from dwiser.methods.noisier2noise import Noisier2Noise, _noisier
 from dwiser.methods.registry import build
 from dwiser.prepare.noise import sigma_map
 from dwiser.prepare.stack import Stack, build_stack
+from tests.waits import waits_of
 
 SCHEDULE = Schedule()
 LEVELS = SCHEDULE.level(np.arange(302))
@@ -200,7 +203,35 @@ def test_on_a_cpu_numpy_draws_and_a_device_without_room_for_the_stack_goes_on_so
 
     on_gpu = replace(draw, device="cuda")
     monkeypatch.setattr(DevicePairDraw, "of", full)
-    assert on_device(on_gpu) is on_gpu
+    drawn = on_device(on_gpu)
+    assert isinstance(drawn, FallenBack)
+    assert drawn.draw is on_gpu
+    assert note_of(drawn, "cuda") == "drawn in NumPy: the device has no memory for it"
+
+
+def test_a_device_that_draws_nothing_of_use_is_left_with_a_word_on_record() -> None:
+    images = torch.ones(2, 1, 3, 3)
+
+    def numpys(iteration: int) -> Batch:
+        return Batch(iteration * images, None, images)
+
+    def refusing() -> Callable[[int], Batch]:
+        raise NotImplementedError("no kernel for it\nand more")
+
+    def spoilt(iteration: int) -> Batch:
+        return Batch(images, torch.tensor([0.5, torch.nan]), images)
+
+    for build_draw, why in (
+        (refusing, "no kernel for it"),
+        (lambda: spoilt, "the device's first batch is not finite"),
+    ):
+        assert where_possible(numpys, "cpu", build_draw) is numpys
+        drawn = where_possible(numpys, "cuda", build_draw)
+        assert torch.equal(drawn(3).inputs, 3 * images)
+        assert note_of(drawn, "cuda") == f"drawn in NumPy: {why}"
+    assert where_possible(numpys, "cuda", lambda: numpys) is numpys
+    assert note_of(numpys, "cuda") == "drawn on the device"
+    assert note_of(numpys, "cpu") == ""
 
 
 def test_what_noisier2noise_adds_has_an_sd_that_is_uniform() -> None:
@@ -231,8 +262,7 @@ def batches(draw: Callable[[int], Batch]) -> Batch:
 @pytest.fixture
 def as_on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods draw as on a GPU, on the CPU."""
-    for module in ("noisier2noise", "ddm2.method"):
-        monkeypatch.setattr(f"dwiser.methods.{module}.cuts_on_device", cut_draw)
+    monkeypatch.setattr("dwiser.learn.where_drawn.on_gpu", lambda _: True)
 
 
 @pytest.mark.parametrize(("within", "target"), [(True, "noisy"), (False, "guess")])
@@ -300,7 +330,7 @@ def test_noisier2noises_batches_have_the_law_of_numpys(
     method = build("noisier2noise", "smoke", {"output": output, "ratio": "1.5", "batch": "32"})
     assert isinstance(method, Noisier2Noise)
     numpys = method._draw(stack, machine, 3)
-    monkeypatch.setattr("dwiser.methods.noisier2noise.cuts_on_device", cut_draw)
+    monkeypatch.setattr("dwiser.learn.where_drawn.on_gpu", lambda _: True)
     draw = method._draw(stack, machine, 3)
     assert isinstance(draw, DeviceCutDraw)
     mine, reference = batches(draw), batches(numpys)
@@ -336,3 +366,35 @@ def test_the_mean_within_is_that_of_the_mask_or_of_all() -> None:
     inside[0, 0, :2] = True
     assert mean_within(images, inside).flatten().tolist() == [0.5, 8.5]
     assert mean_within(images, None).flatten().tolist() == [2.5, 8.5]
+
+
+def test_what_waits_for_a_device_is_noticed() -> None:
+    values = torch.arange(4.0)
+    assert waits_of(lambda: values * 2) == []
+    assert waits_of(lambda: values[torch.arange(2)]) == []
+    for run in (
+        lambda: float(values.sum()), lambda: values[values > 1], lambda: torch.tensor([1.0]),
+        lambda: bool(values.any()), lambda: torch.linalg.inv(torch.eye(2)),
+    ):  # fmt: skip
+        assert waits_of(run)
+
+
+@pytest.mark.usefixtures("as_on_gpu")
+def test_no_draw_waits_for_its_device(stack: Stack, machine) -> None:
+    matched = match_states(SCHEDULE, stack, 0.9 * stack.target, within=True)
+    example = StateExample(SCHEDULE, stack, matched, 400, True)
+    stage3 = CutDraw(stack, example, 3, 4, 8, purpose="stage III")
+    corrected = build("noisier2noise", "smoke", {"output": "corrected"})
+    assert isinstance(corrected, Noisier2Noise)
+    draws = (
+        draw_of(stack, 4, patch=8),
+        draw_of(stack, 4, shared_step=True, noise="gaussian"),
+        DDM2(batch=4)._draw(stack, machine, 0),
+        cut_draw(stage3, partial(DeviceStateExamples.of, example)),
+        Noisier2Noise(batch=4)._draw(stack, machine, 0),
+        corrected._draw(stack, machine, 0),
+        Noise2Noise(batch=4)._draw(stack, machine, 0),
+    )
+    for draw in draws:
+        assert isinstance(draw, DeviceCutDraw | DevicePairDraw)
+        assert waits_of(partial(draw, 1)) == []

@@ -45,3 +45,17 @@ def test_the_work_is_counted_right(levels: int) -> None:
             module.register_forward_hook(count)
     net(torch.zeros_like(net.code)[None])
     assert counted / 64**2 == pytest.approx(flops_per_pixel(8, levels, 5, 7))
+
+
+def test_under_bf16_the_first_and_the_last_layer_are_float32() -> None:
+    net, kinds = decoder(16, 16, 2), {}
+    for name, layer in net.named_modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda _, x, y, n=name: kinds.update({n: y.dtype}))
+    exact = net(torch.zeros_like(net.code)[None])
+    with torch.autocast("cpu", torch.bfloat16):
+        out = net(torch.zeros_like(net.code)[None])
+    assert out.dtype == torch.float32
+    assert 0 < (out - exact).norm() < 0.05 * exact.norm()
+    assert {n for n, kind in kinds.items() if kind == torch.float32} == {"layers.0", "head"}
+    assert {kinds[f"layers.{k}"] for k in (1, 2)} == {torch.bfloat16}

@@ -16,6 +16,7 @@ from dwiser.learn.passes import single_pass
 from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
 from dwiser.learn.sampling import Flips
 from dwiser.learn.step import Batch
+from dwiser.learn.where_drawn import Draw
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.capabilities import Capabilities
@@ -23,7 +24,7 @@ from dwiser.methods.ddm2.device_stages import DeviceStateExamples
 from dwiser.methods.ddm2.presets import PRESETS
 from dwiser.methods.ddm2.stages import Descent, Goal, Matched, StateExample, match_states
 from dwiser.methods.learned import DenoisedStack, Ready
-from dwiser.methods.networked import Draw, Evaluate, Networked
+from dwiser.methods.networked import Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network, inside
 from dwiser.methods.options import option
 from dwiser.prepare.pairs import Neighbour, Partner

@@ -16,10 +16,13 @@ from dwiser.learn.checkpointing import Course
 from dwiser.learn.early_stopping import DiscrepancyStopping, HeldOutStopping
 from dwiser.learn.loop import train
 from dwiser.learn.patches import as_tensor
+from dwiser.learn.precision import Precision, autocast, convolutions
 from dwiser.learn.step import Batch
+from dwiser.learn.where_drawn import note_of
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.capabilities import Capabilities
+from dwiser.methods.deep_image_prior.jitter import JitterDraw, on_device
 from dwiser.methods.deep_image_prior.presets import PRESETS
 from dwiser.methods.learned import DenoisedStack, Learned, Ready
 from dwiser.methods.options import option
@@ -58,6 +61,11 @@ class DeepImagePrior(Learned):
     width: int = option(32, "channels of every layer of the decoder", least=4)
     levels: int = option(1, "halvings of the slice's size down to the code's", least=1, most=6)
     code: int = option(32, "channels of the random code", least=1)
+    precision: Precision = option(
+        LAPTOP["precision"],
+        "of the decoder's arithmetic; tf32 is a GPU's convolutions with 10 bits (on a CPU it is "
+        "float32); first and last layer are float32 in each",
+    )
     jitter: float = option(0.0, "sd of the noise added to the code at each iteration", least=0)
     stop: Literal["heldout", "noise", "never"] = option(
         "heldout",
@@ -97,11 +105,14 @@ class DeepImagePrior(Learned):
         state: dict[str, Any] = {}
         slices, most = slices_of(stack), self._of_a_slice(stack)
         iterations_done, best_iterations = [], []
+        notes: dict[str, dict[str, None]] = {}  # each way that a slice's fit went, once
         for n, z in enumerate(slices):
             fit = Fit(self, stack, z, seed, machine.device)
             ended, best = course.once(f"slice {z}", fit.decoder, partial(fit.run, most))
             iterations_done.append(ended)
             best_iterations.append(best)
+            for name, note in fit.notes.items():
+                notes.setdefault(name, {})[note] = None
             state |= {f"{z}.{k}": v.cpu() for k, v in fit.decoder.state_dict().items()}
             watch(Progress("training", n + 1, len(slices), f"stopped at {best}"))
         record = {
@@ -115,7 +126,8 @@ class DeepImagePrior(Learned):
             "pixels": int(np.sum(iterations_done)) * int(np.prod(stack.target.shape[2:])),
             "seconds": round(perf_counter() - begun, 2),
             "parameters": sum(p.numel() for p in fit.decoder.parameters()) * len(slices),
-        }
+            "precision": self.precision,
+        } | {name: "; ".join(ways) for name, ways in notes.items()}
         return Weights(state, record)
 
     def _denoise_stack(
@@ -139,7 +151,7 @@ class DeepImagePrior(Learned):
             fit.output()
             return (perf_counter() - begun) * len(slices)
 
-        pace = measure(fit.decoder, fit.batch, evaluate)
+        pace = measure(fit.decoder, fit.batch, evaluate, precision=self.precision)
         counted = area(stack) if self.pixels is None else self.pixels
         return Pace(pace.iteration * len(slices) * counted / area(stack), pace.evaluation)
 
@@ -155,7 +167,7 @@ class Fit:
     ) -> None:
         place = z + (stack.box.z.start or 0)
         rng = stream(seed, "decoder", place)
-        self.method, self.device, self.seed, self.place = method, device, seed, place
+        self.method, self.device = method, device
         inside = stack.inside[z] if stack.inside[z].any() else np.ones_like(stack.inside[z])
         target = stack.target[:, z]
         self.target = as_tensor(target, device)
@@ -165,9 +177,7 @@ class Fit:
         precision = self._precision()
         self.held = as_tensor(held * precision, device)
         learned_on = (inside & ~held) * precision
-        self.weights = as_tensor(
-            learned_on * (learned_on.size / max(1e-9, learned_on.sum())), device
-        )[None]
+        weights = as_tensor(learned_on * (learned_on.size / max(1e-9, learned_on.sum())), device)
         height, width = inside.shape
         coarsest = sizes_of(height, width, method.levels)[0]
         code = rng.uniform(0, CODE_HIGH, (method.code, *coarsest))
@@ -177,6 +187,11 @@ class Fit:
             as_tensor(code, device), (height, width), method.levels, method.width,
             as_tensor(voxels.mean(1), device), as_tensor(voxels.std(1), device),
         ).to(device)  # fmt: skip
+        still = Batch(
+            as_tensor(np.zeros((1, *code.shape)), device), None, self.target[None], weights[None]
+        )
+        self.batch = on_device(JitterDraw(still, method.jitter, seed, place))
+        self.notes: dict[str, str] = {}
 
     def _precision(self) -> Float[np.ndarray, "k h w"]:
         """1/σ² of each voxel over its mean, so that every volume counts by its noise; or 1."""
@@ -188,18 +203,13 @@ class Fit:
         result: np.ndarray = precision / precision[known].mean()
         return result
 
-    def batch(self, iteration: int) -> Batch:
-        """The whole slice, and the code's jitter of this iteration."""
-        jitter = np.zeros(self.decoder.code.shape, np.float32)
-        if self.method.jitter:
-            rng = stream(self.seed, "jitter", self.place, iteration)
-            jitter = self.method.jitter * rng.standard_normal(jitter.shape, np.float32)
-        return Batch(as_tensor(jitter[None], self.device), None, self.target[None], self.weights)
-
     def output(self) -> Float[Tensor, "k h w"]:
         """The images as they are now, without jitter."""
-        with torch.no_grad():
-            out: Tensor = self.decoder(torch.zeros_like(self.decoder.code)[None])[0]
+        code, precision = self.decoder.code, self.method.precision
+        with (
+            torch.no_grad(), autocast(precision, code.device), convolutions(precision, code.device)
+        ):  # fmt: skip
+            out: Tensor = self.decoder(torch.zeros_like(code)[None])[0]
         return out
 
     def run(self, iterations: int) -> tuple[int, int]:
@@ -214,8 +224,11 @@ class Fit:
             rule = DiscrepancyStopping(self.output, self.target, self.sigma, method.threshold)
         trained = train(
             self.decoder, self.batch, iterations=iterations,
-            learning_rate=method.learning_rate, decay=method.decay, finished=rule,
+            learning_rate=method.learning_rate, decay=method.decay, precision=method.precision,
+            finished=rule,
         )  # fmt: skip
+        notes = {"steps": trained.note, "batches": note_of(self.batch, self.device)}
+        self.notes = {name: note for name, note in notes.items() if note}
         done = trained.iterations
         return done, done if rule is None else rule.settle(done)
 

@@ -18,7 +18,7 @@ PRESETS: Presets = {
         "weight": Sourced("equal", f"{PAPER}: plain squared error"),
         "stop": Sourced("never", f"{PAPER}: the number of iterations is the early stop"),
     }
-    | budget("paper", "crop", "b0s"),
+    | budget("paper", "crop", "b0s", "precision"),
     "laptop": {
         "pixels": Sourced(pixels("laptop"), "as difusion at laptop: its batch's patches"),
         "learning_rate": Sourced(0.04, "best of 3e-3, 1e-2, 2e-2, 4e-2 on a phantom of its own"),
@@ -30,7 +30,7 @@ PRESETS: Presets = {
         "stop": Sourced("heldout", "asks for no sigma"),
         "held_out": Sourced(0.05, "enough voxels to judge by, few enough to miss"),
     }
-    | budget("laptop", "iterations", "decay", "crop", "b0s"),
+    | budget("laptop", "iterations", "decay", "crop", "b0s", "precision"),
 }
 PRESETS["smoke"] = (
     PRESETS["laptop"]

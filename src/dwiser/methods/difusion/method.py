@@ -18,13 +18,14 @@ from dwiser.learn.conditions import PER_PAIR, Directions, pair_conditions
 from dwiser.learn.device_draws import on_device
 from dwiser.learn.pairs import Noise, PairDraw, StepInterval
 from dwiser.learn.sampling import Flips, Walker, Walks, stopping
+from dwiser.learn.where_drawn import Draw
 from dwiser.machine import Machine
 from dwiser.methods.base import Weights
 from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.difusion.presets import PRESETS
 from dwiser.methods.difusion.samples import sampled
 from dwiser.methods.learned import DenoisedStack
-from dwiser.methods.networked import Draw, Evaluate, Networked
+from dwiser.methods.networked import Evaluate, Networked
 from dwiser.methods.networks import Scaling, build_network
 from dwiser.methods.options import option
 from dwiser.prepare.pairs import Neighbour, Pairing

@@ -15,11 +15,15 @@ from dwiser.errors import Code, InputError
 from dwiser.learn.budget import Pace, TrainingPlan, measure, plan_work
 from dwiser.learn.checkpointing import Course
 from dwiser.learn.loop import Decay, train
+from dwiser.learn.memory import Evaluation
+from dwiser.learn.precision import Precision
+from dwiser.learn.where_drawn import Draw, note_of
 from dwiser.machine import Machine
 from dwiser.memmap import writable_copy
 from dwiser.methods.base import Denoised, Weights, need_volumes
 from dwiser.methods.capabilities import Capabilities, WorkingMemory
 from dwiser.methods.options import option
+from dwiser.methods.splitnet.device_latents import on_device
 from dwiser.methods.splitnet.latent_chain import ChainDraw, LatentWalk
 from dwiser.methods.splitnet.latents import LatentDraw
 from dwiser.methods.splitnet.presets import LAPTOP, PRESETS
@@ -62,6 +66,11 @@ class Splitnet:
     decay: Decay = option(LAPTOP["decay"].value, "learning rate over the training")
     chain: bool = option(
         LAPTOP["chain"].value, "learn along Di-Fusion's chain and walk down it, not a single pass"
+    )
+    precision: Precision = option(
+        LAPTOP["precision"].value,
+        "of the network's arithmetic; tf32 is a GPU's convolutions with 10 bits (on a CPU it is "
+        "float32); level, first and last layer are float32 in each",
     )
     evaluations: int | None = option(
         None, "with chain=yes: most evaluations of a slice; none: all of Run-Walk", least=1
@@ -133,23 +142,26 @@ class Splitnet:
         net = Expanded(Latent(rank, width, self.depth), components)
         return net.to(memory_format=torch.channels_last), width  # type: ignore[call-overload]
 
-    def _draw(self, whitened: WhitenedBox, machine: Machine, seed: int) -> LatentDraw:
+    def _draw(self, whitened: WhitenedBox, machine: Machine, seed: int) -> Draw:
         kind = ChainDraw if self.chain else LatentDraw
-        return kind(
+        draw = kind(
             whitened.y, whitened.inside, whitened.subspace, whitened.groups, seed, self.batch,
             self.patch, machine.device,
         )  # fmt: skip
+        return on_device(draw)
 
     def _learn(
         self, whitened: WhitenedBox, machine: Machine, seed: int, watch: Watch, course: Course
     ) -> Weights:
         begun = perf_counter()
         net, width = self._network(whitened, seed)
+        draw = self._draw(whitened, machine, seed)
         trained = train(
-            net.to(machine.device), self._draw(whitened, machine, seed),
+            net.to(machine.device), draw,
             iterations=self.iterations, learning_rate=self.learning_rate, decay=self.decay,
-            watch=watch, course=course,
+            precision=self.precision, watch=watch, course=course,
         )  # fmt: skip
+        notes = {"steps": trained.note, "batches": note_of(draw, machine.device)}
         record = {
             "iterations": trained.iterations,
             "loss": trained.loss,
@@ -157,7 +169,8 @@ class Splitnet:
             "seconds": round(perf_counter() - begun, 2),
             "parameters": weight_count(whitened.subspace.rank, width, self.depth),
             "width": width,
-        } | ({"steps": trained.note} if trained.note else {})
+            "precision": self.precision,
+        } | {name: note for name, note in notes.items() if note}
         return Weights({k: v.cpu() for k, v in net.latent.state_dict().items()}, record)
 
     def _restored(
@@ -166,11 +179,11 @@ class Splitnet:
         subspace, sigma = whitened.subspace, whitened.sigma[whitened.box.index].transpose(2, 0, 1)
         net = Latent(subspace.rank, weights.record["width"], self.depth)
         net.load_state_dict(weights.state)
-        net = net.to(machine.device).eval()
+        f = Evaluation(net.to(machine.device).eval(), self.precision)
         data = writable_copy(scan.data)
         view = data[whitened.box.index]
         for s in range(len(whitened.y)):
-            out = self._coordinates(net, whitened, s, machine, seed)
+            out = self._coordinates(f, whitened, s, machine, seed)
             y = out @ subspace.components.T.astype(np.float32)
             clean = whitened.mean + sigma[s][..., None] * y
             for i, volume in enumerate(subspace.volumes):
@@ -181,19 +194,19 @@ class Splitnet:
             "rank": subspace.rank,
             "component_snr": [round(float(d), 2) for d in subspace.signal / subspace.noise],
             "noise_over_sigma": round(subspace.noise**0.5, 4),
-        }
+        } | f.record
         return Denoised(
             data, whitened.sigma, None, weights, record, whitened.mask,
             passed_through=whitened.passed_through,
         )  # fmt: skip
 
     def _coordinates(
-        self, net: Latent, whitened: WhitenedBox, s: int, machine: Machine, seed: int
+        self, network: Evaluation, whitened: WhitenedBox, s: int, machine: Machine, seed: int
     ) -> Float[np.ndarray, "h w k"]:
         """The coordinates of slice s: one pass from the latent of all volumes, or a walk."""
         subspace, y, inside = whitened.subspace, whitened.y[s], whitened.inside[s]
         matrix, level = subspace.latent(np.ones(len(subspace.volumes), bool))
-        f = _conditioned(net, level, inside, machine.device)
+        f = _conditioned(network, level, inside, machine.device)
         with torch.inference_mode():
             if self.chain:
                 walk = LatentWalk(subspace, self.steps, seed, device=machine.device)
@@ -232,28 +245,29 @@ class Splitnet:
         net, _ = self._network(whitened, seed)
         draw = self._draw(whitened, machine, seed)
         return measure(
-            net.to(machine.device), draw, lambda: self._evaluation(net, whitened, machine, seed)
-        )
+            net.to(machine.device), draw, lambda: self._evaluation(net, whitened, machine, seed),
+            precision=self.precision,
+        )  # fmt: skip
 
     def _evaluation(
         self, net: Expanded, whitened: WhitenedBox, machine: Machine, seed: int
     ) -> float:
         """Seconds of one evaluation of all slices."""
         one = replace(self, evaluations=1 if self.chain else None)
+        network = Evaluation(net.latent, self.precision)
         begun = perf_counter()
-        one._coordinates(net.latent, whitened, len(whitened.y) // 2, machine, seed)
+        one._coordinates(network, whitened, len(whitened.y) // 2, machine, seed)
         return (perf_counter() - begun) * len(whitened.y)
 
 
 def _conditioned(
-    net: Latent, level: Float[np.ndarray, "k"], inside: Bool[np.ndarray, "h w"], device: str
+    network: Evaluation, level: Float[np.ndarray, "k"], inside: Bool[np.ndarray, "h w"], device: str
 ) -> F:
     """(x_t, s) → x_out: the network sees x_t/s, whose error has sd level/s; 0 off the mask."""
     sd = torch.from_numpy(level.astype(np.float32))[None].to(device)
     in_mask = torch.from_numpy(inside.astype(np.float32)).to(device)
 
     def f(x: Tensor, s: Tensor) -> Tensor:
-        out: Tensor = net(x / s[:, None, None, None], sd / s[:, None])
-        return out * in_mask
+        return network(x / s[:, None, None, None], sd / s[:, None]) * in_mask
 
     return f

@@ -12,6 +12,7 @@ LAPTOP: dict[str, Sourced] = {
     "depth": Sourced(4, TRIAL),
     "learning_rate": Sourced(2e-3, TRIAL),
     "decay": Sourced("cosine", TRIAL),
+    "precision": Sourced("float32", "the reference; the same on every device"),
     "chain": Sourced(False, "benchmarks/steps.py: the single pass has less error than any walk"),
 }
 PRESETS: Presets = {
