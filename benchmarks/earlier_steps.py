@@ -7,7 +7,7 @@ to 192 volumes in every third; every second one rings, a quarter of those behind
 filter: `ringing.py`), as they are and after a step: corrected for Gibbs ringing by MRtrix3's
 mrdegibbs and, up to 24 volumes, by DIPY; and, of a quarter of those of up to 50 volumes, resampled
 by a small rotation and shift of each volume, and denoised by splitq, Patch2Self and dwidenoise. A
-scan whose k-space was zero-filled by the simulator may be named as such.
+scan whose k-space the simulator zero-filled or filtered may be named as zero-filled.
 
 ``--data``: the middle slices of the real scans in FOLDER, raw and corrected. ``--moving``: heads
 that move and ring by TRXScan (`moving_head.py`; ``pip install trxscan``), seeds of 300 to 399. A
@@ -161,13 +161,13 @@ def moving_row(seed: int) -> dict[str, Any]:
 
 
 def summary(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """By version, how many scans show what; zero-filled ones apart."""
+    """By version, how many scans show what; those with k-space's edges emptied apart."""
     counts: dict[str, Counter[str]] = {}
     for r in rows.values():
         for name, seen in r.items():
             if isinstance(seen, dict) and "words" in seen:
-                zero_filled = r.get("zero_fill", 1) > 1
-                of = counts.setdefault(f"{name}, zero-filled" if zero_filled else name, Counter())
+                emptied = r.get("zero_fill", 1) > 1 or r.get("ringing") == "hann"
+                of = counts.setdefault(f"{name}, edges emptied" if emptied else name, Counter())
                 of[seen["words"][0] if seen["words"] else "nothing"] += 1
     return {name: dict(of) for name, of in sorted(counts.items())}
 
