@@ -20,6 +20,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -148,10 +149,8 @@ def real_row(folder: Path) -> dict[str, Any]:
     return {"shape": list(scan.shape)} | {name: looked_at(part) for name, part in parts}
 
 
-def moving_row(seed: int) -> dict[str, Any]:
+def moving_row(trxscan: Any, seed: int) -> dict[str, Any]:
     """A head that moves and rings, raw and corrected."""
-    import trxscan
-
     logging.disable(logging.INFO)
     snr = MOVING_SNR[seed % len(MOVING_SNR)]
     head = scene(trxscan, *MOVING, seed)
@@ -194,7 +193,12 @@ def main() -> None:
     record = recorded(asked.name, {"benchmark": asked.name})
     parts = {name: record.get(name, {}) for name in ("rows", "real", "moving")}
     others = {**record.get("others", {}), "dipy": version("dipy"), "mrtrix3": mrtrix_version()}
+    trxscan = None
     if asked.moving:
+        try:
+            trxscan = import_module("trxscan")
+        except ImportError:
+            parser.error("heads that move need trxscan: pip install trxscan")
         others["trxscan"] = version("trxscan")
     for name, case in cases.items():
         if name in parts[part]:
@@ -202,7 +206,7 @@ def main() -> None:
         if asked.data:
             parts[part][name] = real_row(case.parent)
         else:
-            parts[part][name] = moving_row(case) if asked.moving else row(fresh(case))
+            parts[part][name] = moving_row(trxscan, case) if asked.moving else row(fresh(case))
         print(name, parts[part][name], flush=True)
         sums = {f"summary_{p}": summary(parts[p]) for p in parts}
         save(asked.name, SEEDS[0], {"others": others, **sums, **parts})
