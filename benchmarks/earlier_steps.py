@@ -100,11 +100,11 @@ def resampled(scan: Scan, seed: int) -> Scan:
 
 
 def corrected(scan: Scan) -> Iterator[tuple[str, Scan]]:
-    """The scan after corrections of Gibbs ringing."""
-    yield "mrdegibbs", replace(scan, data=mrdegibbs(scan.data, scan.affine))
+    """The scan after corrections of Gibbs ringing; they leave values below 0, set to 0 here."""
+    yield "mrdegibbs", replace(scan, data=mrdegibbs(scan.data, scan.affine).clip(0))
     if scan.shape[3] <= MOST_BY_DIPY:
         data = gibbs_removal(scan.data.astype(float), inplace=False, num_processes=1)
-        yield "dipy", replace(scan, data=data.astype(np.float32))
+        yield "dipy", replace(scan, data=data.astype(np.float32).clip(0))
 
 
 def versions(case: Case) -> Iterator[tuple[str, Scan]]:
