@@ -7,6 +7,7 @@ page is stale. No number of these tables is typed by hand.
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -377,6 +378,26 @@ def order_of_steps(record: Record) -> str:
     return f"{seeds}; values of one after the other.\n\n{text}{table(heads, rows)}"
 
 
+SCANS = {
+    "summary_real": "real scans", "summary_rows": "simulated scans",
+    "summary_moving": "heads that move and ring (TRXScan)",
+}  # fmt: skip
+STEPS_SEEN = ("denoised", "resampled", "zero-filled", "rounded")
+
+
+def earlier_steps(record: Record) -> str:
+    """How many scans each step is seen in, by what was done to them."""
+    rows = []
+    for part, name in SCANS.items():
+        for version, counts in record[part].items():
+            of = Counter[str]()
+            for words, count in counts.items():
+                of[next((s for s in STEPS_SEEN if s in words), "nothing")] += count
+            cells = (of[step] for step in ("nothing", *STEPS_SEEN))
+            rows.append([name, version, sum(of.values()), *cells])
+    return table(["of", "after", "scans", "nothing said", *STEPS_SEEN], rows)
+
+
 def _figure_or_list(value: Any) -> str:
     values = value if isinstance(value, list) else [value]
     return " ".join(f"{v:.3f}" for v in values)
@@ -403,6 +424,7 @@ FILLED: dict[str, Callable[[Record], str]] = {
     "steps_phantom": steps, "steps_real": steps,
     "steps_phantom_splitnet": steps, "steps_real_splitnet": steps, "budgets": budgets,
     "sigma": sigma, "phase_splitq": phase, "order_of_steps": order_of_steps,
+    "earlier_steps": earlier_steps,
     "walk_phantom_compact": walk, "walk_textured_compact": walk, "walk_real_compact": walk,
     "walk_noisy_compact": walk,
     "samples_coverage": samples_coverage,
