@@ -344,7 +344,8 @@ def _check_voxels(data: np.ndarray, signed: bool) -> None:
     if negative > 0.01 * data.size and not signed:
         raise InputError(
             f"{negative / data.size:.0%} of the voxels are negative: this is no magnitude image "
-            "(a phase or real part, or did bright ones overflow?); give the magnitude.",
+            "(a phase or real part, did bright ones overflow, or was it interpolated or corrected "
+            "for Gibbs ringing?); give the magnitude as it was before such steps.",
             code=Code.IMAGE_VALUES,
         )
     if negative and not signed and low < -MOST_NEGATIVE * high:

@@ -211,6 +211,7 @@ IMAGES = {  # what to do, the code, and what its sentence says, the remedy last
         lambda s: s.series(data=s.data - 4000),
         Code.IMAGE_VALUES,
         "negative",
+        "Gibbs ringing",
         "give the magnitude",
     ),
     "affine NaN": (
