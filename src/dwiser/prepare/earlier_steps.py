@@ -83,9 +83,9 @@ class NoiseTraces:
             )
         elif max(self.edges) < EMPTY:
             said.append(
-                "The scan looks zero-filled or filtered: its noise has little power at k-space's edges "
-                f"({self.edges[0]:.2f} along x and {self.edges[1]:.2f} along y, of its middle); "
-                "denoise before any interpolation, or reconstruct without it."
+                "The scan looks zero-filled or filtered: its noise has little power at the "
+                f"edges of k-space ({self.edges[0]:.2f} along x and {self.edges[1]:.2f} along y, of "
+                "its middle); denoise before any interpolation, or reconstruct without it."
             )
         return tuple(said)
 
