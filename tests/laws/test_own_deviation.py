@@ -98,7 +98,7 @@ def test_the_parts_are_the_residual_s_fit_of_second_order() -> None:
     _, (b0s, shell) = deviation_parts(values, y, model, rows)
     residual, bvecs = y - values, model.directions[shell.volumes]
     design = np.stack([a * b for i, a in enumerate(bvecs.T) for b in bvecs.T[i:]], 1)
-    fit = residual[:, shell.volumes] @ np.linalg.pinv(design) @ design.T
+    fit = residual[:, shell.volumes] @ (design @ np.linalg.pinv(design)).T
     anisotropic = model.shape(values, rows).fa > 0.3  # there all of them may go back
     whole = shell.tensors[:, 1:].sum(1) @ shell.forms  # the shell's level and its three parts
     np.testing.assert_allclose(whole[anisotropic], fit[anisotropic], atol=2e-4)

@@ -14,6 +14,7 @@ from dwiser.memmap import allocate_like
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.capabilities import FEWEST_B0S_ALONE, Capabilities, WorkingMemory
 from dwiser.methods.options import option
+from dwiser.methods.splitq.angular_response import UNKNOWNS
 from dwiser.methods.splitq.arrays import Array, as_numpy, like, namespace, on_device
 from dwiser.methods.splitq.few_directions import (
     FEWEST_VOXELS,
@@ -318,8 +319,9 @@ class Splitq:
             for values in both:
                 restore_held_out(values, model, state["response"], here)
             state["residual_share"] = np.array(residual_share(model, here, *both, step))
-            for k, own in enumerate(deviation_weights(model, here, *both, step)):
-                state[f"{DEVIATION}{k}"] = own
+            if len(model.fitted) > UNKNOWNS:  # else a tensor fits all, noise too
+                for k, own in enumerate(deviation_weights(model, here, *both, step)):
+                    state[f"{DEVIATION}{k}"] = own
         return Weights(state, record)
 
     def _restored(

@@ -14,13 +14,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dwiser.machine import side_by_side
-from dwiser.methods.splitq.angular_response import TensorShape, quadratic, tents
+from dwiser.methods.splitq.angular_response import (
+    TensorShape,
+    quadratic,
+    tents,
+)
 from dwiser.methods.splitq.restoring import ResponseModel, chunks
 from dwiser.prepare.small_matrices import eigenvalues_3x3, first_vector_3x3
 
 FA_KNOTS = np.arange(0, 0.95, 0.15)  # of the classes
 NO_FIBRE, FIBRE = 0.15, 0.3  # FA from which parts of second order may go back, and may in full
-PRIOR = 1.0  # sd of a weight about 0
+PRIOR = 0.3  # sd of a weight about 0
+TINY = 1e-12
 FITTED = 12_000  # voxels that the weights are learned from: some 50 numbers a shell
 ROW, COLUMN = np.array([(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]).T  # of 6 elements
 SAME = np.array([1, 1, 1, 0, 0, 0], np.float32)  # of the tensor I: gᵀIg = 1
@@ -119,7 +124,7 @@ def deviation_weights(
     estimate: Float[np.ndarray, "n v"],
     probed: Float[np.ndarray, "n v"],
     step: Float[np.ndarray, "n v"],
-) -> list[Float[np.ndarray, "s k"]]:
+) -> list[Float[np.ndarray, "s _"]]:
     """The weights of least risk, of each of `deviation_parts`; all in units of y.
 
     Parameters
@@ -135,7 +140,7 @@ def deviation_weights(
     per_step = noise / np.square(step).mean(0)
     chosen = np.arange(len(rows))[:: -(-len(rows) // FITTED)]
 
-    def gathered(part: slice) -> list[tuple[np.ndarray, np.ndarray]]:
+    def gathered(part: slice) -> list[tuple[np.ndarray, ...]]:
         here = chosen[part]
         own, values, probe = rows[here], estimate[here], step[here]
         y = model.whitened.y[own]
@@ -145,30 +150,36 @@ def deviation_weights(
         for now, changed in zip(before, after, strict=True):
             pairs = now.times_each_other()
             normal = np.einsum("ns,nt,nkl->sktl", shares, shares, pairs, optimize=True)
-            aim = shares.T @ now.times(residual + probe) - then.T @ changed.times(probe)
-            sums.append((normal.astype(float), aim.astype(float)))
+            aim = shares[..., None] * now.times(residual + probe)[:, None]
+            aim -= then[..., None] * changed.times(probe)[:, None]
+            variance = np.square(aim, dtype=float).sum(0)
+            sums.append((normal.astype(float), aim.sum(0, dtype=float), variance))
         return sums
 
-    total: list[tuple[np.ndarray, np.ndarray]] = []
+    total: list[tuple[np.ndarray, ...]] = []
     for sums in side_by_side(gathered, chunks(len(chosen)), model.threads):
         pairs = zip(total, sums, strict=True) if total else ()
-        total = [(a + c, b + d) for (a, b), (c, d) in pairs] or sums
-    return [_solved(normal, aim) for normal, aim in total]
+        added = [tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs]
+        total = added or sums
+    return [_solved(*own) for own in total]
 
 
 def _solved(
-    normal: Float[np.ndarray, "s k s k"], aim: Float[np.ndarray, "s k"]
+    normal: Float[np.ndarray, "s k s k"],
+    aim: Float[np.ndarray, "s k"],
+    variance: Float[np.ndarray, "s k"],
 ) -> Float[np.ndarray, "s k"]:
-    size = aim.size
-    square = normal.reshape(size, size) + np.eye(size) / PRIOR**2
-    return np.linalg.solve(square, aim.ravel()).reshape(aim.shape)
+    """The weights; the prior weighs more the less voxels tell, as in `AngularResponse`."""
+    square = normal.reshape(aim.size, aim.size)
+    spread = np.maximum(variance.ravel() / np.maximum(square.diagonal(), TINY), 1)
+    return np.linalg.solve(square + np.diag(spread) / PRIOR**2, aim.ravel()).reshape(aim.shape)
 
 
 def add_deviation(
     values: Float[np.ndarray, "n v"],
     y: Float[np.ndarray, "n v"],
     model: ResponseModel,
-    weights: list[Float[np.ndarray, "s k"]],
+    weights: list[Float[np.ndarray, "s _"]],
     shape: TensorShape | None = None,
 ) -> None:
     """Add to all of the mask's ``values`` what the weights take of y − ``values``.
