@@ -146,7 +146,8 @@ def deviation_weights(
         y = model.whitened.y[own]
         shares, before = deviation_parts(values, y, model, own)
         then, after = deviation_parts(probed[here], y + probe, model, own)
-        residual, probe, sums = y - values, probe * per_step, []
+        residual, probe = y - values, probe * per_step
+        sums: list[tuple[np.ndarray, ...]] = []
         for now, changed in zip(before, after, strict=True):
             pairs = now.times_each_other()
             normal = np.einsum("ns,nt,nkl->sktl", shares, shares, pairs, optimize=True)
