@@ -315,7 +315,7 @@ def test_of_the_second_response_comes_as_much_as_lowers_the_error(
     step = (0.1 * np.sign(stream(6, "probe").standard_normal(y.shape))).astype(np.float32)
     parts = estimate(y), estimate(y + step), step
     nothing = np.zeros_like(response_by_risk(model, rows, *parts))
-    share = residual_share(model, rows, *parts, nothing)
+    share = residual_share(model, rows, *parts)
     assert low <= share <= high
 
     def error(share: float) -> float:

@@ -280,7 +280,7 @@ def deficit_of(
     of_voxel = (_classes(shape) @ coefficients.astype(np.float32)) * level[:, None]
     total = np.zeros((len(of_voxel), len(directions)), np.float32)
     if pointwise is not None:
-        parts = of_voxel, shape.deviator, _quadratic(directions)
+        parts = of_voxel, shape.deviator, quadratic(directions)
         pointwise.polynomial(*(np.ascontiguousarray(p, np.float32) for p in parts), total)
         return total
     for k, form in enumerate(_monomials(*_along(shape.deviator, directions))):
@@ -292,7 +292,7 @@ def _along(
     deviator: Float[np.ndarray, "n 6"], directions: Float[np.ndarray, "m 3"]
 ) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n m"]]:
     """gᵀDg and gᵀD²g of each voxel and direction."""
-    quadratic = _quadratic(directions)
+    forms = quadratic(directions)
     xx, yy, zz, xy, xz, yz = deviator.T
     squared = np.stack(
         [
@@ -305,11 +305,11 @@ def _along(
         ],
         1,
     )
-    return deviator @ quadratic, squared @ quadratic
+    return deviator @ forms, squared @ forms
 
 
-def _quadratic(directions: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, "6 m"]:
-    """gᵀDg is a deviator times these."""
+def quadratic(directions: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, "6 m"]:
+    """gᵀDg is a deviator (xx, yy, zz, xy, xz, yz) times these."""
     x, y, z = directions.T
     return np.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z]).astype(np.float32)
 
@@ -348,7 +348,7 @@ def _summed(
     """
     if pointwise is not None:
         sums = np.empty((len(deviator), (degree + 1) * (degree + 2) // 2), np.float32)
-        parts = (weights, deviator, _quadratic(directions))
+        parts = (weights, deviator, quadratic(directions))
         arrays = (p if p is None else np.ascontiguousarray(p, np.float32) for p in parts)
         pointwise.moments(*arrays, degree, sums)
         return sums.astype(float)

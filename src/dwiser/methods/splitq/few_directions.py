@@ -5,7 +5,8 @@ them, which is what directions tell of each other, are combined along the princi
 the volumes. With no volume to spare, the weights minimise Stein's unbiased estimate of the risk
 (Stein 1981; a linear expansion of thresholds, Blu & Luisier 2007, 10.1109/TIP.2007.906002); the
 divergences are measured with a probe (Ramani, Blu & Unser 2008, 10.1109/TIP.2008.2001404), which
-is correlated in space as the noise is. The response about the fibre is learned by the same risk.
+is correlated in space as the noise is. The response about the fibre is learned by the same risk,
+and so is what a voxel's own values say beyond all that (`own_deviation`).
 
 No estimate has a risk below 0. Where the weights of a component seem to, its noise is not what σ
 and the probe say, and the weights sharpen what they take for signal: its weights are then none
@@ -19,15 +20,19 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dwiser.machine import side_by_side
-from dwiser.methods.splitq.angular_response import AngularResponse, predicted_by_tensor
+from dwiser.methods.splitq.angular_response import (
+    AngularResponse,
+    TensorShape,
+    predicted_by_tensor,
+)
 from dwiser.methods.splitq.arrays import Array, as_numpy, like, on_device
 from dwiser.methods.splitq.probe import signs
 from dwiser.methods.splitq.restoring import (
     ResponseModel,
     chunks,
     residual_response,
-    restore_held_out,
     restore_residual,
+    shape_of,
 )
 from dwiser.methods.splitq.stacking import NAMES, SPREAD, LocalEstimates
 from dwiser.methods.splitq.whitened import WhitenedScan
@@ -302,7 +307,6 @@ def residual_share(
     estimate: Float[np.ndarray, "n v"],
     probed: Float[np.ndarray, "n v"],
     step: Float[np.ndarray, "n v"],
-    held_out: Float[np.ndarray, "s c k"],
 ) -> float:
     """How much of the second response has the least risk: 0 to 1; all as in `response_by_risk`.
 
@@ -310,15 +314,16 @@ def residual_share(
     w = (Σ c (y − x̂) − E[n·c])/Σ c² (Stein 1981), E[n·c] by the probe. Where the tensor follows
     its own noise that is near 0, where the signal bends more than the first response knows near 1.
     """
-    added = []
-    restored = [estimate.copy(), probed.copy()]
-    shapes = [restore_held_out(values, model, held_out, rows) for values in restored]
-    response = residual_response(restored[0], model, shapes[0], rows)
-    for values, shape in zip(restored, shapes, strict=True):
-        before = values.copy()
-        restore_residual(values, model, response, shape, rows)
-        added.append(values - before)
-    residual = model.whitened.y[rows] - (restored[0] - added[0])
+    shape = shape_of(estimate, model, rows)
+    response = residual_response(estimate, model, shape, rows)
+
+    def added_to(values: Float[np.ndarray, "n v"], shape: TensorShape) -> Float[np.ndarray, "n v"]:
+        restored = values.copy()
+        restore_residual(restored, model, response, shape, rows)
+        return restored - values
+
+    added = added_to(estimate, shape), added_to(probed, shape_of(probed, model, rows))
+    residual = model.whitened.y[rows] - estimate
     noise = model.whitened.noise * model.whitened.scale.astype(np.float32) ** 2
     follows = noise * (step * (added[1] - added[0])).sum(0) / np.square(step).mean(0)
     gain = float((added[0] * residual).sum() - follows.sum())

@@ -14,6 +14,7 @@ from dwiser.memmap import allocate_like
 from dwiser.methods.base import Denoised, Weights
 from dwiser.methods.capabilities import FEWEST_B0S_ALONE, Capabilities, WorkingMemory
 from dwiser.methods.options import option
+from dwiser.methods.splitq.angular_response import UNKNOWNS
 from dwiser.methods.splitq.arrays import Array, as_numpy, like, namespace, on_device
 from dwiser.methods.splitq.few_directions import (
     FEWEST_VOXELS,
@@ -30,6 +31,7 @@ from dwiser.methods.splitq.few_directions import (
 )
 from dwiser.methods.splitq.freedom import degrees_of_freedom
 from dwiser.methods.splitq.neighbours import Grid, cross, neighbour_mean
+from dwiser.methods.splitq.own_deviation import add_deviation, deviation_weights
 from dwiser.methods.splitq.presets import LAPTOP, PRESETS
 from dwiser.methods.splitq.probe import Errors
 from dwiser.methods.splitq.probed import Probed
@@ -42,6 +44,7 @@ from dwiser.methods.splitq.restoring import (
     residual_response,
     restore_held_out,
     restore_residual,
+    shape_of,
 )
 from dwiser.methods.splitq.stacking import NAMES, LocalEstimates, Stacking, plain_weights
 from dwiser.methods.splitq.uncertainty import estimate_variance, signal_sd
@@ -71,6 +74,7 @@ ABLE = Capabilities(
     why_not_reusable="which learns its weights from each scan anew, in seconds",
     memory=WorkingMemory(3.7, 3.7, "mask"),  # K coordinates of each voxel, five times; the verdict
 )  # fmt: skip
+DEVIATION = "deviation_"  # and a number: names of the weights of `own_deviation`
 ONE_EACH = Machine(threads=1)  # to BLAS (and torch): the voxels and volumes are shared out instead
 FIRST = NAMES.index(PILOT)  # where it stands among the estimates, and with a tensor's too
 
@@ -311,10 +315,15 @@ class Splitq:
         }
         state = {"stacking": weights, "axes": axes}
         if self.response and model.shells:
-            units = by_risk.estimate * scale, by_risk.probed * scale, by_risk.step * scale
-            parts = rows[inner], *units
-            state["response"] = response_by_risk(model, *parts)
-            state["residual_share"] = np.array(residual_share(model, *parts, state["response"]))
+            here, step = rows[inner], by_risk.step * scale
+            both = by_risk.estimate * scale, by_risk.probed * scale
+            state["response"] = response_by_risk(model, here, *both, step)
+            for values in both:
+                restore_held_out(values, model, state["response"], here)
+            state["residual_share"] = np.array(residual_share(model, here, *both, step))
+            if len(model.fitted) > UNKNOWNS:  # else a tensor fits all, noise too
+                for k, own in enumerate(deviation_weights(model, here, *both, step)):
+                    state[f"{DEVIATION}{k}"] = own
         return Weights(state, record)
 
     def _restored(
@@ -331,8 +340,12 @@ class Splitq:
         held_out, residual = weights.state.get("response"), None
         if held_out is not None:
             shape = restore_held_out(denoised, model, held_out)
+            deviation = [own for name, own in weights.state.items() if name.startswith(DEVIATION)]
+            if deviation:
+                add_deviation(denoised, whitened.y, model, deviation, shape)
             part = float(weights.state.get("residual_share", 1.0))
             if part > 0:
+                shape = shape_of(denoised, model) if deviation else shape
                 residual = residual_response(denoised, model, shape)
                 restore_residual(denoised, model, residual, shape, share=part)
             del shape
@@ -345,6 +358,9 @@ class Splitq:
                 values = clean(other)
                 if held_out is not None:
                     shape = restore_held_out(values, model, held_out)
+                    if deviation:
+                        add_deviation(values, other.y, model, deviation, shape)
+                        shape = shape_of(values, model)
                     if residual is not None:
                         restore_residual(values, model, residual, shape, share=part)
                 return values

@@ -49,7 +49,7 @@ class ResponseModel:
         if whitened.subspace is not None:
             shared = np.setdiff1d(shared, whitened.lone)
         self.shells = response_shells(gradients, shared)
-        self.directions = gradients.bvecs
+        self.directions, self.b0s = gradients.bvecs, np.flatnonzero(gradients.is_b0)
         self.sigma = whitened.sigma_inside
         self.least = max(DIM * float(whitened.mean.mean()), DARK * float(np.median(self.sigma)))
         fitted = tensor_design(gradients, shared)
@@ -108,10 +108,16 @@ class ResponseModel:
         """
         if not self.shells:
             return np.ones((len(values), 1), np.float32)
-        level = self._mean(values, rows, self.shells[0].volumes)[:, None]
-        faint = ((CLEAR - level) / (CLEAR - FAINT)).clip(0, 1).astype(np.float32)
+        faint = self.faint(values, rows)[:, None]
         shares = tents(self.shape(values, rows).fa, CLASS_KNOTS)
         return np.concatenate([shares * (1 - faint), faint], 1)
+
+    def faint(
+        self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
+    ) -> Float[np.ndarray, "n"]:
+        """How near the noise floor a voxel's lowest shell is: 1 at it, 0 where it is clear."""
+        level = self._mean(values, rows, self.shells[0].volumes)
+        return ((CLEAR - level) / (CLEAR - FAINT)).clip(0, 1).astype(np.float32)
 
     @property
     def class_count(self) -> int:
@@ -172,14 +178,27 @@ def restore_held_out(
     ``rows`` are the mask's voxels whose values these are; None for all of them.
     """
 
-    def work(part: slice) -> TensorShape:
+    def work(part: slice) -> None:
         where = part if rows is None else rows[part]
         _restore(values[part], model, where, response, model.shape(values[part], where))
-        return model.shape(values[part], where)
 
-    restored = list(side_by_side(work, chunks(len(values)), model.threads))
+    list(side_by_side(work, chunks(len(values)), model.threads))
+    return shape_of(values, model, rows)
+
+
+def shape_of(
+    values: Float[np.ndarray, "n v"],
+    model: ResponseModel,
+    rows: Int[np.ndarray, "n"] | None = None,
+) -> TensorShape:
+    """The tensor of ``values``, of which ``rows`` are the mask's voxels; None for all of them."""
+
+    def of(part: slice) -> TensorShape:
+        return model.shape(values[part], part if rows is None else rows[part])
+
+    parts = list(side_by_side(of, chunks(len(values)), model.threads))
     names = ("fa", "mode", "deviator")
-    return TensorShape(*(np.concatenate([getattr(s, n) for s in restored]) for n in names))
+    return TensorShape(*(np.concatenate([getattr(s, n) for s in parts]) for n in names))
 
 
 def residual_response(
