@@ -84,8 +84,8 @@ class NoiseTraces:
         elif max(self.edges) < EMPTY:
             said.append(
                 "The scan looks zero-filled or filtered: its noise has little power at the "
-                f"edges of k-space ({self.edges[0]:.2f} along x and {self.edges[1]:.2f} along y, of "
-                "its middle); denoise before any interpolation, or reconstruct without it."
+                f"edges of k-space ({self.edges[0]:.2f} along x and {self.edges[1]:.2f} along y, "
+                "of its middle); denoise before any interpolation, or reconstruct without it."
             )
         return tuple(said)
 
