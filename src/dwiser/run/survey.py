@@ -67,10 +67,10 @@ def survey(
     with limited(machine):
         roles, whole = volume_roles(scan), scan
         scan = measured_scan(scan, roles)
-        middle = middle_object(scan)
+        object_seen = middle_object(scan)
         # each holds BLAS to one thread and gives it back: here it is held to one around both
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as beside:
-            steps_before = beside.submit(earlier_steps_in, scan, middle)
+            steps_before = beside.submit(earlier_steps_in, scan, object_seen)
             mask = object_mask(scan)
             if machine.threads == 1:
                 wait([steps_before])
