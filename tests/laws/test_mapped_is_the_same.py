@@ -2,6 +2,7 @@
 
 import errno
 from collections import namedtuple
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 
 import dwiser
 from dwiser import memmap
-from dwiser.errors import InputError
+from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import nifti
 from dwiser.memmap import allocate_mapped, is_mapped, writable_copy
 from dwiser.run import denoise
+from dwiser.run.denoising import state_of, warn_of_change
 from dwiser.simulation import phantom
 
 FEW = {"difusion": {"iterations": 3}, "splitnet": {"iterations": 3}}
@@ -67,6 +69,31 @@ def test_where_the_disk_refuses_a_file_a_series_that_fits_is_in_memory(
     np.testing.assert_array_equal(read.data, image.data)
     with pytest.raises(InputError, match="TMPDIR"):
         dwiser.load(tmp_path / "dwi.nii.gz", memory=100)
+
+
+def test_a_file_that_is_only_large_is_copied_and_may_be_written_to(monkeypatch, tmp_path) -> None:
+    image = phantom((8, 8, 6), shells=((1000.0, 12),), seed=3).scan
+    path = tmp_path / "dwi.nii"
+    dwiser.save(dwiser.denoise(image, "identity"), path, image)
+    monkeypatch.setattr(nifti, "LARGE", 0)
+    read = dwiser.load(path, memory=2**40)
+    assert is_mapped(read.data)
+    path.write_bytes(bytes(path.stat().st_size))
+    np.testing.assert_array_equal(read.data, image.data)
+
+
+@pytest.mark.parametrize("change", ["written to", "replaced", "removed"])
+def test_an_input_that_is_written_to_meanwhile_is_told(change: str, tmp_path) -> None:
+    path = tmp_path / "dwi.nii"
+    path.write_bytes(b"raw")
+    before = state_of(path)
+    if change != "written to":
+        path.rename(tmp_path / "old.nii")  # what is read stays as it was
+    if change != "removed":
+        path.write_bytes(b"others")
+    told = pytest.warns(DwiserWarning, match="dwi.nii was written to")
+    with told if change == "written to" else nullcontext():
+        warn_of_change(path, before)
 
 
 def test_where_the_disk_refuses_a_file_an_array_is_in_memory(monkeypatch) -> None:

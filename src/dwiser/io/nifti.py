@@ -24,7 +24,7 @@ from dwiser.io.stored import StoredImage
 from dwiser.io.volume_labels import b_delta_of, echoes_of
 from dwiser.io.voxels import read_voxels
 from dwiser.io.writing import HasGeometry, image_writers
-from dwiser.memmap import FLOAT32, LETS_GO, allocate_like, is_tmpfs
+from dwiser.memmap import FLOAT32, LETS_GO, MOST_IN_MEMORY, allocate_like, is_tmpfs
 from dwiser.scan import Scan
 from dwiser.table_check import settled
 
@@ -157,7 +157,9 @@ def begin_load(dwi: FilePath, memory: int | None = None) -> ReadAhead | None:
             return None
     if image.voxels.kind.kind == "c":
         return None
-    return ReadAhead(image, shape, mapped=_is_mapped(shape, memory))
+    return ReadAhead(
+        image, shape, mapped=_is_mapped(shape, memory), in_place=_in_place(shape, memory)
+    )
 
 
 def read_shape(dwi: FilePath) -> tuple[int, ...]:
@@ -352,7 +354,7 @@ def _series(
         return read, None
     if _is_mapped(shape, memory):
         try:
-            return _read(image, shape, mapped=True)
+            return _read(image, shape, mapped=True, in_place=_in_place(shape, memory))
         except InputError as error:
             if error.code != Code.DISK_SCRATCH or _too_large(shape, memory):
                 raise  # else it fits into memory: a quota or a limit on files' size is no hindrance
@@ -360,10 +362,10 @@ def _series(
 
 
 def _read(
-    image: StoredImage, shape: tuple[int, ...], *, mapped: bool
+    image: StoredImage, shape: tuple[int, ...], *, mapped: bool, in_place: bool = False
 ) -> tuple[Float32[np.ndarray, "x y z v"], Float32[np.ndarray, "x y z v"] | None]:
     if image.voxels.kind.kind != "c":
-        return read_voxels(image, shape, mapped=mapped), None
+        return read_voxels(image, shape, mapped=mapped, in_place=in_place), None
     voxels = read_voxels(image, shape, np.dtype(np.complex64), mapped=mapped)
     if not mapped:
         return np.abs(voxels), np.angle(voxels)
@@ -379,6 +381,11 @@ def _is_mapped(shape: tuple[int, ...], memory: int | None) -> bool:
         return memory is not None
     folder, size = Path(tempfile.gettempdir()), math.prod(shape) * FLOAT32.itemsize
     return size > LARGE and not is_tmpfs(folder) and disk_usage(folder).free > SCRATCH * size
+
+
+def _in_place(shape: tuple[int, ...], memory: int | None) -> bool:
+    """Whether a copy in a temporary file would be too much."""
+    return _too_large(shape, memory) or math.prod(shape) * FLOAT32.itemsize > MOST_IN_MEMORY
 
 
 def _too_large(shape: tuple[int, ...], memory: int | None) -> bool:

@@ -18,18 +18,28 @@ class ReadAhead:
     Parameters
     ----------
     image : its header was read; it is real.
-    shape, mapped : as `read_voxels` has them.
+    shape, mapped, in_place : as `read_voxels` has them.
     """
 
-    def __init__(self, image: StoredImage, shape: tuple[int, ...], *, mapped: bool = False) -> None:
-        self._image, self._shape, self._mapped = image, shape, mapped
+    def __init__(
+        self,
+        image: StoredImage,
+        shape: tuple[int, ...],
+        *,
+        mapped: bool = False,
+        in_place: bool = False,
+    ) -> None:
+        self._image, self._shape = image, shape
+        self._mapped, self._in_place = mapped, in_place
         self._voxels: Float32[np.ndarray, "x y z v"] | None = None
         self._thread = Thread(target=self._read, name="read ahead", daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
         with suppress(Exception):  # who reads it again is told
-            self._voxels = read_voxels(self._image, self._shape, mapped=self._mapped)
+            self._voxels = read_voxels(
+                self._image, self._shape, mapped=self._mapped, in_place=self._in_place
+            )
 
     def taken(
         self, image: StoredImage, shape: tuple[int, ...]

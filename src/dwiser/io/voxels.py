@@ -36,6 +36,7 @@ def read_voxels(
     kind: np.dtype[Any] = FLOAT32,
     *,
     mapped: bool = False,
+    in_place: bool = True,
 ) -> Shaped[np.ndarray, "x y z *v"]:
     """All voxels of an image, with its scale slope applied.
 
@@ -44,9 +45,9 @@ def read_voxels(
     image : its header was read and checked.
     shape : the image's, without axes of length 1 at the end, or all beyond the third as one.
     kind : float32, or complex64 for a complex image.
-    mapped : whether the voxels lie in a file and not in memory: the image's own where it is
-        uncompressed float32 without a slope and volume after volume, a temporary one (in TMPDIR)
-        otherwise.
+    mapped : whether the voxels lie in a file and not in memory: where they may lie ``in_place`` the
+        image's own, if it is uncompressed float32 without a slope and volume after volume, a
+        temporary one (in TMPDIR) otherwise. Who shortens the image's own ends the program.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def read_voxels(
         raise InputError("The image is complex: give one that is real.", code=Code.IMAGE_KIND)
     _check_size(stored, math.prod(shape))
     plain = stored.in_order and not (stored.packed or stored.scaled or stored.bits)
-    if mapped and plain and stored.kind == kind:
+    if mapped and in_place and plain and stored.kind == kind:
         return _mapped(stored, shape)
     full = shape if stored.in_order else image.shape
     try:

@@ -204,6 +204,7 @@ def denoise_file(
     weights = (request.save_weights,)
     places: dict[str, Any] = {"weights": weights, "pages": [request.report], "force": request.force}
     planned(request.out, *request.extras, inputs=request.named, **places)
+    before = state_of(request.dwi)
     if read is None:
         with step(watch, "reading"):
             read = read_scan(request, plan.room, inherited, ahead)
@@ -222,7 +223,9 @@ def denoise_file(
             scan, plan.method, plan.preset, plan.weights, course, device=request.device,
             threads=request.threads, seed=request.seed, watch=watch, tested_after=True,
         )  # fmt: skip
-    result.record["Warnings"][:0] = read.warnings + heard + plan.overrun(result.cost)
+    with recorded() as changed:
+        warn_of_change(request.dwi, before)
+    result.record["Warnings"][:0] = read.warnings + heard + plan.overrun(result.cost) + changed
     source: dict[str, Any] = {
         "Sources": [str(f) for f in files],
         "InputSHA256": checksum.result(),
@@ -266,6 +269,25 @@ def denoise_file(
             code=Code.REPORT_FAILED,
         ) from failure
     return result
+
+
+def state_of(path: Path) -> tuple[int, int, int] | None:
+    """Which file it is, its size and when it was written; None where that cannot be known."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_size, state.st_mtime_ns
+
+
+def warn_of_change(path: Path, before: tuple[int, int, int] | None) -> None:
+    """Warn of an input that was written to since ``before``; removed or replaced it is another."""
+    now = state_of(path)
+    if before is not None and now is not None and now[0] == before[0] and now != before:
+        sentence = (
+            f"{path} was written to meanwhile: the result may be of neither, denoise it again."
+        )
+        warnings.warn(sentence, DwiserWarning, stacklevel=3)
 
 
 def with_variance(scan: Scan, result: Result) -> Result:
