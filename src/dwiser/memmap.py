@@ -17,6 +17,8 @@ import numpy as np
 
 FLOAT32 = np.dtype(np.float32)
 MOST_PAGES = 2**26  # bytes of files that may be resident: some volumes, and the libraries
+MOST_RESIDENT = 2**28  # bytes of all memory, below which no page is let go
+SMALL_LIST = 2**26  # bytes
 MOST_IN_MEMORY = 2**29  # bytes of an array that a disk has no room for
 EVERY = 0.05  # s between two looks at them
 LETS_GO = sys.platform == "linux" and hasattr(mmap, "MADV_DONTNEED")  # of pages in use
@@ -70,7 +72,8 @@ def spared(mapping: np.ndarray) -> np.ndarray:
 
     A page that was read or written counts as this program's memory until the system wants it back,
     which it does not while there is some. On Linux a thread of its own lets go of all of them
-    whenever they are more than 64 MiB; what is used again comes from the system's cache.
+    whenever they are more than 64 MiB, and all memory is more than 256; what is used again comes
+    from the system's cache.
     """
     _PAGES.add(_mmap_of(mapping))
     return mapping
@@ -101,17 +104,18 @@ class _Pages:
                     self.thread = None
                     return
                 mapped = list(self.mapped)
-            if resident_in_files() > MOST_PAGES:
+            resident, in_files = resident_pages()
+            if resident > MOST_RESIDENT and in_files > MOST_PAGES:
                 for one in mapped:
                     with suppress(ValueError, OSError):  # closed meanwhile
                         one.madvise(mmap.MADV_DONTNEED)
             del mapped
 
 
-def resident_in_files() -> int:
-    """Bytes of this process's memory that are pages of files, by Linux's count."""
-    pages = int(Path("/proc/self/statm").read_text().split()[2])
-    return pages * mmap.PAGESIZE
+def resident_pages() -> tuple[int, int]:
+    """Bytes of this process's memory, and of these the pages of files, by Linux's count."""
+    resident, in_files = Path("/proc/self/statm").read_text().split()[1:3]
+    return int(resident) * mmap.PAGESIZE, int(in_files) * mmap.PAGESIZE
 
 
 _PAGES = _Pages()
@@ -146,15 +150,17 @@ def allocate_like(
     """An empty array of the shape and type of ``data``, or others: mapped where ``data`` is mapped.
 
     Its last axis is the slowest: volumes, or columns of a list of voxels, lie in one piece. One
-    of up to half a GiB lies in memory where the disk refuses it.
+    of up to half a GiB lies in memory where the disk refuses it; a list, which is written to again
+    and again, is mapped only above 64 MiB.
 
     Raises
     ------
     OSError
         If the disk has no space for it.
     """
+    is_list = shape is not None and shape != data.shape
     shape, kind = shape or data.shape, kind or data.dtype
-    if is_mapped(data):
+    if is_mapped(data) and not (is_list and math.prod(shape) * kind.itemsize <= SMALL_LIST):
         try:
             return allocate_mapped(shape, kind)
         except OSError:
