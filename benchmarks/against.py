@@ -198,7 +198,8 @@ def errors(scan: Input, result: Path) -> dict[str, float]:
 
 def difference(first: Path, second: Path, mask: np.ndarray) -> Any:
     """What one image differs by from another in the mask, volume by volume."""
-    a, b = nib.load(first).dataobj, nib.load(second).dataobj
+    # whole: a packed file is unpacked from its beginning for every part of it
+    a, b = (np.asanyarray(nib.load(image).dataobj) for image in (first, second))
     for v in range(a.shape[3]):
         yield np.asarray(a[..., v], float)[mask] - np.asarray(b[..., v], float)[mask]
 
