@@ -34,9 +34,7 @@ def allocate_mapped(shape: tuple[int, ...], kind: np.dtype[Any] = FLOAT32) -> np
     OSError
         If the disk has no space for it.
     """
-    with tempfile.TemporaryFile(prefix="dwiser-") as file:
-        _reserve(file.fileno(), math.prod(shape) * kind.itemsize)
-        return spared(np.memmap(file, kind, "w+", 0, shape, order="F"))
+    return mapped_volumes((), shape, kind)
 
 
 def mapped_volumes(
@@ -46,7 +44,7 @@ def mapped_volumes(
 
     Parameters
     ----------
-    volumes : one for each place along the last axis of ``shape``; they are converted to ``kind``.
+    volumes : one for each place along the last axis of ``shape``, or none; converted to ``kind``.
 
     Raises
     ------
