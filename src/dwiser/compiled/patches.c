@@ -264,8 +264,17 @@ VECTORS static float filter_of(const float *restrict a, const float *restrict v,
     return freedom;
 }
 
-/* All patches: clean (patches, samples, channels), each voxel times its trust, and the trust. */
-VECTORS static int denoise(const Patches *p, float noise, float share, float *clean, float *trust)
+/* Sums of voxels times their trust (rows, channels) and of the trust, from voxel number `first` on. */
+typedef struct {
+    float *total, *weight;
+    Py_ssize_t first, rows;
+} Sums;
+
+#define NO_MEMORY 1
+#define NO_ROOM 2
+
+/* All patches, denoised and added to the sums one after another. */
+VECTORS static int denoise(const Patches *p, float noise, float share, const Sums *sums)
 {
     const Py_ssize_t k = p->channels, o = p->samples, wide = WIDE(k), values = FOURS(o) * wide;
     const int few = o < k, size = (int)(few ? o : k), padded = WIDE(size);
@@ -275,14 +284,15 @@ VECTORS static int denoise(const Patches *p, float noise, float share, float *cl
     const size_t room = 2 * all + LANES * (values + wide + o + 1) + 2 * square + values + across
                         + padded + LANES;
     float *memory = malloc(room * sizeof *memory);
-    if (memory == NULL) return -1;
+    if (memory == NULL) return NO_MEMORY;
+    int failed = 0;
     const size_t line = LANES * sizeof *memory; /* lanes begin where a line of the cache does */
     float *a = (float *)(((uintptr_t)memory + line - 1) / line * line), *v = a + all, *x = v + all;
     float *mean = x + LANES * values, *held = mean + LANES * wide, *count = held + LANES * o;
     float *g = count + LANES, *f = g + square, *flat = f + square, *turned = flat + values;
     float *vector = turned + across;
 
-    for (Py_ssize_t first = 0; first < p->patches; first += LANES) {
+    for (Py_ssize_t first = 0; first < p->patches && !failed; first += LANES) {
         const int lanes = (int)(p->patches - first < LANES ? p->patches - first : LANES);
         memset(a, 0, all * sizeof *a);
         for (int l = 0; l < lanes; l++) {
@@ -307,32 +317,24 @@ VECTORS static int denoise(const Patches *p, float noise, float share, float *cl
             const float aspect = (float)k / (count[l] * share);
             const float freedom = filter_of(a, v, l, size, aspect, vector, f)
                                   + (float)k / count[l];
-            float *out = clean + (first + l) * o * k, *sure = trust + (first + l) * o;
             if (few) product(f, padded, own, flat, o, o, wide);
             else product(own, wide, f, flat, o, k, wide);
             for (Py_ssize_t i = 0; i < o; i++) {
-                sure[i] = held[l * o + i] / freedom;
+                const int64_t number = voxel(p, first + l, i), at = number - sums->first;
+                if (number == p->outside) continue;
+                if ((uint64_t)at >= (uint64_t)sums->rows) {
+                    failed = NO_ROOM;
+                    continue;
+                }
+                float *to = sums->total + at * k;
+                sums->weight[at] += 1.0f / freedom;
                 for (Py_ssize_t j = 0; j < k; j++)
-                    out[i * k + j] = (flat[i * wide + j] + middle[j]) * sure[i];
+                    to[j] += (flat[i * wide + j] + middle[j]) * (1.0f / freedom);
             }
         }
     }
     free(memory);
-    return 0;
-}
-
-VECTORS static void add(const Patches *p, const float *clean, const float *trust, float *total,
-                        float *weight)
-{
-    for (Py_ssize_t i = 0; i < p->patches; i++)
-        for (Py_ssize_t o = 0; o < p->samples; o++) {
-            const int64_t number = voxel(p, i, o);
-            const float *from = clean + (i * p->samples + o) * p->channels;
-            float *to = total + number * p->channels;
-            if (number == p->outside) continue;
-            weight[number] += trust[i * p->samples + o];
-            for (Py_ssize_t j = 0; j < p->channels; j++) to[j] += from[j];
-        }
+    return failed;
 }
 
 VECTORS static void means(const Patches *p, float *out)
@@ -418,53 +420,26 @@ static PyObject *py_denoise(PyObject *self, PyObject *args)
     PyObject *o[BUFFERS];
     Py_buffer b[BUFFERS];
     Patches p;
+    Py_ssize_t first;
     float noise, share;
-    int failed;
-    if (!PyArg_ParseTuple(args, "OOOOffOO", o, o + 1, o + 2, o + 3, &noise, &share, o + 4, o + 5)
-        || take(o, 2, b, &p) < 0
-        || sizes(b, 2, p.patches * p.samples * p.channels, p.patches * p.samples) < 0)
+    if (!PyArg_ParseTuple(args, "OOOOffnOO", o, o + 1, o + 2, o + 3, &noise, &share, &first, o + 4,
+                          o + 5)
+        || take(o, 2, b, &p) < 0)
         return NULL;
+    const Py_ssize_t rows = b[5].len / (Py_ssize_t)sizeof(float);
+    if (sizes(b, 2, rows * p.channels, rows) < 0) return NULL;
+    const Sums sums = {b[4].buf, b[5].buf, first, rows};
+    int failed;
     Py_BEGIN_ALLOW_THREADS
     MODE;
     FAST;
-    failed = denoise(&p, noise, share, b[4].buf, b[5].buf);
+    failed = denoise(&p, noise, share, &sums);
     AS_BEFORE;
     Py_END_ALLOW_THREADS
     release(b, BUFFERS);
-    if (failed) return PyErr_NoMemory();
-    Py_RETURN_NONE;
-}
-
-static PyObject *py_add(PyObject *self, PyObject *args)
-{
-    PyObject *o[BUFFERS + 2];
-    Py_buffer b[BUFFERS], total, weight;
-    Patches p;
-    if (!PyArg_ParseTuple(args, "OOOOOOOO", o, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7)
-        || take(o, 2, b, &p) < 0
-        || sizes(b, 2, p.patches * p.samples * p.channels, p.patches * p.samples) < 0)
-        return NULL;
-    if (PyObject_GetBuffer(o[6], &total, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0) {
-        release(b, BUFFERS);
-        return NULL;
-    }
-    if (PyObject_GetBuffer(o[7], &weight, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0) {
-        PyBuffer_Release(&total);
-        release(b, BUFFERS);
-        return NULL;
-    }
-    const Py_ssize_t rows = p.outside;
-    const int right = total.len == rows * p.channels * 4 && weight.len == rows * 4;
-    if (right) {
-        Py_BEGIN_ALLOW_THREADS
-        add(&p, b[4].buf, b[5].buf, total.buf, weight.buf);
-        Py_END_ALLOW_THREADS
-    }
-    PyBuffer_Release(&weight);
-    PyBuffer_Release(&total);
-    release(b, BUFFERS);
-    if (!right) {
-        PyErr_SetString(PyExc_ValueError, "an array of sums has another size");
+    if (failed == NO_MEMORY) return PyErr_NoMemory();
+    if (failed) {
+        PyErr_SetString(PyExc_ValueError, "a patch reaches out of the sums");
         return NULL;
     }
     Py_RETURN_NONE;
@@ -487,9 +462,7 @@ static PyObject *py_means(PyObject *self, PyObject *args)
 
 static PyMethodDef methods[] = {
     {"denoise", py_denoise, METH_VARARGS,
-     "denoise(values, index, middles, steps, noise, share, clean, trust)"},
-    {"add", py_add, METH_VARARGS,
-     "add(values, index, middles, steps, clean, trust, total, weight)"},
+     "denoise(values, index, middles, steps, noise, share, first, total, weight)"},
     {"means", py_means, METH_VARARGS, "means(values, index, middles, steps, out)"},
     {NULL, NULL, 0, NULL},
 };

@@ -14,30 +14,20 @@ def denoise(
     steps: Int[np.ndarray, "o"],
     noise: float,
     share: float,
-    clean: Float[np.ndarray, "c o k"],
-    trust: Float[np.ndarray, "c o"],
+    first: int,
+    total: Float[np.ndarray, "r k"],
+    weight: Float[np.ndarray, "r"],
     /,
 ) -> None:
-    """Fill ``clean`` with the denoised patches times ``trust``, and that: 0 outside.
+    """Add the patches' voxels, denoised and times their trust, to ``total``, that to ``weight``.
+
+    Both begin with voxel number ``first``, and hold all that the patches do.
 
     Raises
     ------
     TypeError, ValueError
-        For arrays of other types or sizes, and for patches that reach out of the index.
+        For arrays of other types or sizes, and for patches that reach out of the index or the sums.
     """
-
-def add(
-    values: Float[np.ndarray, "n k"],
-    index: Int[np.ndarray, "p"],
-    middles: Int[np.ndarray, "c"],
-    steps: Int[np.ndarray, "o"],
-    clean: Float[np.ndarray, "c o k"],
-    trust: Float[np.ndarray, "c o"],
-    total: Float[np.ndarray, "n k"],
-    weight: Float[np.ndarray, "n"],
-    /,
-) -> None:
-    """Add the patches to ``total`` and their trust to ``weight``, one after another."""
 
 def means(
     values: Float[np.ndarray, "n k"],

@@ -14,7 +14,6 @@ from dwiser.io import about, read_on_grid
 from dwiser.methods.base import Denoiser, IterativeDenoiser, code_of, shortage_of
 from dwiser.methods.identity import Identity
 from dwiser.methods.registry import METHODS
-from dwiser.prepare.earlier_steps import earlier_steps
 from dwiser.prepare.phase import as_radians
 from dwiser.prepare.user_sigma import fill_holes
 from dwiser.run.noise_volumes import with_noise_volumes
@@ -148,12 +147,6 @@ def in_range(scan: Scan) -> Iterator[None]:
             "precision: scale the scan down.",
             code=Code.IMAGE_VALUES,
         ) from error
-
-
-def check_earlier_steps(scan: Scan) -> None:
-    """Warn of a scan that was resampled, zero-filled, denoised or badly stored before."""
-    for sentence in earlier_steps(scan):
-        warnings.warn(sentence, DwiserWarning, stacklevel=3)
 
 
 def check_noise_map(method: Denoiser) -> None:

@@ -38,23 +38,21 @@ from dwiser.methods.base import (
     Weights,
 )
 from dwiser.methods.registry import build
-from dwiser.prepare.measured_scan import measured_scan
 from dwiser.prepare.shells import shell_table
 from dwiser.run.capabilities import (
-    check_earlier_steps,
     check_phase,
-    check_volumes,
     in_range,
     noise_model,
     with_maps,
 )
 from dwiser.run.checkpoint import checkpoint_path
+from dwiser.run.first_look import first_look
 from dwiser.run.judging import Judgement, judgement, with_verdict
 from dwiser.run.memory_limit import enough_memory, peak_memory
 from dwiser.run.plan import maps_of, plan_of
 from dwiser.run.request import Request, in_history, named_inputs, table_options
 from dwiser.run.result import Result, RunCost
-from dwiser.run.volumes import restored, roles_of, roles_told, volumes_record
+from dwiser.run.volumes import restored, roles_of, volumes_record
 from dwiser.scan import Scan
 from dwiser.seeds import check_seed
 from dwiser.watch import Watch, silent, step
@@ -108,10 +106,7 @@ def _denoise(
     with limited(machine), recorded() as heard, peak_memory() as peak, safe, sane:
         # of BLAS one thread: over many small products more only wait for each other
         with step(watch, "looking at the noise"), threadpool_limits(1, "blas"):
-            roles = roles_told(scan)
-            measured = measured_scan(scan, roles)
-            check_volumes(measured, chosen)
-            check_earlier_steps(measured)
+            roles, measured = first_look(scan, chosen, threads=machine.threads)
         options: dict[str, Any] = {"machine": machine, "seed": seed, "watch": watch}
         if weights is not None:
             if not isinstance(chosen, TrainableDenoiser):

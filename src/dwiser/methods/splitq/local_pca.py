@@ -5,7 +5,6 @@ overlapping patches; Gavish & Donoho 2017 (10.1109/TIT.2017.2653801) for the shr
 singular values that is optimal in squared error when the noise is known.
 """
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from types import ModuleType
 
@@ -19,7 +18,8 @@ from dwiser.methods.splitq.neighbours import Centres, Grid, with_outside
 
 CHUNK = 32_768  # voxels of patches at once: four times more take a tenth longer, and memory
 COMPILED_MOST = 48  # the smaller side of a patch; Jacobi's rotations of larger ones are no faster
-LANES = 16  # patches that the compiled code works on together
+PART = 1024  # patches at least that the compiled code adds up before others do
+PLANES = 4  # of patches in a part, at least: it reaches two more on either side
 
 
 def shrinkage(ratio: Float[Array, "c k"], aspect: Float[Array, "_ 1"]) -> Float[Array, "c k"]:
@@ -60,16 +60,9 @@ def local_pca(
     components is the surer one.
     """
     way = _by_arrays if _compiled(values, offsets) is None else _by_compiled_code
-    work, add, total, weight = way(values, grid, offsets, noise, share)
-    middles = grid.centres(centres)
-    size = max(1, CHUNK // len(offsets) // LANES) * LANES
-    parts = (middles[part] for part in slices(len(middles), size))
     # threads of BLAS or torch would stand in the way of those that share the patches
     with limited(Machine(threads=1)) if threads > 1 else nullcontext():
-        for denoised in side_by_side(work, parts, threads):
-            add(total, weight, *denoised)
-    del work, add
-    total, weight = total[: len(values)], weight[: len(values)]
+        total, weight = way(values, grid, offsets, grid.centres(centres), noise, share, threads)
     total /= weight[:, None].clip(min=1e-12)
     alone = weight == 0  # in no patch
     total[alone] = values[alone]
@@ -82,51 +75,47 @@ def _compiled(values: Array, offsets: Int[np.ndarray, "o 3"]) -> ModuleType | No
     return patches if small and isinstance(values, np.ndarray) else None
 
 
-Denoised = tuple[Array, Array, Array]  # where the patches are, their voxels times trust, trust
-Work = Callable[[Int[Array, "c"]], Denoised]  # of the patches around these voxels
-Add = Callable[..., None]  # to the sums of voxels and of trust
-
-
 def _by_compiled_code(
-    values: Float[Array, "n k"], grid: Grid, offsets: Int[np.ndarray, "o 3"], noise: float,
-    share: float,
-) -> tuple[Work, Add, Array, Array]:  # fmt: skip
-    """`_by_arrays`, compiled."""
+    values: Float[Array, "n k"], grid: Grid, offsets: Int[np.ndarray, "o 3"],
+    centres: Int[Array, "c"], noise: float, share: float, threads: int,
+) -> tuple[Float[Array, "n k"], Float[Array, "n"]]:  # fmt: skip
+    """`_by_arrays`, compiled: each part adds its patches up on its own, in the rows it reaches."""
     values, steps = np.ascontiguousarray(values, np.float32), offsets @ grid.strides
+    total, weight = np.zeros_like(values), np.zeros_like(values[:, 0])
 
-    def work(rows: Int[Array, "c"]) -> Denoised:
-        middles = grid.at[rows]
-        clean = np.empty((len(middles), len(steps), values.shape[1]), np.float32)
-        trust = np.empty(clean.shape[:2], np.float32)
-        patches.denoise(values, grid.index, middles, steps, noise, share, clean, trust)
-        return middles, clean, trust
+    def work(part: slice) -> tuple[slice, Array, Array]:
+        middles = grid.at[centres[part]]
+        ends = np.array([middles[0] + steps.min(), middles[-1] + steps.max() + 1])
+        low, high = np.searchsorted(grid.at, ends).tolist()
+        sums = np.zeros((high - low, values.shape[1]), np.float32), np.zeros(high - low, np.float32)
+        patches.denoise(values, grid.index, middles, steps, noise, share, low, *sums)
+        return slice(low, high), *sums
 
-    def add(total: Array, weight: Array, middles: Array, clean: Array, trust: Array) -> None:
-        patches.add(values, grid.index, middles, steps, clean, trust, total, weight)
-
-    return work, add, np.zeros_like(values), np.zeros_like(values[:, 0])
+    size = max(PART, PLANES * len(centres) // grid.planes)
+    for rows, own, trust in side_by_side(work, slices(len(centres), size), threads):
+        total[rows] += own
+        weight[rows] += trust
+    return total, weight
 
 
 def _by_arrays(
-    values: Float[Array, "n k"], grid: Grid, offsets: Int[np.ndarray, "o 3"], noise: float,
-    share: float,
-) -> tuple[Work, Add, Array, Array]:  # fmt: skip
-    """How patches are denoised, many at once, and added to the sums of what they hold.
-
-    The sums begin at 0, and may have a row more for what is outside.
-    """
+    values: Float[Array, "n k"], grid: Grid, offsets: Int[np.ndarray, "o 3"],
+    centres: Int[Array, "c"], noise: float, share: float, threads: int,
+) -> tuple[Float[Array, "n k"], Float[Array, "n"]]:  # fmt: skip
+    """The sums over patches of their voxels denoised and times their trust, and of the trust."""
     xp, padded = namespace(values), with_outside(values)
+    total, weight = xp.zeros_like(padded), xp.zeros_like(padded[:, 0])
 
-    def work(rows: Int[Array, "c"]) -> Denoised:
-        around = grid.around(rows, offsets)
+    def work(part: slice) -> tuple[Array, Array, Array]:
+        around = grid.around(centres[part], offsets)
         clean, trust = _patches(rows_at(padded, around), around < len(grid), noise, share)
         return around, clean * trust[..., None], trust
 
-    def add(total: Array, weight: Array, around: Array, clean: Array, trust: Array) -> None:
+    size = max(1, CHUNK // len(offsets))
+    for around, clean, trust in side_by_side(work, slices(len(centres), size), threads):
         add_to_rows(total, around, clean)
         add_to_rows(weight, around, trust)
-
-    return work, add, xp.zeros_like(padded), xp.zeros_like(padded[:, 0])
+    return total[: len(values)], weight[: len(values)]
 
 
 def _patches(

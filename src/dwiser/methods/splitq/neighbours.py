@@ -52,6 +52,14 @@ class Grid:
     def __len__(self) -> int:
         return len(self.at)
 
+    @property
+    def planes(self) -> int:
+        """How many planes of constant x the voxels lie in, from the first to the last."""
+        if not len(self):
+            return 1
+        first, last = (int(place) // int(self.strides[0]) for place in (self.at[0], self.at[-1]))
+        return last - first + 1
+
     def around(
         self, rows: slice | Int[Array, "c"], offsets: Int[np.ndarray, "o 3"]
     ) -> Int[Array, "c o"]:

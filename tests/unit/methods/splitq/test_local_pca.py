@@ -143,9 +143,9 @@ def test_the_compiled_patches_of_extreme_values(monkeypatch) -> None:
 def test_the_compiled_code_reads_nothing_outside_its_arrays() -> None:
     mask = np.ones((3, 3, 3), bool)
     grid = Grid.of(mask)
-    values, clean = np.zeros((27, 2), np.float32), np.zeros((27, 7, 2), np.float32)
-    trust, steps = np.zeros((27, 7), np.float32), cross() @ grid.strides
-    good = (values, grid.index, grid.at, steps, 1.0, 1.0, clean, trust)
+    values, steps = np.zeros((27, 2), np.float32), cross() @ grid.strides
+    total, weight = np.zeros((27, 2), np.float32), np.zeros(27, np.float32)
+    good = (values, grid.index, grid.at, steps, 1.0, 1.0, 0, total, weight)
 
     def refused(error: type[Exception], place: int, other: object) -> None:
         arguments = list(good)
@@ -156,15 +156,17 @@ def test_the_compiled_code_reads_nothing_outside_its_arrays() -> None:
     module.patches.denoise(*good)
     refused(ValueError, 2, grid.at + 10_000)
     refused(ValueError, 2, grid.at - 10_000)
-    refused(ValueError, 6, clean[:-1])
-    refused(ValueError, 7, trust[:, :-1].copy())
+    refused(ValueError, 6, 1)
+    refused(ValueError, 6, -1)
+    refused(ValueError, 7, total[:-1])
+    refused(ValueError, 8, weight[:-1].copy())
     refused(TypeError, 0, values.astype(float))
     refused(TypeError, 1, grid.index.astype(np.int32))
     refused(TypeError, 3, steps[None])
-    refused(ValueError, 6, clean.transpose(1, 0, 2))
-    clean[:], wild = 1, np.where(grid.index == 5, 10**9, grid.index)
+    refused(ValueError, 7, np.asfortranarray(total))
+    weight[:], wild = 0, np.where(grid.index == 5, 10**9, grid.index)
     module.patches.denoise(values, wild, *good[2:])
-    assert not clean.any()
+    assert np.flatnonzero(weight == 0).tolist() == [5]
 
 
 @on_both
