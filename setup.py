@@ -19,7 +19,7 @@ setup(
             py_limited_api=True,  # one wheel for every Python from 3.11 on
             optional=True,  # without a compiler NumPy does the same work, in more time
         )
-        for name in ("patches", "pointwise")
+        for name in ("patches", "pointwise", "tensors")
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

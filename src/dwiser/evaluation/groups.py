@@ -66,11 +66,12 @@ def voxels_in_turn(
         yield from (voxels[low : low + at_once] for low in range(0, len(voxels), at_once))
         return
     places = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
+    flat = [np.asarray(data[..., v]).ravel("F") for v in volumes]
     for low in range(0, len(places), at_once):
         here = places[low : low + at_once]
         voxels = np.empty((len(volumes), len(here)), np.float32)
-        for row, v in zip(voxels, volumes, strict=True):
-            row[:] = data[..., v].ravel("F").take(here)
+        for row, volume in zip(voxels, flat, strict=True):
+            row[:] = volume.take(here)
         yield voxels.T
 
 

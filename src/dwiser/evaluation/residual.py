@@ -278,7 +278,9 @@ def _likeliest(
     every = max(1, count // READING_SAMPLE)
     some, few = np.zeros(where.shape, bool), noise[::every]
     some.flat[np.flatnonzero(where)[::every]] = True
-    noisy, clean = (in_mask(data, some) / few[:, None] for data in (raw, denoised))
+    noisy, clean = side_by_side(
+        lambda data: in_mask(data, some) / few[:, None], (raw, denoised), threads
+    )
     low = clean < FLOOR_SNR
     a, d = noisy[low], clean[low]
     cost = {}

@@ -42,9 +42,10 @@ class Differences:
         pairs = pairs[:: max(1, -(-len(pairs) // MOST))]
         here = np.zeros((len(pairs), data.shape[3]))
         beside = here.copy()
-        x, y, z = pairs.T
+        first = np.ravel_multi_index(tuple(pairs.T), usual.shape, order="F")
         for v in volumes:  # one at a time, for memory where the scan is mapped
-            here[:, v], beside[:, v] = data[x, y, z, v], data[x + 1, y, z, v]
+            volume = np.asarray(data[..., v]).ravel("F")
+            here[:, v], beside[:, v] = volume.take(first), volume.take(first + 1)  # along x
         return cls(here, beside)
 
     def step(self, v: int) -> Float[np.ndarray, "n"]:

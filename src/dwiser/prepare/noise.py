@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from dwiser.machine import side_by_side
 from dwiser.prepare.moments import variance_by_mean
 from dwiser.prepare.noise_correlation import SpatialNoise
 from dwiser.prepare.noise_patches import noise_patches
@@ -37,6 +38,8 @@ def noise_by_volume(
     mask: Bool[np.ndarray, "x y z"],
     sigma: Float[np.ndarray, "x y z"],
     coils: float | int = 1,
+    *,
+    threads: int = 1,
 ) -> Float[np.ndarray, "v"]:
     """sd of each volume's magnitudes over σ: 1 where the signal is strong, 0.655 at Rice's floor.
 
@@ -48,10 +51,14 @@ def noise_by_volume(
     floor, the other half's noise exceeds the spectrum's edge, component by component.
     """
     scale, noise = np.ones(scan.shape[3]), sigma[mask]
+
+    def inside(v: int) -> Float[np.ndarray, "n"]:
+        return scan.data[..., v][mask]
+
     for shell in shells(scan.gradients):
         mean = np.zeros(len(noise), np.float32)
-        for v in shell.volumes:
-            mean += scan.data[..., v][mask]
+        for volume in side_by_side(inside, shell.volumes.tolist(), threads):
+            mean += volume
         mean /= np.maximum(noise * np.float32(len(shell.volumes)), np.float32(1e-12))
         variance = variance_by_mean(coils).at(mean)[0]
         scale[shell.volumes] = np.sqrt(variance.mean(dtype=float))

@@ -17,12 +17,11 @@ from jaxtyping import Float, Int
 
 from dwiser.compiled import pointwise
 from dwiser.prepare.shells import Shell, contrasts, shells
-from dwiser.prepare.small_matrices import solve_symmetric
+from dwiser.prepare.tensor_fit import UNKNOWNS, tensor_fit
 from dwiser.scan import Gradients
 
 B_MOST = 1550.0  # s/mm²; above it the signal is not Gaussian, and a tensor from it is another
 FEWEST_DIRECTIONS = 6  # of a shell, and of a tensor
-UNKNOWNS = 7  # six of the tensor and the b0
 WORST_CONDITION = 100.0  # of the design, b over its largest: 5 to 40 where directions are spread
 FA_KNOTS = np.arange(0, 0.95, 0.1)
 MODE_KNOTS = np.array([-1.0, 0.0, 1.0])
@@ -31,7 +30,6 @@ SHAPES = 15  # (gᵀDg)^i (gᵀD²g)^j with i + j ≤ 4; three leave a third of 
 PRIOR = 0.2  # sd of a coefficient, of the mean signal: classes that few voxels tell stay near 0
 TINY = 1e-12
 DIMMEST = float(np.finfo(np.float32).tiny)  # in the data's units, which may be any
-NEARLY = 1e-9  # of the trace: keeps a voxel solvable whose weights leave a direction unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,24 +144,7 @@ def fitted_tensor(
     ``magnitudes`` are those of the design's volumes, as in `tensor_design`; values below
     ``least`` count as that.
     """
-    first = np.linalg.pinv(design).astype(np.float32)
-    small = design.astype(np.float32)
-    row, column = np.triu_indices(UNKNOWNS)
-    pairs = (small[:, row] * small[:, column]).T
-    unit = np.float32(max(least, DIMMEST))  # so that the data's units change no digit
-    logs = np.log(np.maximum(magnitudes.T / unit, np.float32(1)))  # a volume a row
-    level = logs.mean(0)
-    logs -= level
-    expected = small @ (first @ logs)
-    expected -= expected.max(0)
-    weight = np.exp(2 * expected)
-    normal = (pairs @ weight).astype(float)
-    diagonal = np.flatnonzero(row == column)
-    normal[diagonal] += NEARLY * normal[diagonal].sum(0)
-    weight *= logs
-    fitted = solve_symmetric(normal, (small.T @ weight).astype(float))
-    fitted[0] += level + np.log(float(unit))
-    return fitted.T
+    return tensor_fit(magnitudes.T, design, max(least, DIMMEST)).T
 
 
 def _invariants(tensor: Float[np.ndarray, "n 6"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -63,9 +63,14 @@ def local_pca(
     # threads of BLAS or torch would stand in the way of those that share the patches
     with limited(Machine(threads=1)) if threads > 1 else nullcontext():
         total, weight = way(values, grid, offsets, grid.centres(centres), noise, share, threads)
-    total /= weight[:, None].clip(min=1e-12)
-    alone = weight == 0  # in no patch
-    total[alone] = values[alone]
+
+    def divide(part: slice) -> None:
+        total[part] /= weight[part, None].clip(min=1e-12)
+        alone = weight[part] == 0  # in no patch
+        if alone.any():
+            total[part][alone] = values[part][alone]
+
+    list(side_by_side(divide, slices(len(values), CHUNK), threads))
     return total
 
 

@@ -242,7 +242,7 @@ def whiten(
         y[part] /= noise[part]
 
     list(side_by_side(standardise, slices(len(y), CHUNK), threads))
-    scale = noise_by_volume(scan, mask, sigma, channels)
+    scale = noise_by_volume(scan, mask, sigma, channels, threads=threads)
     covariance = second_moment(y) / np.outer(scale, scale)
     groups, alone, outliers = _shared(covariance, len(y), scan.gradients, fewest_shared)
     subspace = fit_subspace(covariance, len(y), groups, seed) if groups else None

@@ -1,0 +1,71 @@
+"""The tensor of many voxels at once, by weighted least squares on the signals' logarithms.
+
+Sources: Salvador et al. 2005 (10.1002/hbm.20076), Chung et al. 2006
+(10.1016/j.neuroimage.2006.07.001): the weights are the squares of the signals that a plain fit
+expects.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from dwiser.compiled import tensors
+from dwiser.prepare.small_matrices import solve_symmetric
+
+UNKNOWNS = 7  # log S0 and six of the tensor
+NEARLY = 1e-9  # of the trace: keeps a voxel solvable whose weights leave a direction unknown
+ROW, COLUMN = np.triu_indices(UNKNOWNS)
+
+
+def tensor_fit(
+    signals: Float[np.ndarray, "m n"], design: Float[np.ndarray, "m 7"], lowest: float
+) -> Float[np.ndarray, "7 n"]:
+    """log S0 and the tensor of n voxels, in the inverse of the design's unit.
+
+    Parameters
+    ----------
+    signals : a volume a row; below ``lowest`` they count as that, which is above 0.
+    design : log of the signals = design @ unknowns; its first column is ones.
+
+    Notes
+    -----
+    Logarithms, weights and sums are in single precision, FA then has errors of 1e-5; the equations
+    of each voxel are solved in double.
+    """
+    lowest = float(np.float32(lowest))  # the unit, so that the data's own changes no digit
+    small, inverse = (part.astype(np.float32) for part in (design, np.linalg.pinv(design)))
+    fit = _fit if tensors is None else _compiled_fit
+    fitted = fit(np.asarray(signals, np.float32), small, inverse, lowest)
+    fitted[0] += np.log(lowest)
+    return fitted
+
+
+def _fit(
+    signals: Float[np.ndarray, "m n"], design: Float[np.ndarray, "m 7"],
+    inverse: Float[np.ndarray, "7 m"], unit: float,
+) -> Float[np.ndarray, "7 n"]:  # fmt: skip
+    """The same of ``signals`` over their ``unit``."""
+    pairs = (design[:, ROW] * design[:, COLUMN]).T
+    logs = np.log(np.maximum(signals / np.float32(unit), np.float32(1)))
+    level = logs.mean(0)
+    logs -= level
+    expected = design @ (inverse @ logs)
+    expected -= expected.max(0)
+    weight = np.exp(2 * expected)
+    normal = (pairs @ weight).astype(float)
+    diagonal = np.flatnonzero(ROW == COLUMN)
+    normal[diagonal] += NEARLY * normal[diagonal].sum(0)
+    weight *= logs
+    fitted = solve_symmetric(normal, (design.T @ weight).astype(float))
+    fitted[0] += level
+    return fitted
+
+
+def _compiled_fit(
+    signals: Float[np.ndarray, "m n"], design: Float[np.ndarray, "m 7"],
+    inverse: Float[np.ndarray, "7 m"], unit: float,
+) -> Float[np.ndarray, "7 n"]:  # fmt: skip
+    own, plain = (np.pad(part, ((0, 0), (0, 1))) for part in (design, inverse.T))
+    arrays = (signals, own, plain, design[:, ROW] * design[:, COLUMN])
+    fitted = np.empty((UNKNOWNS, signals.shape[1]))
+    tensors.fit(*(np.ascontiguousarray(part) for part in arrays), unit, NEARLY, fitted)
+    return fitted
