@@ -153,7 +153,7 @@ def residual(
     InputError
         For NaN or infinite values in the denoised image.
     """
-    usable, suppressed = usable_voxels(raw, mask, sigma, coils, dwis)
+    usable, suppressed = usable_voxels(raw, mask, sigma, coils, dwis, threads=threads)
     reading = _likeliest(raw, denoised, usable, sigma, coils, threads)
     standard = np.empty((raw.shape[3], int(usable.sum())), np.float32).T
 

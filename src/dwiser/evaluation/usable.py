@@ -4,11 +4,15 @@ Scanners that suppress the background set it to 0 or scale it down. A magnitude 
 has the mean σ√(π/2) (one channel); where the raw scan is darker, no expectation holds.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
 from dwiser.evaluation.records import CannotMeasure
+from dwiser.machine import side_by_side
 from dwiser.prepare.constant_voxels import varying
 from dwiser.prepare.moments import magnitude_moments
 
@@ -25,6 +29,8 @@ def usable_voxels(
     sigma: Float[np.ndarray, "x y z"],
     coils: float | int = 1,
     dwis: Int[np.ndarray, "m"] | None = None,
+    *,
+    threads: int = 1,
 ) -> tuple[Bool[np.ndarray, "x y z"], int]:
     """The voxels of the mask that can be judged, and how many of a suppressed background cannot.
 
@@ -37,13 +43,20 @@ def usable_voxels(
         Where no voxel of the mask remains.
     """
     volumes = np.arange(raw.shape[3]) if dwis is None or not len(dwis) else dwis
-    alive, negative = varying(raw), 0
-    mean = np.zeros_like(raw[..., 0], float)
-    for v in range(raw.shape[3]):
-        negative += int(np.count_nonzero(alive & (raw[..., v] < 0)))
-    for chosen in volumes.tolist():
-        mean += raw[..., chosen]
-    mean /= len(volumes)
+    alive = varying(raw)
+
+    def negatives() -> int:
+        signs = (alive & (raw[..., v] < 0) for v in range(raw.shape[3]))
+        return sum(int(np.count_nonzero(below)) for below in signs)
+
+    def mean_of_volumes() -> Float[np.ndarray, "x y z"]:
+        mean = np.zeros_like(raw[..., 0], float)
+        for v in volumes.tolist():
+            mean += raw[..., v]
+        return mean / len(volumes)
+
+    looks: tuple[Callable[[], Any], ...] = negatives, mean_of_volumes
+    negative, mean = side_by_side(lambda look: look(), looks, threads)
     known = mask & np.isfinite(sigma) & (sigma > 0) & alive
     if not known.any():
         raise CannotMeasure("the noise's σ is zero or unknown everywhere in the mask")

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 from scipy import ndimage
 
+from dwiser.machine import side_by_side
 from dwiser.prepare.box import Box
 
 SQUARE = 5  # voxels on an edge: as many zeros side by side in a slice are no noise
@@ -14,7 +15,7 @@ RIDGE = 1e-3  # of the predictors' mean square
 
 
 def empty_regions(
-    data: Float[np.ndarray, "x y z v"], volumes: Int[np.ndarray, "m"]
+    data: Float[np.ndarray, "x y z v"], volumes: Int[np.ndarray, "m"], *, threads: int = 1
 ) -> dict[int, Bool[np.ndarray, "x y z"]]:
     """Of ``volumes``, those with zeros in the object where most others have data, and where.
 
@@ -31,14 +32,17 @@ def empty_regions(
     bright = usual & (mean > BRIGHT * np.percentile(mean[mean > 0], 95))
     box = Box.around(bright).index if bright.any() else ()
     square = np.ones((min(SQUARE, data.shape[0]), min(SQUARE, data.shape[1]), 1), bool)
-    regions = {}
-    for v in volumes:
+
+    def region(v: int) -> Bool[np.ndarray, "x y z"] | None:
         empty = bright[box] & (data[..., v][box] == 0)
-        if _holds(empty, square.shape):
-            seeds = np.zeros(usual.shape, bool)
-            seeds[box] = ndimage.binary_opening(empty, square)
-            regions[int(v)] = ndimage.binary_propagation(seeds, mask=usual & (data[..., v] == 0))
-    return regions
+        if not _holds(empty, square.shape):
+            return None
+        seeds = np.zeros(usual.shape, bool)
+        seeds[box] = ndimage.binary_opening(empty, square)
+        return ndimage.binary_propagation(seeds, mask=usual & (data[..., v] == 0))
+
+    found = side_by_side(region, volumes.tolist(), threads)
+    return {v: r for v, r in zip(volumes.tolist(), found, strict=True) if r is not None}
 
 
 def _holds(empty: Bool[np.ndarray, "x y z"], size: tuple[int, ...]) -> bool:

@@ -18,7 +18,7 @@ MOST_CHANNELS = 32.0  # behind a background: beyond, (sd/mean)² is that of tiss
 STEADY = 1.5  # variance between neighbours' means over what noise alone gives
 
 
-def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
+def object_mask(scan: Scan, *, threads: int = 1) -> Bool[np.ndarray, "x y z"]:
     """The scan's own mask, or an Otsu mask (Otsu 1979, as in DIPY) dilated by two voxels.
 
     What is bright in the DWIs' mean or in the b0s' is the object: fluid is dark in DWIs and no
@@ -35,11 +35,12 @@ def object_mask(scan: Scan) -> Bool[np.ndarray, "x y z"]:
     if not mean.any():  # no DWIs, or empty ones
         dwis, b0s = np.arange(scan.shape[3]), b0s[:0]
         mean = _mean(scan, dwis) * measured
-    bright = _bright(scan, mean)
+    dry, fluid = (lambda: mean), (lambda: _mean(scan, b0s) * measured)
+    means = (dry, fluid) if len(b0s) else (dry,)
+    bright, *fluid_too = side_by_side(lambda mean: _bright(scan, mean()), means, threads)
     if bright is None:
         return mean > 0
-    fluid = _bright(scan, _mean(scan, b0s) * measured) if len(b0s) else None
-    return bright if fluid is None else bright | fluid
+    return bright | fluid_too[0] if fluid_too and fluid_too[0] is not None else bright
 
 
 def _bright(scan: Scan, mean: Float[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"] | None:

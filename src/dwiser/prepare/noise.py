@@ -30,7 +30,7 @@ def sigma_map(
     patches = noise_patches(scan.data, mask, coils, threads=threads, spatial=spatial)
     if not (patches.sigma > 0).any():
         return np.zeros(mask.shape, np.float32)
-    return smooth_map(patches, mask, scan.voxel_size)
+    return smooth_map(patches, mask, scan.voxel_size, threads=threads)
 
 
 def noise_by_volume(

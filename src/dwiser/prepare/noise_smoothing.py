@@ -1,9 +1,12 @@
 """A σ map from patches: smoothed as far as σ is smooth, judged by two independent estimates."""
 
+from functools import partial
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from dwiser.machine import side_by_side
 from dwiser.prepare.noise_patches import SPACING, NoisePatches
 from dwiser.prepare.smooth import sd_in_voxels
 
@@ -50,8 +53,9 @@ def smoothing_width(patches: NoisePatches, voxel_size: tuple[float, ...]) -> flo
 
 
 def smooth_map(
-    patches: NoisePatches, mask: Bool[np.ndarray, "x y z"], voxel_size: tuple[float, ...]
-) -> Float[np.ndarray, "x y z"]:
+    patches: NoisePatches, mask: Bool[np.ndarray, "x y z"], voxel_size: tuple[float, ...], *,
+    threads: int = 1,
+) -> Float[np.ndarray, "x y z"]:  # fmt: skip
     """A smooth σ map over the whole grid from values at patch centres.
 
     Normalised Gaussian convolution in the log domain, where a few patches with signal
@@ -65,8 +69,8 @@ def smooth_map(
     log_sigma = np.full(mask.shape, middle)
     for width in dict.fromkeys((WIDEST_MM, smoothing_width(patches, voxel_size))):
         sd = sd_in_voxels(width, voxel_size, mask.shape)
-        weight = _gridded(trust, centres, mask.shape, sd)
-        total = _gridded(trust * (logs - middle), centres, mask.shape, sd)
+        smooth = partial(_gridded, places=centres, shape=mask.shape, sd=sd)
+        weight, total = side_by_side(smooth, (trust, trust * (logs - middle)), threads)
         floor = FALLBACK * weight.max()
         log_sigma = middle + (total + floor * (log_sigma - middle)) / (weight + floor)
     return np.exp(log_sigma).astype(np.float32)

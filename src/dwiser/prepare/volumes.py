@@ -20,7 +20,7 @@ from dwiser.scan import Scan
 NO_NOISE = 150.0  # SNR of the b0s above which what is left over of 12 directions is signal
 
 
-def volume_roles(scan: Scan) -> VolumeRoles:
+def volume_roles(scan: Scan, *, threads: int = 1) -> VolumeRoles:
     """Tell measurements from volumes that are empty, constant, copies, computed, or noise alone.
 
     Volumes of noise alone are those that the scan names, or are looked for among the b0s.
@@ -54,7 +54,8 @@ def volume_roles(scan: Scan) -> VolumeRoles:
     copies = {v: first for v, first in copies.items() if v not in unchanged}
     copies, unchanged = _copies_of_unchanged(copies, unchanged)
     roles = VolumeRoles(count, unchanged, copies, {}, tuple(sorted(noise)), scales)
-    roles = replace(roles, empty_regions=empty_regions(scan.data, roles.measured))
+    regions = empty_regions(scan.data, roles.measured, threads=threads)
+    roles = replace(roles, empty_regions=regions)
     if len(roles.measured) < 2 and not roles.plain:
         what = sorted({*unchanged.values(), *(["a copy"] if copies else [])})
         raise InputError(

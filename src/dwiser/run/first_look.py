@@ -28,7 +28,7 @@ def first_look(scan: Scan, method: Denoiser, *, threads: int = 1) -> tuple[Volum
         steps: Future[tuple[str, ...]] | None = None
         if threads > 1:
             steps = beside.submit(earlier_steps_in, scan, middle_object(scan))
-        roles = roles_told(scan)
+        roles = roles_told(scan, threads=threads)
     measured = measured_scan(scan, roles)
     check_volumes(measured, method)
     known = None if steps is None or measured is not scan else steps.result()

@@ -65,13 +65,13 @@ def survey(
     check_hot_voxels(scan)
     machine = find_machine(device, threads)
     with limited(machine):
-        roles, whole = volume_roles(scan), scan
+        roles, whole = volume_roles(scan, threads=machine.threads), scan
         scan = measured_scan(scan, roles)
         object_seen = middle_object(scan)
         # each holds BLAS to one thread and gives it back: here it is held to one around both
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as beside:
             steps_before = beside.submit(earlier_steps_in, scan, object_seen)
-            mask = object_mask(scan)
+            mask = object_mask(scan, threads=machine.threads)
             if machine.threads == 1:
                 wait([steps_before])
             spatial = spatial_noise(scan.data, mask)

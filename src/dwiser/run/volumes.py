@@ -29,9 +29,9 @@ def roles_of(scan: Scan, result: Denoised) -> VolumeRoles:
     return volume_roles(scan) if result.roles is None else result.roles
 
 
-def roles_told(scan: Scan) -> VolumeRoles:
+def roles_told(scan: Scan, *, threads: int = 1) -> VolumeRoles:
     """What each volume is, with a warning of each kind that is no plain measurement."""
-    roles = volume_roles(scan)
+    roles = volume_roles(scan, threads=threads)
     for sentence in roles.sentences:
         warnings.warn(sentence, DwiserWarning, stacklevel=3)
     return roles

@@ -97,7 +97,7 @@ def neighbour_mean(
     grid: Grid,
     offsets: Int[np.ndarray, "o 3"],
     *,
-    chunk: int = 4096,
+    chunk: int = 16_384,
     threads: int = 1,
 ) -> Float[Array, "n k"]:
     """Mean over the neighbours at ``offsets`` that are in the mask; 0 where there is none."""

@@ -6,6 +6,7 @@ residual's local energy exceeds the noise's, and its share above it is restored.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -93,7 +94,7 @@ def given_back(
     starts = range(0, len(energy), CHUNK)
     parts = [energy[low : low + CHUNK] for low in starts]
     middle = np.concatenate(list(side_by_side(median, parts, threads)))
-    usual = _smooth(middle, mask, voxel_size)
+    usual = _smooth(middle, mask, voxel_size, threads)
     bound = usual * (1 + SURE * np.sqrt(2 / np.maximum(count, 1)))
     bound[count < FEWEST] = np.inf
 
@@ -131,12 +132,12 @@ def _around(image: np.ndarray, window: int) -> np.ndarray:
 
 
 def _smooth(
-    values: np.ndarray, mask: Bool[np.ndarray, "x y z"], voxel_size: tuple[float, ...]
+    values: np.ndarray, mask: Bool[np.ndarray, "x y z"], voxel_size: tuple[float, ...], threads: int
 ) -> np.ndarray:
     """A normalised Gaussian mean inside the mask."""
     widths = sd_in_voxels(AROUND_MM, voxel_size, mask.shape)
     image = np.zeros(mask.shape, np.float32)
     image[mask] = values
-    total = ndimage.gaussian_filter(image, widths, mode="constant")
-    weight = ndimage.gaussian_filter(mask.astype(np.float32), widths, mode="constant")
+    wide = partial(ndimage.gaussian_filter, sigma=widths, mode="constant")
+    total, weight = side_by_side(wide, (image, mask.astype(np.float32)), threads)
     return total[mask] / np.maximum(weight[mask], 1e-6)

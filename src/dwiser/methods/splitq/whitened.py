@@ -42,6 +42,7 @@ LEAST_EXTRA_VOXELS = 100  # voxels more than volumes: a partial correlation's sd
 NEARLY_WHITE = 0.1  # correlation of adjacent voxels below which nothing changes; measured to 0.03
 PASSED = 0.3  # of the coordinates' noise passes the local estimates
 CHUNK = 8192  # voxels at once
+WIDE = 32_768  # voxels of one volume at once
 EVERYWHERE = slice(None)
 FEWEST_HELD_OUT = 10  # volumes that share a subspace, where no other way to learn can be trusted
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
@@ -139,7 +140,7 @@ class WhitenedScan:
                 power += signal_power(mean, sigma, self.coils) / np.float32(len(volumes))
             return power
 
-        return np.concatenate(list(side_by_side(of, slices(len(estimate), CHUNK), threads)))
+        return np.concatenate(list(side_by_side(of, slices(len(estimate), WIDE), threads)))
 
     def spread_of(
         self,
@@ -220,7 +221,7 @@ def whiten(
         )
     if scan.gradients.is_b0.all():  # repeats of one image, in which few tell what they share
         fewest_shared = min(fewest_shared, FEWEST_SHARED)
-    mask = object_mask(scan)
+    mask = object_mask(scan, threads=threads)
     phase_record: dict[str, Any] = {}
     if scan.phase is not None:
         scan, phase_record = real_scan(scan, scan.phase, mask, rephasing)
