@@ -347,7 +347,7 @@ def test_where_no_risk_can_be_believed_volumes_are_held_out(
     """The weights say so, and applied to the scan once more they give the same image."""
     made = phantom(shape=(20, 20, 8), shells=((1000.0, 14),), n_b0=1, snr=20.0, seed=8)
     method, options = build("splitq"), {"machine": Machine(threads=1), "seed": 0}
-    monkeypatch.setattr("dwiser.methods.splitq.method.MOSTLY", -1.0)
+    monkeypatch.setattr("dwiser.methods.splitq.learning.MOSTLY", -1.0)
     with pytest.warns(DwiserWarning, match="holds volumes out after all"):
         held_out = method.denoise(made.scan, **options)
     assert held_out.weights is not None

@@ -26,10 +26,10 @@ from dwiser.methods.splitq.angular_response import (
     predicted_by_tensor,
 )
 from dwiser.methods.splitq.arrays import Array, as_numpy, like, on_device
+from dwiser.methods.splitq.parts import chunks
 from dwiser.methods.splitq.probe import signs
 from dwiser.methods.splitq.restoring import (
     ResponseModel,
-    chunks,
     residual_response,
     restore_residual,
     shape_of,

@@ -19,7 +19,8 @@ from dwiser.methods.splitq.angular_response import (
     quadratic,
     tents,
 )
-from dwiser.methods.splitq.restoring import ResponseModel, chunks
+from dwiser.methods.splitq.parts import chunks
+from dwiser.methods.splitq.restoring import ResponseModel
 from dwiser.prepare.small_matrices import eigenvalues_3x3, first_vector_3x3
 
 FA_KNOTS = np.arange(0, 0.95, 0.15)  # of the classes

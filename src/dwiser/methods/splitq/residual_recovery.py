@@ -14,6 +14,8 @@ from scipy import ndimage
 
 from dwiser.machine import side_by_side
 from dwiser.memmap import allocate_like
+from dwiser.methods.splitq.parts import chunks
+from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.prepare.box import Box
 from dwiser.prepare.smooth import sd_in_voxels
 
@@ -55,6 +57,32 @@ class Neighbours:
         image = np.zeros(self.mask.shape, np.float32)
         image[self.mask] = values
         return _around(image, self.window)[self.mask] - values
+
+
+def return_residual(
+    estimate: Float[np.ndarray, "n v"], whitened: WhitenedScan, voxel_size: tuple[float, ...],
+    threads: int,
+) -> Float[np.ndarray, "n v"]:  # fmt: skip
+    """Put back into ``estimate`` what noise does not explain; the share that went back.
+
+    The whitened scan's y becomes the standardised residual, and is gone.
+    """
+    residual = whitened.take_y()
+    residual -= estimate
+
+    def standardise(part: slice) -> None:
+        residual[part] /= whitened.spread_of(estimate[part], slice(None), part)
+
+    def put_back(v: int) -> None:
+        own, part = residual[:, v], share[:, v]
+        back = part * own + (1 - part) * mean_back(own, near)
+        estimate[:, v] += whitened.spread_of(estimate[:, v], v) * back
+
+    volumes, near = range(residual.shape[1]), Neighbours.of(whitened.mask, NEAR)
+    list(side_by_side(standardise, chunks(len(residual)), threads))
+    share = given_back(residual, whitened.mask, voxel_size, threads=threads)
+    list(side_by_side(put_back, volumes, threads))
+    return share
 
 
 def given_back(

@@ -7,10 +7,8 @@ that there is a fibre: what a residual shows of the fibre's shape was signal. In
 it would be noise that the tensor follows, so there it stays out.
 """
 
-from collections.abc import Callable, Iterator
-
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 
 from dwiser.machine import side_by_side
 from dwiser.methods.splitq.angular_response import (
@@ -22,12 +20,12 @@ from dwiser.methods.splitq.angular_response import (
     tensor_shape,
     tents,
 )
+from dwiser.methods.splitq.parts import chunks
 from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.prepare.shells import shells
 from dwiser.scan import Gradients
 
-CHUNK = 8192  # voxels at once
 DIM = 1e-3  # of the mean signal; logarithms need a positive number
 DARK = 0.5  # of σ: below, a real part (no magnitude) is noise, and its logarithm a wild one
 FITTED = 24_000  # voxels that the second response is fitted to: 450 numbers from a million values
@@ -265,15 +263,3 @@ def _restore(
         level = level if gate is None else level * gate
         directions = model.directions[shell.volumes]
         values[:, shell.volumes] += deficit_of(coefficients, shape, level, directions)
-
-
-def joined(
-    of: Callable[[slice], Shaped[np.ndarray, "c *k"]], count: int, threads: int
-) -> Shaped[np.ndarray, "n *k"]:
-    """What ``of`` says of some voxels at a time, of all of them."""
-    return np.concatenate(list(side_by_side(of, chunks(count), threads)))
-
-
-def chunks(count: int) -> Iterator[slice]:
-    """Some voxels at a time."""
-    return (slice(low, low + CHUNK) for low in range(0, count, CHUNK))

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+from dwiser.methods.splitq.parts import joined
 from dwiser.methods.splitq.probe import follows_and_passes, posterior_variance
 from dwiser.methods.splitq.probed import Probed
-from dwiser.methods.splitq.restoring import joined
 from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.prepare.moments import magnitude_floor
 from dwiser.prepare.rician_bias import signal_posterior
