@@ -10,15 +10,15 @@ from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.tensor import (
     B_MAX,
     SIGNAL_FLOOR,
-    design_matrix,
     pick,
     tensor_volumes,
 )
 from dwiser.prepare.small_matrices import eigenvalues_3x3, first_vector_3x3
-from dwiser.prepare.tensor_fit import tensor_fit
+from dwiser.prepare.tensor_fit import tensor_fit, tensor_rows
 from dwiser.scan import Gradients
 
 AT_ONCE = 5_000  # voxels
+LOWER = [0, 3, 1, 4, 5, 2]  # of xx, yy, zz, xy, xz, yz, row by row: xx, xy, yy, xz, yz, zz
 LEAST_DIFFUSIVITY = 1e-6  # over the largest b-value, in its inverse unit; DIPY's own bound
 
 
@@ -78,9 +78,9 @@ def _tensors(
     )
     if floor <= 0:
         raise CannotMeasure("the image is zero in the mask")
-    design = design_matrix(pick(gradients, chosen))
+    design = tensor_rows(pick(gradients, chosen))
     scale = np.abs(design).max(0)  # b-values beside ones: without it the equations are stiff
-    unit = np.roll(design / scale, 1, 1)  # the ones first
+    unit = design / scale
     inverse = np.linalg.pinv(unit)[1:].astype(np.float32)
     for signals in voxels_in_turn(data, mask, chosen, AT_ONCE):
         if weighted:
@@ -88,7 +88,7 @@ def _tensors(
         else:
             logs = np.maximum(signals.T / np.float32(floor), np.float32(1))
             solved = (inverse @ np.log(logs, out=logs)).astype(float)
-        tensor = solved / scale[:6, None]
+        tensor = (solved / scale[1:, None])[LOWER]
         yield tensor, eigenvalues_3x3(tensor).clip(LEAST_DIFFUSIVITY / -design.min())
 
 

@@ -13,6 +13,7 @@ from dwiser.evaluation.fidelity import masked_ssim
 from dwiser.evaluation.groups import in_mask
 from dwiser.evaluation.records import CannotMeasure, measured
 from dwiser.prepare.shells import b_tolerance, contrasts, shells
+from dwiser.prepare.tensor_fit import UNKNOWNS, tensor_rows
 from dwiser.scan import Gradients
 
 dipy_gradients = lazy.module("dipy.core.gradients")
@@ -21,8 +22,6 @@ skimage_metrics = lazy.module("skimage.metrics")
 
 B_MAX = 1500.0  # s/mm²; above it the Gaussian tensor no longer holds
 AT_ONCE = 20_000  # voxels fitted
-UNKNOWNS = 7  # six of the tensor and the b0
-ENTRIES = (0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2)  # DIPY's order of a tensor's
 FA_RANGE = 1.0
 DIFFUSIVITY_RANGE = 3e-3  # mm²/s; free water at 37 °C
 ANISOTROPIC = 0.2  # true FA above which V1 has a meaning
@@ -90,20 +89,6 @@ def pick(gradients: Gradients, volumes: np.ndarray) -> Gradients:
     return gradients.take(volumes)
 
 
-def design_matrix(gradients: Gradients) -> Float[np.ndarray, "v 7"]:
-    """log S = design · (Dxx, Dxy, Dyy, Dxz, Dyz, Dzz, log S0), D in the b-values' inverse unit.
-
-    DIPY's own to the last bits, without the second that its import takes.
-    """
-    if not is_linear(gradients.shapes).all():
-        tensors = b_tensors(gradients)
-        parts = [tensors[:, i, j] * (1 + (i != j)) for i, j in ENTRIES]
-        return np.stack([*(-part for part in parts), np.ones(len(gradients))], 1)
-    x, y, z = gradients.bvecs.T
-    squares = x * x, 2 * x * y, y * y, 2 * x * z, 2 * y * z, z * z
-    return np.stack([*(-gradients.bvals * s for s in squares), np.ones_like(x)], 1)
-
-
 def tensor_volumes(gradients: Gradients, b_max: float = B_MAX) -> np.ndarray:
     """Volumes with b up to ``b_max`` s/mm², if they determine a tensor.
 
@@ -140,7 +125,7 @@ def _determining(gradients: Gradients, b_max: float) -> np.ndarray:
         )
     b = gradients.bvals[chosen]
     one_shell = np.ptp(b) <= b_tolerance(b.max())
-    design = design_matrix(pick(gradients, chosen))
+    design = tensor_rows(pick(gradients, chosen))
     if np.linalg.matrix_rank(design / np.abs(design).max(0).clip(1e-12)) < UNKNOWNS or one_shell:
         raise CannotMeasure("the gradient table does not determine a tensor and a b0 signal")
     return chosen

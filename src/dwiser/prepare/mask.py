@@ -1,8 +1,10 @@
 """A mask for scans that come without one: Otsu on the series' means, two voxels wider."""
 
+from functools import partial
+
 import numpy as np
 from dipy.segment.threshold import otsu
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 from scipy import ndimage
 
 from dwiser.machine import side_by_side
@@ -11,6 +13,7 @@ from dwiser.prepare.coils import FEWEST, noise_channels, some_voxels
 from dwiser.prepare.constant_voxels import varying
 from dwiser.scan import Scan
 
+SLICES = 8  # at once
 MARGIN = 2  # voxels of dilation: a mask for denoising should rather be too wide
 FLAT = 1e-5  # of the brightest: values this close to each other have no histogram
 BACKGROUND_SHARE = 0.4  # a "background" brighter than this share of the object is no background
@@ -31,13 +34,12 @@ def object_mask(scan: Scan, *, threads: int = 1) -> Bool[np.ndarray, "x y z"]:
         return scan.mask
     dwis, b0s = (np.flatnonzero(kind) for kind in (~scan.gradients.is_b0, scan.gradients.is_b0))
     measured = varying(scan.data)
-    mean = _mean(scan, dwis) * measured
+    mean = _mean(scan, dwis, threads) * measured
     if not mean.any():  # no DWIs, or empty ones
         dwis, b0s = np.arange(scan.shape[3]), b0s[:0]
-        mean = _mean(scan, dwis) * measured
-    dry, fluid = (lambda: mean), (lambda: _mean(scan, b0s) * measured)
-    means = (dry, fluid) if len(b0s) else (dry,)
-    bright, *fluid_too = side_by_side(lambda mean: _bright(scan, mean()), means, threads)
+        mean = _mean(scan, dwis, threads) * measured
+    means = (mean, _mean(scan, b0s, threads) * measured) if len(b0s) else (mean,)
+    bright, *fluid_too = side_by_side(partial(_bright, scan), means, threads)
     if bright is None:
         return mean > 0
     return bright | fluid_too[0] if fluid_too and fluid_too[0] is not None else bright
@@ -83,10 +85,16 @@ def on_grid(
     return image
 
 
-def _mean(scan: Scan, volumes: np.ndarray) -> np.ndarray:
+def _mean(scan: Scan, volumes: Int[np.ndarray, "m"], threads: int) -> Float[np.ndarray, "x y z"]:
+    """Of values above 0, some slices at a time."""
     mean = np.zeros_like(scan.data[..., 0], float)
-    for v in volumes:
-        mean += np.maximum(scan.data[..., v], 0)
+
+    def add_up(slices: slice) -> None:
+        for v in volumes:
+            mean[:, :, slices] += np.maximum(scan.data[:, :, slices, v], 0)
+
+    parts = (slice(low, low + SLICES) for low in range(0, mean.shape[2], SLICES))
+    list(side_by_side(add_up, parts, threads))
     return mean / max(1, len(volumes))
 
 

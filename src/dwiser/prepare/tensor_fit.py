@@ -10,10 +10,24 @@ from jaxtyping import Float
 
 from dwiser.compiled import tensors
 from dwiser.prepare.small_matrices import solve_symmetric
+from dwiser.scan import Gradients
 
 UNKNOWNS = 7  # log S0 and six of the tensor
 NEARLY = 1e-9  # of the trace: keeps a voxel solvable whose weights leave a direction unknown
 ROW, COLUMN = np.triu_indices(UNKNOWNS)
+
+
+def tensor_rows(gradients: Gradients) -> Float[np.ndarray, "v 7"]:
+    """log S = rows · (log S0, Dxx, Dyy, Dzz, Dxy, Dxz, Dyz), D in the b-values' inverse unit.
+
+    Of b-tensors b [(1 − Δ) I/3 + Δ n nᵀ], Δ = 1 where the table says nothing else (`b_delta`).
+    """
+    x, y, z = gradients.bvecs.T
+    b, delta = gradients.bvals, gradients.shapes
+    same = (1 - delta) / 3
+    diagonal = (same + delta * part * part for part in (x, y, z))
+    rows = [*diagonal, 2 * delta * x * y, 2 * delta * x * z, 2 * delta * y * z]
+    return np.stack([np.ones(len(b)), *(-b * row for row in rows)], 1)
 
 
 def tensor_fit(
@@ -24,7 +38,7 @@ def tensor_fit(
     Parameters
     ----------
     signals : a volume a row; below ``lowest`` they count as that, which is above 0.
-    design : log of the signals = design @ unknowns; its first column is ones.
+    design : `tensor_rows`, or some of their columns in another unit; the first is ones.
 
     Notes
     -----

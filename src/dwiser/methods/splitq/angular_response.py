@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 
 from dwiser.compiled import pointwise
 from dwiser.prepare.shells import Shell, contrasts, shells
-from dwiser.prepare.tensor_fit import UNKNOWNS, tensor_fit
+from dwiser.prepare.tensor_fit import UNKNOWNS, tensor_fit, tensor_rows
 from dwiser.scan import Gradients
 
 B_MOST = 1550.0  # s/mm²; above it the signal is not Gaussian, and a tensor from it is another
@@ -76,8 +76,8 @@ def tensor_design(
         parts = [(s.bval, _fit_for_tensor(s.volumes, shared)) for s in alike]
         for some in ([v for b, v in parts if b <= B_MOST], [v for _, v in parts[:2]]):
             low = np.sort(np.concatenate([*some, np.zeros(0, int)]))
-            b, shapes = gradients.bvals[low] * 1e-3, gradients.shapes[low]
-            design = _tensor_rows(b, gradients.bvecs[low], shapes)
+            design = tensor_rows(gradients.take(low))
+            design[:, 1:] *= 1e-3  # of b in ms/µm²
             if (~gradients.is_b0[low]).sum() >= FEWEST_DIRECTIONS and _determines(design):
                 return low, design
     return None
@@ -95,17 +95,6 @@ def _fit_for_tensor(
 ) -> Int[np.ndarray, "j"]:
     usual = volumes if shared is None else np.intersect1d(volumes, shared)
     return usual if len(usual) else volumes
-
-
-def _tensor_rows(
-    b: Float[np.ndarray, "m"], bvecs: Float[np.ndarray, "m 3"], shapes: Float[np.ndarray, "m"]
-) -> np.ndarray:
-    """Of b-tensors b [(1 − Δ) I/3 + Δ g gᵀ], with ``shapes`` Δ."""
-    x, y, z = bvecs.T
-    same = (1 - shapes) / 3
-    diagonal = (same + shapes * x * x, same + shapes * y * y, same + shapes * z * z)
-    parts = (*diagonal, 2 * shapes * x * y, 2 * shapes * x * z, 2 * shapes * y * z)
-    return np.stack([np.ones_like(b), *(-b * part for part in parts)], 1)
 
 
 def _determines(design: Float[np.ndarray, "m 7"]) -> bool:
