@@ -46,6 +46,7 @@ from dwiser.methods.splitq.restoring import (
     restore_residual,
     shape_of,
 )
+from dwiser.methods.splitq.shell_mean import ShellMeans
 from dwiser.methods.splitq.stacking import NAMES, LocalEstimates, Stacking, plain_weights
 from dwiser.methods.splitq.uncertainty import estimate_variance, signal_sd
 from dwiser.methods.splitq.whitened import (
@@ -349,6 +350,9 @@ class Splitq:
                 residual = residual_response(denoised, model, shape)
                 restore_residual(denoised, model, residual, shape, share=part)
             del shape
+        restore_means = ShellMeans.of(whitened, scan, machine.threads) if self.give_back else None
+        if restore_means is not None:
+            restore_means(denoised, whitened.y)
         variance, rank = None, None
         if self.uncertainty or self.rank_map:
             watch(Progress(UNCERTAINTY, 0, 1))
@@ -363,6 +367,8 @@ class Splitq:
                         shape = shape_of(values, model)
                     if residual is not None:
                         restore_residual(values, model, residual, shape, share=part)
+                if restore_means is not None:
+                    restore_means(values, other.y)
                 return values
 
             probed = Probed.of(estimate, whitened, seed, machine.threads)
