@@ -22,6 +22,7 @@ from dwiser.methods.splitq.restoring import (
     restore_residual,
     shape_of,
 )
+from dwiser.methods.splitq.shell_mean import ShellMeans
 from dwiser.methods.splitq.stacking import LocalEstimates
 from dwiser.methods.splitq.whitened import WhitenedScan
 
@@ -35,20 +36,32 @@ class CleanVolumes:
     Parameters
     ----------
     state : of the weights, as `Learner` gives them.
+    means : what a whole shell lacks is put back; None to leave it out.
     residual : the second response; None before the first call, and where there is none.
     """
 
     state: Mapping[str, np.ndarray]
     model: ResponseModel
     machine: Machine
+    means: ShellMeans | None
     residual: Float[np.ndarray, "s c k"] | None = None
 
     def __call__(self, whitened: WhitenedScan) -> Float[np.ndarray, "n v"]:
         values = combined(self.state["stacking"], whitened, self.model, self.machine)
         give_memory_back()
-        held_out = self.state.get("response")
-        if held_out is None:
-            return values
+        if "response" in self.state:
+            self._restore_shape(values, whitened, self.state["response"])
+        if self.means is not None:
+            self.means(values, whitened.y)
+        return values
+
+    def _restore_shape(
+        self,
+        values: Float[np.ndarray, "n v"],
+        whitened: WhitenedScan,
+        held_out: Float[np.ndarray, "s c k"],
+    ) -> None:
+        """The signal's shape about the fibre: what held-out volumes show, then the residual."""
         shape = restore_held_out(values, self.model, held_out)
         deviation = [own for name, own in self.state.items() if name.startswith(DEVIATION)]
         if deviation:
@@ -59,7 +72,6 @@ class CleanVolumes:
             if self.residual is None:
                 self.residual = residual_response(values, self.model, shape)
             restore_residual(values, self.model, self.residual, shape, share=part)
-        return values
 
 
 def combined(

@@ -21,6 +21,7 @@ from dwiser.methods.splitq.probe import Errors
 from dwiser.methods.splitq.probed import Probed
 from dwiser.methods.splitq.residual_recovery import return_residual
 from dwiser.methods.splitq.restoring import ResponseModel
+from dwiser.methods.splitq.shell_mean import ShellMeans
 from dwiser.methods.splitq.uncertainty import estimate_variance
 from dwiser.methods.splitq.whitened import (
     FEWEST_HELD_OUT,
@@ -184,7 +185,8 @@ class Splitq:
             share_subspace(whitened, scan.gradients, FEWEST_HELD_OUT, seed)
         whitened.axes = weights.state.get("axes")
         model = ResponseModel(whitened, scan.gradients, machine.threads)
-        clean = CleanVolumes(weights.state, model, machine)
+        means = ShellMeans.of(whitened, scan, machine.threads) if self.give_back else None
+        clean = CleanVolumes(weights.state, model, machine, means)
         denoised = clean(whitened)
         variance, rank, unsure = None, None, _of_uncertainty(scan.gradients)
         if self.uncertainty or self.rank_map:
