@@ -28,13 +28,11 @@ WORST_CONDITION = 100.0  # of the design, b over its largest: 5 to 40 where dire
 FA_KNOTS = np.arange(0, 0.95, 0.1)
 MODE_KNOTS = np.array([-1.0, 0.0, 1.0])
 DEGREE = 4
+MONOMIALS = 45  # up to twice that degree: the products of two of them
 SHAPES = 15  # (gᵀDg)^i (gᵀD²g)^j with i + j ≤ 4; three leave a third of the pattern at b = 3000
 PRIOR = 0.2  # sd of a coefficient, of the mean signal: classes that few voxels tell stay near 0
 BENT = 4.0  # σ: a magnitude's mean is bent below; at 4 σ it is within 3 % of the signal
-PROPORTIONAL, TWO_SLOPES = (
-    1,
-    2,
-)  # functions of the level: itself, and what of it lies below ``BENT``
+PROPORTIONAL, TWO_SLOPES = 1, 2  # functions of the level: itself, and it up to ``BENT``
 TINY = 1e-12
 DIMMEST = float(np.finfo(np.float32).tiny)  # in the data's units, which may be any
 
@@ -176,8 +174,11 @@ class AngularResponse:
 
     def __init__(self, slopes: int = PROPORTIONAL) -> None:
         self.slopes = slopes
-        size = len(FA_KNOTS) * len(MODE_KNOTS) * slopes * SHAPES
-        self.normal, self.right = np.zeros((size, size)), np.zeros(size)
+        count = len(MODE_KNOTS) * slopes  # of classes at a knot of FA
+        size = len(FA_KNOTS) * count * SHAPES
+        self._pairs = np.triu_indices(2 * count)  # of classes between two knots
+        self._products = np.zeros((len(FA_KNOTS) - 1, len(self._pairs[0]), MONOMIALS))
+        self.right = np.zeros(size)
         self.variance = np.zeros(size)  # of the right side, where it is more than unit noise's
 
     def add(
@@ -189,7 +190,7 @@ class AngularResponse:
     ) -> None:
         """Voxels' raw less estimated signals along ``directions``, in sd of the noise."""
         weights = _weights(shape, level, self.slopes)
-        self._add_normal(weights, shape.deviator, directions)
+        self._add_normal(weights, shape, directions)
         products = _summed(shape.deviator, directions, DEGREE, deficit)
         self.right += (weights.T @ products).reshape(-1)
 
@@ -210,7 +211,7 @@ class AngularResponse:
         """
         weights = _weights(shape, level, self.slopes)
         probed_weights = _weights(probed_shape, probed_level, self.slopes)
-        self._add_normal(weights, shape.deviator, directions)
+        self._add_normal(weights, shape, directions)
         products = _summed(shape.deviator, directions, DEGREE, deficit + noise)
         followed = _summed(probed_shape.deviator, directions, DEGREE, noise)
         for c, (weight, probed_weight) in enumerate(zip(weights.T, probed_weights.T, strict=True)):
@@ -222,31 +223,47 @@ class AngularResponse:
 
     def merge(self, other: "AngularResponse") -> None:
         """What another has gathered of the same shell, of other voxels."""
-        self.normal += other.normal
+        self._products += other._products
         self.right += other.right
         self.variance += other.variance
 
     def _add_normal(
         self,
         weights: Float[np.ndarray, "n c"],
-        deviator: Float[np.ndarray, "n 6"],
+        shape: TensorShape,
         directions: Float[np.ndarray, "m 3"],
     ) -> None:
-        moments = _summed(deviator, directions, 2 * DEGREE)
-        count, of_knot = weights.shape[1], len(MODE_KNOTS) * self.slopes
-        blocks = self.normal.reshape(count, SHAPES, count, SHAPES)
-        for c, weight in enumerate(weights.T):
-            near = np.flatnonzero(weight)  # a voxel is between two knots of FA
-            knot = c // of_knot
-            others = slice(max(0, knot - 1) * of_knot, (knot + 2) * of_knot)
-            pairs = (weights[near, others] * weight[near, None]).T @ moments[near]
-            blocks[c, :, others] += pairs[:, PRODUCTS].transpose(1, 0, 2)
+        moments = _summed(shape.deviator, directions, 2 * DEGREE)
+        between, (row, column) = _knot_below(shape.fa), self._pairs
+        for knot in np.unique(between).tolist():  # in the classes of other knots these voxels have no part
+            here = np.flatnonzero(between == knot)
+            own = weights[here, self._near(knot)]
+            self._products[knot] += (own[:, row] * own[:, column]).T @ moments[here]
+
+    def _near(self, knot: int) -> slice:
+        """The classes of a knot of FA and of the next."""
+        count = len(MODE_KNOTS) * self.slopes
+        return slice(knot * count, (knot + 2) * count)
+
+    @property
+    def normal(self) -> Float[np.ndarray, "k k"]:
+        """The second moments of all classes' features."""
+        normal = np.zeros((len(self.right), len(self.right)))
+        blocks = normal.reshape(len(normal) // SHAPES, SHAPES, -1, SHAPES)
+        row, column = self._pairs
+        for knot, products in enumerate(self._products):
+            near = self._near(knot)
+            own = np.empty((near.stop - near.start,) * 2 + (SHAPES, SHAPES))
+            own[row, column] = own[column, row] = products[:, PRODUCTS]
+            blocks[near, :, near] += own.transpose(0, 2, 1, 3)
+        return normal
 
     def coefficients(self) -> Float[np.ndarray, "c k"]:
         """β of each class, slope and monomial."""
-        spread = np.maximum(self.variance / np.maximum(self.normal.diagonal(), TINY), 1)
-        ridge = np.diag(spread / PRIOR**2)
-        return np.linalg.solve(self.normal + ridge, self.right).reshape(-1, SHAPES)
+        normal = self.normal
+        spread = np.maximum(self.variance / np.maximum(normal.diagonal(), TINY), 1)
+        normal.flat[:: len(normal) + 1] += spread / PRIOR**2
+        return np.linalg.solve(normal, self.right).reshape(-1, SHAPES)
 
 
 def deficit_of(
@@ -349,6 +366,12 @@ def _weights(
     """The classes times the functions of the level, in σ; FA varies slowest."""
     functions = np.stack([level, np.minimum(level, BENT)][:slopes], 1).astype(np.float32)
     return (_classes(shape)[:, :, None] * functions[:, None]).reshape(len(level), -1)
+
+
+def _knot_below(fa: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+    """Which of FA's knots lies below, but for the last one."""
+    place = (fa.clip(FA_KNOTS[0], FA_KNOTS[-1]) - FA_KNOTS[0]) / (FA_KNOTS[1] - FA_KNOTS[0])
+    return np.minimum(place.astype(int), len(FA_KNOTS) - 2)
 
 
 def tents(values: Float[np.ndarray, "n"], knots: np.ndarray) -> Float[np.ndarray, "n k"]:
