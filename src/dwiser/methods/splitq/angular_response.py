@@ -235,7 +235,7 @@ class AngularResponse:
     ) -> None:
         moments = _summed(shape.deviator, directions, 2 * DEGREE)
         between, (row, column) = _knot_below(shape.fa), self._pairs
-        for knot in np.unique(between).tolist():  # in the classes of other knots these voxels have no part
+        for knot in np.unique(between).tolist():  # elsewhere these voxels have no part
             here = np.flatnonzero(between == knot)
             own = weights[here, self._near(knot)]
             self._products[knot] += (own[:, row] * own[:, column]).T @ moments[here]
