@@ -6,9 +6,7 @@ the same. So the missing signal is regressed on the tensor of the estimate: with
 traceless part, of unit norm, every function of D and a direction g that does not depend on the
 frame is a function of gᵀDg, gᵀD²g and D's invariants (Boehler 1977, Wang 1970: representation of
 isotropic functions). Polynomials of these two up to fourth degree (eighth order in g), with
-coefficients that depend on FA and mode, are fitted in closed form. Near the noise floor, where a
-magnitude bends, the missing signal is not in proportion to the voxel's own: there it may have
-coefficients of its own.
+coefficients that depend on FA and mode, are fitted in closed form.
 """
 
 from collections.abc import Iterator
@@ -31,11 +29,6 @@ MODE_KNOTS = np.array([-1.0, 0.0, 1.0])
 DEGREE = 4
 SHAPES = 15  # (gᵀDg)^i (gᵀD²g)^j with i + j ≤ 4; three leave a third of the pattern at b = 3000
 PRIOR = 0.2  # sd of a coefficient, of the mean signal: classes that few voxels tell stay near 0
-BENT = 4.0  # σ: a magnitude's mean is bent below; at 4 σ it is within 3 % of the signal
-PROPORTIONAL, TWO_SLOPES = (
-    1,
-    2,
-)  # functions of the level: itself, and what of it lies below ``BENT``
 TINY = 1e-12
 DIMMEST = float(np.finfo(np.float32).tiny)  # in the data's units, which may be any
 NEARLY = 1e-9  # of the trace: keeps a voxel solvable whose weights leave a direction unknown
@@ -195,8 +188,7 @@ class AngularResponse:
 
     The deficit at direction g is level · Σ_c h_c(FA, mode) Σ_k β_ck s_k(gᵀDg, gᵀD²g) in units of
     the noise's sd, with h_c tent functions of FA and mode and s_k the monomials up to the fourth
-    degree; ``level`` is the mean signal of the voxel's shell. β has a normal prior of sd 0.2. With
-    two ``slopes`` β has a second set for min(level, 4 σ), which counts beside the first.
+    degree; ``level`` is the mean signal of the voxel's shell. β has a normal prior of sd 0.2.
 
     Notes
     -----
@@ -204,9 +196,8 @@ class AngularResponse:
     prior's precision, and K (diagonal) the variance of r over that of unit noise, N's diagonal.
     """
 
-    def __init__(self, slopes: int = PROPORTIONAL) -> None:
-        self.slopes = slopes
-        size = len(FA_KNOTS) * len(MODE_KNOTS) * slopes * SHAPES
+    def __init__(self) -> None:
+        size = len(FA_KNOTS) * len(MODE_KNOTS) * SHAPES
         self.normal, self.right = np.zeros((size, size)), np.zeros(size)
         self.variance = np.zeros(size)  # of the right side, where it is more than unit noise's
 
@@ -218,10 +209,10 @@ class AngularResponse:
         directions: Float[np.ndarray, "m 3"],
     ) -> None:
         """Voxels' raw less estimated signals along ``directions``, in sd of the noise."""
-        weights = _weights(shape, level, self.slopes)
-        self._add_normal(weights, shape.deviator, directions)
-        products = _summed(shape.deviator, directions, DEGREE, deficit)
-        self.right += (weights.T @ products).reshape(-1)
+        classes = _classes(shape)
+        self._add_normal(classes, level, shape.deviator, directions)
+        products = _summed(shape.deviator, directions, DEGREE, deficit) * level[:, None]
+        self.right += (classes.T @ products).reshape(-1)
 
     def add_probed(
         self,
@@ -238,12 +229,13 @@ class AngularResponse:
         ``noise`` times what the features change with the probe has the mean of the deficit's
         noise times the features. Its variance is larger than unit noise's, and is measured.
         """
-        weights = _weights(shape, level, self.slopes)
-        probed_weights = _weights(probed_shape, probed_level, self.slopes)
-        self._add_normal(weights, shape.deviator, directions)
+        classes, probed_classes = _classes(shape), _classes(probed_shape)
+        self._add_normal(classes, level, shape.deviator, directions)
         products = _summed(shape.deviator, directions, DEGREE, deficit + noise)
         followed = _summed(probed_shape.deviator, directions, DEGREE, noise)
-        for c, (weight, probed_weight) in enumerate(zip(weights.T, probed_weights.T, strict=True)):
+        products *= level[:, None]
+        followed *= probed_level[:, None]
+        for c, (weight, probed_weight) in enumerate(zip(classes.T, probed_classes.T, strict=True)):
             near = np.flatnonzero((weight > 0) | (probed_weight > 0))
             part = weight[near, None] * products[near] - probed_weight[near, None] * followed[near]
             place = slice(c * SHAPES, (c + 1) * SHAPES)
@@ -258,22 +250,21 @@ class AngularResponse:
 
     def _add_normal(
         self,
-        weights: Float[np.ndarray, "n c"],
+        classes: Float[np.ndarray, "n c"],
+        level: Float[np.ndarray, "n"],
         deviator: Float[np.ndarray, "n 6"],
         directions: Float[np.ndarray, "m 3"],
     ) -> None:
         moments = _summed(deviator, directions, 2 * DEGREE)
-        count, of_knot = weights.shape[1], len(MODE_KNOTS) * self.slopes
-        blocks = self.normal.reshape(count, SHAPES, count, SHAPES)
-        for c, weight in enumerate(weights.T):
-            near = np.flatnonzero(weight)  # a voxel is between two knots of FA
-            knot = c // of_knot
-            others = slice(max(0, knot - 1) * of_knot, (knot + 2) * of_knot)
-            pairs = (weights[near, others] * weight[near, None]).T @ moments[near]
-            blocks[c, :, others] += pairs[:, PRODUCTS].transpose(1, 0, 2)
+        moments *= np.square(level, dtype=float)[:, None]
+        blocks = self.normal.reshape(classes.shape[1], SHAPES, classes.shape[1], SHAPES)
+        for block, weight in zip(blocks, classes.T, strict=True):
+            near = np.flatnonzero(weight)  # a voxel is in four classes at most
+            pairs = (classes[near] * weight[near, None]).T @ moments[near]
+            block += pairs[:, PRODUCTS].transpose(1, 0, 2)
 
     def coefficients(self) -> Float[np.ndarray, "c k"]:
-        """β of each class, slope and monomial."""
+        """β of each class and monomial."""
         spread = np.maximum(self.variance / np.maximum(self.normal.diagonal(), TINY), 1)
         ridge = np.diag(spread / PRIOR**2)
         return np.linalg.solve(self.normal + ridge, self.right).reshape(-1, SHAPES)
@@ -286,8 +277,7 @@ def deficit_of(
     directions: Float[np.ndarray, "m 3"],
 ) -> Float[np.ndarray, "n m"]:
     """What the estimate lacks along ``directions``, in sd of the noise."""
-    slopes = len(coefficients) // (len(FA_KNOTS) * len(MODE_KNOTS))
-    of_voxel = _weights(shape, level, slopes) @ coefficients.astype(np.float32)
+    of_voxel = (_classes(shape) @ coefficients.astype(np.float32)) * level[:, None]
     total = np.zeros((len(of_voxel), len(directions)), np.float32)
     if pointwise is not None:
         parts = of_voxel, shape.deviator, quadratic(directions)
@@ -371,14 +361,6 @@ def _classes(shape: TensorShape) -> Float[np.ndarray, "n c"]:
     """Weights of the knots of FA and mode: 1 in all."""
     fa, mode = tents(shape.fa, FA_KNOTS), tents(shape.mode, MODE_KNOTS)
     return (fa[:, :, None] * mode[:, None]).reshape(len(fa), -1)
-
-
-def _weights(
-    shape: TensorShape, level: Float[np.ndarray, "n"], slopes: int
-) -> Float[np.ndarray, "n c"]:
-    """The classes times the functions of the level, in σ; FA varies slowest."""
-    functions = np.stack([level, np.minimum(level, BENT)][:slopes], 1).astype(np.float32)
-    return (_classes(shape)[:, :, None] * functions[:, None]).reshape(len(level), -1)
 
 
 def tents(values: Float[np.ndarray, "n"], knots: np.ndarray) -> Float[np.ndarray, "n k"]:
