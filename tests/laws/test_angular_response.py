@@ -7,13 +7,10 @@ from dipy.reconst.dti import fractional_anisotropy, mode
 from dwiser.machine import Machine
 from dwiser.methods.registry import build
 from dwiser.methods.splitq.angular_response import (
-    BENT,
     FA_KNOTS,
     MODE_KNOTS,
     PRIOR,
-    PROPORTIONAL,
     SHAPES,
-    TWO_SLOPES,
     AngularResponse,
     TensorShape,
     deficit_of,
@@ -151,23 +148,6 @@ def test_coefficients_lie_within_their_posterior() -> None:
     assert abs(chi2 - size) < 4 * np.sqrt(2 * size)
 
 
-def test_what_is_lost_below_four_sigma_may_have_a_slope_of_its_own() -> None:
-    """A deficit of one share of the signal at the floor and of another above it."""
-    shape, g = shape_of(tensors(6000)), directions(24, "g")
-    level = stream(3, "low levels").uniform(1.5, 15, 6000).astype(np.float32)
-    above, below = some_coefficients(), -3 * some_coefficients()
-    lost = deficit_of(above, shape, level, g)
-    lost += deficit_of(below, shape, np.minimum(level, BENT), g)
-    left = []
-    for slopes in (PROPORTIONAL, TWO_SLOPES):
-        response = AngularResponse(slopes)
-        response.add(shape, level, lost, g)
-        found = response.coefficients()
-        assert found.shape == (slopes * CLASSES, SHAPES)
-        left.append(np.sqrt(np.mean(np.square(deficit_of(found, shape, level, g) - lost))))
-    assert left[1] < 0.1 * left[0]
-
-
 def test_nothing_seen_is_nothing_lost_and_little_seen_is_little() -> None:
     assert not AngularResponse().coefficients().any()
     shape, g, level = shape_of(tensors(1)), directions(6, "g"), np.full(1, 0.01, np.float32)
@@ -274,13 +254,6 @@ def test_a_shape_that_was_shrunk_is_restored_from_held_out_volumes(shrunk) -> No
     assert abs(remaining(values, truth, model)) < 0.05 * before
     assert np.square(values - truth).mean() < 0.75 * np.square(estimate - truth).mean()
     np.testing.assert_array_equal(values[:, 0], estimate[:, 0])  # the b0 has no direction
-
-
-def test_held_out_volumes_tell_two_slopes(shrunk) -> None:
-    model, truth, _ = shrunk
-    response = HeldOutResponse(model, np.arange(len(truth)))
-    response.add(truth, model.whitened.y, model.shells[0].volumes)
-    assert response.coefficients().shape == (1, TWO_SLOPES * CLASSES, SHAPES)
 
 
 def test_a_shape_that_was_shrunk_is_restored_from_the_residual(shrunk) -> None:

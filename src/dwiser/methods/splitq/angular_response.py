@@ -6,9 +6,7 @@ the same. So the missing signal is regressed on the tensor of the estimate: with
 traceless part, of unit norm, every function of D and a direction g that does not depend on the
 frame is a function of gᵀDg, gᵀD²g and D's invariants (Boehler 1977, Wang 1970: representation of
 isotropic functions). Polynomials of these two up to fourth degree (eighth order in g), with
-coefficients that depend on FA and mode, are fitted in closed form. Near the noise floor, where a
-magnitude bends, the missing signal is not in proportion to the voxel's own: there it may have
-coefficients of its own.
+coefficients that depend on FA and mode, are fitted in closed form.
 """
 
 from collections.abc import Iterator
@@ -28,11 +26,11 @@ WORST_CONDITION = 100.0  # of the design, b over its largest: 5 to 40 where dire
 FA_KNOTS = np.arange(0, 0.95, 0.1)
 MODE_KNOTS = np.array([-1.0, 0.0, 1.0])
 DEGREE = 4
-MONOMIALS = 45  # up to twice that degree: the products of two of them
 SHAPES = 15  # (gᵀDg)^i (gᵀD²g)^j with i + j ≤ 4; three leave a third of the pattern at b = 3000
 PRIOR = 0.2  # sd of a coefficient, of the mean signal: classes that few voxels tell stay near 0
-BENT = 4.0  # σ: a magnitude's mean is bent below; at 4 σ it is within 3 % of the signal
-PROPORTIONAL, TWO_SLOPES = 1, 2  # functions of the level: itself, and it up to ``BENT``
+MONOMIALS = 45  # up to twice that degree: the products of two of them
+BETWEEN = 2 * len(MODE_KNOTS)  # classes of a voxel between two knots of FA
+PAIRS = np.triu_indices(BETWEEN)
 TINY = 1e-12
 DIMMEST = float(np.finfo(np.float32).tiny)  # in the data's units, which may be any
 
@@ -163,8 +161,7 @@ class AngularResponse:
 
     The deficit at direction g is level · Σ_c h_c(FA, mode) Σ_k β_ck s_k(gᵀDg, gᵀD²g) in units of
     the noise's sd, with h_c tent functions of FA and mode and s_k the monomials up to the fourth
-    degree; ``level`` is the mean signal of the voxel's shell. β has a normal prior of sd 0.2. With
-    two ``slopes`` β has a second set for min(level, 4 σ), which counts beside the first.
+    degree; ``level`` is the mean signal of the voxel's shell. β has a normal prior of sd 0.2.
 
     Notes
     -----
@@ -172,13 +169,10 @@ class AngularResponse:
     prior's precision, and K (diagonal) the variance of r over that of unit noise, N's diagonal.
     """
 
-    def __init__(self, slopes: int = PROPORTIONAL) -> None:
-        self.slopes = slopes
-        count = len(MODE_KNOTS) * slopes  # of classes at a knot of FA
-        size = len(FA_KNOTS) * count * SHAPES
-        self._pairs = np.triu_indices(2 * count)  # of classes between two knots
-        self._products = np.zeros((len(FA_KNOTS) - 1, len(self._pairs[0]), MONOMIALS))
+    def __init__(self) -> None:
+        size = len(FA_KNOTS) * len(MODE_KNOTS) * SHAPES
         self.right = np.zeros(size)
+        self._products = np.zeros((len(FA_KNOTS) - 1, len(PAIRS[0]), MONOMIALS))
         self.variance = np.zeros(size)  # of the right side, where it is more than unit noise's
 
     def add(
@@ -189,10 +183,10 @@ class AngularResponse:
         directions: Float[np.ndarray, "m 3"],
     ) -> None:
         """Voxels' raw less estimated signals along ``directions``, in sd of the noise."""
-        weights = _weights(shape, level, self.slopes)
-        self._add_normal(weights, shape, directions)
-        products = _summed(shape.deviator, directions, DEGREE, deficit)
-        self.right += (weights.T @ products).reshape(-1)
+        classes = _classes(shape)
+        self._add_normal(classes, level, shape, directions)
+        products = _summed(shape.deviator, directions, DEGREE, deficit) * level[:, None]
+        self.right += (classes.T @ products).reshape(-1)
 
     def add_probed(
         self,
@@ -209,12 +203,13 @@ class AngularResponse:
         ``noise`` times what the features change with the probe has the mean of the deficit's
         noise times the features. Its variance is larger than unit noise's, and is measured.
         """
-        weights = _weights(shape, level, self.slopes)
-        probed_weights = _weights(probed_shape, probed_level, self.slopes)
-        self._add_normal(weights, shape, directions)
+        classes, probed_classes = _classes(shape), _classes(probed_shape)
+        self._add_normal(classes, level, shape, directions)
         products = _summed(shape.deviator, directions, DEGREE, deficit + noise)
         followed = _summed(probed_shape.deviator, directions, DEGREE, noise)
-        for c, (weight, probed_weight) in enumerate(zip(weights.T, probed_weights.T, strict=True)):
+        products *= level[:, None]
+        followed *= probed_level[:, None]
+        for c, (weight, probed_weight) in enumerate(zip(classes.T, probed_classes.T, strict=True)):
             near = np.flatnonzero((weight > 0) | (probed_weight > 0))
             part = weight[near, None] * products[near] - probed_weight[near, None] * followed[near]
             place = slice(c * SHAPES, (c + 1) * SHAPES)
@@ -229,37 +224,32 @@ class AngularResponse:
 
     def _add_normal(
         self,
-        weights: Float[np.ndarray, "n c"],
+        classes: Float[np.ndarray, "n c"],
+        level: Float[np.ndarray, "n"],
         shape: TensorShape,
         directions: Float[np.ndarray, "m 3"],
     ) -> None:
         moments = _summed(shape.deviator, directions, 2 * DEGREE)
-        between, (row, column) = _knot_below(shape.fa), self._pairs
+        moments *= np.square(level, dtype=float)[:, None]
+        between, (row, column) = _knot_below(shape.fa), PAIRS
         for knot in np.unique(between).tolist():  # elsewhere these voxels have no part
             here = np.flatnonzero(between == knot)
-            own = weights[here, self._near(knot)]
+            own = classes[here, _near(knot)]
             self._products[knot] += (own[:, row] * own[:, column]).T @ moments[here]
-
-    def _near(self, knot: int) -> slice:
-        """The classes of a knot of FA and of the next."""
-        count = len(MODE_KNOTS) * self.slopes
-        return slice(knot * count, (knot + 2) * count)
 
     @property
     def normal(self) -> Float[np.ndarray, "k k"]:
         """The second moments of all classes' features."""
         normal = np.zeros((len(self.right), len(self.right)))
         blocks = normal.reshape(len(normal) // SHAPES, SHAPES, -1, SHAPES)
-        row, column = self._pairs
         for knot, products in enumerate(self._products):
-            near = self._near(knot)
-            own = np.empty((near.stop - near.start,) * 2 + (SHAPES, SHAPES))
-            own[row, column] = own[column, row] = products[:, PRODUCTS]
-            blocks[near, :, near] += own.transpose(0, 2, 1, 3)
+            own = np.empty((BETWEEN, BETWEEN, SHAPES, SHAPES))
+            own[PAIRS] = own[PAIRS[::-1]] = products[:, PRODUCTS]
+            blocks[_near(knot), :, _near(knot)] += own.transpose(0, 2, 1, 3)
         return normal
 
     def coefficients(self) -> Float[np.ndarray, "c k"]:
-        """β of each class, slope and monomial."""
+        """β of each class and monomial."""
         normal = self.normal
         spread = np.maximum(self.variance / np.maximum(normal.diagonal(), TINY), 1)
         normal.flat[:: len(normal) + 1] += spread / PRIOR**2
@@ -273,8 +263,7 @@ def deficit_of(
     directions: Float[np.ndarray, "m 3"],
 ) -> Float[np.ndarray, "n m"]:
     """What the estimate lacks along ``directions``, in sd of the noise."""
-    slopes = len(coefficients) // (len(FA_KNOTS) * len(MODE_KNOTS))
-    of_voxel = _weights(shape, level, slopes) @ coefficients.astype(np.float32)
+    of_voxel = (_classes(shape) @ coefficients.astype(np.float32)) * level[:, None]
     total = np.zeros((len(of_voxel), len(directions)), np.float32)
     if pointwise is not None:
         parts = of_voxel, shape.deviator, quadratic(directions)
@@ -360,12 +349,9 @@ def _classes(shape: TensorShape) -> Float[np.ndarray, "n c"]:
     return (fa[:, :, None] * mode[:, None]).reshape(len(fa), -1)
 
 
-def _weights(
-    shape: TensorShape, level: Float[np.ndarray, "n"], slopes: int
-) -> Float[np.ndarray, "n c"]:
-    """The classes times the functions of the level, in σ; FA varies slowest."""
-    functions = np.stack([level, np.minimum(level, BENT)][:slopes], 1).astype(np.float32)
-    return (_classes(shape)[:, :, None] * functions[:, None]).reshape(len(level), -1)
+def _near(knot: int) -> slice:
+    """The classes of a knot of FA and of the next."""
+    return slice(knot * len(MODE_KNOTS), (knot + 2) * len(MODE_KNOTS))
 
 
 def _knot_below(fa: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:

@@ -2,10 +2,9 @@
 
 Twice. First from held-out volumes: the estimate that other volumes give of a volume, against its
 raw values, whose noise that estimate never saw. That is the least error, and it still shrinks,
-since a posterior mean does; near the noise floor what is missing has a slope of its own. Then from
-the residual of the whole estimate itself, where FA says that there is a fibre: what a residual
-shows of the fibre's shape was signal. In isotropic voxels it would be noise that the tensor
-follows, so there it stays out.
+since a posterior mean does. Then from the residual of the whole estimate itself, where FA says
+that there is a fibre: what a residual shows of the fibre's shape was signal. In isotropic voxels
+it would be noise that the tensor follows, so there it stays out.
 """
 
 import numpy as np
@@ -13,7 +12,6 @@ from jaxtyping import Bool, Float, Int
 
 from dwiser.machine import side_by_side
 from dwiser.methods.splitq.angular_response import (
-    TWO_SLOPES,
     AngularResponse,
     TensorShape,
     deficit_of,
@@ -138,7 +136,7 @@ class HeldOutResponse:
 
     def __init__(self, model: ResponseModel, rows: Int[np.ndarray, "n"]) -> None:
         self.model, self.rows = model, rows
-        self.shells = [AngularResponse(TWO_SLOPES) for _ in model.shells]
+        self.shells = [AngularResponse() for _ in model.shells]
 
     def add(
         self, estimate: Float[np.ndarray, "n v"], y: Float[np.ndarray, "n v"],
@@ -149,7 +147,7 @@ class HeldOutResponse:
 
         def gathered(part: slice) -> list[AngularResponse]:
             shape = model.shape(estimate[part], self.rows[part])
-            own = [AngularResponse(TWO_SLOPES) for _ in model.shells]
+            own = [AngularResponse() for _ in model.shells]
             for response, shell in zip(own, model.shells, strict=True):
                 volumes = np.intersect1d(shell.volumes, held)
                 if len(volumes):
