@@ -312,6 +312,18 @@ def test_a_header_without_its_data(small: Small) -> None:
         load(path)
 
 
+def test_mrtrix_ends_no_header_that_is_a_file_of_its_own(small: Small) -> None:
+    """mrconvert writes END into a .mif, and none into a .mih."""
+    path = written(small, "dwi.mih", file="dwi.dat", voxels=b"")
+    text = path.read_bytes().removesuffix(b"END\n")
+    small.path("dwi.dat").write_bytes(small.data.astype("<f4").tobytes("F"))
+    path.write_bytes(text)
+    np.testing.assert_array_equal(load(path).data, small.data)
+    path.write_bytes(text.removesuffix(b"file: dwi.dat\n"))  # a copy that ended early
+    with refused(Code.IMAGE_DAMAGED, "dwi.mih: its header is damaged", "END"):
+        load(path)
+
+
 def test_no_table_at_all(small: Small) -> None:
     path = written(small, rows=np.empty((0, 4)))
     with refused(Code.GRADIENTS_MISSING, "dwi.mif: there are no b-values beside it", "--grad"):
