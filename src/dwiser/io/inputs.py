@@ -1,10 +1,11 @@
 """The files a scan is read from: its image, its gradient table, a mask."""
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dwiser.errors import Code, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io.about import FilePath, about, is_link_to_nothing
 from dwiser.io.formats import refuse_no_file
 from dwiser.io.gradients import (
@@ -154,12 +155,25 @@ def read_table(
     with about(inputs.table):
         if inputs.grad is not None:
             rows, name = read_grad(inputs.grad), "rows"
+            _warn_without_orientation(inputs, image)
         else:
             assert image.table is not None
             rows, name = image.table.read(), f"{image.table.name} rows"
         remedy = "give the table that belongs to it, with --grad or --bval and --bvec"
         table_repeats(len(rows), axes, name, remedy)
         return repeated(rows[:, 3], in_image_axes(rows[:, :3], image.affine), axes, **options)
+
+
+def _warn_without_orientation(inputs: Inputs, image: StoredImage) -> None:
+    """Scanner axes and an image that does not say where they are."""
+    if image.header["qform_code"] <= 0 and image.header["sform_code"] <= 0:
+        warnings.warn(
+            f"{inputs.dwi}: its header says no orientation (qform_code, sform_code: 0), which "
+            f"turns {inputs.grad} into its axes: x is taken to go to the left, as nibabel has it. "
+            "Set one of them, or give --bval and --bvec.",
+            DwiserWarning,
+            stacklevel=4,
+        )
 
 
 def _beside(dwi: FilePath, endings: tuple[str, ...], name: str, option: str) -> Path:
