@@ -1,5 +1,6 @@
 """Image formats of this field that are not read: what they are called, and what converts them."""
 
+import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,13 +51,19 @@ def _dcm2niix_parrec(path: Path, base: Path) -> Words:
 
 
 def _simpleitk(path: Path, base: Path) -> Words:
-    write = f"s.WriteImage(s.ReadImage({str(path)!r}), {f'{base}.nii.gz'!r})"
+    # JSON's double quotes are Python's too, and need no escape within the shell's single ones
+    write = f"s.WriteImage(s.ReadImage({json.dumps(str(path))}), {json.dumps(f'{base}.nii.gz')})"
     return "python", "-c", f"import SimpleITK as s; {write}"
 
 
 def _mnc2nii(path: Path, base: Path) -> Words:
     """MINC's own; nibabel takes the volumes, which MINC has first, for slices."""
     return "mnc2nii", str(path), f"{base}.nii"
+
+
+def _unpacked(program: str) -> Converter:
+    """A program of each kind of compression that leaves the packed file where it is."""
+    return lambda path, base: (program, "-k", str(path))
 
 
 ONLY = "only NIfTI, MRtrix and NRRD images"
@@ -68,6 +75,9 @@ FORMATS = (
     ForeignFormat("a Philips PAR/REC image", (".par", ".rec"), _dcm2niix_parrec),
     ForeignFormat("a MetaImage", (".mha", ".mhd"), _simpleitk),
     ForeignFormat("a MINC image", (".mnc",), _mnc2nii),
+    ForeignFormat("a NIfTI image packed by bzip2", (".nii.bz2",), _unpacked("bunzip2")),
+    ForeignFormat("a NIfTI image packed by xz", (".nii.xz",), _unpacked("unxz")),
+    ForeignFormat("a NIfTI image packed by zstd", (".nii.zst",), _unpacked("unzstd")),
     DICOM,
 )
 

@@ -84,7 +84,7 @@ def test_a_metaimage_is_converted_by_the_program_that_wrote_it() -> None:
     program, option, lines = command(conversion("my data/dwi.mha"))
     assert (program, option) == ("python", "-c")
     compile(lines, "lines", "exec")
-    assert "ReadImage('my data/dwi.mha'), 'my data/dwi.nii.gz'" in lines
+    assert 'ReadImage("my data/dwi.mha"), "my data/dwi.nii.gz"' in lines
 
 
 def test_dicom_is_known_by_its_bytes_in_a_file_and_in_a_folder(tmp_path: Path) -> None:
@@ -107,6 +107,7 @@ def test_dicom_is_known_by_its_bytes_in_a_file_and_in_a_folder(tmp_path: Path) -
         ("dwi+orig.HEAD", "nib-convert --out-dtype float32 dwi+orig.HEAD dwi+orig.nii.gz"),
         ("a/dwi.REC", "dcm2niix -z y -f dwi -o a a/dwi.PAR"),
         ("dwi.mnc", "mnc2nii dwi.mnc dwi.nii"),
+        ("a/mask.nii.bz2", "bunzip2 -k a/mask.nii.bz2"),
         ("dwi.dcm", "dcm2niix -z y -f dwi -o . ."),
     ],
 )

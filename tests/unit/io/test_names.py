@@ -28,7 +28,7 @@ def test_stem(path, expected):
     assert companion(path, ".bval") == Path(expected + ".bval")
 
 
-@pytest.mark.parametrize("path", ["dwi", "dwi.npy", "dwi.nii.bz2", ".nii.gz", ".mif", "a.nii/b"])
+@pytest.mark.parametrize("path", ["dwi", "dwi.npy", "dwi.nii.lz4", ".nii.gz", ".mif", "a.nii/b"])
 def test_no_other_name_has_a_stem(path):
     with refused(Code.FILE_ENDING, f"{path}: ", "a name that ends in .nii or .nii.gz, .mif"):
         stem(path)
