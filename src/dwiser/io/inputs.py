@@ -1,5 +1,6 @@
 """The files a scan is read from: its image, its gradient table, a mask."""
 
+import shlex
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -181,8 +182,31 @@ def _beside(dwi: FilePath, endings: tuple[str, ...], name: str, option: str) -> 
     for path in (*filter(Path.is_file, candidates), *filter(is_link_to_nothing, candidates)):
         return path  # of a link to nothing its reader tells what to do
     names = " or ".join(path.name for path in candidates)
+    found = _under_other_names(dwi, option)
+    if found:
+        raise InputError(
+            f"{dwi}: there are no {name} beside it with its name ({names}); if the table in its "
+            f"folder is this image's, add {found}.",
+            code=Code.GRADIENTS_MISSING,
+        )
     raise InputError(
         f"{dwi}: there are no {name} beside it ({names}): give them with {option}, or the whole "
         "table with --grad.",
         code=Code.GRADIENTS_MISSING,
     )
+
+
+def _under_other_names(dwi: FilePath, option: str) -> str:
+    """Options for the table in the image's folder that FSL or MRtrix named, if there is one."""
+    folder = Path(dwi).parent
+    fsl = [
+        (word, folder / known.removeprefix("."))
+        for word, endings in (("--bval", BVAL_ENDINGS), ("--bvec", BVEC_ENDINGS))
+        for known in endings
+        if word >= option  # who is asked for b-vectors has given the b-values
+    ]
+    mrtrix = [("--grad", companion(dwi, ".b")), ("--grad", folder / "grad.b")]
+    there = {word: path for word, path in reversed(fsl) if path.is_file()}
+    if option not in there:
+        there = {word: path for word, path in reversed(mrtrix) if path.is_file()}
+    return " ".join(f"{word} {shlex.quote(str(path))}" for word, path in sorted(there.items()))
