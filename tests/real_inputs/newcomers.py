@@ -39,6 +39,14 @@ def as_mif(series: Series) -> None:
     series.files["dwi.mif"] = mif(series.made, table=True)
 
 
+def as_mih(series: Series) -> None:
+    """As mrconvert writes it: a header without END, and the voxels beside it."""
+    series.name = None
+    whole = mif(series.made, table=True)
+    head, voxels = whole[:8192].partition(b"file: ")[0], whole[8192:]
+    series.files |= {"dwi.mih": head + b"file: dwi.dat\n", "dwi.dat": voxels}
+
+
 def with_mif_mask(series: Series) -> None:
     inside = np.packbits(series.made.mask.ravel(order="F"))
     head = mif(series.made, table=False)[:8192]
@@ -156,11 +164,11 @@ def refused_dicom(ran: Ran) -> None:
 
 
 def refused_afni(ran: Ran) -> None:
-    ran.refused("dwi+orig.HEAD: this is an AFNI image", "`nib-convert dwi+orig.HEAD", "nii.gz`.")
+    ran.refused("dwi+orig.HEAD: this is an AFNI image", "`nib-convert --out-dtype", "nii.gz`.")
 
 
 def refused_analyze(ran: Ran) -> None:
-    ran.refused("dwi.img: this is an Analyze image", "`nib-convert dwi.img dwi.nii.gz`.")
+    ran.refused("dwi.img: this is an Analyze image", "`nib-convert --out-dtype float32 dwi.img")
 
 
 def surveyed(ran: Ran) -> None:
@@ -211,6 +219,18 @@ ROWS: tuple[Situation, ...] = (
         as_mif,
         comes_out,
         ("denoise dwi.mif out.nii.gz --method identity",),
+        s7,
+    ),
+    Situation(
+        "mrtrix-header-and-data",
+        (),
+        "The series is an MRtrix image in two files, `dwi.mih` and `dwi.dat`, as `mrconvert` "
+        "writes it: without a line END.",
+        "It is read.",
+        BEFORE,
+        as_mih,
+        comes_out,
+        ("denoise dwi.mih out.nii.gz --method identity",),
         s7,
     ),
     Situation(
@@ -322,6 +342,28 @@ ROWS: tuple[Situation, ...] = (
         other("dwi+orig.HEAD"),
         refused_afni,
         ("info dwi+orig.HEAD",),
+        s7,
+    ),
+    Situation(
+        "par-rec-image",
+        ("nipy/nibabel #285",),
+        "The series is a Philips PAR/REC pair.",
+        "Refused with the line for dcm2niix, which turns the gradients of a tilted scan too.",
+        BEFORE,
+        other("dwi.PAR"),
+        lambda ran: ran.refused("dwi.PAR: this is a Philips PAR/REC image", "`dcm2niix -z y"),
+        ("info dwi.PAR",),
+        s7,
+    ),
+    Situation(
+        "metaimage",
+        (),
+        "The series is a MetaImage, `dwi.mha`, as SimpleITK and Slicer write it.",
+        "Refused with the line for SimpleITK.",
+        BEFORE,
+        other("dwi.mha"),
+        lambda ran: ran.refused("dwi.mha: this is a MetaImage", "`python -c", "ReadImage"),
+        ("info dwi.mha",),
         s7,
     ),
     Situation(

@@ -121,6 +121,17 @@ def test_every_datatype_is_read(tmp_path: Path, name: str) -> None:
     assert (scan.phase is not None) == name.startswith("C")
 
 
+def test_a_header_with_its_data_file_goes_there_and_back(tmp_path: Path) -> None:
+    path = nifti_twin(tmp_path, affine_of((0, 1, 2), (-1, 1, 1), OBLIQUE))
+    grad = tmp_path / "twin.bvec", tmp_path / "twin.bval"
+    mrtrix("mrconvert", path, tmp_path / "theirs.mih", "-fslgrad", *grad)
+    scan = dwiser.load(tmp_path / "theirs.mih")
+    assert_same(scan, dwiser.load(path))
+    save_volume(scan.data, tmp_path / "ours.mih", like=scan)
+    mrtrix("mrconvert", tmp_path / "ours.mih", tmp_path / "back.mif")
+    assert_same(dwiser.load(tmp_path / "back.mif"), scan)
+
+
 def test_scaling_is_applied(tmp_path: Path) -> None:
     path = nifti_twin(tmp_path, affine_of((2, 0, 1), (1, -1, 1), OBLIQUE))
     grad = tmp_path / "twin.bvec", tmp_path / "twin.bval"

@@ -126,4 +126,6 @@ def about(path: FilePath) -> Iterator[None]:
 
 def _named(path: FilePath, error: InputError) -> InputError:
     sentence = str(error)
+    if sentence.startswith(f"{path}: "):
+        return error  # named where it was read
     return InputError(f"{path}: {sentence[:1].lower()}{sentence[1:]}", code=error.code)

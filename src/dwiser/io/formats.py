@@ -1,5 +1,6 @@
 """Image formats of this field that are not read: what they are called, and what converts them."""
 
+import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,24 +33,51 @@ def _nib_convert(path: Path, base: Path) -> Words:
     return "nib-convert", str(path), f"{base}.nii.gz"
 
 
+def _nib_convert_float(path: Path, base: Path) -> Words:
+    """The same for volumes with factors of their own, which have no common one in integers."""
+    program, *files = _nib_convert(path, base)
+    return program, "--out-dtype", "float32", *files
+
+
 def _dcm2niix(path: Path, base: Path) -> Words:
     folder = path if path.is_dir() else path.parent
     return "dcm2niix", "-z", "y", "-f", "dwi", "-o", ".", str(folder)
 
 
-def _parrec2nii(path: Path, base: Path) -> Words:
-    """nibabel's own; it is given the PAR of the pair."""
+def _dcm2niix_parrec(path: Path, base: Path) -> Words:
+    """Of the PAR; nibabel's parrec2nii leaves the gradients in the patient's axes."""
     header = path.with_suffix({".rec": ".par", ".REC": ".PAR"}.get(path.suffix, path.suffix))
-    return "parrec2nii", "--compressed", "--bvs", "--output-dir", str(path.parent), str(header)
+    return "dcm2niix", "-z", "y", "-f", base.name, "-o", str(path.parent), str(header)
+
+
+def _simpleitk(path: Path, base: Path) -> Words:
+    # JSON's double quotes are Python's too, and need no escape within the shell's single ones
+    write = f"s.WriteImage(s.ReadImage({json.dumps(str(path))}), {json.dumps(f'{base}.nii.gz')})"
+    return "python", "-c", f"import SimpleITK as s; {write}"
+
+
+def _mnc2nii(path: Path, base: Path) -> Words:
+    """MINC's own; nibabel takes the volumes, which MINC has first, for slices."""
+    return "mnc2nii", str(path), f"{base}.nii"
+
+
+def _unpacked(program: str) -> Converter:
+    """A program of each kind of compression that leaves the packed file where it is."""
+    return lambda path, base: (program, "-k", str(path))
 
 
 ONLY = "only NIfTI, MRtrix and NRRD images"
-ANALYZE = ForeignFormat("an Analyze image", (), _nib_convert)
+ANALYZE = ForeignFormat("an Analyze image", (), _nib_convert_float)
 DICOM = ForeignFormat("DICOM", (".dcm", ".dicom", ".ima"), _dcm2niix)
 FORMATS = (
     ForeignFormat("a FreeSurfer image", (".mgz", ".mgh"), _nib_convert, "nib-convert"),
-    ForeignFormat("an AFNI image", (".head", ".brik.gz", ".brik"), _nib_convert),
-    ForeignFormat("a Philips PAR/REC image", (".par", ".rec"), _parrec2nii),
+    ForeignFormat("an AFNI image", (".head", ".brik.gz", ".brik"), _nib_convert_float),
+    ForeignFormat("a Philips PAR/REC image", (".par", ".rec"), _dcm2niix_parrec),
+    ForeignFormat("a MetaImage", (".mha", ".mhd"), _simpleitk),
+    ForeignFormat("a MINC image", (".mnc",), _mnc2nii),
+    ForeignFormat("a NIfTI image packed by bzip2", (".nii.bz2",), _unpacked("bunzip2")),
+    ForeignFormat("a NIfTI image packed by xz", (".nii.xz",), _unpacked("unxz")),
+    ForeignFormat("a NIfTI image packed by zstd", (".nii.zst",), _unpacked("unzstd")),
     DICOM,
 )
 

@@ -16,6 +16,7 @@ from dwiser.io.about import FilePath, about, check_contents
 from dwiser.scan import Gradients
 
 MATRIX_COLUMNS = 6  # of a symmetric matrix, in AFNI's and TORTOISE's tables
+LONGEST = 1.1  # a component of a vector, at most
 TOKEN_SHOWN = 20  # characters of an unreadable number that an error quotes
 
 
@@ -162,6 +163,12 @@ def read_grad(path: FilePath) -> Float[np.ndarray, "v 4"]:
                 code=Code.GRADIENTS_FORMAT,
             )
         bvals = table[:, 3]
+        if np.abs(bvals).max() <= LONGEST < table[:, 0].max() and table[:, 0].min() >= 0:
+            raise InputError(
+                "Its first column looks like the b-values, and --grad has them last: give x, y, z "
+                "and b in each row, with vectors in scanner axes.",
+                code=Code.GRADIENTS_FORMAT,
+            )
         if not np.isfinite(bvals).all() or (bvals < 0).any():
             raise InputError(
                 "The b-values hold a negative, NaN or infinite number: correct them.",

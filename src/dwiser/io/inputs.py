@@ -1,10 +1,12 @@
 """The files a scan is read from: its image, its gradient table, a mask."""
 
+import shlex
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dwiser.errors import Code, InputError
+from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io.about import FilePath, about, is_link_to_nothing
 from dwiser.io.formats import refuse_no_file
 from dwiser.io.gradients import (
@@ -154,6 +156,7 @@ def read_table(
     with about(inputs.table):
         if inputs.grad is not None:
             rows, name = read_grad(inputs.grad), "rows"
+            _warn_without_orientation(inputs, image)
         else:
             assert image.table is not None
             rows, name = image.table.read(), f"{image.table.name} rows"
@@ -162,13 +165,48 @@ def read_table(
         return repeated(rows[:, 3], in_image_axes(rows[:, :3], image.affine), axes, **options)
 
 
+def _warn_without_orientation(inputs: Inputs, image: StoredImage) -> None:
+    """Scanner axes and an image that does not say where they are."""
+    if image.header["qform_code"] <= 0 and image.header["sform_code"] <= 0:
+        warnings.warn(
+            f"{inputs.dwi}: its header says no orientation (qform_code, sform_code: 0), which "
+            f"turns {inputs.grad} into its axes: x is taken to go to the left, as nibabel has it. "
+            "Set one of them, or give --bval and --bvec.",
+            DwiserWarning,
+            stacklevel=4,
+        )
+
+
 def _beside(dwi: FilePath, endings: tuple[str, ...], name: str, option: str) -> Path:
     candidates = [companion(dwi, extension) for extension in endings]
     for path in (*filter(Path.is_file, candidates), *filter(is_link_to_nothing, candidates)):
         return path  # of a link to nothing its reader tells what to do
     names = " or ".join(path.name for path in candidates)
+    found = _under_other_names(dwi, option)
+    if found:
+        raise InputError(
+            f"{dwi}: there are no {name} beside it with its name ({names}); if the table in its "
+            f"folder is this image's, add {found}.",
+            code=Code.GRADIENTS_MISSING,
+        )
     raise InputError(
         f"{dwi}: there are no {name} beside it ({names}): give them with {option}, or the whole "
         "table with --grad.",
         code=Code.GRADIENTS_MISSING,
     )
+
+
+def _under_other_names(dwi: FilePath, option: str) -> str:
+    """Options for the table in the image's folder that FSL or MRtrix named, if there is one."""
+    folder = Path(dwi).parent
+    fsl = [
+        (word, folder / known.removeprefix("."))
+        for word, endings in (("--bval", BVAL_ENDINGS), ("--bvec", BVEC_ENDINGS))
+        for known in endings
+        if word >= option  # who is asked for b-vectors has given the b-values
+    ]
+    mrtrix = [("--grad", companion(dwi, ".b")), ("--grad", folder / "grad.b")]
+    there = {word: path for word, path in reversed(fsl) if path.is_file()}
+    if option not in there:
+        there = {word: path for word, path in reversed(mrtrix) if path.is_file()}
+    return " ".join(f"{word} {shlex.quote(str(path))}" for word, path in sorted(there.items()))

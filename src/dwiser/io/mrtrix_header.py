@@ -213,7 +213,15 @@ def _lines(file: ByteStream) -> list[str]:
         if size > MOST_HEADER:
             break
         lines.append(text)
+    if not line and any(_names_a_file(text) for text in lines):
+        return lines  # MRtrix ends a .mih with its last line, which names the data file
     raise _damaged(f"it has no line '{END}'")
+
+
+def _names_a_file(line: str) -> bool:
+    """Whether the voxels are in another file than the header."""
+    key, _, value = line.partition(":")
+    return key.strip().lower() == "file" and value.split()[:1] not in ([], ["."])
 
 
 def _numbers(name: str, text: str, *, whole: bool = False) -> list[float]:

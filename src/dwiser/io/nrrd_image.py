@@ -35,6 +35,7 @@ SPACES = {  # to the right, to the front, up: the sign of each of the space's ax
     "left-anterior-superior": (-1, 1, 1), "las": (-1, 1, 1),
     "left-posterior-superior": (-1, -1, 1), "lps": (-1, -1, 1),
 }  # fmt: skip
+TIMES = {"-time": "", "rast": "ras", "last": "las", "lpst": "lps"}  # of the same with an axis more
 WRITTEN_SPACE = "left-posterior-superior"
 KINDS = {
     r"(signed char|int8(_t)?)": "i1",
@@ -182,6 +183,10 @@ def _placed(
     """The affine, and the axes that are in space, in the order of the file."""
     directions = np.array(fields.get("space directions", ()), float)
     origin = np.array(fields.get("space origin", (0, 0, 0)), float)
+    if directions.shape == (ndim, SPATIAL + 1) and origin.shape == (SPATIAL + 1,):
+        in_time = (directions[:, :SPATIAL] == 0).all(axis=1)  # of the volumes: no axis in space
+        directions = np.where(in_time[:, None], np.nan, directions)[:, :SPATIAL]
+        origin = origin[:SPATIAL]
     if directions.shape != (ndim, SPATIAL) or origin.shape != (SPATIAL,):
         raise InputError(
             "Its header does not say where the voxels are (space directions, space origin): "
@@ -207,6 +212,15 @@ def _placed(
 
 def _signs(fields: Mapping[str, Any]) -> Float[np.ndarray, "3"]:
     space = str(fields.get("space", "")).lower()
+    for time, without in TIMES.items():
+        if space.endswith(time):
+            space = space.removesuffix(time) + without
+    if not space and str(fields.get("space dimension", "")) == "4":
+        raise InputError(
+            "Its header counts four axes of space and names none, as ITK has 4-D images: if ITK "
+            f"wrote it, put 'space: {WRITTEN_SPACE}-time' in place of 'space dimension: 4'.",
+            code=Code.IMAGE_AFFINE,
+        )
     if space not in SPACES:
         raise InputError(
             f"Its header says the space is {space or 'none'!r}, where it should name right or "

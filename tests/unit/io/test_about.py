@@ -79,3 +79,11 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "dwi.bval")
     with refused(Code.FILE_KIND, tmp_path / "dwi.bval", "no regular file"):
         opened(tmp_path / "dwi.bval")
+
+
+def test_a_file_is_named_once(tmp_path: Path) -> None:
+    """Readers name their file, and are called inside readers that do."""
+    path = tmp_path / "grad.b"
+    with refused(Code.FILE_MISSING, path) as error, about(path), about(path):
+        path.open("rb").close()
+    assert str(error.value).count("grad.b") == 1

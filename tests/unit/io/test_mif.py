@@ -1,14 +1,16 @@
 """MRtrix images: what goes in comes out, in the order of the file, and damage has one sentence."""
 
 import gzip
+import warnings
 from itertools import permutations, product
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dwiser.errors import Code, DwiserError
+from dwiser.errors import Code, DwiserError, DwiserWarning
 from dwiser.io import find_inputs, load, planned_images, read_on_grid, save, save_volume
 from dwiser.io.scanner_axes import in_image_axes, in_scanner_axes, rotation
 from dwiser.memmap import is_mapped
@@ -225,6 +227,7 @@ def test_grad_is_for_nifti_too(small: Small) -> None:
         (table[:, :3], Code.GRADIENTS_FORMAT, "8×3 table", "--grad has four columns"),
         (table[:5], Code.GRADIENTS_LENGTH, "5 rows for the 8 volumes", "--grad"),
         (table * [1, 1, 1, -1], Code.GRADIENTS_VALUES, "negative"),
+        (abs(scheme(small))[:, [3, 0, 1, 2]], Code.GRADIENTS_FORMAT, "first column", "last"),
         (
             np.ones((8, 6)),
             Code.GRADIENTS_FORMAT,
@@ -236,6 +239,22 @@ def test_grad_is_for_nifti_too(small: Small) -> None:
         np.savetxt(small.path("grad.b"), bad)
         with refused(code, "grad.b: ", *says):
             load(path, grad=small.path("grad.b"))
+
+
+def test_scanner_axes_need_an_orientation(small: Small) -> None:
+    """MRtrix, nibabel and ITK take a header without qform and sform in three ways."""
+    np.savetxt(small.path("grad.b"), scheme(small))
+    image = nib.Nifti1Image(small.data, None)
+    nib.save(image, small.path("bare.nii"))
+    with pytest.warns(DwiserWarning, match=r"bare\.nii: its header says no orientation .* left"):
+        scan = load(small.path("bare.nii"), grad=small.path("grad.b"))
+    assert np.linalg.det(scan.affine) < 0
+    np.testing.assert_allclose(scan.gradients.raw_bvecs, small.bvecs * [-1, 1, 1])
+    image.set_sform(np.diag([1.0, 1, 1, 1]), 1)
+    nib.save(image, small.path("bare.nii"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load(small.path("bare.nii"), grad=small.path("grad.b"))
 
 
 def test_axes_that_are_not_at_right_angles_stand_for_the_nearest_rotation() -> None:
@@ -309,6 +328,18 @@ def test_a_header_without_its_data(small: Small) -> None:
     np.testing.assert_array_equal(load(path).data, small.data)
     path = written(small, "dwi.mih", file="a.dat 0\nfile: b.dat 0", voxels=b"")
     with refused(Code.IMAGE_FORMAT, "dwi.mih: its voxels are in 2 data files"):
+        load(path)
+
+
+def test_mrtrix_ends_no_header_that_is_a_file_of_its_own(small: Small) -> None:
+    """mrconvert writes END into a .mif, and none into a .mih."""
+    path = written(small, "dwi.mih", file="dwi.dat", voxels=b"")
+    text = path.read_bytes().removesuffix(b"END\n")
+    small.path("dwi.dat").write_bytes(small.data.astype("<f4").tobytes("F"))
+    path.write_bytes(text)
+    np.testing.assert_array_equal(load(path).data, small.data)
+    path.write_bytes(text.removesuffix(b"file: dwi.dat\n"))  # a copy that ended early
+    with refused(Code.IMAGE_DAMAGED, "dwi.mih: its header is damaged", "END"):
         load(path)
 
 

@@ -28,7 +28,7 @@ def test_stem(path, expected):
     assert companion(path, ".bval") == Path(expected + ".bval")
 
 
-@pytest.mark.parametrize("path", ["dwi", "dwi.npy", "dwi.nii.bz2", ".nii.gz", ".mif", "a.nii/b"])
+@pytest.mark.parametrize("path", ["dwi", "dwi.npy", "dwi.nii.lz4", ".nii.gz", ".mif", "a.nii/b"])
 def test_no_other_name_has_a_stem(path):
     with refused(Code.FILE_ENDING, f"{path}: ", "a name that ends in .nii or .nii.gz, .mif"):
         stem(path)
@@ -42,6 +42,23 @@ def test_gradients_are_found_beside_the_image(tmp_path, plural):
     assert inputs.bval == tmp_path / f"dwi.bval{plural}"
     assert inputs.bvec == tmp_path / f"dwi.bvec{plural}"
     assert tmp_path / "dwi.json" in inputs.files
+
+
+def test_tables_of_other_names_are_pointed_at(tmp_path):
+    """FSL's folders have data.nii.gz, bvals and bvecs; MRtrix's users a dwi.b or grad.b."""
+    image = tmp_path / "data.nii.gz"
+    for name in ("data.nii.gz", "grad.b"):
+        (tmp_path / name).write_text("x")
+    with refused(Code.GRADIENTS_MISSING, "no b-values", "add --grad", "grad.b."):
+        find_inputs(image)
+    with refused(Code.GRADIENTS_MISSING, "no b-vectors", "add --grad", "grad.b."):
+        find_inputs(image, "given")
+    (tmp_path / "bvals").write_text("x")
+    (tmp_path / "bvecs").write_text("x")
+    with refused(Code.GRADIENTS_MISSING, "no b-values", "add --bval ", "bvals --bvec ", "bvecs."):
+        find_inputs(image)
+    with refused(Code.GRADIENTS_MISSING, "no b-vectors", "add --bvec ", "bvecs."):
+        find_inputs(image, "given")
 
 
 def test_given_files_win_and_missing_ones_are_named(tmp_path):

@@ -98,6 +98,30 @@ def test_each_space(small: Small, space: str, signs: tuple[int, ...]) -> None:
     assert_is_small(load(written(small, fields)), small)
 
 
+def with_time(small: Small, space: str) -> dict[str, str]:
+    """Four axes of space, the volumes along the fourth, which starts at 7 s in steps of 3 s."""
+    placed = np.zeros((4, 5))
+    placed[:3, :3], placed[:3, 4] = (LPS @ small.affine[:3])[:, :3], LPS @ small.affine[:3, 3]
+    placed[3, 3], placed[3, 4] = 3, 7
+    return header(
+        small, space=space, kinds="domain domain domain domain",
+        space_directions=" ".join(map(vector, placed[:, :4].T)), space_origin=vector(placed[:, 4]),
+        measurement_frame=" ".join(map(vector, FRAME.T)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("space", ["left-posterior-superior-time", "LPST"])
+def test_time_may_be_an_axis_of_the_space(small: Small, space: str) -> None:
+    assert_is_small(load(written(small, with_time(small, space))), small)
+
+
+def test_four_axes_without_a_name_are_itks(small: Small) -> None:
+    fields = {"space dimension" if k == "space" else k: v for k, v in with_time(small, "4").items()}
+    says = "as ITK has 4-D images", "'space: left-posterior-superior-time'"
+    with refused(Code.IMAGE_AFFINE, "dwi.nrrd: ", *says):
+        load(written(small, fields))
+
+
 def test_b_goes_by_the_length_relative_to_the_longest(small: Small) -> None:
     fields = header(small)
     for key in [k for k in fields if k.startswith("DWMRI_gradient")]:

@@ -141,7 +141,7 @@ def test_a_dangling_link_counts_as_existing(tmp_path):
         planned(tmp_path / "o.nii")
 
 
-@pytest.mark.parametrize("name", ["o", "o.nii.bz2", "o.txt"])
+@pytest.mark.parametrize("name", ["o", "o.nii.lz4", "o.txt"])
 def test_an_output_is_nifti(tmp_path, name):
     for outputs in ((name, None), ("o.nii", name)):
         with refused(Code.FILE_ENDING, f"{name}: only NIfTI", ".nii or .nii.gz"):
