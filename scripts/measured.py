@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.pages import DOCS, RESULTS, fill_blocks, table_lines, write_or_check
+from scripts.textured_tables import textured
 from scripts.walk_tables import walk
 
 NAMES = (
@@ -427,7 +428,7 @@ FILLED: dict[str, Callable[[Record], str]] = {
     "earlier_steps": earlier_steps,
     "walk_phantom_compact": walk, "walk_textured_compact": walk, "walk_real_compact": walk,
     "walk_noisy_compact": walk,
-    "samples_coverage": samples_coverage,
+    "samples_coverage": samples_coverage, "textured": textured,
 }  # fmt: skip
 
 

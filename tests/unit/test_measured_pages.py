@@ -3,6 +3,7 @@
 from scripts import measured, walk_figure
 from scripts.budgets_figure import PICTURE, digest, drawn_from, figure, recorded
 from scripts.pages import BLOCK
+from scripts.textured_tables import textured
 from scripts.walk_tables import walk
 
 
@@ -111,3 +112,17 @@ def test_a_panel_of_walks_shows_each_kind_at_the_step_it_has_reached() -> None:
         assert (list(drawn.get_xdata()), list(drawn.get_ydata())) == ([301, 291], [0.2, 0.4])
     assert (list(alone.get_xdata()), list(alone.get_ydata())) == ([17], [0.5])
     assert set(noisy.get_ydata()) == {1}
+
+
+def test_the_table_of_textured_phantoms_has_fa_by_its_truth() -> None:
+    row = {"nrmse": 0.1, "b0_nrmse": 0.02, "fa_rmse": 0.03, "md_rmse": 4e-5}
+    row["by_true_fa"] = {"FA 0.00-0.10": {"fa.rmse": 0.05, "fa.bias": -0.01}}
+    bound = {f"Bayes bound, library {n}": row for n in (1, 2)}
+    direct = {"posterior mean of FA": {k: v for k, v in row.items() if k != "nrmse"}}
+    text = textured({"cases": {"SNR 8": {"methods": {"splitq": row, **bound, **direct}}}})
+    figures = "0.1000 | 0.0200 | 0.0300 | 0.0400 | 0.050 (-0.010) |"
+    assert text.splitlines() == [
+        "SNR 8:", "",
+        "| method | NRMSE | NRMSE, b0s | FA | MD, 10⁻³ | 0.00-0.10 |", "|---|---|---|---|---|---|",
+        f"| `splitq` | {figures}", f"| Bayes bound, library 1 | {figures}",
+    ]  # fmt: skip
