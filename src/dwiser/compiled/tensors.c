@@ -147,10 +147,12 @@ VECTORS static void fit(const Scheme *s, const float *restrict signals, Py_ssize
         sums(s->inverse, WIDE, logs, volumes, solved);
         for (int l = 0; l < BLOCK; l += UNIT)
             for (Py_ssize_t v = 0; v < volumes; v++) {
+                const float *from = solved + l;
+                float *to = weights + v * BLOCK + l;
                 Unit expected = {0};
                 for (int k = 0; k < UNKNOWNS; k++)
-                    ADD(expected, s->design[v * WIDE + k], solved + k * BLOCK + l);
-                PUT(expected, weights + v * BLOCK + l);
+                    ADD(expected, s->design[v * WIDE + k], from + k * BLOCK);
+                PUT(expected, to);
             }
         EACH highest[l] = -3.4e38f;
         for (Py_ssize_t v = 0; v < volumes; v++) {

@@ -25,6 +25,7 @@ typedef float Unit __attribute__((vector_size(UNIT * 4), aligned(4), may_alias))
 #define PUT(sum, to) *(Unit *)(to) = sum
 #else
 typedef struct { float part[UNIT]; } Unit;
+/* Their arguments are not to hold l. */
 #define OF_UNIT for (int l = 0; l < UNIT; l++)
 #define TIMES(out, a, b) OF_UNIT (out).part[l] = (a).part[l] * (b).part[l]
 #define SUM(sum, a) OF_UNIT (sum).part[l] += (a).part[l]
