@@ -79,6 +79,26 @@ def scaling_wide(record: Record) -> str:
     return table([*SIZES, "wall s"], [[*_size(record), record["wall_s"]]])
 
 
+def large(record: Record) -> str:
+    """A scan and parts of its slices, each once; with dwidenoise on the smallest."""
+    rows = []
+    for part in [*record["beside_dwidenoise"], *record["parts"]]:
+        for name in ("splitq", "dwidenoise"):
+            if name in part:
+                own = part[name]
+                rows.append([
+                    "×".join(map(str, part["shape"])), part["volumes"], part["scan_mib"],
+                    f"`{name}`", own["wall_s"], own["cpu_s"], own["resident_mib"],
+                    own["rms_error_sigma"],
+                ])  # fmt: skip
+    heads = ["grid", "volumes", "float32 scan, MiB", "method", "wall s", "CPU s", "peak MiB"]
+    slope = (
+        "Between the two largest the wall's time grows with the size to the power "
+        f"{record['slope']['wall_s']:g}."
+    )
+    return f"{record['threads']} threads.\n\n{table([*heads, 'rms error, σ'], rows)}\n{slope}\n"
+
+
 def _size(r: Record) -> list[object]:
     grid = "×".join(map(str, r["shape"]))
     return [
@@ -415,7 +435,7 @@ FILLED: dict[str, Callable[[Record], str]] = {
     "memory_methods": memory_methods, "memory_large": memory_large,
     "coverage": coverage, "splits": splits, "scaling_splitq": scaling,
     "scaling_splitq_large": scaling_large, "scaling_splitq_real": scaling_large,
-    "scaling_splitq_wide": scaling_wide,
+    "scaling_splitq_wide": scaling_wide, "large": large,
     "peers_rician": peers, "peers_nc-chi": peers,
     "cohort_throughput": throughput, "cohort_overhead": overhead,
     "cohort_overhead_brain": overhead, "cohort_simulated": simulated,
