@@ -181,7 +181,7 @@ def test_splitq_errs_less_with_the_phase_than_without(machine) -> None:
     ]
     assert np.square(errors[1]).mean() < 0.95 * np.square(errors[0]).mean()
     assert np.square(errors[1]).mean() < 0.213  # 0.9 of what the magnitude alone once gave
-    assert abs(errors[1].mean()) < 0.057  # 0.054 to 0.056 by the probe's draw; once 0.055
+    assert abs(errors[1].mean()) < 0.06  # 0.0535 to 0.0573 by the draws of probe and splits
     assert both.record["coils"] == 0
     np.testing.assert_array_equal(both.data[~simulation.mask], scan.data[~simulation.mask])
     assert alone.real is None
