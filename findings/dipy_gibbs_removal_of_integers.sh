@@ -5,7 +5,7 @@
 # of the file. In unsigned integers, the type of many converted magnitudes, neighbours are
 # subtracted and shifted lines stored without a sign: what falls below 0 becomes 65 thousand, in the
 # result and in the total variation by which the shifts are chosen. In signed integers all values are cut
-# to whole numbers, twice, so that the image is one unit darker. The exit code is 0, and nothing is
+# to whole numbers, twice, so that the image is 0.8 of a unit darker. The exit code is 0, and nothing is
 # said. Float32 voxels of the same values are right.
 #
 # A disc of brightness 300 with three darker ones, cut off in k-space, its magnitude rounded (highest 330,

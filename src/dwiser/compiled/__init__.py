@@ -16,4 +16,4 @@ def _load(name: str) -> Any:
 
 patches = _load("patches")  # local principal components: methods/splitq/local_pca.py
 pointwise = _load("pointwise")  # functions of each voxel alone: prepare/lookup.py
-tensors = _load("tensors")  # the tensor of every voxel: methods/splitq/angular_response.py
+tensors = _load("tensors")  # the tensor of every voxel: prepare/tensor_fit.py

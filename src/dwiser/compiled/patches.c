@@ -391,13 +391,16 @@ static int take(PyObject *const *objects, int outputs, Py_buffer *buffers, Patch
         if (p->steps[o] < low) low = p->steps[o];
         if (p->steps[o] > high) high = p->steps[o];
     }
-    int inside = 1;
-    for (Py_ssize_t i = 0; i < p->patches && inside; i++)
-        inside = p->middles[i] + low >= 0 && p->middles[i] + high < places;
-    if (p->samples > MOST && p->channels > MOST) inside = 0;
-    if (!inside) {
+    int inside = low > -places && high < places; /* so that no sum of places overflows */
+    for (Py_ssize_t i = 0; i < p->patches && inside; i++) {
+        const int64_t middle = p->middles[i];
+        inside = middle >= 0 && middle < places && middle + low >= 0 && middle + high < places;
+    }
+    const int small = p->samples <= MOST || p->channels <= MOST;
+    if (!inside || !small) {
         release(buffers, FIRST_OUT + outputs);
-        PyErr_SetString(PyExc_ValueError, "a patch reaches out of the index");
+        PyErr_SetString(PyExc_ValueError, small ? "a patch reaches out of the index"
+                                                : "a patch has too many voxels and channels");
         return -1;
     }
     return 0;
@@ -428,6 +431,11 @@ static PyObject *py_denoise(PyObject *self, PyObject *args)
         return NULL;
     const Py_ssize_t rows = b[5].len / (Py_ssize_t)sizeof(float);
     if (sizes(b, 2, rows * p.channels, rows) < 0) return NULL;
+    if (first < 0 || first > p.outside) {
+        release(b, BUFFERS);
+        PyErr_SetString(PyExc_ValueError, "the sums begin outside of the voxels");
+        return NULL;
+    }
     const Sums sums = {b[4].buf, b[5].buf, first, rows};
     int failed;
     Py_BEGIN_ALLOW_THREADS

@@ -1,5 +1,5 @@
 /* The tensor of every voxel, by weighted least squares on the signals' logarithms: what
-   methods/splitq/angular_response.py does with NumPy in some twenty passes over arrays of all
+   prepare/tensor_fit.py does with NumPy in some twenty passes over arrays of all
    volumes. A block of voxels goes through all steps while it is in the cache.
 
    Arrays come by the buffer protocol, in C order; all lengths are checked before anything is read.
@@ -218,7 +218,7 @@ static PyObject *py_fit(PyObject *self, PyObject *args)
     }
     release(b, BUFFERS);
     if (!right) {
-        PyErr_SetString(PyExc_ValueError, "an array has another size");
+        PyErr_SetString(PyExc_ValueError, "an array has another size, or the unit is not above 0");
         return NULL;
     }
     if (room == NULL) return PyErr_NoMemory();

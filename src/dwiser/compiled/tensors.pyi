@@ -1,4 +1,4 @@
-"""tensors.c: what angular_response.py does, compiled.
+"""tensors.c: what tensor_fit.py does, compiled.
 
 Signals are float32, results float64, all in C order.
 """

@@ -182,11 +182,11 @@ def _beside(dwi: FilePath, endings: tuple[str, ...], name: str, option: str) -> 
     for path in (*filter(Path.is_file, candidates), *filter(is_link_to_nothing, candidates)):
         return path  # of a link to nothing its reader tells what to do
     names = " or ".join(path.name for path in candidates)
-    found = _under_other_names(dwi, option)
-    if found:
+    others = _under_other_names(dwi, option)
+    if others:
         raise InputError(
             f"{dwi}: there are no {name} beside it with its name ({names}); if the table in its "
-            f"folder is this image's, add {found}.",
+            f"folder is this image's, add {others}.",
             code=Code.GRADIENTS_MISSING,
         )
     raise InputError(
@@ -207,6 +207,6 @@ def _under_other_names(dwi: FilePath, option: str) -> str:
     ]
     mrtrix = [("--grad", companion(dwi, ".b")), ("--grad", folder / "grad.b")]
     there = {word: path for word, path in reversed(fsl) if path.is_file()}
-    if option not in there:
+    if option not in there and option == "--bval":  # who gave b-values cannot give --grad too
         there = {word: path for word, path in reversed(mrtrix) if path.is_file()}
     return " ".join(f"{word} {shlex.quote(str(path))}" for word, path in sorted(there.items()))

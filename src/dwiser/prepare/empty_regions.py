@@ -20,7 +20,7 @@ def empty_regions(
     """Of ``volumes``, those with zeros in the object where most others have data, and where.
 
     A single zero may be rounded noise; what counts are squares of 5×5 of them in a slice (or the
-    slice's width), and what touches them.
+    object's width), and what touches them.
     """
     alive, mean = (np.zeros_like(data[..., 0], kind) for kind in (np.int32, np.float32))
     for v in volumes:
@@ -31,7 +31,8 @@ def empty_regions(
     usual = alive > USUAL * len(volumes)
     bright = usual & (mean > BRIGHT * np.percentile(mean[mean > 0], 95))
     box = Box.around(bright).index if bright.any() else ()
-    square = np.ones((min(SQUARE, data.shape[0]), min(SQUARE, data.shape[1]), 1), bool)
+    wide = bright[box].shape
+    square = np.ones((min(SQUARE, wide[0]), min(SQUARE, wide[1]), 1), bool)
 
     def region(v: int) -> Bool[np.ndarray, "x y z"] | None:
         empty = bright[box] & (data[..., v][box] == 0)
@@ -41,13 +42,13 @@ def empty_regions(
         seeds[box] = ndimage.binary_opening(empty, square)
         return ndimage.binary_propagation(seeds, mask=usual & (data[..., v] == 0))
 
-    found = side_by_side(region, volumes.tolist(), threads)
-    return {v: r for v, r in zip(volumes.tolist(), found, strict=True) if r is not None}
+    regions = side_by_side(region, volumes.tolist(), threads)
+    return {v: r for v, r in zip(volumes.tolist(), regions, strict=True) if r is not None}
 
 
 def _holds(empty: Bool[np.ndarray, "x y z"], size: tuple[int, ...]) -> bool:
     """Whether a box of this size fits somewhere into the places: an erosion, axis by axis."""
-    if empty.sum() < np.prod(size):
+    if empty.sum() < np.prod(size) or any(e < n for e, n in zip(empty.shape, size, strict=True)):
         return False
     for axis, n in enumerate(size):
         length = empty.shape[axis] - n + 1

@@ -51,8 +51,8 @@ def test_tables_of_other_names_are_pointed_at(tmp_path):
         (tmp_path / name).write_text("x")
     with refused(Code.GRADIENTS_MISSING, "no b-values", "add --grad", "grad.b."):
         find_inputs(image)
-    with refused(Code.GRADIENTS_MISSING, "no b-vectors", "add --grad", "grad.b."):
-        find_inputs(image, "given")
+    with refused(Code.GRADIENTS_MISSING, "no b-vectors", "give them with --bvec"):
+        find_inputs(image, "given")  # beside which --grad would be refused
     (tmp_path / "bvals").write_text("x")
     (tmp_path / "bvecs").write_text("x")
     with refused(Code.GRADIENTS_MISSING, "no b-values", "add --bval ", "bvals --bvec ", "bvecs."):

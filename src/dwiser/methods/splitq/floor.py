@@ -35,9 +35,9 @@ class Signals:
         floor: Floor,
     ) -> "Signals":  # fmt: skip
         """With σ as the ``estimate``, in units of y, allows it."""
-        kept = floor == "kept"
-        sigma = whitened.sigma_inside if kept else _allowed(estimate, whitened, gradients)
-        return cls(whitened, floor, sigma)
+        if floor == "kept":
+            return cls(whitened, floor, whitened.sigma_inside)
+        return cls(whitened, floor, _allowed(estimate, whitened, gradients))
 
     def magnitudes(self, estimate: Float[np.ndarray, "n v"], v: int) -> Float[np.ndarray, "n"]:
         """A volume's mean magnitudes in the data's units, from ``estimate`` in units of y."""

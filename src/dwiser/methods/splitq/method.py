@@ -83,7 +83,9 @@ class Splitq:
         LAPTOP["floor"].value, "the magnitude's noise floor (Rician or nc-chi bias)"
     )
     response: bool = option(True, "restore the signal's shape about its fibre")
-    give_back: bool = option(True, "give back what noise does not explain in a residual")
+    give_back: bool = option(
+        True, "give back what noise does not explain in a residual, and in a shell's mean of it"
+    )
     uncertainty: bool = option(False, "also the sd of the error, in a fifth more time")
     coils: float | None = option(
         None, "channels behind the magnitude; none: read off the background", least=1

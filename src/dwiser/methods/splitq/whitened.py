@@ -323,13 +323,15 @@ def inner_slices(
     """
     if mask.sum() <= most:
         return mask, mask
-    depth = mask.shape[2]
+    slices = np.flatnonzero(mask.any((0, 1)))  # of a part of the field, where the mask is
+    depth = len(slices)
     runs = max(1, round(depth * most / float(mask.sum()) / RUN))
-    chosen, trusted = np.zeros(depth, bool), np.zeros(depth, bool)
+    chosen, trusted = np.zeros(mask.shape[2], bool), np.zeros(mask.shape[2], bool)
     for middle in (np.arange(runs) + 0.5) * depth / runs:
         low = int(np.clip(middle - RUN / 2, 0, max(0, depth - RUN)))
-        chosen[low : low + RUN] = True
-        trusted[low + (RIM if low else 0) : low + RUN - (RIM if low + RUN < depth else 0)] = True
+        run, last = slices[low : low + RUN], low + RUN >= depth
+        chosen[run] = True
+        trusted[run[(RIM if low else 0) : len(run) - (0 if last else RIM)]] = True
     return mask & chosen, mask & trusted
 
 

@@ -156,8 +156,10 @@ def test_the_compiled_code_reads_nothing_outside_its_arrays() -> None:
     module.patches.denoise(*good)
     refused(ValueError, 2, grid.at + 10_000)
     refused(ValueError, 2, grid.at - 10_000)
-    refused(ValueError, 6, 1)
-    refused(ValueError, 6, -1)
+    refused(ValueError, 2, grid.at + 2**62)
+    refused(ValueError, 3, steps + 2**62)
+    for first in (1, 28, -1, -(2**63)):
+        refused(ValueError, 6, first)
     refused(ValueError, 7, total[:-1])
     refused(ValueError, 8, weight[:-1].copy())
     refused(TypeError, 0, values.astype(float))
