@@ -84,8 +84,11 @@ def filter_in_slabs(
     parts = slabs(mask, int(radius[2]), min(threads, most))
     filtered, noise = np.full_like(data, np.nan), np.zeros(mask.shape, np.float32)
     work = (
-        delayed(slab_filter)(
-            data[:, :, part.outer], mask[:, :, part.outer], sigma[:, :, part.outer], radius
+        delayed(slab_filter)(  # a copy: joblib sends the name of a mapped file, and ours has none
+            np.array(data[:, :, part.outer]),
+            mask[:, :, part.outer],
+            sigma[:, :, part.outer],
+            radius,
         )
         for part in parts
     )

@@ -8,6 +8,7 @@ from dipy.denoise.localpca import mppca
 
 from dwiser.errors import DwiserWarning
 from dwiser.machine import Machine
+from dwiser.memmap import allocate_mapped
 from dwiser.methods.peers import slabs as module
 from dwiser.methods.peers.mppca import MPPCA
 from dwiser.methods.peers.slabs import slabs
@@ -32,6 +33,18 @@ def test_slabs_in_processes_are_dipys_one_call_to_the_bit(scan, threads, monkeyp
     not_reached = scan.mask & ~reached
     np.testing.assert_array_equal(result.data[not_reached], scan.data[not_reached])
     assert result.record["voxels_left_as_they_were"] == not_reached.sum() * scan.shape[3]
+
+
+def test_a_scan_in_a_mapped_file_without_a_name_goes_to_processes_too(scan, monkeypatch) -> None:
+    """joblib hands a mapped array over by its file's name."""
+    monkeypatch.setattr(module, "WORTH_A_PROCESS", 1)
+    mapped = allocate_mapped(scan.shape)
+    mapped[...] = scan.data
+    own, other = (
+        MPPCA().denoise(replace(scan, data=data), machine=Machine("cpu", 3), seed=0).data
+        for data in (scan.data, mapped)
+    )
+    np.testing.assert_array_equal(own, other)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7, 40])
