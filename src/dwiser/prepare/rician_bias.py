@@ -99,9 +99,7 @@ def true_signal(
     below, above = (_table(coils, of)[0] for of in SPREADS[low : low + 2])
     table = below + np.float32(row - low) * (above - below)
     ratio = mean / np.where(sigma > 0, sigma, 1)
-    # far above the floor mean² − (2n−1)σ² is the squared signal: the table ends where that holds
-    gap = np.float32(FAR**2 - table[-1, round((FAR - LOWEST) / STEP)] ** 2)
-    signal = np.sqrt(np.maximum(np.square(ratio) - gap, 0))
+    signal = _far_above(ratio, table)
     near = ratio <= FAR
     if power is None:
         column = (ratio[near] - LOWEST) / STEP
@@ -109,6 +107,12 @@ def true_signal(
     else:
         signal = np.where(near, _between(table, _rows(power), (ratio - LOWEST) / STEP), signal)
     return np.where(sigma > 0, signal * sigma, mean).astype(np.float32)
+
+
+def _far_above(ratio: Values, table: Float[np.ndarray, "p m"]) -> Values:
+    """Far above the floor mean² − (2n−1)σ² is the squared signal: where the table ends."""
+    gap = np.float32(FAR**2 - table[-1, round((FAR - LOWEST) / STEP)] ** 2)
+    return np.sqrt(np.maximum(np.square(ratio) - gap, 0))
 
 
 def signal_posterior(
@@ -131,7 +135,9 @@ def signal_posterior(
     at = row, _rows(strength), (ratio.clip(LOWEST, FAR) - LOWEST) / STEP
     near, around = (_between(t, *at) for t in _all_tables(coils))
     far = ratio > FAR
-    signal = np.where(far, true_signal(mean, sigma, 0.0, coils), sigma * near)
+    above = _far_above(ratio, _table(coils, SPREADS[0])[0])
+    signal = np.where(far, sigma * above, sigma * near)
+    signal = np.where(sigma > 0, signal, mean).astype(np.float32)
     return signal, (sigma * np.where(far, spread, around)).astype(np.float32)
 
 
