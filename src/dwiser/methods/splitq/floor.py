@@ -41,8 +41,7 @@ class Signals:
 
     def magnitudes(self, estimate: Float[np.ndarray, "n v"], v: int) -> Float[np.ndarray, "n"]:
         """A volume's mean magnitudes in the data's units, from ``estimate`` in units of y."""
-        mean = np.float32(self.whitened.mean[v])
-        return estimate[:, v] * self.whitened.sigma_inside + mean
+        return self.whitened.magnitudes(estimate, v)
 
     def power(
         self, estimate: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"], threads: int
@@ -89,6 +88,6 @@ def _allowed(
             continue
         mean = np.zeros_like(lowest)
         for v in shell.volumes:
-            mean += (estimate[:, v] * sigma + np.float32(whitened.mean[v])) / len(shell.volumes)
+            mean += whitened.magnitudes(estimate, v) / len(shell.volumes)
         np.minimum(lowest, mean, out=lowest)
     return allowed_sigma(lowest, sigma, whitened.coils)

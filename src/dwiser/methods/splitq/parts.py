@@ -1,12 +1,12 @@
 """A mask's voxels some at a time, on all threads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from dwiser.machine import side_by_side
-from dwiser.methods.splitq.arrays import Array, like, namespace
+from dwiser.methods.splitq.arrays import Array, like, namespace, slices
 
 CHUNK = 8192  # voxels at once
 
@@ -18,9 +18,9 @@ def joined(
     return np.concatenate(list(side_by_side(of, chunks(count), threads)))
 
 
-def chunks(count: int) -> Iterator[slice]:
+def chunks(count: int) -> list[slice]:
     """Some voxels at a time."""
-    return (slice(low, low + CHUNK) for low in range(0, count, CHUNK))
+    return slices(count, CHUNK)
 
 
 def gathered(

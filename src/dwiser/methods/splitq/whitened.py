@@ -127,6 +127,16 @@ class WhitenedScan:
             return 0.0
         return PASSED * float(np.sqrt((self.rank + len(self.alone)) / len(self.mean)))
 
+    def magnitudes(
+        self, estimate: Float[np.ndarray, "n v"], volume: int | np.integer, part: slice = EVERYWHERE
+    ) -> Float[np.ndarray, "m"]:
+        """A volume's mean magnitudes in the data's units at ``part`` of the mask's voxels.
+
+        The estimate is of all of these, in units of y.
+        """
+        mean = np.float32(self.mean[volume])
+        return estimate[part, volume] * self.sigma_inside[part] + mean
+
     def power_of(
         self, estimate: Float[np.ndarray, "n v"], volumes: Int[np.ndarray, "m"], threads: int = 1
     ) -> Float[np.ndarray, "n"]:
@@ -136,7 +146,7 @@ class WhitenedScan:
             sigma = self.sigma_inside[part]
             power = np.zeros(len(sigma), np.float32)
             for v in volumes:
-                mean = estimate[part, v] * sigma + np.float32(self.mean[v])
+                mean = self.magnitudes(estimate, v, part)
                 power += signal_power(mean, sigma, self.coils) / np.float32(len(volumes))
             return power
 
