@@ -19,7 +19,7 @@ from dwiser.prepare.moments import NONE, magnitude_floor, magnitude_moments
 LOWEST, HIGHEST, STEP = -2.0, 14.0, 0.01  # of the means in the tables, in σ
 FAR = HIGHEST - 1  # σ: beyond, the Rician bias is a small correction
 FINENESS = 0.02  # of the signals summed over, in σ
-SPREADS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of the mean that is inverted, in σ
+SPREADS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of the mean that is inverted
 POWERS = np.geomspace(0.05, 500.0, 25)  # of the signal, in σ²; the last is as good as flat
 ODD = 1e-3  # of the prior's height, at any signal: one volume may show what no other does
 NEAR = 0.3  # σ: below, a mean and its signal's power are in proportion
@@ -30,17 +30,21 @@ Values = Float[np.ndarray, "*s"]
 
 
 @lru_cache(maxsize=32)
-def _table(coils: float | int, spread: float) -> Float[np.ndarray, "2 p m"]:
-    """Posterior mean and sd of θ, by power and measured mean m of this spread, σ = 1."""
+def _table(coils: float | int, spread: float, of_noise: bool = False) -> Float[np.ndarray, "2 p m"]:
+    """Posterior mean and sd of θ, by power and measured mean m of this spread, σ = 1.
+
+    ``of_noise``: the spread is a part of the magnitude's own sd, which θ tells, not of σ.
+    """
     measured = np.arange(LOWEST, HIGHEST + STEP / 2, STEP)
     theta = np.arange(0, HIGHEST + FINENESS / 2, FINENESS)
-    mean = magnitude_moments(theta, coils)[0]
+    mean, variance = magnitude_moments(theta, coils)
     posterior = np.zeros((2, len(POWERS), len(measured)), np.float32)
     if not spread:
         posterior[0] = np.interp(measured, mean, theta)
         return posterior
     prior = np.exp(-0.5 * theta[:, None] ** 2 / POWERS) + ODD
-    far = -0.5 * ((measured[:, None] - mean) / spread) ** 2
+    sd = spread * (np.sqrt(variance) if of_noise else np.ones_like(theta))
+    far = -0.5 * ((measured[:, None] - mean) / sd) ** 2 - np.log(sd)
     likely = np.exp(far - far.max(1, keepdims=True))
     total, first, second = (likely @ (prior * theta[:, None] ** k) for k in range(3))
     posterior[0] = (first / total).T
@@ -75,7 +79,7 @@ def _between(table: Float[np.ndarray, "*t"], *places: Values) -> Values:
 def true_signal(
     mean: Values,
     sigma: Values,
-    spread: float = 0.0,
+    passed: float = 0.0,
     coils: float | int = 1,
     power: Values | None = None,
 ) -> Values:
@@ -84,7 +88,8 @@ def true_signal(
     Parameters
     ----------
     mean : a denoised magnitude, in the data's units. sigma : of one channel, same shape.
-    spread : sd of ``mean``'s own error, in σ: where it is 0 the mean itself is inverted.
+    passed : the noise that is left in ``mean``, its sd over the magnitude's own: at the noise
+        floor 0.655 of what it is far above, for one channel. 0: the mean itself is inverted.
     power : the mean square of such signals in σ², of the same shape; None: any is as likely.
 
     Notes
@@ -94,9 +99,9 @@ def true_signal(
     """
     if coils == NONE and power is None:
         return mean.astype(np.float32)
-    row = float(np.interp(spread, SPREADS, np.arange(len(SPREADS))))
+    row = float(np.interp(passed, SPREADS, np.arange(len(SPREADS))))
     low = min(int(row), len(SPREADS) - 2)
-    below, above = (_table(coils, of)[0] for of in SPREADS[low : low + 2])
+    below, above = (_table(coils, of, True)[0] for of in SPREADS[low : low + 2])
     table = below + np.float32(row - low) * (above - below)
     ratio = mean / np.where(sigma > 0, sigma, 1)
     signal = _far_above(ratio, table)
@@ -124,7 +129,8 @@ def signal_posterior(
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
     """Mean and sd of the signals ≥ 0 that a magnitude's mean allows, in the data's units.
 
-    ``spread`` (n,) is the sd of each mean's own error in σ, ``power`` as in `true_signal`. Far
+    ``spread`` (n,) is the sd of each mean's own error in σ, measured where it is, so that it is
+    the same for all signals that it allows; ``power`` as in `true_signal`. Far
     above the noise floor the signal is as uncertain as the mean; at it, more uncertain.
     """
     if coils == NONE and power is None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dwiser.prepare.moments import NONE, expected_magnitude
+from dwiser.prepare.moments import NONE, expected_magnitude, magnitude_moments
 from dwiser.prepare.rician_bias import (
     allowed_sigma,
     signal_posterior,
@@ -44,6 +44,22 @@ def test_signals_of_a_known_power_are_found_best_by_it(coils: float, power: floa
     assert error(power) < error(None)
     assert error(power) < error(16 * power)
     assert error(power) < error(power / 16)
+
+
+@pytest.mark.parametrize("coils", [1.0, 4.0])
+@pytest.mark.parametrize("power", [0.3, 1.0])
+def test_what_is_left_of_noise_is_less_at_the_floor_as_the_noise_is(
+    coils: float, power: float
+) -> None:
+    """A part of the magnitude's own noise, drawn so; an error that is alike everywhere errs more."""
+    rng, passed = stream(3, "left"), 0.2
+    theta = np.abs(power**0.5 * rng.standard_normal(40_000))
+    mean, variance = magnitude_moments(theta, coils)
+    left = mean + passed * np.sqrt(variance) * rng.standard_normal(len(theta))
+    one, known = np.ones_like(theta), np.full_like(theta, power)
+    own = true_signal(left, one, passed, coils, known)
+    alike, _ = signal_posterior(left, one, passed * one, coils, known)
+    assert np.mean((own - theta) ** 2) < 0.99 * np.mean((alike - theta) ** 2)
 
 
 def test_a_whole_shell_at_the_floor_is_nearly_nothing() -> None:

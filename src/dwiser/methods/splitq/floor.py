@@ -58,7 +58,7 @@ class Signals:
         """The signal of a volume; the magnitudes themselves where the floor is kept."""
         if self.floor == "kept":
             return magnitudes
-        known = self.whitened.spread, self.whitened.coils
+        known = self.whitened.passed, self.whitened.coils
         return true_signal(magnitudes, self.sigma, *known, power)
 
     def sd(

@@ -17,7 +17,7 @@ from dwiser.methods.capabilities import Capabilities
 from dwiser.methods.splitq.arrays import slices
 from dwiser.prepare.complex import channels_of, real_scan
 from dwiser.prepare.mask import object_mask, voxels_in
-from dwiser.prepare.moments import magnitude_sd
+from dwiser.prepare.moments import NONE, magnitude_sd
 from dwiser.prepare.noise import noise_by_volume, sigma_map
 from dwiser.prepare.noise_correlation import NoiseCorrelation, spatial_noise
 from dwiser.prepare.outlier_volumes import find_outlier_volumes
@@ -40,7 +40,8 @@ BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost 
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
 LEAST_EXTRA_VOXELS = 100  # voxels more than volumes: a partial correlation's sd is then 0.1
 NEARLY_WHITE = 0.1  # correlation of adjacent voxels below which nothing changes; measured to 0.03
-PASSED = 0.3  # of the coordinates' noise passes the local estimates
+PASSED = 0.3  # of the coordinates' noise passes the local estimates, its sd
+PASSED_OF_FEW = 0.4  # the same of magnitudes that share no subspace: few, whose errors are alike
 CHUNK = 8192  # voxels at once
 WIDE = 32_768  # voxels of one volume at once
 EVERYWHERE = slice(None)
@@ -118,14 +119,16 @@ class WhitenedScan:
         return np.array(sorted(self.alone), int)
 
     @property
-    def spread(self) -> float:
-        """A typical error of the estimate, in σ: a part of K coordinates' noise in V volumes.
+    def passed(self) -> float:
+        """A typical error of the estimate over the noise: what passes of K coordinates' in V.
 
         0 where σ cannot be trusted to tell it.
         """
         if self.contradicted:
             return 0.0
-        return PASSED * float(np.sqrt((self.rank + len(self.alone)) / len(self.mean)))
+        few = self.subspace is None and self.coils != NONE
+        part = PASSED_OF_FEW if few else PASSED
+        return part * float(np.sqrt((self.rank + len(self.alone)) / len(self.mean)))
 
     def magnitudes(
         self, estimate: Float[np.ndarray, "n v"], volume: int | np.integer, part: slice = EVERYWHERE
