@@ -51,7 +51,7 @@ def test_signals_of_a_known_power_are_found_best_by_it(coils: float, power: floa
 def test_what_is_left_of_noise_is_less_at_the_floor_as_the_noise_is(
     coils: float, power: float
 ) -> None:
-    """A part of the magnitude's own noise, drawn so; an error that is alike everywhere errs more."""
+    """A part of the magnitude's own noise, drawn so: to take it as alike everywhere errs more."""
     rng, passed = stream(3, "left"), 0.2
     theta = np.abs(power**0.5 * rng.standard_normal(40_000))
     mean, variance = magnitude_moments(theta, coils)
