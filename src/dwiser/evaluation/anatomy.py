@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_gradient_magnitude
 from dwiser.evaluation.groups import volume_groups
 from dwiser.evaluation.main_direction import anisotropy
 from dwiser.evaluation.records import CannotMeasure, measured
-from dwiser.evaluation.residual import FLOOR_DOUBT, Residual
+from dwiser.evaluation.residual import Residual
 from dwiser.scan import Gradients
 
 GRADIENT_SD = 1.0  # voxels; smoothing before the gradient, against noise
@@ -92,11 +92,11 @@ def anatomy(
     residual: Residual,
     raw_anatomy: AnatomyReference,
     half: np.ndarray,
-    floor: Float[np.ndarray, "n"] | float | int = 0,
+    doubt: Float[np.ndarray, "n"] | float | int = 0,
 ) -> AnatomyCorrelation:
     """Correlations of the residual of the other ``half`` of the DWIs with the raw anatomy.
 
-    ``floor`` is the DWIs' `noise_floor`, in the noise's sd.
+    ``doubt`` is the DWIs' `floor_doubt`, in the noise's sd.
     """
     mean, square = (np.zeros(len(residual.standard)) for _ in range(2))
     for v in half:  # a volume at a time, for memory
@@ -104,7 +104,7 @@ def anatomy(
         square += np.square(residual.standard[:, v])
     mean, square = mean / len(half), square / len(half)
     noise = (square - mean**2).mean() / (len(half) - 1) if len(half) > 1 else 0.0
-    mean = np.sign(mean) * np.maximum(np.abs(mean) - FLOOR_DOUBT * floor, 0)
+    mean = np.sign(mean) * np.maximum(np.abs(mean) - doubt, 0)
     structure = max(0.0, float(mean.var() - noise)) ** 0.5
     maps = {"signal": raw_anatomy.signal, "gradient": raw_anatomy.gradient, "fa": raw_anatomy.fa}
     residuals = {"mean": mean, "size": np.abs(mean), "energy": square}

@@ -10,7 +10,7 @@ from scipy.ndimage import correlate1d, find_objects, gaussian_filter
 
 from dwiser.evaluation.groups import Group, volume_groups
 from dwiser.evaluation.records import measured
-from dwiser.evaluation.residual import FLOOR_DOUBT, Residual
+from dwiser.evaluation.residual import Residual
 from dwiser.scan import Gradients
 
 SPOT_SD = 1.0  # voxels: matched to things two to four voxels wide
@@ -30,8 +30,8 @@ class ResidualSpot:
 
     effect: weighted mean residual in the spot, in σ; above 0 the denoised image is darker
     than the raw. score: its size over the robust sd of such means. limit: what pure noise
-    exceeds once in a hundred scans (Bonferroni over all places and windows). doubt: the
-    change of the Rician bias there if σ is wrong by a tenth; score is of the effect's size less
+    exceeds once in a hundred scans (Bonferroni over all places and windows). doubt: how
+    far the Rician bias may be off there (`floor_doubt`); score is of the effect's size less
     this. sure: the same less three of its sd too, since the largest of many is large by chance.
     place: voxel. volumes: which volumes the window pools. raw, denoised: the mean signal of each
     scan in the spot, with the same weights; their difference contains the Rician bias too.
@@ -65,15 +65,15 @@ class _Windows:
 def spots(
     residual: Residual,
     gradients: Gradients,
-    floors: Mapping[str, Float[np.ndarray, "n"]] | None = None,
+    doubts: Mapping[str, Float[np.ndarray, "n"]] | None = None,
 ) -> tuple[ResidualSpot, ...]:
     """The strongest spot of b0s, each shell, its neighbouring directions, its single volumes.
 
     At every place x and window of volumes W the score is Σ_y k(x−y) z̄_W(y) over its sd under
     white noise, √(Σ_y k²/|W|), rescaled by the median absolute deviation of all scores of
     the same windows: noise that is correlated in space, or only partly removed, changes the
-    scale and not the test. Sums run over the mask only. ``floors``, `noise_floor` by group, show
-    where the expectation depends on σ: a fifth of them is subtracted from the sum's size first.
+    scale and not the test. Sums run over the mask only. ``doubts``, `floor_doubt` by group, are
+    how far the expectation may be off: they are subtracted from the sum's size first.
     """
     box = find_objects(residual.mask.astype(np.int8))[0]  # outside it all is zero
     mask = residual.mask[box]
@@ -88,7 +88,7 @@ def spots(
     together, parts = [], []
     for group, kinds in zip(groups, of_group, strict=True):
         volume = np.zeros(mask.shape, np.float32)
-        volume[mask] = 0 if floors is None else FLOOR_DOUBT * floors[group.name]
+        volume[mask] = 0 if doubts is None else doubts[group.name]
         places = _Places(voxels, weight, spread, _smooth(volume)[mask])
         del volume
         searches = [_Search(windows, places) for windows in kinds]

@@ -22,7 +22,7 @@ from dwiser.evaluation.usable import usable_voxels
 from dwiser.machine import side_by_side
 from dwiser.memmap import allocate_like
 from dwiser.prepare.lookup import Lookup
-from dwiser.prepare.moments import magnitude_moments
+from dwiser.prepare.moments import magnitude_floor, magnitude_moments
 from dwiser.seeds import stream
 
 READINGS = ("signal", "mean", "gaussian")
@@ -243,6 +243,22 @@ def noise_floor(
     for of_volume in side_by_side(bias, known, threads):
         floor += of_volume
     return floor / len(volumes)
+
+
+def floor_doubt(
+    floor: Float[np.ndarray, "n"], sigma: Float[np.ndarray, "n"], coils: float | int, step: float
+) -> Float[np.ndarray, "n"]:
+    """How far the expectation of a raw mean may be off at the noise floor, in its sd; ≥ 0.
+
+    Parameters
+    ----------
+    floor : a mean's `noise_floor`. sigma : at the same voxels, in the data's units.
+    step : the spacing of the stored values. Scanners cut values off to it, which lowers what is
+        near the floor by half a step against its expectation; what is bright is held against
+        means that are as much lower.
+    """
+    cut = np.float32(step / 2 / magnitude_floor(coils)) / sigma
+    return floor * (FLOOR_DOUBT + cut)
 
 
 def _likeliest(

@@ -18,6 +18,7 @@ from dwiser.evaluation.residual import (
     Residual,
     Whiteness,
     energy,
+    floor_doubt,
     moments,
     noise_floor,
     removed,
@@ -30,6 +31,7 @@ from dwiser.evaluation.verdict import Findings
 from dwiser.machine import give_memory_back, side_by_side
 from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.noise_correlation import noise_correlation
+from dwiser.prepare.stored_values import stored_step
 
 
 def residual_of(inputs: EvaluationInputs) -> Residual:
@@ -62,10 +64,7 @@ def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
     """Every test of the residual that the verdict is based on, on ``inputs.threads`` threads."""
     groups = volume_groups(inputs.raw.gradients, pooled=False)
     pair = inputs.raw.data, inputs.denoised
-    floors = {
-        g.name: noise_floor(pair[1], inputs.sigma, residual, g.volumes, threads=inputs.threads)
-        for g in groups
-    }
+    doubts = _doubts(inputs, residual, groups)
 
     def of_groups() -> tuple[dict, dict, dict, dict]:
         plain = partial(removed, *pair, inputs.sigma, residual.mask)
@@ -78,10 +77,10 @@ def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
 
     tests: tuple[Callable[[], Any], ...] = (  # those that take longest first
         partial(_raw_noise, inputs, residual),
-        partial(_spots, inputs, residual, floors),
+        partial(_spots, inputs, residual, doubts),
         partial(_by_angle, inputs, residual),
         of_groups,
-        partial(_anatomy, inputs, residual, groups, floors),
+        partial(_anatomy, inputs, residual, groups, doubts),
         partial(whiteness, residual.standard, residual.mask),
     )
     results = side_by_side(lambda test: test(), tests, inputs.threads)
@@ -94,18 +93,34 @@ def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
     )  # fmt: skip
 
 
+def _doubts(
+    inputs: EvaluationInputs, residual: Residual, groups: Sequence[Group]
+) -> dict[str, Float[np.ndarray, "n"]]:
+    """How far the expectation of each group's mean may be off, voxel by voxel."""
+    sigma = inputs.sigma[residual.mask].astype(np.float32)
+    step = stored_step(inputs.raw.data, residual.mask)
+
+    def of(group: Group) -> Float[np.ndarray, "n"]:
+        floor = noise_floor(
+            inputs.denoised, inputs.sigma, residual, group.volumes, threads=inputs.threads
+        )
+        return floor_doubt(floor, sigma, residual.coils, step)
+
+    return {group.name: of(group) for group in groups}
+
+
 def _spots(
-    inputs: EvaluationInputs, residual: Residual, floors: Mapping[str, np.ndarray]
+    inputs: EvaluationInputs, residual: Residual, doubts: Mapping[str, np.ndarray]
 ) -> tuple[ResidualSpot, ...]:
     give_memory_back()
-    strongest = spots(residual, inputs.raw.gradients, floors)
+    strongest = spots(residual, inputs.raw.gradients, doubts)
     pair = inputs.raw.data, inputs.denoised
     return tuple(with_signals(spot, *pair, residual.mask) for spot in strongest)
 
 
 def _anatomy(
     inputs: EvaluationInputs, residual: Residual, groups: Sequence[Group],
-    floors: Mapping[str, np.ndarray],
+    doubts: Mapping[str, np.ndarray],
 ) -> AnatomyCorrelation | None:  # fmt: skip
     """The residual's correlation with anatomy; None where too few DWIs can be split."""
     gradients = inputs.raw.gradients
@@ -115,8 +130,8 @@ def _anatomy(
         give_memory_back()  # of the fit; what follows makes arrays of the residual's size
         dwis = [g for g in groups if not g.is_b0]
         counts = [len(g.volumes) for g in dwis]
-        floor = np.average([floors[g.name] for g in dwis], axis=0, weights=counts)
-        return anatomy(residual, tissue_reference, second_half, floor)
+        doubt = np.average([doubts[g.name] for g in dwis], axis=0, weights=counts)
+        return anatomy(residual, tissue_reference, second_half, doubt)
     except CannotMeasure:
         return None
 

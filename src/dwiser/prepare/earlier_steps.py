@@ -19,7 +19,7 @@ from dwiser.errors import DwiserWarning
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise_correlation import noise_correlation, window_corners
 from dwiser.prepare.noise_directions import NoiseDirections, noise_directions
-from dwiser.prepare.stored_values import stored_values
+from dwiser.prepare.stored_values import stored_step, stored_values
 from dwiser.scan import Scan
 
 SLICES = 12  # of the middle, that are looked at
@@ -34,7 +34,6 @@ LEAST_SHARE = 0.3  # of a window's voxels count at least: raw noise is alike in 
 LAW_POINTS = 4000  # of the Marchenko–Pastur law
 EMPTY = 0.2  # power at both edges of k-space over its middle; raw scans 0.21 along one at least
 COARSE = 1.0  # a step of the values in σ; then rounding adds 4 % to the noise's sd
-LEVELS = 100_000  # values that the step is read from
 BINS = 6  # of |k| along an axis
 MIDDLE = slice(1, 4)  # bins of the middle: the first holds what is left of the signal
 DIRECTIONS = 4  # noise images a slice
@@ -125,7 +124,7 @@ def _noise_traces(
     if components is None or edges is None:
         return None
     sd = _noise_sd(data, mask, directions)
-    step = _step(data, mask) / sd if sd > 0 else 0.0
+    step = stored_step(data, mask) / sd if sd > 0 else 0.0
     share = max(LEAST_SHARE, correlation.effective_share((WINDOW,) * 3))
     of_noise = components_of_noise(min(data.shape[3], MOST_VOLUMES), share * (WINDOW**3 - 1))
     volumes = data.shape[3]
@@ -178,17 +177,6 @@ def _noise_sd(
     ]
     squares = np.concatenate(by_half)
     return float(np.sqrt(np.median(squares))) if len(squares) else 0.0
-
-
-def _step(data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]) -> float:
-    """The spacing that all values are multiples of; 0 where some are not."""
-    values = data[mask].ravel()
-    values = np.unique(values[:: max(1, len(values) // LEVELS)]).astype(float)
-    if len(values) < 2:
-        return 0.0
-    steps = np.diff(values)
-    counts = steps / steps.min()
-    return float(steps.min()) if (np.abs(counts - counts.round()) < 0.01 * counts).all() else 0.0
 
 
 def _weak_components(data: Float[np.ndarray, "x y z v"], corners: np.ndarray) -> float | None:

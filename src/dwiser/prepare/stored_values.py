@@ -20,6 +20,8 @@ CLIFF = 5  # times as many as share the next one below
 ZEROED = 0.005  # of the voxels with signal in some volume; noise is hardly ever 0
 STEPS = 3  # of the values' spacing: from a gap above 0 so wide on, small values were cut off
 SMALL = 0.1  # as many values from there to twice as high, or the zeros are regions without data
+SPACED = 100_000  # values that the step of the whole series is read from
+UNEVEN = 0.02  # of a step: scaled integers that were scaled and rounded once more
 MOST_NAMED = 8
 
 
@@ -104,6 +106,19 @@ def stored_values(scan: Scan) -> StoredValues:
     return StoredValues(
         tuple(clipped), highest, share if cut else 0.0, lowest, repeated, data.shape[:3]
     )
+
+
+def stored_step(data: Float[np.ndarray, "x y z v"], mask: Bool[np.ndarray, "x y z"]) -> float:
+    """The spacing that all values are multiples of, in the data's units; 0 where some are not."""
+    some, voxels = np.zeros(mask.shape, bool), np.flatnonzero(mask)
+    some.flat[voxels[:: max(1, len(voxels) * data.shape[3] // SPACED)]] = True
+    values = np.unique(data[some]).astype(float)
+    if len(values) < 2:
+        return 0.0
+    gaps = np.diff(values)
+    counts = gaps / gaps.min()
+    even = (np.abs(counts - counts.round()) < UNEVEN * counts).all()
+    return float(gaps.min()) if even else 0.0
 
 
 def _next_below(values: Float[np.ndarray, "x y z"], top: np.floating) -> int:

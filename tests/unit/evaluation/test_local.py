@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from dwiser.evaluation import local
+from dwiser.evaluation.groups import volume_groups
 from dwiser.evaluation.local import _smooth, _smooth_squared, spots
-from dwiser.evaluation.residual import Residual
+from dwiser.evaluation.residual import Residual, floor_doubt, noise_floor, residual
 from dwiser.simulation.scheme import scheme
 
 SHAPE = (22, 20, 18)
@@ -74,3 +75,31 @@ def test_planes_at_a_time_find_the_same_spots(thinnest, monkeypatch):
         assert again[group].volumes == spot.volumes
         assert np.isclose(again[group].effect, spot.effect, rtol=1e-5)
         assert np.isclose(again[group].score, spot.score, rtol=1e-5)
+
+
+def test_values_that_were_cut_off_to_steps_are_no_erased_structure() -> None:
+    """A fibre whose signal is nothing along some directions, and the right answer for it."""
+    rng, sigma, step = np.random.default_rng(5), 10.0, 8.0
+    near = np.argsort(-np.abs(TABLE.bvecs @ TABLE.bvecs[5]))[:6]
+    truth = np.full((*SHAPE, len(TABLE)), 6 * sigma)
+    truth[8:13, 7:12, 6:11, near] = 0
+    channels = truth + sigma * rng.normal(size=truth.shape), sigma * rng.normal(size=truth.shape)
+    raw = np.floor(np.hypot(*channels) / step) * step
+    denoised = (truth - step / 2).clip(0)
+    images = (image.astype(np.float32) for image in (raw, denoised))
+    raw, denoised = images
+    noise = np.full(SHAPE, sigma, np.float32)
+    left = residual(raw, denoised, MASK, noise)
+    groups = {g.name: g.volumes for g in volume_groups(TABLE, pooled=False)}
+
+    def score(step: float) -> float:
+        doubts = {
+            name: floor_doubt(
+                noise_floor(denoised, noise, left, volumes), noise[left.mask], 1, step
+            )
+            for name, volumes in groups.items()
+        }
+        return max(s.score / s.limit for s in spots(left, TABLE, doubts))
+
+    assert score(0.0) > 1
+    assert score(step) < 1

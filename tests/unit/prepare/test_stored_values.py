@@ -7,7 +7,7 @@ import pytest
 
 from dwiser.prepare.constant_voxels import varying
 from dwiser.prepare.earlier_steps import earlier_steps, noise_traces
-from dwiser.prepare.stored_values import stored_values
+from dwiser.prepare.stored_values import stored_step, stored_values
 from dwiser.scan import Scan
 from dwiser.simulation import phantom
 
@@ -90,3 +90,15 @@ def test_the_step_of_rounded_values_is_measured_in_the_noises_sd(step, slope, sc
     wider = np.sqrt(1 + step**2 / 12)  # rounding is noise too
     assert traces.step == pytest.approx(step / wider, rel=0.15)
     assert any("rounded to steps" in said for said in traces.sentences) == (step > 1)
+
+
+def test_the_step_of_the_values_is_read_off_them(scan) -> None:
+    """Of integers, of scaled ones, and of these stored with another scale again; else 0."""
+    everywhere = np.ones(scan.shape[:3], bool)
+    whole = np.floor(scan.data / 12)
+    assert stored_step(whole, everywhere) == 1
+    assert stored_step(12.5 * whole, everywhere) == pytest.approx(12.5)
+    again = 0.17 * np.round(12.5 * whole / 0.17)
+    assert stored_step(again.astype(np.float32), everywhere) == pytest.approx(12.5, rel=0.02)
+    assert stored_step(scan.data, everywhere) < 0.01
+    assert stored_step(np.ones_like(scan.data), everywhere) == 0
