@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.confirmation import TrueResidual
-from benchmarks.record import recorded, save, stamp
+from benchmarks.record import RESULTS, recorded, save, stamp
 from dwiser.errors import DwiserWarning
 from dwiser.methods.base import Denoised
 from dwiser.methods.registry import DEFAULT_METHOD, build
@@ -167,13 +167,13 @@ def main() -> None:
         found = {**row(case, asked.keep), "measured": stamp(seed)}
         record = recorded(NAME, {})
         rows = dict(sorted({**record.get("scans", {}), case.label: found}.items()))
-        path = save(
+        save(
             NAME, SEEDS[0], {"shape": SHAPE, "summary": by_draw(rows), "scans": rows}
             | {k: record[k] for k in ("power", "real") if k in record},
         )  # fmt: skip
         told = {k: v for k, v in rows[case.label].items() if k not in ("measured", "notes")}
         print(seed, told, flush=True)
-    print(path if len(chosen) else "")
+    print(RESULTS / f"{NAME}.json")
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
     suppressed = residual.suppressed / (residual.suppressed + len(residual.standard))
     return Findings(
         raw_moments, shifts, energies, white, structure, strongest, angle, no_angle, noise, levels,
-        suppressed,
+        suppressed, {name: float(doubt.mean()) for name, doubt in doubts.items()},
     )  # fmt: skip
 
 

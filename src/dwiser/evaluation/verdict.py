@@ -60,7 +60,8 @@ class Findings:
 
     ``noise`` is the raw noise's own correlation between neighbours, ``levels`` the mean signal
     of the raw scan and of the denoised one, ``suppressed`` the share of the mask that was
-    excluded because the scanner suppressed the background there.
+    excluded because the scanner suppressed the background there, ``shift_doubt`` how far the
+    standardised mean may be off because of the noise floor (`floor_doubt`).
     """
 
     raw_moments: Mapping[str, Moments]
@@ -74,6 +75,7 @@ class Findings:
     noise: Whiteness | None = None
     levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     suppressed: float = 0.0
+    shift_doubt: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge(findings: Findings) -> Verdict:
@@ -112,7 +114,7 @@ def _both(a: str, b: str) -> str:
 
 def _shift(findings: Findings) -> Iterator[Reason]:
     for group, mean in findings.standard_mean.items():
-        level = _level(abs(mean), SHIFT)
+        level = _level(abs(mean) - findings.shift_doubt.get(group, 0.0), SHIFT)
         if level != "PASS":
             raw, denoised = findings.levels[group]
             words = (

@@ -11,7 +11,7 @@ from dwiser.errors import Code
 from dwiser.evaluation.inputs import EvaluationInputs
 from dwiser.evaluation.residual_findings import residual_findings, residual_of
 from dwiser.evaluation.suite import evaluate
-from dwiser.evaluation.verdict import Verdict, judge
+from dwiser.evaluation.verdict import SHIFT, Verdict, judge
 from dwiser.scan import Scan
 from dwiser.simulation import Simulation, phantom, scheme
 from tests.refusals import refused
@@ -198,6 +198,19 @@ def test_a_removed_floor_of_several_channels_is_read_as_such() -> None:
     assert evaluation.verdict is not None
     assert evaluation.verdict.level == "PASS", evaluation.verdict.reasons
     assert abs(evaluation.value("residual.shift", "b2000")) < 0.05
+
+
+@pytest.mark.parametrize("wrong", [0.95, 1.06])
+def test_a_sigma_a_little_wrong_makes_no_shift_of_dark_volumes(wrong: float) -> None:
+    """The truth itself; what is at the noise floor is held against an expectation made of σ."""
+    s = phantom(
+        shape=(30, 32, 10), shells=((3000.0, 24),), n_b0=4, snr=12, noise="nc-chi", coils=8, seed=9
+    )
+    sigma = (s.sigma * wrong).astype(np.float32)
+    inputs = EvaluationInputs(s.truth, s.scan, s.mask, sigma, coils=8)
+    findings = residual_findings(inputs, residual_of(inputs))
+    assert abs(findings.standard_mean["b3000"]) > SHIFT[0]
+    assert "shift" not in {r.code for r in judge(findings).reasons}
 
 
 def test_noise_that_was_averaged_over_neighbours_is_a_note_and_no_reason() -> None:
