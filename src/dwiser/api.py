@@ -17,7 +17,7 @@ from dwiser.defaults import B0_THRESHOLD, DEFAULT_METHOD, DEFAULT_PRESET, BValue
 from dwiser.errors import Code, InputError
 from dwiser.evaluation import suite
 from dwiser.evaluation.suite import Evaluation
-from dwiser.io.gradients import ReadGradients
+from dwiser.io.gradient_table import ReadGradients
 from dwiser.io.outputs import check_outputs, write_set
 from dwiser.machine import find_machine
 from dwiser.methods.base import Denoiser, Weights

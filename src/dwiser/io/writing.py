@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from dwiser.io.gradients import ReadGradients
+from dwiser.io.gradient_table import ReadGradients
 from dwiser.io.gz import zipped, zipped_into
 from dwiser.io.mif import MifContents, mih_text, write_mif
 from dwiser.io.mrtrix_header import MRtrixHeader
