@@ -32,8 +32,8 @@ from dwiser.cohort.outcome import Outcome
 from dwiser.cohort.plan import plan_cohort
 from dwiser.cohort.serial_executor import SerialExecutor
 from dwiser.io import find_inputs, save_volume, write_bvals, write_bvecs
+from dwiser.io.image_shape import read_shape
 from dwiser.io.names import ending
-from dwiser.io.nifti import read_shape
 from dwiser.run import denoising
 from dwiser.simulation import phantom
 
