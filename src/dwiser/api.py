@@ -25,6 +25,7 @@ from dwiser.prepare.phase import as_radians
 from dwiser.prepare.user_sigma import fill_holes
 from dwiser.run import denoising
 from dwiser.run.judging import judgement, with_verdict
+from dwiser.run.residual_images import with_variance
 from dwiser.run.result import Result
 from dwiser.scan import Scan
 from dwiser.simulation import Simulation, phantom
@@ -213,7 +214,7 @@ def denoise(
         device=device, threads=threads, seed=seed, watch=watch, weights=weights, **settings,
     )  # fmt: skip
     if variance_map:
-        result = denoising.with_variance(scan, result)
+        result = with_variance(scan, result)
     if not verdict:
         return result
     threads = find_machine("cpu", threads).threads

@@ -15,7 +15,7 @@ from dwiser.io import placement as home
 from dwiser.io.placement import placement
 from dwiser.memmap import allocate_mapped, is_mapped, writable_copy
 from dwiser.run import denoise
-from dwiser.run.denoising import state_of, warn_of_change
+from dwiser.run.input_scan import file_state, warn_of_change
 from dwiser.simulation import phantom
 
 FEW = {"difusion": {"iterations": 3}, "splitnet": {"iterations": 3}}
@@ -87,7 +87,7 @@ def test_a_file_that_is_only_large_is_copied_and_may_be_written_to(monkeypatch, 
 def test_an_input_that_is_written_to_meanwhile_is_told(change: str, tmp_path) -> None:
     path = tmp_path / "dwi.nii"
     path.write_bytes(b"raw")
-    before = state_of(path)
+    before = file_state(path)
     if change != "written to":
         path.rename(tmp_path / "old.nii")  # what is read stays as it was
     if change != "removed":
