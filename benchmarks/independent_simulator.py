@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.phantom_options import published_seed, voxels
 from benchmarks.record import recorded, save, stamp
 from benchmarks.textured import nrmse, scored
 from dwiser.errors import DwiserWarning
@@ -35,7 +36,6 @@ from dwiser.simulation.simulator import WHITE
 from dwiser.simulation.texture import Texture, textured
 
 NAME = "independent_simulator"
-PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 FINER = 2  # samples a voxel along x and y on the simulator's grid
 COILS, ACCELERATION, PARTIAL_FOURIER = 8, 2, 0.75
 TRIAL_NOISE = 1.0  # variance in its k-space of the run that tells what SNR a variance gives
@@ -47,7 +47,7 @@ def anatomy(asked: argparse.Namespace) -> HeadAnatomy:
     """The fractions and fibres to scan."""
     texture = Texture(asked.texture, asked.correlation)
     if asked.scan is None:
-        x, y, z = map(int, asked.shape.split(","))
+        x, y, z = asked.shape
         return textured(head_anatomy((x, y, z), asked.seed), texture, asked.seed)
     scan = load(asked.scan)
     low, high = (int(part) for part in asked.slices.split(":"))
@@ -136,24 +136,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scan", type=Path, help="a real scan to refit; else a head made by code")
     parser.add_argument("--slices", default="0:12", help="of the real scan, as low:high")
-    parser.add_argument("--shape", default="48,56,12")
+    parser.add_argument("--shape", type=voxels, default="48,56,12")
     parser.add_argument("--voxel", type=float, default=2.5, help="mm")
     parser.add_argument("--directions", type=int, default=64)
     parser.add_argument("--b0", type=int, default=6)
     parser.add_argument("--snr", type=float, default=15.0, help="of b0s in white matter")
     parser.add_argument("--texture", type=float, default=0.3)
     parser.add_argument("--correlation", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=321, help="300 to 399")
+    parser.add_argument("--seed", type=published_seed, default=321, help="300 to 399")
     parser.add_argument("--methods", default="splitq,mppca,dwidenoise")
     asked = parser.parse_args()
-    if asked.seed not in PUBLISHED:
-        parser.error("--seed must be from 300 to 399: the others are for tuning")
     try:
         import trxscan
     except ImportError:
         parser.error("this benchmark needs trxscan: pip install trxscan")
     warnings.simplefilter("ignore", DwiserWarning)
-    place = f"head by code of {asked.shape.replace(',', 'x')}"
+    place = f"head by code of {'x'.join(map(str, asked.shape))}"
     if asked.scan is not None:
         place = f"refit of {asked.scan.name}, slices {asked.slices}"
     label = f"{place}, SNR {asked.snr:g}, texture {asked.texture:g}, seed {asked.seed}"

@@ -31,6 +31,7 @@ from dipy.align import affine_registration
 from jaxtyping import Float
 
 from benchmarks.moving_head import Scene, resampled, scene
+from benchmarks.phantom_options import published_seed, voxels
 from benchmarks.record import recorded, save, stamp
 from benchmarks.textured import nrmse, rounded
 from dwiser.errors import DwiserWarning
@@ -42,7 +43,6 @@ from dwiser.run import denoise
 from dwiser.scan import Scan
 
 NAME = "order_of_steps"
-PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 UNRING, ALIGN = "mrdegibbs", "align"
 DENOISERS = ("splitq", "dwidenoise")
 Steps = tuple[str, ...]
@@ -167,22 +167,20 @@ def label(steps: Steps) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", default="44,52,12", help="of the scanned grid")
+    parser.add_argument("--shape", type=voxels, default="44,52,12", help="of the scanned grid")
     parser.add_argument("--voxel", type=float, default=2.5, help="mm")
     parser.add_argument("--directions", type=int, default=30)
     parser.add_argument("--b0", type=int, default=4)
     parser.add_argument("--snr", type=float, default=20.0, help="of b0s in white matter")
-    parser.add_argument("--seed", type=int, default=331, help="300 to 399")
+    parser.add_argument("--seed", type=published_seed, default=331, help="300 to 399")
     asked = parser.parse_args()
-    if asked.seed not in PUBLISHED:
-        parser.error("--seed must be from 300 to 399: the others are for tuning")
     try:
         import trxscan
     except ImportError:
         parser.error("this benchmark needs trxscan: pip install trxscan")
     warnings.simplefilter("ignore", DwiserWarning)
     logging.disable(logging.INFO)
-    x, y, z = map(int, asked.shape.split(","))
+    x, y, z = asked.shape
     head = scene(trxscan, (x, y, z), asked.directions, asked.b0, asked.voxel, asked.seed)
     sigma = head.sigma_for(asked.snr)
     study, clean = Study(head, head.scanned(sigma, asked.seed)), Study(head, head.scanned(0.0, 0))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from benchmarks.phantom_options import published_seed, voxels
 from benchmarks.record import save
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.tensor import fit_tensor
@@ -26,7 +27,6 @@ from dwiser.scan import Gradients, Scan
 from dwiser.simulation import NoiseModel, Simulation, phantom
 from dwiser.simulation.acquire import acquire
 
-PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 CASES: dict[str, dict[str, float]] = {  # name → directions of both, and how B differs
     "alike, 32 directions each": {"directions": 64},
     "alike, 12 directions each": {"directions": 24},
@@ -98,14 +98,12 @@ def measured(case: dict[str, float], made: Simulation, seed: int) -> dict[str, A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", default="48,56,20")
-    parser.add_argument("--seed", type=int, default=310, help="of the phantom, 300 to 399")
+    parser.add_argument("--shape", type=voxels, default="48,56,20")
+    parser.add_argument("--seed", type=published_seed, default=310, help="300 to 399")
     parser.add_argument("--snr", type=float, default=20.0)
     asked = parser.parse_args()
-    if asked.seed not in PUBLISHED:
-        parser.error("--seed must be from 300 to 399: the others are for tuning")
     warnings.simplefilter("ignore", DwiserWarning)
-    x, y, z = map(int, asked.shape.split(","))
+    x, y, z = asked.shape
     found: dict[str, Any] = {}
     for name, case in CASES.items():
         count = int(case["directions"])

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.phantom_options import published_seed, voxels
 from benchmarks.record import recorded, save, stamp
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.bins import binned_rows, drawn_fa
@@ -33,7 +34,6 @@ from dwiser.simulation.geometry import head_anatomy
 from dwiser.simulation.signal import synthesise
 from dwiser.simulation.texture import Texture, textured
 
-PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 LIBRARY_SEEDS = 3000  # of the heads that the bound learns from: far from any phantom's
 DIGITS = 5
 NAME = "textured"
@@ -176,20 +176,18 @@ def rows(case: Case, methods: list[str], heads: int) -> Iterator[tuple[str, dict
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", default="48,56,12")
+    parser.add_argument("--shape", type=voxels, default="48,56,12")
     parser.add_argument("--directions", type=int, default=64)
     parser.add_argument("--b0", type=int, default=6)
     parser.add_argument("--snr", type=float, default=15.0)
     parser.add_argument("--texture", type=float, default=0.5, help="strength; 0.3 is a brain's")
     parser.add_argument("--correlation", type=float, default=1.0, help="its FWHM in voxels")
-    parser.add_argument("--seed", type=int, default=320, help="of the phantom, 300 to 399")
+    parser.add_argument("--seed", type=published_seed, default=320, help="300 to 399")
     parser.add_argument("--methods", default="splitq,mppca,dwidenoise")
     parser.add_argument("--heads", type=int, default=10, help="in each library; 0: no bound")
     asked = parser.parse_args()
-    if asked.seed not in PUBLISHED:
-        parser.error("--seed must be from 300 to 399: the others are for tuning")
     warnings.simplefilter("ignore", DwiserWarning)
-    x, y, z = map(int, asked.shape.split(","))
+    x, y, z = asked.shape
     texture = Texture(asked.texture, asked.correlation)
     case = Case((x, y, z), asked.directions, asked.b0, asked.snr, texture, asked.seed)
     cases = recorded(NAME, {}).get("cases", {})
