@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.phantom_errors import phantom_errors
 from benchmarks.phantom_options import published_seed, voxels
 from benchmarks.record import save
 from dwiser.errors import DwiserWarning
-from dwiser.evaluation.tensor import fit_tensor
 from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.noise import sigma_map
@@ -79,13 +79,7 @@ def echoes_of(
 
 def errors(data: np.ndarray, truth: np.ndarray, scan: Scan, mask: np.ndarray) -> dict[str, float]:
     """NRMSE of b0s and DWIs, RMSE and bias of FA; in the mask."""
-    dwis, measured = ~scan.gradients.is_b0, {}
-    for name, chosen in (("b0_nrmse", ~dwis), ("nrmse", dwis)):
-        error, signal = (data - truth)[mask][:, chosen], truth[mask][:, chosen]
-        measured[name] = float(np.sqrt(np.mean(error**2) / np.mean(signal**2)))
-    ours, true = (fit_tensor(d, scan.gradients, mask).fa for d in (data, truth))
-    off = (ours - true)[mask]
-    measured |= {"fa_rmse": float(np.sqrt(np.mean(off**2))), "fa_bias": float(off.mean())}
+    measured = phantom_errors(data, truth, scan, mask)
     return {name: round(value, 5) for name, value in measured.items()}
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.confirmation import TrueResidual
-from benchmarks.record import recorded, save, stamp
+from benchmarks.record import recorded, rounded, save, stamp
 from dwiser.errors import DwiserWarning
 from dwiser.methods.base import Denoised
 from dwiser.methods.registry import DEFAULT_METHOD, build
@@ -82,12 +82,6 @@ def case_of(seed: int, draw: int = 1) -> Case:
     return Case(seed, draw, settings, bool(rng.random() < 0.5))
 
 
-def rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: rounded(v) for k, v in value.items()}
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float | np.floating) else value
-
-
 def denoised(case: Case, scan: Scan, folder: Path | None) -> tuple[Denoised, float | None]:
     """The default method's result and its CPU seconds; kept in ``folder``, and read from there."""
     file = None if folder is None else folder / f"{case.label}.npz"
@@ -124,7 +118,8 @@ def row(case: Case, folder: Path | None = None) -> dict[str, Any]:
         confirmed, own = true.confirms(reason, tests.judged.findings)
         about = {"code": reason.code, "level": reason.level, "confirmed": confirmed}
         out["reasons"].append(about | own | {"words": reason.words})
-    return {k: [rounded(r) for r in v] if k == "reasons" else rounded(v) for k, v in out.items()}
+    plain: dict[str, Any] = rounded(out, DIGITS)
+    return plain
 
 
 def summary(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:

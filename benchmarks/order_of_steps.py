@@ -32,8 +32,8 @@ from jaxtyping import Float
 
 from benchmarks.moving_head import Scene, resampled, scene
 from benchmarks.phantom_options import published_seed, voxels
-from benchmarks.record import recorded, save, stamp
-from benchmarks.textured import nrmse, rounded
+from benchmarks.record import recorded, rounded, save, stamp
+from benchmarks.textured import nrmse
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.tensor import fit_tensor
 from dwiser.methods.peers.programs import need_program

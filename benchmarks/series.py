@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from benchmarks.phantom_errors import phantom_errors
 from benchmarks.phantom_options import published_seed, voxels
 from benchmarks.record import save
 from dwiser.errors import DwiserWarning
-from dwiser.evaluation.tensor import fit_tensor
 from dwiser.methods.registry import build
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.run import denoise
@@ -65,13 +65,8 @@ def scan_of(
 
 def errors(data: np.ndarray, truth: np.ndarray, scan: Scan, mask: np.ndarray) -> dict[str, float]:
     """NRMSE of b0s and DWIs, RMSE of FA; in the mask."""
-    dwis = ~scan.gradients.is_b0
-    found = {}
-    for name, chosen in (("b0_nrmse", ~dwis), ("nrmse", dwis)):
-        error, signal = (data - truth)[mask][:, chosen], truth[mask][:, chosen]
-        found[name] = float(np.sqrt(np.mean(error**2) / np.mean(signal**2)))
-    ours, true = (fit_tensor(d, scan.gradients, mask).fa for d in (data, truth))
-    return found | {"fa_rmse": float(np.sqrt(np.mean((ours - true)[mask] ** 2)))}
+    measured = phantom_errors(data, truth, scan, mask)
+    return {name: measured[name] for name in ("b0_nrmse", "nrmse", "fa_rmse")}
 
 
 def measured(case: dict[str, float], made: Simulation, seed: int) -> dict[str, Any]:

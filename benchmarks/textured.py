@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.phantom_options import published_seed, voxels
-from benchmarks.record import recorded, save, stamp
+from benchmarks.record import recorded, rounded, save, stamp
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.bins import binned_rows, drawn_fa
 from dwiser.evaluation.bound import learned_prior, posterior_mean
@@ -35,7 +35,6 @@ from dwiser.simulation.signal import synthesise
 from dwiser.simulation.texture import Texture, textured
 
 LIBRARY_SEEDS = 3000  # of the heads that the bound learns from: far from any phantom's
-DIGITS = 5
 NAME = "textured"
 
 
@@ -64,10 +63,6 @@ class Case:
             texture=self.texture.strength, texture_correlation=self.texture.correlation,
             seed=self.seed,
         )  # fmt: skip
-
-
-def rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
 
 
 def by_bin(

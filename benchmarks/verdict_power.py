@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.false_alarms import NAME, SEEDS, rounded
-from benchmarks.record import recorded, save, stamp
+from benchmarks.false_alarms import DIGITS, NAME, SEEDS
+from benchmarks.record import recorded, rounded, save, stamp
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import load
 from dwiser.methods.base import Denoised
@@ -69,7 +69,8 @@ def verdict_row(scan: Scan, result: Denoised, expected: str | None) -> dict[str,
         caught = expected in {r.code for r in verdict.reasons}
         row |= {"expected": expected or "no FAIL"}
         row["right"] = caught if expected else verdict.level != "FAIL"
-    return rounded(row)
+    plain: dict[str, Any] = rounded(row, DIGITS)
+    return plain
 
 
 def harmed(made: Simulation, result: Denoised) -> Iterator[tuple[str, str, np.ndarray]]:

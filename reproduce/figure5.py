@@ -19,7 +19,6 @@ from dwiser.scan import Scan
 from dwiser.seeds import stream
 from reproduce.arms import ALL, BLUR, DIFUSION, NOISY, PREDICTED, SPLITQ, denoised
 from reproduce.claims import (
-    AgainstNoisy,
     Claim,
     Told,
     at_budget,
@@ -30,7 +29,7 @@ from reproduce.claims import (
 from reproduce.data import made, nrmse
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.regions import Callosum, centrum_semiovale, crossing
-from reproduce.scores import PHANTOM, REAL, SOURCES
+from reproduce.scores import PHANTOM, REAL, SOURCES, on_phantom, sources
 from reproduce.style import canvas, dot, legend_below
 
 METHODS = {name: ALL[name] for name in (NOISY, "MPPCA", "P2S", DIFUSION, PREDICTED, SPLITQ)} | BLUR
@@ -154,7 +153,7 @@ def _row(
 
 def tell(record: Record) -> Told:
     lines, claims = [], []
-    for source in dict.fromkeys(r["source"] for r in record["rows"]):
+    for source in sources(record):
         rows = [r for r in record["rows"] if r["source"] == source]
         cells, methods = [], list(dict.fromkeys(r["method"] for r in rows))
         keys = [(g, m, t) for g in (CALLOSUM, CENTRUM) for m in MODELS for t in TARGETS]
@@ -182,12 +181,6 @@ def tell(record: Record) -> Told:
     return Told(claims, lines)
 
 
-def alone(record: Record, method: str) -> AgainstNoisy:
-    """The error of a method's result on the phantom, and of the noisy scan."""
-    error = {r["method"]: r["nrmse"] for r in record["rows"] if r["source"] == PHANTOM}
-    return AgainstNoisy("its result", "NRMSE on the phantom", error.get(method), error.get(NOISY))
-
-
 def _claims(
     record: Record, rows: list[dict[str, Any]], keys: list[tuple[str, str, str]], source: str
 ) -> list[Claim]:
@@ -213,7 +206,7 @@ def _claims(
                 f"Higher than the noisy scan's in {better} of {len(gain)} (region, model), by "
                 f"{np.mean(gain):+.3f} on average{known}.",
             )
-            claims.append(at_budget(claim, record["size"], alone(record, method)))
+            claims.append(at_budget(claim, record["size"], on_phantom(record, method)))
     return claims
 
 

@@ -17,7 +17,7 @@ from dwiser.methods.registry import build
 from dwiser.run import denoise
 from reproduce.claims import AgainstNoisy, Claim, Told, at_budget, qualified, row_name, table
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
-from reproduce.scores import PAIRS, PHANTOM, REAL, SOURCES, Bench, benches
+from reproduce.scores import PAIRS, PHANTOM, REAL, SOURCES, Bench, benches, sources
 from reproduce.style import NARROW, canvas, dot, legend_below, titled
 
 BASE, SINGLE, CONTROL, NOISY = "Di-Fusion (base)", "single pass", "Noise2Noise", "noisy scan"
@@ -95,10 +95,6 @@ def mean(
 
 def names(record: Record) -> list[str]:
     return [a for a in dict.fromkeys(r["arm"] for r in record["rows"]) if a != NOISY]
-
-
-def sources(record: Record) -> list[str]:
-    return list(dict.fromkeys(r["source"] for r in record["rows"]))
 
 
 def draw(record: Record) -> Figure:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from reproduce.claims import AgainstNoisy, Claim, Told, at_budget, qualified, table
 from reproduce.poster import poster
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
-from reproduce.scores import PAIRS, PHANTOM, REAL, SOURCES, Bench, benches
+from reproduce.scores import PAIRS, PHANTOM, REAL, SOURCES, Bench, benches, sources
 from reproduce.style import NARROW, canvas, legend_below, line, titled
 
 TCS = 100, 200, 300, 400, 500, 600, 700, 800, 900, 999
@@ -79,10 +79,6 @@ def noisy(record: Record, score: str, source: str = PHANTOM) -> float:
     wanted = {"source": source, "way": NOISY}
     found = [row[score] for row in record["rows"] if wanted.items() <= row.items()]
     return float(sum(found) / len(found))
-
-
-def sources(record: Record) -> list[str]:
-    return list(dict.fromkeys(r["source"] for r in record["rows"]))
 
 
 def draw(record: Record) -> Figure:

@@ -22,7 +22,6 @@ from dwiser.scan import Scan
 from reproduce.arms import ALL, BLUR, DIFUSION, NOISY, PREDICTED, denoised
 from reproduce.claims import (
     AGREES,
-    AgainstNoisy,
     Claim,
     Told,
     at_budget,
@@ -34,7 +33,7 @@ from reproduce.claims import (
 from reproduce.data import made, nrmse
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.regions import Callosum
-from reproduce.scores import PHANTOM, REAL, SOURCES
+from reproduce.scores import PHANTOM, REAL, SOURCES, on_phantom, sources
 
 METHODS = ALL | {f"{name}, {words} mm": f"gaussian:fwhm={words}" for name in BLUR
                  for words in ("2.5", "6")}  # fmt: skip
@@ -121,7 +120,7 @@ def ratios(data: np.ndarray, scan: Scan, region: np.ndarray, mask: np.ndarray) -
 
 def tell(record: Record) -> Told:
     lines, claims = [], []
-    for source in dict.fromkeys(r["source"] for r in record["rows"]):
+    for source in sources(record):
         rows = [r for r in record["rows"] if r["source"] == source]
         lines += [f"**{'The phantom' if source == PHANTOM else record['real_scan']}**", ""]
         heads = [f"{kind.upper()}, {told}" for told in NOISES.values() for kind in ("snr", "cnr")]
@@ -170,14 +169,8 @@ def _claims(record: Record, rows: list[dict[str, Any]], noise: str, where: str) 
         f"{snr.get(NOISY, float('nan')):.1f} in the noisy scan, {told}; {shown(order)[0]} has the "
         f"highest, {snr[order[0]]:.1f}.",
     )
-    claims.append(at_budget(claim, record["size"], alone(record)))
+    claims.append(at_budget(claim, record["size"], on_phantom(record, DIFUSION)))
     return claims
-
-
-def alone(record: Record) -> AgainstNoisy:
-    """The error of Di-Fusion's result on the phantom, and of the noisy scan."""
-    error = {r["method"]: r["nrmse"] for r in record["rows"] if r["source"] == PHANTOM}
-    return AgainstNoisy("its result", "NRMSE on the phantom", error.get(DIFUSION), error.get(NOISY))
 
 
 def _ranked(rows: list[dict[str, Any]], key: str) -> list[str]:

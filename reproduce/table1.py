@@ -32,6 +32,7 @@ from reproduce.claims import (
 from reproduce.data import dealt, made, real
 from reproduce.poster import poster
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
+from reproduce.scores import sources
 
 TRUTH, AGAINST_ALL, AGAINST_REST = "phantom", "real, all", "real, rest"
 KINDS = "psnr", "ssim", "psnr_slice", "ssim_slice"
@@ -102,8 +103,8 @@ def means(record: Record, source: str, name: str, kind: str) -> dict[str, float]
 
 def tell(record: Record) -> Told:
     printed = poster()["table1"]
-    lines, sources = [], list(dict.fromkeys(r["source"] for r in record["rows"]))
-    for source in sources:
+    lines = []
+    for source in sources(record):
         lines += [f"**{HEADS[source]}**", "", *_table(record, source, printed)]
     lines += [
         "PSNR in dB, SSIM in percent, in the object's mask; mean ± sd over "
@@ -115,7 +116,7 @@ def tell(record: Record) -> Told:
         "so a map that keeps its noise is nearer to them than the truth would be.",
         "",
     ]
-    return Told(_claims(record, sources, printed), lines)
+    return Told(_claims(record, printed), lines)
 
 
 HEADS = {
@@ -147,7 +148,7 @@ def _best(found: dict[str, float]) -> str:
     return max(found, key=lambda method: found[method])
 
 
-def _claims(record: Record, sources: list[str], printed: dict[str, Any]) -> list[Claim]:
+def _claims(record: Record, printed: dict[str, Any]) -> list[Claim]:
     names, claims = printed["methods"], []
     reached = means(record, TRUTH, "fa", "psnr")
     alone = AgainstNoisy(
@@ -157,7 +158,7 @@ def _claims(record: Record, sources: list[str], printed: dict[str, Any]) -> list
         reached[NOISY],
         more_is_better=True,
     )
-    for source in sources:
+    for source in sources(record):
         cells = [(name, kind) for kind in ("psnr", "ssim") for name in RANGES]
         found = [means(record, source, *cell) for cell in cells]
         among = [{m: f[m] for m in names} for f in found]
