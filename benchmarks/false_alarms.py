@@ -86,9 +86,9 @@ def denoised(case: Case, scan: Scan, folder: Path | None) -> tuple[Denoised, flo
     """The default method's result and its CPU seconds; kept in ``folder``, and read from there."""
     file = None if folder is None else folder / f"{case.label}.npz"
     if file is not None and file.exists():
-        with np.load(file) as kept:
-            coils = float(kept["coils"])
-            data, sigma, mask = kept["data"], kept["sigma"], kept["mask"]
+        with np.load(file) as arrays:
+            coils = float(arrays["coils"])
+            data, sigma, mask = arrays["data"], arrays["sigma"], arrays["mask"]
         return Denoised(data, sigma, mask=mask, coils=coils or None), None
     begun = process_time()
     result = denoise(scan, build(DEFAULT_METHOD), threads=1, device="cpu", seed=case.seed)
@@ -159,9 +159,9 @@ def main() -> None:
         case = case_of(seed, asked.draw)
         if case.label in recorded(NAME, {}).get("scans", {}) and not asked.again:
             continue
-        found = {**row(case, asked.keep), "measured": stamp(seed)}
+        measured = {**row(case, asked.keep), "measured": stamp(seed)}
         record = recorded(NAME, {})
-        rows = dict(sorted({**record.get("scans", {}), case.label: found}.items()))
+        rows = dict(sorted({**record.get("scans", {}), case.label: measured}.items()))
         path = save(
             NAME, SEEDS[0], {"shape": SHAPE, "summary": by_draw(rows), "scans": rows}
             | {k: record[k] for k in ("power", "real") if k in record},

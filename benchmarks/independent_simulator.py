@@ -55,13 +55,13 @@ def anatomy(asked: argparse.Namespace) -> HeadAnatomy:
     return anatomy_of(roughened(refit(slab), texture, asked.seed))
 
 
-def scene(trxscan: Any, found: HeadAnatomy, voxel: float) -> Any:
+def scene(trxscan: Any, head: HeadAnatomy, voxel: float) -> Any:
     """The anatomy as the simulator takes it; its axes are those of the voxels."""
     fine = {
-        name: np.repeat(np.repeat(part, FINER, 0), FINER, 1) for name, part in found.tissues.items()
+        name: np.repeat(np.repeat(part, FINER, 0), FINER, 1) for name, part in head.tissues.items()
     }
-    weights = np.repeat(np.repeat(found.shares, FINER, 0), FINER, 1) * fine["wm"][..., None]
-    axes = np.repeat(np.repeat(found.axes, FINER, 0), FINER, 1)
+    weights = np.repeat(np.repeat(head.shares, FINER, 0), FINER, 1) * fine["wm"][..., None]
+    axes = np.repeat(np.repeat(head.axes, FINER, 0), FINER, 1)
     flat = np.arange(fine["wm"].size).reshape(fine["wm"].shape, order="F")
     held = weights > 0
     fibers = trxscan.Fibers(
@@ -92,15 +92,15 @@ def scanned(
 
 
 def rows(asked: argparse.Namespace, trxscan: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    found = anatomy(asked)
+    head = anatomy(asked)
     table = scheme(((1000.0, asked.directions),), n_b0=asked.b0, seed=asked.seed)
-    made = scene(trxscan, found, asked.voxel)
+    made = scene(trxscan, head, asked.voxel)
 
     def run(noise: float, seed: int) -> tuple[np.ndarray, Gradients, np.ndarray]:
         return scanned(trxscan, made, table, noise, seed, asked.voxel)
 
     truth, gradients, affine = run(0.0, asked.seed)
-    white, mask = found.tissues["wm"] > WHITE, sum(found.tissues.values()) > INSIDE
+    white, mask = head.tissues["wm"] > WHITE, sum(head.tissues.values()) > INSIDE
     b0s = np.flatnonzero(gradients.is_b0)
     few = Gradients(table.bvals[b0s], table.bvecs[b0s])
     trial = scanned(trxscan, made, few, TRIAL_NOISE, asked.seed, asked.voxel)[0]
@@ -110,7 +110,7 @@ def rows(asked: argparse.Namespace, trxscan: Any) -> Iterator[tuple[str, dict[st
     error = (noisy - truth)[white]
     sd = {"b0": float(error[:, b0s].std()), "dwi": float(error[:, ~gradients.is_b0].std())}
     true = fit_tensor(truth, gradients, mask)
-    along = np.abs((true.v1 * found.axes[..., 0, :]).sum(-1))[white & (found.shares[..., 0] > 0.9)]
+    along = np.abs((true.v1 * head.axes[..., 0, :]).sum(-1))[white & (head.shares[..., 0] > 0.9)]
     about = {
         "trxscan": version("trxscan"),
         "b0_snr": round(float(truth[white][:, b0s].mean()) / sd["b0"], 2),
@@ -156,11 +156,11 @@ def main() -> None:
         place = f"refit of {asked.scan.name}, slices {asked.slices}"
     label = f"{place}, SNR {asked.snr:g}, texture {asked.texture:g}, seed {asked.seed}"
     cases = recorded(NAME, {}).get("cases", {})
-    found: dict[str, Any] = {}
+    methods: dict[str, Any] = {}
     for name, row in rows(asked, trxscan):
-        found[name] = row
+        methods[name] = row
         print(name, {k: v for k, v in row.items() if not isinstance(v, dict)}, flush=True)
-        cases[label] = {**stamp(asked.seed), "methods": found}
+        cases[label] = {**stamp(asked.seed), "methods": methods}
         path = save(NAME, asked.seed, {"cases": cases})
     print(path)
 

@@ -114,11 +114,11 @@ def errors(study: Study, clean: Study, steps: Steps) -> dict[str, float]:
     """Against the head at rest, and against the same steps without noise."""
     made, head = study.after(steps), study.scene
     without = clean.after(tuple(step for step in steps if step not in DENOISERS))
-    found = nrmse(made, head.truth, head.turned, head.mask)
-    found["noise_part"] = nrmse(made, without, head.turned, head.mask)["nrmse"]
+    scores = nrmse(made, head.truth, head.turned, head.mask)
+    scores["noise_part"] = nrmse(made, without, head.turned, head.mask)["nrmse"]
     true, fitted = (fit_tensor(x, head.turned, head.mask) for x in (head.truth, made))
     error = (fitted.fa - true.fa)[head.mask]
-    return found | {
+    return scores | {
         "fa_rmse": rounded(float(np.sqrt(np.square(error).mean()))),
         "fa_bias": rounded(float(error.mean())),
         "fa_bias_above_.45": rounded(float(error[true.fa[head.mask] > 0.45].mean())),
@@ -131,19 +131,19 @@ def registration(study: Study, steps: Steps) -> dict[str, Any]:
     inside = np.argwhere(head.mask) @ head.affine[:3, :3].T + head.affine[:3, 3]
     first, still = int(np.flatnonzero(head.gradients.is_b0)[0]), []
     chosen = np.flatnonzero(~head.gradients.is_b0)[::EVERY]
-    found = []
+    distances = []
     for v in chosen:
         _, estimate = affine_registration(
             data[..., v], data[..., first], moving_affine=head.affine, static_affine=head.affine,
             pipeline=PIPELINE,
         )  # fmt: skip
         true = head.poses[v] @ np.linalg.inv(head.poses[first])
-        found.append(distance(estimate, true, inside))
+        distances.append(distance(estimate, true, inside))
         still.append(distance(np.eye(4), true, inside))
     return {
-        "mm": [rounded(d) for d in found],
-        "median_mm": rounded(float(np.median(found))),
-        "worst_mm": rounded(max(found)),
+        "mm": [rounded(d) for d in distances],
+        "median_mm": rounded(float(np.median(distances))),
+        "worst_mm": rounded(max(distances)),
         "median_mm_without": rounded(float(np.median(still))),
     }
 

@@ -99,16 +99,16 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
     x, y, z = asked.shape
-    found: dict[str, Any] = {}
+    cases: dict[str, Any] = {}
     for name, case in CASES.items():
         count = int(case["directions"])
         made = phantom(
             (x, y, z), shells=((1000.0, count),), n_b0=6 if count > 30 else 2, snr=asked.snr,
             seed=asked.seed,
         )  # fmt: skip
-        found[name] = measured(case, made, asked.seed)
-        print(name, found[name], flush=True)
-        figures = {"b0_snr": asked.snr, "shape": [x, y, z], "method": "splitq", "cases": found}
+        cases[name] = measured(case, made, asked.seed)
+        print(name, cases[name], flush=True)
+        figures = {"b0_snr": asked.snr, "shape": [x, y, z], "method": "splitq", "cases": cases}
         path = save("series", asked.seed, figures)
     print(path)
 

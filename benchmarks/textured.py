@@ -69,11 +69,11 @@ def by_bin(
     fitted: TensorMaps, true: TensorMaps, fa: np.ndarray, mask: np.ndarray
 ) -> dict[str, dict[str, float]]:
     """bin → metric → value."""
-    found: dict[str, dict[str, float]] = {}
+    by_group: dict[str, dict[str, float]] = {}
     for row in binned_rows(fitted, true, fa, mask):
         if isinstance(row, Metric):
-            found.setdefault(row.group, {})[row.metric] = rounded(row.value)
-    return found
+            by_group.setdefault(row.group, {})[row.metric] = rounded(row.value)
+    return by_group
 
 
 def scored(
@@ -92,11 +92,11 @@ def nrmse(
 ) -> dict[str, float]:
     """Of the DWIs and of the b0s, in the mask."""
     dwis = ~gradients.is_b0
-    found = {}
+    scores = {}
     for name, chosen in (("nrmse", dwis), ("b0_nrmse", ~dwis)):
         error, signal = (data - truth)[mask][:, chosen], truth[mask][:, chosen]
-        found[name] = rounded(float(np.sqrt((error**2).mean() / (signal**2).mean())))
-    return found
+        scores[name] = rounded(float(np.sqrt((error**2).mean() / (signal**2).mean())))
+    return scores
 
 
 def library(
@@ -127,9 +127,9 @@ def bounds(
         typical = float(sigma.mean())
         shown = (typical * magnitude_moments(signals / typical)[0]).astype(np.float32)
         prior = learned_prior(shown, np.concatenate([signals, values], axis=1), typical, seed=again)
-        found = posterior_mean(prior, noisy, sigma)
+        posterior = posterior_mean(prior, noisy, sigma)
         image = made.truth.copy()
-        image[mask] = found[:, :-2]
+        image[mask] = posterior[:, :-2]
         about = {
             "library_signals": len(signals), "components": len(prior.share),
             "coordinates": prior.basis.shape[1],
@@ -141,7 +141,7 @@ def bounds(
             about | nrmse(image, made.truth, gradients, mask) | scored(fitted, true, drawn, mask),
         )
         own = [np.zeros(mask.shape), np.zeros(mask.shape)]
-        for grid, column in zip(own, found[:, -2:].T, strict=True):
+        for grid, column in zip(own, posterior[:, -2:].T, strict=True):
             grid[mask] = column
         direct = replace(fitted, fa=own[0], md=own[1])
         yield f"{name}, posterior mean of FA and MD", scored(direct, true, drawn, mask)
@@ -186,13 +186,13 @@ def main() -> None:
     texture = Texture(asked.texture, asked.correlation)
     case = Case((x, y, z), asked.directions, asked.b0, asked.snr, texture, asked.seed)
     cases = recorded(NAME, {}).get("cases", {})
-    found: dict[str, Any] = dict(cases.get(case.label, {}).get("methods", {}))
+    methods: dict[str, Any] = dict(cases.get(case.label, {}).get("methods", {}))
     for name, row in rows(case, [m for m in asked.methods.split(",") if m], asked.heads):
-        found[name] = row
+        methods[name] = row
         told = {k: v for k, v in row.items() if not isinstance(v, dict)}
         bins = {g: (v["fa.rmse"], v["fa.bias"]) for g, v in row["by_drawn_fa"].items()}
         print(name, told, bins, flush=True)
-        cases[case.label] = {**stamp(asked.seed), "texture": texture.record(), "methods": found}
+        cases[case.label] = {**stamp(asked.seed), "texture": texture.record(), "methods": methods}
         path = save(NAME, asked.seed, {"cases": cases})
     print(path)
 

@@ -64,21 +64,21 @@ def denoised(label: str, made: Simulation, threads: int) -> tuple[np.ndarray, di
 def row(label: str, made: Simulation, threads: int) -> dict[str, Any]:
     """One method at one SNR: every metric, the verdict, the times."""
     data, took = denoised(label, made, threads)
-    found = evaluate(
+    evaluation = evaluate(
         data, made.scan, truth=made.truth, mask=made.mask, sigma=made.sigma.astype(float),
         tissues=made.tissues, lesions=made.lesions, crossing=True,
         lesion_volumes={x["label"]: x["volumes"] for x in made.record["lesions"]},
         lesion_changes={x["label"]: x["change"] for x in made.record["lesions"]},
     )  # fmt: skip
-    return {"method": label, **took, **found.to_dict(), "shown": shown(found)}
+    return {"method": label, **took, **evaluation.to_dict(), "shown": shown(evaluation)}
 
 
-def shown(found: Evaluation) -> dict[str, float | None]:
+def shown(evaluation: Evaluation) -> dict[str, float | None]:
     """The table's figures; None where one is absent (its reason is among ``absent``)."""
-    values = {(m.metric, m.group): m.value for m in found.metrics}
-    kept = [v for (metric, _), v in values.items() if metric == "lesion.kept"]
+    values = {(m.metric, m.group): m.value for m in evaluation.metrics}
+    shares = [v for (metric, _), v in values.items() if metric == "lesion.kept"]
     figures = {head: values.get(key) for head, key in SHOWN.items()}
-    least = {"lesions kept": float(np.mean(kept)), "the least": min(kept)} if kept else {}
+    least = {"lesions kept": float(np.mean(shares)), "the least": min(shares)} if shares else {}
     return figures | least
 
 

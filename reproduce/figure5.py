@@ -70,13 +70,13 @@ def measure(run: Run) -> Record:
         error = nrmse(data, phantom.truth, mask, dwis)
         rows += [r | {"nrmse": error} for r in scored(run, PHANTOM, label, data, scan, regions)]
         run.say(f"phantom: {label}")
-    found, name = Callosum.of(run)
-    if found is not None:
-        centrum = centrum_semiovale(found.maps, found.inside, found.scan.affine)
-        places = {CALLOSUM: found.inside, CENTRUM: centrum}
+    callosum, name = Callosum.of(run)
+    if callosum is not None:
+        centrum = centrum_semiovale(callosum.maps, callosum.inside, callosum.scan.affine)
+        places = {CALLOSUM: callosum.inside, CENTRUM: centrum}
         for label in run.setting["methods"]:
-            data = denoised(METHODS[label], found.scan, run, run.seed).data
-            rows += scored(run, REAL, label, data, found.scan, places)
+            data = denoised(METHODS[label], callosum.scan, run, run.seed).data
+            rows += scored(run, REAL, label, data, callosum.scan, places)
             run.say(f"real scan: {label}")
     return {"real_scan": name, "rows": rows}
 
@@ -158,11 +158,11 @@ def tell(record: Record) -> Told:
         cells, methods = [], list(dict.fromkeys(r["method"] for r in rows))
         keys = [(g, m, t) for g in (CALLOSUM, CENTRUM) for m in MODELS for t in TARGETS]
         for method in methods:
-            found = {(r["region"], r["model"]): r for r in rows if r["method"] == method}
+            fits = {(r["region"], r["model"]): r for r in rows if r["method"] == method}
             cells.append(
                 [
                     row_name(method, record["size"]),
-                    *(f"{found[g, m][f'r2_{t}']:.3f}" for g, m, t in keys),
+                    *(f"{fits[g, m][f'r2_{t}']:.3f}" for g, m, t in keys),
                 ]
             )
         heads = [f"{g}, {m.upper()}, {t}" for g, m, t in keys]

@@ -122,8 +122,8 @@ class Known(Bench):
 
 def benches(run: Run) -> tuple[list[tuple[str, Bench]], str]:
     """A phantom a seed, then the real scan where there is one; and which it is."""
-    found: list[tuple[str, Bench]] = [
+    phantoms: list[tuple[str, Bench]] = [
         (PHANTOM, Known.of(run, seed)) for seed in range(run.seed, run.seed + run.setting.seeds)
     ]
     scan, name = Bench.real(run)
-    return [*found, *([(REAL, scan)] if scan is not None else [])], name
+    return [*phantoms, *([(REAL, scan)] if scan is not None else [])], name

@@ -74,11 +74,11 @@ def measure(run: Run) -> Record:
         row["edge_mm"] = edge_blur(data[..., dwis], phantom.truth[..., dwis], mask, size).fwhm
         rows.append(row)
         run.say(label)
-    found, name = Callosum.of(run)
+    callosum, name = Callosum.of(run)
     voxels = {PHANTOM: int(region.sum())}
-    if found is not None:
-        voxels[REAL] = int(found.inside.sum())
-        rows += on_real(run, found)
+    if callosum is not None:
+        voxels[REAL] = int(callosum.inside.sum())
+        rows += on_real(run, callosum)
     return {"voxels": voxels, "rows": rows, "real_scan": name}
 
 
@@ -90,13 +90,13 @@ def words_of(label: str, run: Run) -> str:
     return words
 
 
-def on_real(run: Run, found: Callosum) -> list[dict[str, Any]]:
+def on_real(run: Run, callosum: Callosum) -> list[dict[str, Any]]:
     """The same of a real scan."""
-    scan, rows = found.scan, []
+    scan, rows = callosum.scan, []
     mask = object_mask(scan)
     for label in run.setting["methods"]:
         data = denoised(words_of(label, run), scan, run, run.seed).data
-        rows.append({"source": REAL, "method": label, **ratios(data, scan, found.inside, mask)})
+        rows.append({"source": REAL, "method": label, **ratios(data, scan, callosum.inside, mask)})
         run.say(f"real scan: {label}")
     return rows
 
@@ -111,8 +111,8 @@ def ratios(data: np.ndarray, scan: Scan, region: np.ndarray, mask: np.ndarray) -
         ("local", lambda: local_noise(image, region)),
     ):
         try:
-            found = region_snr(image, region, mask, noise())
-            row |= {f"snr_{name}": found.snr, f"cnr_{name}": found.cnr}
+            region_ratio = region_snr(image, region, mask, noise())
+            row |= {f"snr_{name}": region_ratio.snr, f"cnr_{name}": region_ratio.cnr}
         except CannotMeasure as why:
             row |= {f"snr_{name}": None, f"cnr_{name}": None, f"why_{name}": str(why)}
     return row
@@ -174,8 +174,8 @@ def _claims(record: Record, rows: list[dict[str, Any]], noise: str, where: str) 
 
 
 def _ranked(rows: list[dict[str, Any]], key: str) -> list[str]:
-    found = [r for r in rows if r[key] is not None]
-    return [r["method"] for r in sorted(found, key=lambda r: -r[key])]
+    measured = [r for r in rows if r[key] is not None]
+    return [r["method"] for r in sorted(measured, key=lambda r: -r[key])]
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -144,8 +144,8 @@ def _table(record: Record, source: str, printed: dict[str, Any]) -> list[str]:
     return [*table(["", *(row_name(m, record["size"]) for m in ALL)], rows), *note]
 
 
-def _best(found: dict[str, float]) -> str:
-    return max(found, key=lambda method: found[method])
+def _best(scores: dict[str, float]) -> str:
+    return max(scores, key=lambda method: scores[method])
 
 
 def _claims(record: Record, printed: dict[str, Any]) -> list[Claim]:
@@ -160,13 +160,13 @@ def _claims(record: Record, printed: dict[str, Any]) -> list[Claim]:
     )
     for source in sources(record):
         cells = [(name, kind) for kind in ("psnr", "ssim") for name in RANGES]
-        found = [means(record, source, *cell) for cell in cells]
-        among = [{m: f[m] for m in names} for f in found]
+        scores = [means(record, source, *cell) for cell in cells]
+        among = [{m: f[m] for m in names} for f in scores]
         right = sum(_best(f) == DIFUSION for f in among)
-        better = sum(f[DIFUSION] > f[NOISY] for f in found)
-        mended = sum(f[PREDICTED] > f[NOISY] for f in found)
-        ours = sum(f[PREDICTED] >= max(f[m] for m in names if m != DIFUSION) for f in found)
-        most = sum(_best(f) == SPLITQ for f in found)
+        better = sum(f[DIFUSION] > f[NOISY] for f in scores)
+        mended = sum(f[PREDICTED] > f[NOISY] for f in scores)
+        ours = sum(f[PREDICTED] >= max(f[m] for m in names if m != DIFUSION) for f in scores)
+        most = sum(_best(f) == SPLITQ for f in scores)
         claims.append(
             Claim(
                 f"Table 1: Di-Fusion is best in all 8 rows ({HEADS[source].lower()})",

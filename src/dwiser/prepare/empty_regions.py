@@ -84,12 +84,13 @@ def filled(
     gram = predictors.T @ predictors
     gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)) / len(gram)
     shares = np.linalg.solve(gram, predictors.T @ values)
-    left = (values - predictors @ shares) / np.sqrt(1 + shares @ shares)  # less the others' noise
+    # the prediction takes a share of the others' noise along
+    residual = (values - predictors @ shares) / np.sqrt(1 + shares @ shares)
     predicted = others[region].astype(float) @ shares
     order = np.argsort(predictors @ shares)
     parts = np.array_split(order, 8)
     levels = [float((predictors[p] @ shares).mean()) for p in parts if len(p)]
-    spreads = [float(np.median(np.abs(left[p]))) * 1.4826 for p in parts if len(p)]
+    spreads = [float(np.median(np.abs(residual[p]))) * 1.4826 for p in parts if len(p)]
     sd = np.interp(predicted, levels, spreads)
     complete = volume.astype(np.float32, copy=True)
     noisy = predicted + sd * generator.standard_normal(len(predicted))
