@@ -51,7 +51,7 @@ class View:
                 "outline": written(outline), "truth": self.of_data(phantom.truth)}  # fmt: skip
 
 
-def kept(data: np.ndarray, phantom: Simulation) -> dict[str, float]:
+def lesion_scores(data: np.ndarray, phantom: Simulation) -> dict[str, float]:
     """Error of the DWIs, and the share of their contrast that lesions keep: mean and least."""
     told = phantom.record["lesions"]
     lesions = lesion_contrast(
