@@ -71,7 +71,7 @@ def denoise(
     scan : the input.
     method : its name, or a method that was built.
     preset : of the method's fields, where ``method`` is a name.
-    device : "auto", "cpu", "cuda" or "mps". threads : None for all that there are.
+    device : "auto", "cpu" or "cuda". threads : None for all that there are.
     seed : of every random draw, ≥ 0.
     watch : is told of each step.
     weights : are applied instead of training.
