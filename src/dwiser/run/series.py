@@ -146,6 +146,11 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
 
     What else a request saves (``save_noise`` …) is a name that is put after each file's stem:
     "sigma.nii.gz" becomes "A_sigma.nii.gz".
+
+    Raises
+    ------
+    InputError
+        For another format than an image's, and a name of a further image with a folder in it.
     """
     requests = []
     for file in files:
@@ -167,7 +172,13 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
 
 @contextmanager
 def output_folder(folder: Path) -> Iterator[None]:
-    """A folder, created if it does not exist, and removed again if it stays empty."""
+    """A folder, created if it does not exist, and removed again if it stays empty.
+
+    Raises
+    ------
+    InputError
+        Where the folder cannot be created.
+    """
     new = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
