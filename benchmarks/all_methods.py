@@ -93,9 +93,9 @@ def made_real(asked: argparse.Namespace, place: Path) -> dict[str, Any]:
         source = os.environ.get("DWISER_DATA")
         if source is None:
             raise SystemExit("Set DWISER_DATA to the folder that holds the real scans.")
-        found = next((Path(source) / REAL).glob("*.nii*"))
-        stem = found.name.split(".nii")[0]
-        whole = load(found, found.with_name(f"{stem}.bval"), found.with_name(f"{stem}.bvec"))
+        image = next((Path(source) / REAL).glob("*.nii*"))
+        stem = image.name.split(".nii")[0]
+        whole = load(image, image.with_name(f"{stem}.bval"), image.with_name(f"{stem}.bvec"))
         first = (whole.shape[2] - asked.slices) // 2
         affine = whole.affine.copy()
         affine[:3, 3] += first * affine[:3, 2]
@@ -184,9 +184,9 @@ def drawn(folder: Path, labels: Sequence[str], path: Path) -> None:
     images: dict[str, np.ndarray] = {}
     for label in labels:
         out = place_of(folder, label)
-        found = out / f"{out.name}.nii.gz"
-        if found.exists():
-            images[label] = read_on_grid(found, raw, "denoised image", series=True)
+        image = out / f"{out.name}.nii.gz"
+        if image.exists():
+            images[label] = read_on_grid(image, raw, "denoised image", series=True)
     figure = side_by_side(
         replace(raw, mask=mask), images, mask=mask, sigma=sigma_map(raw, mask),
         volume=middle_dwi(raw.gradients),

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import dwiser
+from benchmarks.phantom_options import published_seed, voxels
 from benchmarks.record import save
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.heldout import held_out_score, leave_out, predict_dti
@@ -31,7 +32,6 @@ from dwiser.simulation.acquire import acquire
 from dwiser.simulation.contrast import compartments
 from dwiser.simulation.geometry import head_anatomy
 
-PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 B, EACH, SPHERICAL, B0S = 2000.0, 24, 8, 4  # s/mm², directions of linear and planar, repeats, b0s
 PLANAR_B_DELTA = -0.5
 FA_CLEAR = 0.3  # with b-delta, above which V1 is compared
@@ -174,13 +174,11 @@ def held_out(scan: Scan, seed: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="holds planar_btensor and spherical_btensor")
-    parser.add_argument("--shape", default="36,42,12")
-    parser.add_argument("--seed", type=int, default=330, help="of the phantom, 300 to 399")
+    parser.add_argument("--shape", type=voxels, default="36,42,12")
+    parser.add_argument("--seed", type=published_seed, default=330, help="300 to 399")
     asked = parser.parse_args()
-    if asked.seed not in PUBLISHED:
-        parser.error("--seed must be from 300 to 399: the others are for tuning")
     warnings.simplefilter("ignore", DwiserWarning)
-    x, y, z = map(int, asked.shape.split(","))
+    x, y, z = asked.shape
     figures: dict[str, Any] = {"shape": [x, y, z], "b": B, "method": "splitq"}
     for name, b_delta in (("planar_btensor", PLANAR_B_DELTA), ("spherical_btensor", 0.0)):
         print(name)

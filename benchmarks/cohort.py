@@ -32,8 +32,8 @@ from dwiser.cohort.outcome import Outcome
 from dwiser.cohort.plan import plan_cohort
 from dwiser.cohort.serial_executor import SerialExecutor
 from dwiser.io import find_inputs, save_volume, write_bvals, write_bvecs
+from dwiser.io.image_shape import read_shape
 from dwiser.io.names import ending
-from dwiser.io.nifti import read_shape
 from dwiser.run import denoising
 from dwiser.simulation import phantom
 
@@ -61,9 +61,9 @@ def dataset(root: Path, shape: tuple[int, int, int], directions: int, b0s: int, 
 
 
 def jobs_of(root: Path, out: Path, options: CohortOptions) -> list[Job]:
-    found = [step.job for step in plan_cohort(root, out, options).to_do]
+    jobs = [step.job for step in plan_cohort(root, out, options).to_do]
     pages.begin_dataset(root, out)
-    return found
+    return jobs
 
 
 def cpu_seconds() -> float:
@@ -129,11 +129,11 @@ def overhead(folder: Path, dwi: Path | None = None) -> dict[str, Any]:
             assert whole.around(carry_out)([job], SerialExecutor()).count("done") == 1
         figures[kind] = parted(whole, took)
     figures["report_megabytes"] = round(jobs[-1].report.stat().st_size / 1e6, 1)
-    found = {"scan": described(*described_by(jobs[0])), **figures}
+    record = {"scan": described(*described_by(jobs[0])), **figures}
     if dwi is None:
-        found |= round_trip(jobs, folder)
-    print(json.dumps(found, indent=1))
-    return found
+        record |= round_trip(jobs, folder)
+    print(json.dumps(record, indent=1))
+    return record
 
 
 class Clocks:
@@ -168,14 +168,14 @@ PARTS = {
 
 def parted(whole: Clocks, took: dict[str, Clocks]) -> dict[str, dict[str, float]]:
     """Medians by part; "rest" is to load, hash, write, rename and the pages."""
-    found = {}
+    medians = {}
     for clock in ("cpu", "wall"):
         total = statistics.median(getattr(whole, clock))
         parts = {n: statistics.median(s) for n, c in took.items() if (s := getattr(c, clock))}
         parts["rest"] = total - sum(parts.values())
         parts["beside_the_method"] = total - parts["method"]
-        found[f"{clock}_seconds"] = {name: round(value, 2) for name, value in parts.items()}
-    return found
+        medians[f"{clock}_seconds"] = {name: round(value, 2) for name, value in parts.items()}
+    return medians
 
 
 def linked(root: Path, dwi: Path, count: int) -> None:

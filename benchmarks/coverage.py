@@ -32,12 +32,12 @@ EDGES = 0.2  # the steepest fifth of the mask
 def regions(made: Simulation, mask: np.ndarray) -> dict[str, np.ndarray]:
     """The tissues, the edges between them, and lesions that show in many directions."""
     slope = gaussian_gradient_magnitude(made.truth.mean(-1), 0.5)
-    found = {name: mask & (np.asarray(share) > 0.5) for name, share in made.tissues.items()}
-    found["edges"] = mask & (slope >= np.quantile(slope[mask], 1 - EDGES))
+    masks = {name: mask & (np.asarray(share) > 0.5) for name, share in made.tissues.items()}
+    masks["edges"] = mask & (slope >= np.quantile(slope[mask], 1 - EDGES))
     few = [x["label"] for x in made.record["lesions"] if len(x["volumes"]) == 1]
     assert made.lesions is not None
-    found["lesion"] = mask & (made.lesions > 0) & ~np.isin(made.lesions, few)
-    return found
+    masks["lesion"] = mask & (made.lesions > 0) & ~np.isin(made.lesions, few)
+    return masks
 
 
 def row(case: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -49,17 +49,17 @@ def row(case: dict[str, Any], seed: int) -> dict[str, Any]:
     b0, sd = made.scan.gradients.is_b0, result.uncertainty[..., None]
     error = np.abs(result.data - made.truth)
     within, places = error <= 2 * sd, regions(made, result.mask & made.mask)
-    found: dict[str, Any] = {"seed": seed, **case, "dwi": {}, "b0": {}, "rms_over_sd": {}}
+    coverage: dict[str, Any] = {"seed": seed, **case, "dwi": {}, "b0": {}, "rms_over_sd": {}}
     for name, here in places.items():
-        found["dwi"][name] = round(float(within[here][:, ~b0].mean()), 3)
-        found["b0"][name] = round(float(within[here][:, b0].mean()), 3)
+        coverage["dwi"][name] = round(float(within[here][:, ~b0].mean()), 3)
+        coverage["b0"][name] = round(float(within[here][:, b0].mean()), 3)
         square = (error[here][:, ~b0] ** 2).mean() / (sd[here] ** 2).mean()
-        found["rms_over_sd"][name] = round(float(np.sqrt(square)), 3)
+        coverage["rms_over_sd"][name] = round(float(np.sqrt(square)), 3)
     single = [x for x in made.record["lesions"] if len(x["volumes"]) == 1]
-    found["lesions_of_one_direction"] = [
+    coverage["lesions_of_one_direction"] = [
         round(float(within[made.lesions == x["label"]][:, x["volumes"]].mean()), 3) for x in single
     ]
-    return found
+    return coverage
 
 
 def main() -> None:

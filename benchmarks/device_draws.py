@@ -11,12 +11,12 @@ import argparse
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 
 from benchmarks.record import save
+from benchmarks.spread import compared
 from dwiser.errors import DwiserWarning
 from dwiser.learn import where_drawn
 from dwiser.machine import find_machine, limited
@@ -79,18 +79,6 @@ def nrmse_of(made: Simulation, data: np.ndarray) -> float:
     return float(np.sqrt((off**2).mean() / (truth**2).mean()))
 
 
-def compared(errors: dict[str, list[float]]) -> dict[str, Any]:
-    """Mean and sd of each draw, and whether their difference is within two of its errors."""
-    means = {k: mean(v) for k, v in errors.items()}
-    sds = {k: stdev(v) for k, v in errors.items()}
-    error = (sum(s**2 for s in sds.values()) / len(SEEDS)) ** 0.5
-    difference = means["device"] - means["NumPy"]
-    return {
-        "nrmse": errors, "mean": means, "sd": sds, "difference": difference,
-        "standard_error": error, "equal_within_the_spread": abs(difference) <= 2 * error,
-    }  # fmt: skip
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--iterations", type=int, default=100)
@@ -106,7 +94,7 @@ def main() -> None:
             errors = {
                 where: [nrmse(made, name, chosen, s, where) for s in SEEDS] for where in DRAWS
             }
-            rows[label][row] = compared(errors)
+            rows[label][row] = {"nrmse": errors} | compared(errors, "device", "NumPy")
             print(label, row, rows[label][row], flush=True)
             save("device_draws_cpu", SEED, {"iterations": asked.iterations, "phantoms": rows})
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.confirmation import TrueResidual
-from benchmarks.record import RESULTS, recorded, save, stamp
+from benchmarks.record import RESULTS, recorded, rounded, save, stamp
 from dwiser.errors import DwiserWarning
 from dwiser.methods.base import Denoised
 from dwiser.methods.registry import DEFAULT_METHOD, build
@@ -82,19 +82,13 @@ def case_of(seed: int, draw: int = 1) -> Case:
     return Case(seed, draw, settings, bool(rng.random() < 0.5))
 
 
-def rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: rounded(v) for k, v in value.items()}
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float | np.floating) else value
-
-
 def denoised(case: Case, scan: Scan, folder: Path | None) -> tuple[Denoised, float | None]:
     """The default method's result and its CPU seconds; kept in ``folder``, and read from there."""
     file = None if folder is None else folder / f"{case.label}.npz"
     if file is not None and file.exists():
-        with np.load(file) as kept:
-            coils = float(kept["coils"])
-            data, sigma, mask = kept["data"], kept["sigma"], kept["mask"]
+        with np.load(file) as arrays:
+            coils = float(arrays["coils"])
+            data, sigma, mask = arrays["data"], arrays["sigma"], arrays["mask"]
         return Denoised(data, sigma, mask=mask, coils=coils or None), None
     begun = process_time()
     result = denoise(scan, build(DEFAULT_METHOD), threads=1, device="cpu", seed=case.seed)
@@ -124,7 +118,8 @@ def row(case: Case, folder: Path | None = None) -> dict[str, Any]:
         confirmed, own = true.confirms(reason, tests.judged.findings)
         about = {"code": reason.code, "level": reason.level, "confirmed": confirmed}
         out["reasons"].append(about | own | {"words": reason.words})
-    return {k: [rounded(r) for r in v] if k == "reasons" else rounded(v) for k, v in out.items()}
+    plain: dict[str, Any] = rounded(out, DIGITS)
+    return plain
 
 
 def summary(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -164,9 +159,9 @@ def main() -> None:
         case = case_of(seed, asked.draw)
         if case.label in recorded(NAME, {}).get("scans", {}) and not asked.again:
             continue
-        found = {**row(case, asked.keep), "measured": stamp(seed)}
+        measured = {**row(case, asked.keep), "measured": stamp(seed)}
         record = recorded(NAME, {})
-        rows = dict(sorted({**record.get("scans", {}), case.label: found}.items()))
+        rows = dict(sorted({**record.get("scans", {}), case.label: measured}.items()))
         save(
             NAME, SEEDS[0], {"shape": SHAPE, "summary": by_draw(rows), "scans": rows}
             | {k: record[k] for k in ("power", "real") if k in record},

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.phantom_options import published_seed, voxels
 from benchmarks.record import recorded, save, stamp
 from benchmarks.textured import nrmse, scored
 from dwiser.errors import DwiserWarning
@@ -35,7 +36,6 @@ from dwiser.simulation.simulator import WHITE
 from dwiser.simulation.texture import Texture, textured
 
 NAME = "independent_simulator"
-PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 FINER = 2  # samples a voxel along x and y on the simulator's grid
 COILS, ACCELERATION, PARTIAL_FOURIER = 8, 2, 0.75
 TRIAL_NOISE = 1.0  # variance in its k-space of the run that tells what SNR a variance gives
@@ -47,7 +47,7 @@ def anatomy(asked: argparse.Namespace) -> HeadAnatomy:
     """The fractions and fibres to scan."""
     texture = Texture(asked.texture, asked.correlation)
     if asked.scan is None:
-        x, y, z = map(int, asked.shape.split(","))
+        x, y, z = asked.shape
         return textured(head_anatomy((x, y, z), asked.seed), texture, asked.seed)
     scan = load(asked.scan)
     low, high = (int(part) for part in asked.slices.split(":"))
@@ -55,13 +55,13 @@ def anatomy(asked: argparse.Namespace) -> HeadAnatomy:
     return anatomy_of(roughened(refit(slab), texture, asked.seed))
 
 
-def scene(trxscan: Any, found: HeadAnatomy, voxel: float) -> Any:
+def scene(trxscan: Any, head: HeadAnatomy, voxel: float) -> Any:
     """The anatomy as the simulator takes it; its axes are those of the voxels."""
     fine = {
-        name: np.repeat(np.repeat(part, FINER, 0), FINER, 1) for name, part in found.tissues.items()
+        name: np.repeat(np.repeat(part, FINER, 0), FINER, 1) for name, part in head.tissues.items()
     }
-    weights = np.repeat(np.repeat(found.shares, FINER, 0), FINER, 1) * fine["wm"][..., None]
-    axes = np.repeat(np.repeat(found.axes, FINER, 0), FINER, 1)
+    weights = np.repeat(np.repeat(head.shares, FINER, 0), FINER, 1) * fine["wm"][..., None]
+    axes = np.repeat(np.repeat(head.axes, FINER, 0), FINER, 1)
     flat = np.arange(fine["wm"].size).reshape(fine["wm"].shape, order="F")
     held = weights > 0
     fibers = trxscan.Fibers(
@@ -92,15 +92,15 @@ def scanned(
 
 
 def rows(asked: argparse.Namespace, trxscan: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    found = anatomy(asked)
+    head = anatomy(asked)
     table = scheme(((1000.0, asked.directions),), n_b0=asked.b0, seed=asked.seed)
-    made = scene(trxscan, found, asked.voxel)
+    made = scene(trxscan, head, asked.voxel)
 
     def run(noise: float, seed: int) -> tuple[np.ndarray, Gradients, np.ndarray]:
         return scanned(trxscan, made, table, noise, seed, asked.voxel)
 
     truth, gradients, affine = run(0.0, asked.seed)
-    white, mask = found.tissues["wm"] > WHITE, sum(found.tissues.values()) > INSIDE
+    white, mask = head.tissues["wm"] > WHITE, sum(head.tissues.values()) > INSIDE
     b0s = np.flatnonzero(gradients.is_b0)
     few = Gradients(table.bvals[b0s], table.bvecs[b0s])
     trial = scanned(trxscan, made, few, TRIAL_NOISE, asked.seed, asked.voxel)[0]
@@ -110,7 +110,7 @@ def rows(asked: argparse.Namespace, trxscan: Any) -> Iterator[tuple[str, dict[st
     error = (noisy - truth)[white]
     sd = {"b0": float(error[:, b0s].std()), "dwi": float(error[:, ~gradients.is_b0].std())}
     true = fit_tensor(truth, gradients, mask)
-    along = np.abs((true.v1 * found.axes[..., 0, :]).sum(-1))[white & (found.shares[..., 0] > 0.9)]
+    along = np.abs((true.v1 * head.axes[..., 0, :]).sum(-1))[white & (head.shares[..., 0] > 0.9)]
     about = {
         "trxscan": version("trxscan"),
         "b0_snr": round(float(truth[white][:, b0s].mean()) / sd["b0"], 2),
@@ -136,33 +136,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scan", type=Path, help="a real scan to refit; else a head made by code")
     parser.add_argument("--slices", default="0:12", help="of the real scan, as low:high")
-    parser.add_argument("--shape", default="48,56,12")
+    parser.add_argument("--shape", type=voxels, default="48,56,12")
     parser.add_argument("--voxel", type=float, default=2.5, help="mm")
     parser.add_argument("--directions", type=int, default=64)
     parser.add_argument("--b0", type=int, default=6)
     parser.add_argument("--snr", type=float, default=15.0, help="of b0s in white matter")
     parser.add_argument("--texture", type=float, default=0.3)
     parser.add_argument("--correlation", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=321, help="300 to 399")
+    parser.add_argument("--seed", type=published_seed, default=321, help="300 to 399")
     parser.add_argument("--methods", default="splitq,mppca,dwidenoise")
     asked = parser.parse_args()
-    if asked.seed not in PUBLISHED:
-        parser.error("--seed must be from 300 to 399: the others are for tuning")
     try:
         import trxscan
     except ImportError:
         parser.error("this benchmark needs trxscan: pip install trxscan")
     warnings.simplefilter("ignore", DwiserWarning)
-    place = f"head by code of {asked.shape.replace(',', 'x')}"
+    place = f"head by code of {'x'.join(map(str, asked.shape))}"
     if asked.scan is not None:
         place = f"refit of {asked.scan.name}, slices {asked.slices}"
     label = f"{place}, SNR {asked.snr:g}, texture {asked.texture:g}, seed {asked.seed}"
     cases = recorded(NAME, {}).get("cases", {})
-    found: dict[str, Any] = {}
+    methods: dict[str, Any] = {}
     for name, row in rows(asked, trxscan):
-        found[name] = row
+        methods[name] = row
         print(name, {k: v for k, v in row.items() if not isinstance(v, dict)}, flush=True)
-        cases[label] = {**stamp(asked.seed), "methods": found}
+        cases[label] = {**stamp(asked.seed), "methods": methods}
         path = save(NAME, asked.seed, {"cases": cases})
     print(path)
 

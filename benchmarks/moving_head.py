@@ -138,10 +138,10 @@ def poses(volumes: int, seed: int) -> Float[np.ndarray, "v 4 4"]:
     for volume in range(1, volumes):
         steps[volume] = JUMP * steps[volume - 1] + np.sqrt(1 - JUMP**2) * steps[volume]
     steps -= steps[0]
-    found = np.tile(np.eye(4), (volumes, 1, 1))
-    found[:, :3, :3] = Rotation.from_euler("xyz", steps[:, 3:], degrees=True).as_matrix()
-    found[:, :3, 3] = steps[:, :3]
-    return found
+    affines = np.tile(np.eye(4), (volumes, 1, 1))
+    affines[:, :3, :3] = Rotation.from_euler("xyz", steps[:, 3:], degrees=True).as_matrix()
+    affines[:, :3, 3] = steps[:, :3]
+    return affines
 
 
 def signals_of(

@@ -31,8 +31,9 @@ from dipy.align import affine_registration
 from jaxtyping import Float
 
 from benchmarks.moving_head import Scene, resampled, scene
-from benchmarks.record import recorded, save, stamp
-from benchmarks.textured import nrmse, rounded
+from benchmarks.phantom_options import published_seed, voxels
+from benchmarks.record import recorded, rounded, save, stamp
+from benchmarks.textured import nrmse
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.tensor import fit_tensor
 from dwiser.methods.peers.programs import need_program
@@ -42,7 +43,6 @@ from dwiser.run import denoise
 from dwiser.scan import Scan
 
 NAME = "order_of_steps"
-PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 UNRING, ALIGN = "mrdegibbs", "align"
 DENOISERS = ("splitq", "dwidenoise")
 Steps = tuple[str, ...]
@@ -114,11 +114,11 @@ def errors(study: Study, clean: Study, steps: Steps) -> dict[str, float]:
     """Against the head at rest, and against the same steps without noise."""
     made, head = study.after(steps), study.scene
     without = clean.after(tuple(step for step in steps if step not in DENOISERS))
-    found = nrmse(made, head.truth, head.turned, head.mask)
-    found["noise_part"] = nrmse(made, without, head.turned, head.mask)["nrmse"]
+    scores = nrmse(made, head.truth, head.turned, head.mask)
+    scores["noise_part"] = nrmse(made, without, head.turned, head.mask)["nrmse"]
     true, fitted = (fit_tensor(x, head.turned, head.mask) for x in (head.truth, made))
     error = (fitted.fa - true.fa)[head.mask]
-    return found | {
+    return scores | {
         "fa_rmse": rounded(float(np.sqrt(np.square(error).mean()))),
         "fa_bias": rounded(float(error.mean())),
         "fa_bias_above_.45": rounded(float(error[true.fa[head.mask] > 0.45].mean())),
@@ -131,19 +131,19 @@ def registration(study: Study, steps: Steps) -> dict[str, Any]:
     inside = np.argwhere(head.mask) @ head.affine[:3, :3].T + head.affine[:3, 3]
     first, still = int(np.flatnonzero(head.gradients.is_b0)[0]), []
     chosen = np.flatnonzero(~head.gradients.is_b0)[::EVERY]
-    found = []
+    distances = []
     for v in chosen:
         _, estimate = affine_registration(
             data[..., v], data[..., first], moving_affine=head.affine, static_affine=head.affine,
             pipeline=PIPELINE,
         )  # fmt: skip
         true = head.poses[v] @ np.linalg.inv(head.poses[first])
-        found.append(distance(estimate, true, inside))
+        distances.append(distance(estimate, true, inside))
         still.append(distance(np.eye(4), true, inside))
     return {
-        "mm": [rounded(d) for d in found],
-        "median_mm": rounded(float(np.median(found))),
-        "worst_mm": rounded(max(found)),
+        "mm": [rounded(d) for d in distances],
+        "median_mm": rounded(float(np.median(distances))),
+        "worst_mm": rounded(max(distances)),
         "median_mm_without": rounded(float(np.median(still))),
     }
 
@@ -167,22 +167,20 @@ def label(steps: Steps) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", default="44,52,12", help="of the scanned grid")
+    parser.add_argument("--shape", type=voxels, default="44,52,12", help="of the scanned grid")
     parser.add_argument("--voxel", type=float, default=2.5, help="mm")
     parser.add_argument("--directions", type=int, default=30)
     parser.add_argument("--b0", type=int, default=4)
     parser.add_argument("--snr", type=float, default=20.0, help="of b0s in white matter")
-    parser.add_argument("--seed", type=int, default=331, help="300 to 399")
+    parser.add_argument("--seed", type=published_seed, default=331, help="300 to 399")
     asked = parser.parse_args()
-    if asked.seed not in PUBLISHED:
-        parser.error("--seed must be from 300 to 399: the others are for tuning")
     try:
         import trxscan
     except ImportError:
         parser.error("this benchmark needs trxscan: pip install trxscan")
     warnings.simplefilter("ignore", DwiserWarning)
     logging.disable(logging.INFO)
-    x, y, z = map(int, asked.shape.split(","))
+    x, y, z = asked.shape
     head = scene(trxscan, (x, y, z), asked.directions, asked.b0, asked.voxel, asked.seed)
     sigma = head.sigma_for(asked.snr)
     study, clean = Study(head, head.scanned(sigma, asked.seed)), Study(head, head.scanned(0.0, 0))

@@ -48,8 +48,8 @@ def main() -> None:
 
 def scored(name: str, data: np.ndarray, made: Slab, seconds: float) -> dict[str, object]:
     """A row of the table, printed."""
-    found = {key: round(value, 4) for key, value in made.scores(data).items()}
-    row = {"pair": name, **found, "seconds": round(seconds, 1)}
+    scores = {key: round(value, 4) for key, value in made.scores(data).items()}
+    row = {"pair": name, **scores, "seconds": round(seconds, 1)}
     print(row, flush=True)
     return row
 

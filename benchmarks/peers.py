@@ -126,17 +126,17 @@ def is_shell(group: str) -> bool:
     return group[:1] == "b" and group[1:].isdigit() and group != "b0"
 
 
-def figures(found: Evaluation) -> dict[str, float | None]:
+def figures(evaluation: Evaluation) -> dict[str, float | None]:
     """The columns that could be measured, and each lesion's kept contrast at its least."""
     row: dict[str, float | None] = {}
     for name, (metric, group) in COLUMNS.items():
         values = [
-            m.value for m in found.metrics
+            m.value for m in evaluation.metrics
             if m.metric == metric and (m.group == group or (group is SHELLS and is_shell(m.group)))
         ]  # fmt: skip
         row[name] = float(np.mean(values)) if values else None
-    kept = [m.value for m in found.metrics if m.metric == "lesion.kept"]
-    row["lesion kept, least"] = min(kept) if kept else None
+    shares = [m.value for m in evaluation.metrics if m.metric == "lesion.kept"]
+    row["lesion kept, least"] = min(shares) if shares else None
     return row
 
 
@@ -155,12 +155,12 @@ def measured(made: Simulation, data: np.ndarray, coils: int) -> dict[str, Any]:
     lesions = made.lesions if made.lesions.any() else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DwiserWarning)
-        found = evaluate(
+        evaluation = evaluate(
             data, scan, truth=made.truth, mask=made.mask, sigma=made.sigma, lesions=lesions
         )
-    verdict = found.verdict.level if found.verdict is not None else "none"
+    verdict = evaluation.verdict.level if evaluation.verdict is not None else "none"
     mean = {"NRMSE, mean": against_the_mean(made, data, coils)}
-    return {**figures(found), **mean, "verdict": verdict}
+    return {**figures(evaluation), **mean, "verdict": verdict}
 
 
 def show(title: str, rows: dict[str, dict[str, Any]]) -> None:

@@ -7,13 +7,14 @@ the spread over seeds: within two standard errors of their difference they are c
 """
 
 import argparse
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import torch
 from torch import nn
 
 from benchmarks.record import save
+from benchmarks.spread import compared
 from dwiser.chain.schedule import Schedule
 from dwiser.learn.loop import train
 from dwiser.learn.pairs import PairDraw
@@ -51,18 +52,6 @@ def loss_after(
         return mean(float(loss_of(net, judge(i), precision)) for i in HELD_OUT)
 
 
-def compared(losses: dict[Precision, list[float]]) -> dict[str, Any]:
-    """Mean and sd of each precision, and whether their difference is within two of its errors."""
-    means = {p: mean(v) for p, v in losses.items()}
-    sds = {p: stdev(v) for p, v in losses.items()}
-    error = (sum(s**2 for s in sds.values()) / len(SEEDS)) ** 0.5
-    difference = means["bf16"] - means["float32"]
-    return {
-        "losses": losses, "mean": means, "sd": sds, "difference": difference,
-        "standard_error": error, "equal_within_the_spread": abs(difference) <= 2 * error,
-    }  # fmt: skip
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--iterations", type=int, default=300)
@@ -76,7 +65,7 @@ def main() -> None:
         losses: dict[Precision, list[float]] = {
             p: [loss_after(stack, kind, p, s, asked.iterations) for s in SEEDS] for p in PRECISIONS
         }
-        rows[kind] = compared(losses)
+        rows[kind] = {"losses": losses} | compared(losses, "bf16", "float32")
         print(kind, rows[kind], flush=True)
         print(save("precision_cpu", 77, {"iterations": asked.iterations, "rows": rows}))
 

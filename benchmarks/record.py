@@ -43,6 +43,15 @@ def stamp(seed: int) -> dict[str, Any]:
     }
 
 
+def rounded(value: Any, digits: int = 5) -> Any:
+    """Plain values, numbers of so many significant digits; in dictionaries and lists too."""
+    if isinstance(value, dict):
+        return {k: rounded(v, digits) for k, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v, digits) for v in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float | numpy.floating) else value
+
+
 def recorded(name: str, about: dict[str, Any]) -> dict[str, Any]:
     """What ``benchmarks/results/NAME.json`` holds, if it is ``about`` the same; else nothing."""
     path = RESULTS / f"{name}.json"

@@ -33,12 +33,12 @@ DRAWS = 3
 
 def groups(phantom: Phantom) -> dict[str, np.ndarray]:
     """The volumes of each shell that is far from the floor, and of all of these."""
-    found, sigma = {}, phantom.sigma[phantom.inside]
+    by_shell, sigma = {}, phantom.sigma[phantom.inside]
     for shell in shells(phantom.scan.gradients):
         mean = phantom.scan.data[..., shell.volumes].mean(-1)[phantom.inside]
         if np.median(mean / sigma) >= STRONG:
-            found[f"b{shell.bval:.0f}"] = shell.volumes
-    return {"all": np.sort(np.concatenate(list(found.values()))), **found}
+            by_shell[f"b{shell.bval:.0f}"] = shell.volumes
+    return {"all": np.sort(np.concatenate(list(by_shell.values()))), **by_shell}
 
 
 def errors(phantom: Phantom, apply: Apply, seed: int) -> dict[str, float]:
@@ -70,20 +70,20 @@ def measure(phantom: Phantom, apply: Apply, seed: int) -> dict[str, Any]:
 def main() -> None:
     args, methods, phantoms = asked(__doc__, METHODS, "recorrupted")
     warnings.simplefilter("ignore", DwiserWarning)
-    found: dict[str, Any] = {}
+    phantom_rows: dict[str, Any] = {}
     for phantom in phantoms:
-        rows = found[phantom.name] = {}
+        rows = phantom_rows[phantom.name] = {}
         for label, apply in methods.items():
             rows[label] = measure(phantom, apply, args.seed)
             print(phantom.name, label, rows[label], flush=True)
     console = Console(width=120)
-    for name, rows in found.items():
+    for name, rows in phantom_rows.items():
         keys = list(next(iter(rows.values())))
         table = Table("method", *keys, title=f"{name}: error of each volume, σ²", box=None)
         for label, row in rows.items():
             table.add_row(label, *(f"{row[k]['error']:.3f}" for k in keys))
         console.print(table)
-    figures = {"units": "σ²", "tau": TAU, "draws": DRAWS, "phantoms": found}
+    figures = {"units": "σ²", "tau": TAU, "draws": DRAWS, "phantoms": phantom_rows}
     print(save(args.name, args.seed, figures))
 
 

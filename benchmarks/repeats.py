@@ -94,10 +94,10 @@ def method(label: str, args: argparse.Namespace) -> Apply:
     return lambda scan: denoise(scan, chosen, *presets, **where).data
 
 
-def truths(phantom: Phantom, given: np.ndarray, kept: np.ndarray) -> Iterator[tuple]:
+def truths(phantom: Phantom, given: np.ndarray, held_out: np.ndarray) -> Iterator[tuple]:
     """(group, columns of the denoised half, reference from the other half)."""
     sigma = phantom.sigma[phantom.inside]
-    other = phantom.scan.data[phantom.inside][:, kept]
+    other = phantom.scan.data[phantom.inside][:, held_out]
 
     def plain(repeats: np.ndarray) -> RepeatReference:
         return plain_mean(repeats, magnitude_sd(sigma, repeats.mean(1)))
@@ -106,7 +106,7 @@ def truths(phantom: Phantom, given: np.ndarray, kept: np.ndarray) -> Iterator[tu
         yield "all", np.arange(len(given)), plain(other)
     for shell in shells(phantom.scan.gradients):
         columns = np.flatnonzero(np.isin(given, shell.volumes))
-        repeats = other[:, np.isin(kept, shell.volumes)]
+        repeats = other[:, np.isin(held_out, shell.volumes)]
         yield f"b{shell.bval:.0f}", columns, plain(repeats)
         if phantom.name == "water_phantom":
             yield f"b{shell.bval:.0f}", columns, moment_mean(repeats, sigma)
@@ -121,20 +121,20 @@ def judged(verdict: Verdict | None) -> dict[str, Any]:
 
 def measure(phantom: Phantom, apply: Apply) -> dict[str, Any]:
     """Scores by group and reference, the mean of both ways; the verdict of each way; the time."""
-    found: dict[str, list[RepeatScore]] = {}
+    scores_by_group: dict[str, list[RepeatScore]] = {}
     verdicts, seconds, worked = [], 0.0, 0.0
     power = float((phantom.sigma[phantom.inside].astype(float) ** 2).mean())
     first, second = phantom.halves()
-    for given, kept in ((first, second), (second, first)):
+    for given, held_out in ((first, second), (second, first)):
         scan = phantom.part(given)
         begun, before = perf_counter(), process_time()
         denoised = apply(scan)
         seconds += perf_counter() - begun
         worked += process_time() - before
         values = denoised[phantom.inside]
-        for group, columns, truth in truths(phantom, given, kept):
+        for group, columns, truth in truths(phantom, given, held_out):
             key = f"{group} {truth.kind}"
-            found.setdefault(key, []).append(score(values[:, columns], truth))
+            scores_by_group.setdefault(key, []).append(score(values[:, columns], truth))
         verdicts.append(judged(evaluate(denoised, scan, sigma=phantom.sigma).verdict))
     scores = {
         key: {
@@ -142,7 +142,7 @@ def measure(phantom: Phantom, apply: Apply) -> dict[str, Any]:
             "nrmse": float(np.mean([s.nrmse for s in some if s.nrmse is not None])),
             "bias": float(np.mean([s.bias for s in some])) / power**0.5,
         }
-        for key, some in found.items()
+        for key, some in scores_by_group.items()
     }
     took = {"seconds": round(seconds, 1), "cpu_seconds": round(worked, 1)}
     return {"scores": scores, "verdicts": verdicts, **took}

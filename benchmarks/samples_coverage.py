@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import save
-from benchmarks.walk import FIRST_SEED, PAIRS, plain, simulation, with_mask
+from benchmarks.record import rounded, save
+from benchmarks.walk import FIRST_SEED, PAIRS, simulation, with_mask
 from dwiser.errors import DwiserWarning
 from dwiser.machine import find_machine, limited
 from dwiser.methods.difusion.method import Difusion
@@ -60,7 +60,7 @@ def main() -> None:
                         np.sqrt((error**2).mean() / (made.sigma[inside] ** 2).mean())
                     ),
                 }  # fmt: skip
-                rows.append(plain(row))
+                rows.append(rounded(row))
                 print(rows[-1], flush=True)
                 about = {"samples": SAMPLES, "passes": PASSES, "shape": list(scan.shape)}
                 save("samples_coverage", FIRST_SEED, about | {"rows": rows})

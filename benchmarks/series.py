@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from benchmarks.phantom_errors import phantom_errors
+from benchmarks.phantom_options import published_seed, voxels
 from benchmarks.record import save
 from dwiser.errors import DwiserWarning
-from dwiser.evaluation.tensor import fit_tensor
 from dwiser.methods.registry import build
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
 from dwiser.run import denoise
@@ -26,7 +27,6 @@ from dwiser.scan import Gradients, Scan
 from dwiser.simulation import NoiseModel, Simulation, phantom
 from dwiser.simulation.acquire import acquire
 
-PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 CASES: dict[str, dict[str, float]] = {  # name → directions of both, and how B differs
     "alike, 32 directions each": {"directions": 64},
     "alike, 12 directions each": {"directions": 24},
@@ -65,13 +65,8 @@ def scan_of(
 
 def errors(data: np.ndarray, truth: np.ndarray, scan: Scan, mask: np.ndarray) -> dict[str, float]:
     """NRMSE of b0s and DWIs, RMSE of FA; in the mask."""
-    dwis = ~scan.gradients.is_b0
-    found = {}
-    for name, chosen in (("b0_nrmse", ~dwis), ("nrmse", dwis)):
-        error, signal = (data - truth)[mask][:, chosen], truth[mask][:, chosen]
-        found[name] = float(np.sqrt(np.mean(error**2) / np.mean(signal**2)))
-    ours, true = (fit_tensor(d, scan.gradients, mask).fa for d in (data, truth))
-    return found | {"fa_rmse": float(np.sqrt(np.mean((ours - true)[mask] ** 2)))}
+    measured = phantom_errors(data, truth, scan, mask)
+    return {name: measured[name] for name in ("b0_nrmse", "nrmse", "fa_rmse")}
 
 
 def measured(case: dict[str, float], made: Simulation, seed: int) -> dict[str, Any]:
@@ -98,24 +93,22 @@ def measured(case: dict[str, float], made: Simulation, seed: int) -> dict[str, A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", default="48,56,20")
-    parser.add_argument("--seed", type=int, default=310, help="of the phantom, 300 to 399")
+    parser.add_argument("--shape", type=voxels, default="48,56,20")
+    parser.add_argument("--seed", type=published_seed, default=310, help="300 to 399")
     parser.add_argument("--snr", type=float, default=20.0)
     asked = parser.parse_args()
-    if asked.seed not in PUBLISHED:
-        parser.error("--seed must be from 300 to 399: the others are for tuning")
     warnings.simplefilter("ignore", DwiserWarning)
-    x, y, z = map(int, asked.shape.split(","))
-    found: dict[str, Any] = {}
+    x, y, z = asked.shape
+    cases: dict[str, Any] = {}
     for name, case in CASES.items():
         count = int(case["directions"])
         made = phantom(
             (x, y, z), shells=((1000.0, count),), n_b0=6 if count > 30 else 2, snr=asked.snr,
             seed=asked.seed,
         )  # fmt: skip
-        found[name] = measured(case, made, asked.seed)
-        print(name, found[name], flush=True)
-        figures = {"b0_snr": asked.snr, "shape": [x, y, z], "method": "splitq", "cases": found}
+        cases[name] = measured(case, made, asked.seed)
+        print(name, cases[name], flush=True)
+        figures = {"b0_snr": asked.snr, "shape": [x, y, z], "method": "splitq", "cases": cases}
         path = save("series", asked.seed, figures)
     print(path)
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import recorded, save, stamp
+from benchmarks.phantom_options import published_seed, voxels
+from benchmarks.record import recorded, rounded, save, stamp
 from dwiser.errors import DwiserWarning
 from dwiser.evaluation.bins import binned_rows, drawn_fa
 from dwiser.evaluation.bound import learned_prior, posterior_mean
@@ -33,9 +34,7 @@ from dwiser.simulation.geometry import head_anatomy
 from dwiser.simulation.signal import synthesise
 from dwiser.simulation.texture import Texture, textured
 
-PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 LIBRARY_SEEDS = 3000  # of the heads that the bound learns from: far from any phantom's
-DIGITS = 5
 NAME = "textured"
 
 
@@ -66,19 +65,15 @@ class Case:
         )  # fmt: skip
 
 
-def rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
-
-
 def by_bin(
     fitted: TensorMaps, true: TensorMaps, fa: np.ndarray, mask: np.ndarray
 ) -> dict[str, dict[str, float]]:
     """bin → metric → value."""
-    found: dict[str, dict[str, float]] = {}
+    by_group: dict[str, dict[str, float]] = {}
     for row in binned_rows(fitted, true, fa, mask):
         if isinstance(row, Metric):
-            found.setdefault(row.group, {})[row.metric] = rounded(row.value)
-    return found
+            by_group.setdefault(row.group, {})[row.metric] = rounded(row.value)
+    return by_group
 
 
 def scored(
@@ -97,11 +92,11 @@ def nrmse(
 ) -> dict[str, float]:
     """Of the DWIs and of the b0s, in the mask."""
     dwis = ~gradients.is_b0
-    found = {}
+    scores = {}
     for name, chosen in (("nrmse", dwis), ("b0_nrmse", ~dwis)):
         error, signal = (data - truth)[mask][:, chosen], truth[mask][:, chosen]
-        found[name] = rounded(float(np.sqrt((error**2).mean() / (signal**2).mean())))
-    return found
+        scores[name] = rounded(float(np.sqrt((error**2).mean() / (signal**2).mean())))
+    return scores
 
 
 def library(
@@ -132,9 +127,9 @@ def bounds(
         typical = float(sigma.mean())
         shown = (typical * magnitude_moments(signals / typical)[0]).astype(np.float32)
         prior = learned_prior(shown, np.concatenate([signals, values], axis=1), typical, seed=again)
-        found = posterior_mean(prior, noisy, sigma)
+        posterior = posterior_mean(prior, noisy, sigma)
         image = made.truth.copy()
-        image[mask] = found[:, :-2]
+        image[mask] = posterior[:, :-2]
         about = {
             "library_signals": len(signals), "components": len(prior.share),
             "coordinates": prior.basis.shape[1],
@@ -146,7 +141,7 @@ def bounds(
             about | nrmse(image, made.truth, gradients, mask) | scored(fitted, true, drawn, mask),
         )
         own = [np.zeros(mask.shape), np.zeros(mask.shape)]
-        for grid, column in zip(own, found[:, -2:].T, strict=True):
+        for grid, column in zip(own, posterior[:, -2:].T, strict=True):
             grid[mask] = column
         direct = replace(fitted, fa=own[0], md=own[1])
         yield f"{name}, posterior mean of FA and MD", scored(direct, true, drawn, mask)
@@ -176,30 +171,28 @@ def rows(case: Case, methods: list[str], heads: int) -> Iterator[tuple[str, dict
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", default="48,56,12")
+    parser.add_argument("--shape", type=voxels, default="48,56,12")
     parser.add_argument("--directions", type=int, default=64)
     parser.add_argument("--b0", type=int, default=6)
     parser.add_argument("--snr", type=float, default=15.0)
     parser.add_argument("--texture", type=float, default=0.5, help="strength; 0.3 is a brain's")
     parser.add_argument("--correlation", type=float, default=1.0, help="its FWHM in voxels")
-    parser.add_argument("--seed", type=int, default=320, help="of the phantom, 300 to 399")
+    parser.add_argument("--seed", type=published_seed, default=320, help="300 to 399")
     parser.add_argument("--methods", default="splitq,mppca,dwidenoise")
     parser.add_argument("--heads", type=int, default=10, help="in each library; 0: no bound")
     asked = parser.parse_args()
-    if asked.seed not in PUBLISHED:
-        parser.error("--seed must be from 300 to 399: the others are for tuning")
     warnings.simplefilter("ignore", DwiserWarning)
-    x, y, z = map(int, asked.shape.split(","))
+    x, y, z = asked.shape
     texture = Texture(asked.texture, asked.correlation)
     case = Case((x, y, z), asked.directions, asked.b0, asked.snr, texture, asked.seed)
     cases = recorded(NAME, {}).get("cases", {})
-    found: dict[str, Any] = dict(cases.get(case.label, {}).get("methods", {}))
+    methods: dict[str, Any] = dict(cases.get(case.label, {}).get("methods", {}))
     for name, row in rows(case, [m for m in asked.methods.split(",") if m], asked.heads):
-        found[name] = row
+        methods[name] = row
         told = {k: v for k, v in row.items() if not isinstance(v, dict)}
         bins = {g: (v["fa.rmse"], v["fa.bias"]) for g, v in row["by_drawn_fa"].items()}
         print(name, told, bins, flush=True)
-        cases[case.label] = {**stamp(asked.seed), "texture": texture.record(), "methods": found}
+        cases[case.label] = {**stamp(asked.seed), "texture": texture.record(), "methods": methods}
         path = save(NAME, asked.seed, {"cases": cases})
     print(path)
 

@@ -18,6 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.phantom_options import published_seed, voxels
 from benchmarks.record import save
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.evaluation.suite import Evaluation, evaluate
@@ -27,7 +28,6 @@ from dwiser.simulation import Simulation, phantom
 
 SNRS = "10,20,30"
 DEFAULT = "raw,gaussian,difusion:laptop"
-PUBLISHED = range(300, 400)  # seeds that nothing was tuned on
 SHOWN = {  # head of a column → (metric, group)
     "b0 NRMSE": ("fidelity.nrmse", "b0"),
     "DWI NRMSE": ("fidelity.nrmse", "b1000"),
@@ -64,21 +64,21 @@ def denoised(label: str, made: Simulation, threads: int) -> tuple[np.ndarray, di
 def row(label: str, made: Simulation, threads: int) -> dict[str, Any]:
     """One method at one SNR: every metric, the verdict, the times."""
     data, took = denoised(label, made, threads)
-    found = evaluate(
+    evaluation = evaluate(
         data, made.scan, truth=made.truth, mask=made.mask, sigma=made.sigma.astype(float),
         tissues=made.tissues, lesions=made.lesions, crossing=True,
         lesion_volumes={x["label"]: x["volumes"] for x in made.record["lesions"]},
         lesion_changes={x["label"]: x["change"] for x in made.record["lesions"]},
     )  # fmt: skip
-    return {"method": label, **took, **found.to_dict(), "shown": shown(found)}
+    return {"method": label, **took, **evaluation.to_dict(), "shown": shown(evaluation)}
 
 
-def shown(found: Evaluation) -> dict[str, float | None]:
+def shown(evaluation: Evaluation) -> dict[str, float | None]:
     """The table's figures; None where one is absent (its reason is among ``absent``)."""
-    values = {(m.metric, m.group): m.value for m in found.metrics}
-    kept = [v for (metric, _), v in values.items() if metric == "lesion.kept"]
+    values = {(m.metric, m.group): m.value for m in evaluation.metrics}
+    shares = [v for (metric, _), v in values.items() if metric == "lesion.kept"]
     figures = {head: values.get(key) for head, key in SHOWN.items()}
-    least = {"lesions kept": float(np.mean(kept)), "the least": min(kept)} if kept else {}
+    least = {"lesions kept": float(np.mean(shares)), "the least": min(shares)} if shares else {}
     return figures | least
 
 
@@ -101,15 +101,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--snrs", default=SNRS)
     parser.add_argument("--methods", default=DEFAULT)
-    parser.add_argument("--shape", default="65,78,66")
-    parser.add_argument("--seed", type=int, default=300, help="of the phantom, 300 to 399")
+    parser.add_argument("--shape", type=voxels, default="65,78,66")
+    parser.add_argument("--seed", type=published_seed, default=300, help="300 to 399")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", default="truth_table", help="of the file in results/")
     asked = parser.parse_args()
-    if asked.seed not in PUBLISHED:
-        parser.error("--seed must be from 300 to 399: the others are for tuning")
     warnings.simplefilter("ignore", DwiserWarning)
-    x, y, z = map(int, asked.shape.split(","))
+    x, y, z = asked.shape
     console, results, path = Console(width=160), [], Path()
     for snr in map(float, asked.snrs.split(",")):
         made = phantom((x, y, z), snr=snr, sigma_map="gfactor", lesions=True, seed=asked.seed)

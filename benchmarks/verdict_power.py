@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.false_alarms import NAME, SEEDS, rounded
-from benchmarks.record import recorded, save, stamp
+from benchmarks.false_alarms import DIGITS, NAME, SEEDS
+from benchmarks.record import recorded, rounded, save, stamp
 from dwiser.errors import DwiserWarning, InputError
 from dwiser.io import load
 from dwiser.methods.base import Denoised
@@ -69,7 +69,8 @@ def verdict_row(scan: Scan, result: Denoised, expected: str | None) -> dict[str,
         caught = expected in {r.code for r in verdict.reasons}
         row |= {"expected": expected or "no FAIL"}
         row["right"] = caught if expected else verdict.level != "FAIL"
-    return rounded(row)
+    plain: dict[str, Any] = rounded(row, DIGITS)
+    return plain
 
 
 def harmed(made: Simulation, result: Denoised) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -127,9 +128,11 @@ def by_old(source: Path, folder: Path) -> dict[str, Any]:
         image = folder / OLD_SCAN / "dwi.nii.gz"
         environment = {**os.environ, "PYTHONPATH": str(source)}
         subprocess.run([*words, str(image), str(out)], env=environment, check=True)
-        with np.load(out) as kept:
-            coils = float(kept["coils"])
-            result = Denoised(kept["data"], kept["sigma"], mask=kept["mask"], coils=coils or None)
+        with np.load(out) as arrays:
+            coils = float(arrays["coils"])
+            result = Denoised(
+                arrays["data"], arrays["sigma"], mask=arrays["mask"], coils=coils or None
+            )
     return verdict_row(slab(folder, OLD_SCAN), result, "angle")
 
 
@@ -156,7 +159,7 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.simplefilter("ignore", DwiserWarning)
 
-    def kept(part: str, rows: Callable[[], Iterator[tuple[str, dict[str, Any]]]]) -> None:
+    def measure_part(part: str, rows: Callable[[], Iterator[tuple[str, dict[str, Any]]]]) -> None:
         for name, row in rows():
             figures = {k: v for k, v in recorded(NAME, {}).items() if k in PARTS}
             table = figures.setdefault(part, {})
@@ -165,12 +168,12 @@ def main() -> None:
             save(NAME, SEEDS[0], figures)
 
     if not asked.only_real:
-        kept("power", power)
+        measure_part("power", power)
     if asked.data is not None:
-        kept("real", lambda: real(asked.data))
+        measure_part("real", lambda: real(asked.data))
         if asked.old is not None:
             name = f"{DEFAULT_METHOD} of cfb6393, {OLD_SCAN}"
-            kept("power", lambda: iter([(name, by_old(asked.old, asked.data))]))
+            measure_part("power", lambda: iter([(name, by_old(asked.old, asked.data))]))
 
 
 PARTS = ("shape", "summary", "scans", "power", "real")

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import recorded, save
+from benchmarks.record import recorded, rounded, save
 from benchmarks.textured import by_bin
 from dwiser.chain.transition import State, StateNoise
 from dwiser.errors import DwiserWarning
@@ -191,15 +191,6 @@ class Walked:
                 yield about | {"start": start, "evaluations": 1, **scores}
 
 
-def plain(value: Any) -> Any:
-    """Plain values of five digits."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [plain(v) for v in value]
-    return float(f"{value:.5g}") if isinstance(value, float | np.floating) else value
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", choices=DATA)
@@ -225,14 +216,15 @@ def main() -> None:
         )
         key = {"pair": pair, "seed": seed}
         if not any(row["seed"] == seed and row["pair"] == "noisy" for row in rows):
-            rows.append({"pair": "noisy", "seed": seed, **plain(case.score(case.scan.data))})
+            rows.append({"pair": "noisy", "seed": seed, **rounded(case.score(case.scan.data))})
         method = build(
             "difusion", preset, {"pairing": pair, "flips": "drawn"} | walk_of_claims(preset)
         )
         assert isinstance(method, Difusion)
         with limited(machine):
             rows += [
-                key | plain(row) for row in Walked(case, method, machine, seed, asked.passes).rows()
+                key | rounded(row)
+                for row in Walked(case, method, machine, seed, asked.passes).rows()
             ]
         print(asked.data, key, rows[-1]["training_cpu_seconds"], flush=True)
         save(name, FIRST_SEED, about | {"rows": rows})

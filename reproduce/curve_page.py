@@ -89,12 +89,12 @@ class Curves:
 
     def values(self, arm: str, data: str, way: str, score: str) -> dict[float, list[float]]:
         """Passes → the values of all seeds that got so far."""
-        found: dict[float, list[float]] = {}
+        by_passes: dict[float, list[float]] = {}
         for record in self.of(arm, data):
             for row in record["rows"]:
                 if row["way"] == way and score in row:
-                    found.setdefault(row["passes"], []).append(row[score])
-        return dict(sorted(found.items()))
+                    by_passes.setdefault(row["passes"], []).append(row[score])
+        return dict(sorted(by_passes.items()))
 
     def means(self, arm: str, data: str, way: str, score: str) -> dict[float, float]:
         return {p: float(np.mean(v)) for p, v in self.values(arm, data, way, score).items()}
@@ -120,9 +120,9 @@ def draw(curves: Curves) -> Figure:
     figure, axes = canvas(columns, -(-len(panels) // columns), panel=NARROW)
     for ax, (data, score) in zip(axes, panels, strict=False):
         for number, arm in enumerate(ARMS):
-            found = curves.means(arm, data, SINGLE, score)
-            if found:
-                ax.plot(list(found), list(found.values()), label=NAMES[arm], **line(number))
+            by_passes = curves.means(arm, data, SINGLE, score)
+            if by_passes:
+                ax.plot(list(by_passes), list(by_passes.values()), label=NAMES[arm], **line(number))
         level = curves.reference(data, NOISY, score)
         if level is not None:
             ax.axhline(level, color="0.4", linewidth=1.2, linestyle="--", label=NOISY)
@@ -251,10 +251,10 @@ def sentences(curves: Curves, data: str) -> Iterator[str]:
     digits = DIGITS[score]
     ends = {}
     for arm in curves.arms(data):
-        found = curves.means(arm, data, SINGLE, score)
-        passes, values = list(found), list(found.values())
+        by_passes = curves.means(arm, data, SINGLE, score)
+        passes, values = list(by_passes), list(by_passes.values())
         ends[arm] = passes[-1], values[-1]
-        below = [p for p, v in found.items() if level is not None and v < level]
+        below = [p for p, v in by_passes.items() if level is not None and v < level]
         crossed = f"is first below the noisy scan's after {counted(below[0])}" if below else (
             "stays above the noisy scan's"
         )  # fmt: skip
@@ -287,7 +287,7 @@ def _walked(curves: Curves, data: str, arm: str, score: str) -> Iterator[str]:
     if at is None:
         return
     alone = every.pop(ONE_FLIP)[at]
-    walks = {way: found[at] for way, found in every.items() if at in found}
+    walks = {way: by_passes[at] for way, by_passes in every.items() if at in by_passes}
     told = ", ".join(f"{way} {error:.{DIGITS[score]}f}" for way, error in walks.items())
     better = [way for way, error in walks.items() if error < alone]
     yield (
@@ -311,11 +311,11 @@ def _by_passes(curves: Curves, data: str, score: str) -> list[str]:
         for arm in curves.arms(data)
         for way in (SINGLE, *WAYS)
     }
-    every = sorted({p for found in by_row.values() for p in found})
+    every = sorted({p for by_passes in by_row.values() for p in by_passes})
     rows: list[list[str | None]] = []
-    for (arm, way), found in by_row.items():
-        if found:
-            cells = [spread(found[p], DIGITS[score]) if p in found else None for p in every]
+    for (arm, way), by_passes in by_row.items():
+        if by_passes:
+            cells = [spread(by_passes[p], DIGITS[score]) if p in by_passes else None for p in every]
             rows.append([NAMES[arm], way, *cells])
     for way in dict.fromkeys(row["way"] for r in curves.of(REFERENCES, data) for row in r["rows"]):
         value = curves.reference(data, way, score)
@@ -358,19 +358,19 @@ def _warm(curves: Curves) -> list[str]:
     every = sorted({r["passes"] for w in curves.warm for r in w["rows"] if "passes" in r})
     said = []
     for record in curves.warm:
-        found = {start: _single(record, start) for start in (APPLIED, COLD, WARM)}
-        whole, name = {**found[APPLIED], **found[WARM]}, NAMES[record["arm"]]
-        for start, errors in ((COLD, found[COLD]), (WARM, whole)):
+        by_start = {start: _single(record, start) for start in (APPLIED, COLD, WARM)}
+        whole, name = {**by_start[APPLIED], **by_start[WARM]}, NAMES[record["arm"]]
+        for start, errors in ((COLD, by_start[COLD]), (WARM, whole)):
             cells = [f"{errors[p]:.4f}" if p in errors else None for p in every]
             rows.append([name, start, *cells])
-        goal, last = min(found[COLD].values()), max(found[COLD])
+        goal, last = min(by_start[COLD].values()), max(by_start[COLD])
         enough = [p for p, error in sorted(whole.items()) if error <= goal]
         reached = f"after {enough[0]:g}" if enough else f"in none of {last:g}"
         noisy = next(r["nrmse"] for r in record["rows"] if r["start"] == NOISY)
         said.append(
             f"- {name}: what fresh weights reach in {last:g} passes ({goal:.4f}) the first scan's "
-            f"reach {reached} passes; applied as they are they give {found[APPLIED][0]:.4f} (noisy "
-            f"{noisy:.4f})."
+            f"reach {reached} passes; applied as they are they give {by_start[APPLIED][0]:.4f} "
+            f"(noisy {noisy:.4f})."
         )
     return [
         "### A second scan of the same protocol",

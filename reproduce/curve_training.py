@@ -73,7 +73,7 @@ def learned(path: Path) -> dict[str, torch.Tensor]:
     return {k.removeprefix(NET): v for k, v in tensors.items() if k.startswith(NET)}
 
 
-def kept(path: Path, run: Mapping[str, Any]) -> Unfinished:
+def unfinished_run(path: Path, run: Mapping[str, Any]) -> Unfinished:
     """The course of a training, begun anew or read from its checkpoint.
 
     Raises

@@ -59,8 +59,8 @@ class Course:
         """Streamlines in each voxel, the most along the axis that is looked along."""
         if not lines:
             return written(np.zeros(np.delete(self.near.shape, self.axis)))
-        found = density_map(lines, self.scan.affine, self.near.shape)
-        return written(found.max(self.axis))
+        visits = density_map(lines, self.scan.affine, self.near.shape)
+        return written(visits.max(self.axis))
 
 
 def tracked(label: str, data: np.ndarray, course: Course, seed: int) -> dict[str, Any]:

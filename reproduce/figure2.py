@@ -42,17 +42,17 @@ SETTINGS = {
 def measure(run: Run) -> Record:
     bench = Known.of(run, run.seed)
     noisy = bench.errors(bench.made.scan.data)["nrmse"]
-    found: Record = {"noisy_nrmse": noisy, "drift": drift(bench), "diversity": []}
-    found |= {"thresholds": [], "paces": []}
+    record: Record = {"noisy_nrmse": noisy, "drift": drift(bench), "diversity": []}
+    record |= {"thresholds": [], "paces": []}
     for pairing in PAIRS:
         method = bench.method(pairing=pairing, stop="never")
         trained = [bench.fit(method, seed) for seed in range(run.setting.seeds)]
-        found["diversity"] += diversity(bench, method, trained)
+        record["diversity"] += diversity(bench, method, trained)
         run.say(f"{pairing}: diversity done")
-        found["thresholds"] += swept(bench, method, trained[0])
-        found["paces"] += paces(bench, method, trained[0])
+        record["thresholds"] += swept(bench, method, trained[0])
+        record["paces"] += paces(bench, method, trained[0])
         run.say(f"{pairing}: done")
-    return found
+    return record
 
 
 def drift(bench: Known) -> list[dict[str, Any]]:

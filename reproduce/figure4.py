@@ -64,9 +64,9 @@ def measure(run: Run) -> Record:
     rows = [{"source": PHANTOM, **tracked(TRUTH, truth, course, run.seed)}]
     rows += compared(run, PHANTOM, course, truth, mask)
     maps = {PHANTOM: course.told()}
-    found, name = Callosum.of(run)
-    if found is not None:
-        there = in_callosum(found)
+    callosum, name = Callosum.of(run)
+    if callosum is not None:
+        there = in_callosum(callosum)
         rows += compared(run, REAL, there)
         maps[REAL] = there.told()
     return {"bundle": BUNDLE, "bundle_voxels": int(course.inside.sum()), "real_scan": name,
@@ -104,13 +104,15 @@ def in_phantom(run: Run) -> tuple[Course, np.ndarray, np.ndarray]:
     return course, phantom.truth[box], phantom.mask[box]
 
 
-def in_callosum(found: Callosum) -> Course:
+def in_callosum(callosum: Callosum) -> Course:
     """A real scan's callosum, seeded in its middle, tracked to both sides, seen from the front."""
-    x = np.indices(found.inside.shape)[0] * found.scan.voxel_size[0]
-    middle = x[found.inside].mean()
+    x = np.indices(callosum.inside.shape)[0] * callosum.scan.voxel_size[0]
+    middle = x[callosum.inside].mean()
     sides = x < middle - SIDE_MM, x > middle + SIDE_MM
-    white = object_mask(found.scan) & (found.maps.fa > WHITE_FA)
-    return Course(found.scan, white, found.inside, sides, found.inside, found.maps.fa, axis=1)
+    white = object_mask(callosum.scan) & (callosum.maps.fa > WHITE_FA)
+    return Course(
+        callosum.scan, white, callosum.inside, sides, callosum.inside, callosum.maps.fa, axis=1
+    )
 
 
 def draw(record: Record) -> Figure:
@@ -124,10 +126,10 @@ def tell(record: Record) -> Told:
     claims, lines = [], []
     for source in record["places"]:
         rows = [r for r in record["rows"] if r["source"] == source]
-        found = {r["method"]: r for r in rows if "median" in r}
+        scored = {r["method"]: r for r in rows if "median" in r}
         told = record["real_scan"] if source == REAL else "The phantom"
-        lines += [f"**{told}**", "", *_table(record, rows, found, printed, source)]
-        claims += _claims(record, rows, found, source)
+        lines += [f"**{told}**", "", *_table(record, rows, scored, printed, source)]
+        claims += _claims(record, rows, scored, source)
     shares = {r["method"]: r["valid"] / max(1, r["started"]) for r in record["rows"]
               if r["source"] == PHANTOM}  # fmt: skip
     over = [m for m, share in shares.items() if share > shares[TRUTH]]
@@ -152,7 +154,7 @@ def tell(record: Record) -> Told:
 def _table(
     record: Record,
     rows: list[dict[str, Any]],
-    found: dict[str, Any],
+    scored: dict[str, Any],
     printed: dict[str, Any],
     source: str,
 ) -> list[str]:
@@ -160,14 +162,14 @@ def _table(
     known = source == PHANTOM
     cells = []
     for row in rows:
-        name, well = row["method"], row["method"] in found
+        name, well = row["method"], row["method"] in scored
         shown = row_name(name, record["size"])
         cell = [shown, str(printed.get(name, "–")), f"{row['started']}", f"{row['found']}"]
         cell += [f"{row['coherent']}", f"{row['median']:.3f}"] if well else ["–", "–"]
         cells.append(cell + ([f"{row['valid']}", f"{row['invalid']}"] if known else []))
-    if NOISY in found:
-        kept = str(found[NOISY]["coherent"])
-        cell = [FILTERED, str(printed[FILTERED]), "–", kept, kept, "–"]
+    if NOISY in scored:
+        coherent = str(scored[NOISY]["coherent"])
+        cell = [FILTERED, str(printed[FILTERED]), "–", coherent, coherent, "–"]
         cells.append(cell + (["–", "–"] if known else []))
     return table([*heads, *(["valid", "invalid"] if known else [])], cells)
 
@@ -180,15 +182,15 @@ def alone(record: Record, method: str) -> AgainstNoisy:
 
 
 def _claims(
-    record: Record, rows: list[dict[str, Any]], found: dict[str, dict[str, Any]], source: str
+    record: Record, rows: list[dict[str, Any]], scored: dict[str, dict[str, Any]], source: str
 ) -> list[Claim]:
-    if NOISY not in found:
+    if NOISY not in scored:
         return []
-    noisy, claims = found[NOISY], []
+    noisy, claims = scored[NOISY], []
     for row in (r for r in rows if r["method"] in OF_INTEREST):
         shown, footing = row_name(row["method"], record["size"]), alone(record, row["method"])
         name = f"Figure 4: fewer streamlines at a high coherency ({shown}, {SOURCES[source]})"
-        if row["method"] not in found:
+        if row["method"] not in scored:
             told = f"{row['found']} streamlines arrive: there is nothing to be coherent."
             claims.append(at_budget(Claim(name, verdict(False), told), record["size"], footing))
             continue
@@ -200,7 +202,7 @@ def _claims(
         if source == PHANTOM:
             told += (
                 f" Valid of those that start in the bundle: {_share(row):.0%}, the noisy scan's "
-                f"{_share(noisy):.0%}, the truth's {_share(found[TRUTH]):.0%}."
+                f"{_share(noisy):.0%}, the truth's {_share(scored[TRUTH]):.0%}."
             )
         claim = Claim(name, verdict(fewer and denser), told)
         claims.append(at_budget(claim, record["size"], footing))

@@ -19,7 +19,6 @@ from dwiser.scan import Scan
 from dwiser.seeds import stream
 from reproduce.arms import ALL, BLUR, DIFUSION, NOISY, PREDICTED, SPLITQ, denoised
 from reproduce.claims import (
-    AgainstNoisy,
     Claim,
     Told,
     at_budget,
@@ -30,7 +29,7 @@ from reproduce.claims import (
 from reproduce.data import made, nrmse
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.regions import Callosum, centrum_semiovale, crossing
-from reproduce.scores import PHANTOM, REAL, SOURCES
+from reproduce.scores import PHANTOM, REAL, SOURCES, on_phantom, sources
 from reproduce.style import canvas, dot, legend_below
 
 METHODS = {name: ALL[name] for name in (NOISY, "MPPCA", "P2S", DIFUSION, PREDICTED, SPLITQ)} | BLUR
@@ -71,13 +70,13 @@ def measure(run: Run) -> Record:
         error = nrmse(data, phantom.truth, mask, dwis)
         rows += [r | {"nrmse": error} for r in scored(run, PHANTOM, label, data, scan, regions)]
         run.say(f"phantom: {label}")
-    found, name = Callosum.of(run)
-    if found is not None:
-        centrum = centrum_semiovale(found.maps, found.inside, found.scan.affine)
-        places = {CALLOSUM: found.inside, CENTRUM: centrum}
+    callosum, name = Callosum.of(run)
+    if callosum is not None:
+        centrum = centrum_semiovale(callosum.maps, callosum.inside, callosum.scan.affine)
+        places = {CALLOSUM: callosum.inside, CENTRUM: centrum}
         for label in run.setting["methods"]:
-            data = denoised(METHODS[label], found.scan, run, run.seed).data
-            rows += scored(run, REAL, label, data, found.scan, places)
+            data = denoised(METHODS[label], callosum.scan, run, run.seed).data
+            rows += scored(run, REAL, label, data, callosum.scan, places)
             run.say(f"real scan: {label}")
     return {"real_scan": name, "rows": rows}
 
@@ -154,16 +153,16 @@ def _row(
 
 def tell(record: Record) -> Told:
     lines, claims = [], []
-    for source in dict.fromkeys(r["source"] for r in record["rows"]):
+    for source in sources(record):
         rows = [r for r in record["rows"] if r["source"] == source]
         cells, methods = [], list(dict.fromkeys(r["method"] for r in rows))
         keys = [(g, m, t) for g in (CALLOSUM, CENTRUM) for m in MODELS for t in TARGETS]
         for method in methods:
-            found = {(r["region"], r["model"]): r for r in rows if r["method"] == method}
+            fits = {(r["region"], r["model"]): r for r in rows if r["method"] == method}
             cells.append(
                 [
                     row_name(method, record["size"]),
-                    *(f"{found[g, m][f'r2_{t}']:.3f}" for g, m, t in keys),
+                    *(f"{fits[g, m][f'r2_{t}']:.3f}" for g, m, t in keys),
                 ]
             )
         heads = [f"{g}, {m.upper()}, {t}" for g, m, t in keys]
@@ -180,12 +179,6 @@ def tell(record: Record) -> Told:
         "",
     ]
     return Told(claims, lines)
-
-
-def alone(record: Record, method: str) -> AgainstNoisy:
-    """The error of a method's result on the phantom, and of the noisy scan."""
-    error = {r["method"]: r["nrmse"] for r in record["rows"] if r["source"] == PHANTOM}
-    return AgainstNoisy("its result", "NRMSE on the phantom", error.get(method), error.get(NOISY))
 
 
 def _claims(
@@ -213,7 +206,7 @@ def _claims(
                 f"Higher than the noisy scan's in {better} of {len(gain)} (region, model), by "
                 f"{np.mean(gain):+.3f} on average{known}.",
             )
-            claims.append(at_budget(claim, record["size"], alone(record, method)))
+            claims.append(at_budget(claim, record["size"], on_phantom(record, method)))
     return claims
 
 

@@ -17,7 +17,7 @@ from dwiser.methods.registry import build
 from dwiser.run import denoise
 from reproduce.claims import AgainstNoisy, Claim, Told, at_budget, qualified, row_name, table
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
-from reproduce.scores import PAIRS, PHANTOM, REAL, SOURCES, Bench, benches
+from reproduce.scores import PAIRS, PHANTOM, REAL, SOURCES, Bench, benches, sources
 from reproduce.style import NARROW, canvas, dot, legend_below, titled
 
 BASE, SINGLE, CONTROL, NOISY = "Di-Fusion (base)", "single pass", "Noise2Noise", "noisy scan"
@@ -54,8 +54,8 @@ SETTINGS = {
 
 def measure(run: Run) -> Record:
     rows: list[dict[str, Any]] = []
-    found, name = benches(run)
-    for source, bench in found:
+    of_sources, name = benches(run)
+    for source, bench in of_sources:
         where = {"source": source, "seed": bench.seed}
         rows.append({"arm": NOISY, **where, **bench.scores(bench.scan.data)})
         for pairing in PAIRS:
@@ -89,16 +89,12 @@ def mean(
 ) -> float | None:
     """A score's mean over the seeds; None where it could not be had."""
     wanted = {"source": source, "arm": arm} | ({"pairing": pairing} if pairing else {})
-    found = [r[score] for r in record["rows"] if wanted.items() <= r.items() and score in r]
-    return float(np.mean(found)) if found else None
+    scores = [r[score] for r in record["rows"] if wanted.items() <= r.items() and score in r]
+    return float(np.mean(scores)) if scores else None
 
 
 def names(record: Record) -> list[str]:
     return [a for a in dict.fromkeys(r["arm"] for r in record["rows"]) if a != NOISY]
-
-
-def sources(record: Record) -> list[str]:
-    return list(dict.fromkeys(r["source"] for r in record["rows"]))
 
 
 def draw(record: Record) -> Figure:
@@ -108,8 +104,8 @@ def draw(record: Record) -> Figure:
     places = np.arange(len(arms))[::-1]
     for i, (ax, (source, score)) in enumerate(zip(axes, panels, strict=False)):
         for j, (pairing, name) in enumerate(PAIRS.items()):
-            found = [mean(record, pairing, arm, score, source) for arm in arms]
-            ax.plot(found, places - 0.12 + 0.24 * j, label=name, **dot(j))
+            means = [mean(record, pairing, arm, score, source) for arm in arms]
+            ax.plot(means, places - 0.12 + 0.24 * j, label=name, **dot(j))
         level = mean(record, None, NOISY, score, source)
         ax.axvline(level, color="0.5", linestyle=(0, (1, 1)), label=NOISY)
         titled(ax, f"{SOURCES[source]}:\n{SCORES[score]}", "", "")
@@ -151,7 +147,7 @@ def _claims(record: Record, pairing: str, name: str) -> list[Claim]:
     error = {arm: mean(record, pairing, arm, "nrmse") or np.nan for arm in names(record)}
     base, noisy = error[BASE], mean(record, None, NOISY, "nrmse") or np.nan
     lost = "" if base < noisy else f" Worse than the noisy scan ({noisy:.4f})."
-    found = [
+    claims = [
         Claim(
             f"Figure 6: {factor} helps ({name})",
             qualified(base < error[arm] * (1 - MARGIN), base < noisy),
@@ -169,7 +165,7 @@ def _claims(record: Record, pairing: str, name: str) -> list[Claim]:
         f"{noisy:.4f} for the noisy scan." + _on_real(record, pairing, SINGLE),
     )
     alone = AgainstNoisy("its single pass", "NRMSE", error[SINGLE], noisy)
-    return [at_budget(claim, record["size"], alone) for claim in (*found, iterating)]
+    return [at_budget(claim, record["size"], alone) for claim in (*claims, iterating)]
 
 
 def _on_real(record: Record, pairing: str, arm: str) -> str:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from reproduce.claims import AgainstNoisy, Claim, Told, at_budget, qualified, table
 from reproduce.poster import poster
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
-from reproduce.scores import PAIRS, PHANTOM, REAL, SOURCES, Bench, benches
+from reproduce.scores import PAIRS, PHANTOM, REAL, SOURCES, Bench, benches, sources
 from reproduce.style import NARROW, canvas, legend_below, line, titled
 
 TCS = 100, 200, 300, 400, 500, 600, 700, 800, 900, 999
@@ -39,8 +39,8 @@ SETTINGS = {
 
 def measure(run: Run) -> Record:
     rows: list[dict[str, Any]] = []
-    found, name = benches(run)
-    for source, bench in found:
+    of_sources, name = benches(run)
+    for source, bench in of_sources:
         where = {"source": source, "seed": bench.seed}
         rows.append({"way": NOISY, **where, **bench.scores(bench.scan.data)})
         for pairing in PAIRS:
@@ -67,22 +67,18 @@ def series(
 ) -> dict[int, float]:
     """Tc → the mean over the seeds; scores that could not be had are left out."""
     wanted = {"source": source, "way": way, "pairing": pairing}
-    found: dict[int, list[float]] = {}
+    scores: dict[int, list[float]] = {}
     for row in record["rows"]:
         if wanted.items() <= row.items() and score in row:
-            found.setdefault(row["tc"], []).append(row[score])
-    return {tc: sum(v) / len(v) for tc, v in sorted(found.items())}
+            scores.setdefault(row["tc"], []).append(row[score])
+    return {tc: sum(v) / len(v) for tc, v in sorted(scores.items())}
 
 
 def noisy(record: Record, score: str, source: str = PHANTOM) -> float:
     """The noisy scan's score, its mean over the seeds."""
     wanted = {"source": source, "way": NOISY}
-    found = [row[score] for row in record["rows"] if wanted.items() <= row.items()]
-    return float(sum(found) / len(found))
-
-
-def sources(record: Record) -> list[str]:
-    return list(dict.fromkeys(r["source"] for r in record["rows"]))
+    scores = [row[score] for row in record["rows"] if wanted.items() <= row.items()]
+    return float(sum(scores) / len(scores))
 
 
 def draw(record: Record) -> Figure:
@@ -92,8 +88,8 @@ def draw(record: Record) -> Figure:
         number = 0
         for pairing, name in PAIRS.items():
             for way in (WALK, SINGLE):
-                found = series(record, pairing, way, score, source)
-                ax.plot(list(found), list(found.values()), label=f"{name}, {way}", **line(number))
+                means = series(record, pairing, way, score, source)
+                ax.plot(list(means), list(means.values()), label=f"{name}, {way}", **line(number))
                 number += 1
         level = noisy(record, score, source)
         ax.axhline(level, label="noisy scan", color="0.5", linewidth=1.2, linestyle=(0, (1, 1)))

@@ -64,11 +64,11 @@ class Subject:
 
     def draws(self, sigma: float, count: int, seed: int) -> np.ndarray:
         """``count`` root-sum-of-squares images, each with noise of its own."""
-        found = np.empty((*self.truth.shape, count), np.float32)
+        images = np.empty((*self.truth.shape, count), np.float32)
         for i in range(count):
             coils = noisy_coils(self.truth, self.sensitivities, sigma, stream(seed, "draw", i))
-            found[..., i] = root_sum_of_squares(coils)
-        return found
+            images[..., i] = root_sum_of_squares(coils)
+        return images
 
 
 def calibrated(subjects: list[Subject], psnr: float, count: int, seed: int) -> float:
@@ -77,11 +77,11 @@ def calibrated(subjects: list[Subject], psnr: float, count: int, seed: int) -> f
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         sigma = float(np.exp(middle))
-        found = [
+        psnrs = [
             mean_psnr(unit_range(s.draws(sigma, count, seed + i)), unit_range(s.truth))
             for i, s in enumerate(subjects)
         ]
-        low, high = (middle, high) if np.mean(found) > psnr else (low, middle)
+        low, high = (middle, high) if np.mean(psnrs) > psnr else (low, middle)
     return float(np.exp((low + high) / 2))
 
 

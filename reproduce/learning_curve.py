@@ -37,7 +37,7 @@ from dwiser.prepare.stack import Stack
 from dwiser.run import denoise
 from dwiser.run.memory_limit import enough_memory
 from reproduce.curve_data import DATA, Case, Extent, case
-from reproduce.curve_training import Clock, Training, kept, parameters
+from reproduce.curve_training import Clock, Training, parameters, unfinished_run
 from reproduce.protocol import HOME, RESULTS, shortened
 from reproduce.x_out import along_walk
 
@@ -193,7 +193,7 @@ def run(asked: Asked) -> bool:
             "parameters": parameters(method),
         }  # fmt: skip
         asked.checkpoints.mkdir(parents=True, exist_ok=True)
-        course = kept(asked.checkpoint, about)  # before the work: it may be another arm's
+        course = unfinished_run(asked.checkpoint, about)  # before the work: it may be another arm's
         with enough_memory(asked.machine.device, method), limited(asked.machine):
             chosen = case(asked.data, size.extent, asked.seed)
             ready = method._prepare(chosen.scan)

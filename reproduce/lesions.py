@@ -51,14 +51,14 @@ class View:
                 "outline": written(outline), "truth": self.of_data(phantom.truth)}  # fmt: skip
 
 
-def kept(data: np.ndarray, phantom: Simulation) -> dict[str, float]:
+def lesion_scores(data: np.ndarray, phantom: Simulation) -> dict[str, float]:
     """Error of the DWIs, and the share of their contrast that lesions keep: mean and least."""
     told = phantom.record["lesions"]
-    found = lesion_contrast(
+    lesions = lesion_contrast(
         data, phantom.truth, phantom.lesions, phantom.mask,
         {x["label"]: x["volumes"] for x in told}, {x["label"]: x["change"] for x in told},
     )  # fmt: skip
-    shares = [lesion.kept for lesion in found]
+    shares = [lesion.kept for lesion in lesions]
     error = nrmse(data, phantom.truth, phantom.mask, ~phantom.scan.gradients.is_b0)
     return {"nrmse": error, "kept_mean": float(np.mean(shares)), "kept_least": min(shares)}
 

@@ -29,7 +29,7 @@ from reproduce.claims import (
 )
 from reproduce.data import made
 from reproduce.floor import FLOOR_SNR, FLOORS, MASKED, WEAK, asked, at_floor, background, bias
-from reproduce.lesions import View, drawn, kept
+from reproduce.lesions import View, drawn, lesion_scores
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.style import WIDTH, dot, plain, titled
 
@@ -56,7 +56,7 @@ def measure(run: Run) -> Record:
     for label in run.setting["methods"]:
         row: dict[str, Any] = {"method": label}
         base = denoised(TOLD.get(label, ALL[label]), phantom.scan, run, run.seed)
-        row |= {"cpu_seconds": base.cpu_seconds, **kept(base.data, phantom)}
+        row |= {"cpu_seconds": base.cpu_seconds, **lesion_scores(base.data, phantom)}
         row["picture"] = view.of_data(base.data)
         row |= structure(label, phantom, run) | faults(label, base.data, phantom, run)
         for name, low in floors.items():

@@ -27,8 +27,8 @@ VERDICTS = get_args(Verdict)
 def experiments() -> Iterator[Experiment]:
     """Every experiment, in the poster's order."""
     for name in NAMES:
-        found: Experiment = import_module(f"reproduce.{name}").EXPERIMENT
-        yield found
+        experiment: Experiment = import_module(f"reproduce.{name}").EXPERIMENT
+        yield experiment
 
 
 def record_of(name: str, folder: Path) -> Record | None:

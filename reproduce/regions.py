@@ -45,13 +45,13 @@ def centrum_semiovale(maps: TensorMaps, callosum: np.ndarray, affine: np.ndarray
     rise, side = grid[..., 2] - inside[:, 2].max(), np.abs(grid[..., 0] - inside[:, 0].mean())
     white = (maps.fa > WHITE_FA) & (maps.md < WHITE_MD) & (maps.md > 0)
     place = (rise > ABOVE_MM[0]) & (rise < ABOVE_MM[1])
-    found = white & place & (side > SIDE_MM[0]) & (side < SIDE_MM[1])
-    if not found.any():
+    region = white & place & (side > SIDE_MM[0]) & (side < SIDE_MM[1])
+    if not region.any():
         raise InputError(
             "The scan does not reach the centrum semiovale: give more slices.",
             code=Code.SCAN_TOO_SMALL,
         )
-    return np.asarray(found)
+    return np.asarray(region)
 
 
 @dataclass(frozen=True, eq=False)

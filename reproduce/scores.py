@@ -15,14 +15,26 @@ from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.scan import Scan
 from dwiser.simulation import Simulation
-from reproduce.arms import preset_of, walk_of_claims
+from reproduce.arms import NOISY, preset_of, walk_of_claims
+from reproduce.claims import AgainstNoisy
 from reproduce.data import dealt, made, nrmse, real
-from reproduce.protocol import Run
+from reproduce.protocol import Record, Run
 
 WHITE_SHARE = 0.5  # of a phantom's voxel: white matter, where R² is taken
 PAIRS = {"adjacent": "the paper's pair", "predicted": "the predicted pair"}
 PHANTOM, REAL = "phantom", "real"
 SOURCES = {PHANTOM: "phantom", REAL: "real scan"}
+
+
+def sources(record: Record) -> list[str]:
+    """What a record has rows of, of `SOURCES`, in its order."""
+    return list(dict.fromkeys(r["source"] for r in record["rows"]))
+
+
+def on_phantom(record: Record, method: str) -> AgainstNoisy:
+    """The error of a method's result on the phantom, and of the noisy scan."""
+    error = {r["method"]: r["nrmse"] for r in record["rows"] if r["source"] == PHANTOM}
+    return AgainstNoisy("its result", "NRMSE on the phantom", error.get(method), error.get(NOISY))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +122,8 @@ class Known(Bench):
 
 def benches(run: Run) -> tuple[list[tuple[str, Bench]], str]:
     """A phantom a seed, then the real scan where there is one; and which it is."""
-    found: list[tuple[str, Bench]] = [
+    phantoms: list[tuple[str, Bench]] = [
         (PHANTOM, Known.of(run, seed)) for seed in range(run.seed, run.seed + run.setting.seeds)
     ]
     scan, name = Bench.real(run)
-    return [*found, *([(REAL, scan)] if scan is not None else [])], name
+    return [*phantoms, *([(REAL, scan)] if scan is not None else [])], name

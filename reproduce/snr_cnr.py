@@ -22,7 +22,6 @@ from dwiser.scan import Scan
 from reproduce.arms import ALL, BLUR, DIFUSION, NOISY, PREDICTED, denoised
 from reproduce.claims import (
     AGREES,
-    AgainstNoisy,
     Claim,
     Told,
     at_budget,
@@ -34,7 +33,7 @@ from reproduce.claims import (
 from reproduce.data import made, nrmse
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
 from reproduce.regions import Callosum
-from reproduce.scores import PHANTOM, REAL, SOURCES
+from reproduce.scores import PHANTOM, REAL, SOURCES, on_phantom, sources
 
 METHODS = ALL | {f"{name}, {words} mm": f"gaussian:fwhm={words}" for name in BLUR
                  for words in ("2.5", "6")}  # fmt: skip
@@ -75,11 +74,11 @@ def measure(run: Run) -> Record:
         row["edge_mm"] = edge_blur(data[..., dwis], phantom.truth[..., dwis], mask, size).fwhm
         rows.append(row)
         run.say(label)
-    found, name = Callosum.of(run)
+    callosum, name = Callosum.of(run)
     voxels = {PHANTOM: int(region.sum())}
-    if found is not None:
-        voxels[REAL] = int(found.inside.sum())
-        rows += on_real(run, found)
+    if callosum is not None:
+        voxels[REAL] = int(callosum.inside.sum())
+        rows += on_real(run, callosum)
     return {"voxels": voxels, "rows": rows, "real_scan": name}
 
 
@@ -91,13 +90,13 @@ def words_of(label: str, run: Run) -> str:
     return words
 
 
-def on_real(run: Run, found: Callosum) -> list[dict[str, Any]]:
+def on_real(run: Run, callosum: Callosum) -> list[dict[str, Any]]:
     """The same of a real scan."""
-    scan, rows = found.scan, []
+    scan, rows = callosum.scan, []
     mask = object_mask(scan)
     for label in run.setting["methods"]:
         data = denoised(words_of(label, run), scan, run, run.seed).data
-        rows.append({"source": REAL, "method": label, **ratios(data, scan, found.inside, mask)})
+        rows.append({"source": REAL, "method": label, **ratios(data, scan, callosum.inside, mask)})
         run.say(f"real scan: {label}")
     return rows
 
@@ -112,8 +111,8 @@ def ratios(data: np.ndarray, scan: Scan, region: np.ndarray, mask: np.ndarray) -
         ("local", lambda: local_noise(image, region)),
     ):
         try:
-            found = region_snr(image, region, mask, noise())
-            row |= {f"snr_{name}": found.snr, f"cnr_{name}": found.cnr}
+            region_ratio = region_snr(image, region, mask, noise())
+            row |= {f"snr_{name}": region_ratio.snr, f"cnr_{name}": region_ratio.cnr}
         except CannotMeasure as why:
             row |= {f"snr_{name}": None, f"cnr_{name}": None, f"why_{name}": str(why)}
     return row
@@ -121,7 +120,7 @@ def ratios(data: np.ndarray, scan: Scan, region: np.ndarray, mask: np.ndarray) -
 
 def tell(record: Record) -> Told:
     lines, claims = [], []
-    for source in dict.fromkeys(r["source"] for r in record["rows"]):
+    for source in sources(record):
         rows = [r for r in record["rows"] if r["source"] == source]
         lines += [f"**{'The phantom' if source == PHANTOM else record['real_scan']}**", ""]
         heads = [f"{kind.upper()}, {told}" for told in NOISES.values() for kind in ("snr", "cnr")]
@@ -170,19 +169,13 @@ def _claims(record: Record, rows: list[dict[str, Any]], noise: str, where: str) 
         f"{snr.get(NOISY, float('nan')):.1f} in the noisy scan, {told}; {shown(order)[0]} has the "
         f"highest, {snr[order[0]]:.1f}.",
     )
-    claims.append(at_budget(claim, record["size"], alone(record)))
+    claims.append(at_budget(claim, record["size"], on_phantom(record, DIFUSION)))
     return claims
 
 
-def alone(record: Record) -> AgainstNoisy:
-    """The error of Di-Fusion's result on the phantom, and of the noisy scan."""
-    error = {r["method"]: r["nrmse"] for r in record["rows"] if r["source"] == PHANTOM}
-    return AgainstNoisy("its result", "NRMSE on the phantom", error.get(DIFUSION), error.get(NOISY))
-
-
 def _ranked(rows: list[dict[str, Any]], key: str) -> list[str]:
-    found = [r for r in rows if r[key] is not None]
-    return [r["method"] for r in sorted(found, key=lambda r: -r[key])]
+    measured = [r for r in rows if r[key] is not None]
+    return [r["method"] for r in sorted(measured, key=lambda r: -r[key])]
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

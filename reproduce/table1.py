@@ -32,6 +32,7 @@ from reproduce.claims import (
 from reproduce.data import dealt, made, real
 from reproduce.poster import poster
 from reproduce.protocol import FULL, Experiment, Record, Run, Setting, main, on_gpu
+from reproduce.scores import sources
 
 TRUTH, AGAINST_ALL, AGAINST_REST = "phantom", "real, all", "real, rest"
 KINDS = "psnr", "ssim", "psnr_slice", "ssim_slice"
@@ -102,8 +103,8 @@ def means(record: Record, source: str, name: str, kind: str) -> dict[str, float]
 
 def tell(record: Record) -> Told:
     printed = poster()["table1"]
-    lines, sources = [], list(dict.fromkeys(r["source"] for r in record["rows"]))
-    for source in sources:
+    lines = []
+    for source in sources(record):
         lines += [f"**{HEADS[source]}**", "", *_table(record, source, printed)]
     lines += [
         "PSNR in dB, SSIM in percent, in the object's mask; mean ± sd over "
@@ -115,7 +116,7 @@ def tell(record: Record) -> Told:
         "so a map that keeps its noise is nearer to them than the truth would be.",
         "",
     ]
-    return Told(_claims(record, sources, printed), lines)
+    return Told(_claims(record, printed), lines)
 
 
 HEADS = {
@@ -143,11 +144,11 @@ def _table(record: Record, source: str, printed: dict[str, Any]) -> list[str]:
     return [*table(["", *(row_name(m, record["size"]) for m in ALL)], rows), *note]
 
 
-def _best(found: dict[str, float]) -> str:
-    return max(found, key=lambda method: found[method])
+def _best(scores: dict[str, float]) -> str:
+    return max(scores, key=lambda method: scores[method])
 
 
-def _claims(record: Record, sources: list[str], printed: dict[str, Any]) -> list[Claim]:
+def _claims(record: Record, printed: dict[str, Any]) -> list[Claim]:
     names, claims = printed["methods"], []
     reached = means(record, TRUTH, "fa", "psnr")
     alone = AgainstNoisy(
@@ -157,15 +158,15 @@ def _claims(record: Record, sources: list[str], printed: dict[str, Any]) -> list
         reached[NOISY],
         more_is_better=True,
     )
-    for source in sources:
+    for source in sources(record):
         cells = [(name, kind) for kind in ("psnr", "ssim") for name in RANGES]
-        found = [means(record, source, *cell) for cell in cells]
-        among = [{m: f[m] for m in names} for f in found]
+        scores = [means(record, source, *cell) for cell in cells]
+        among = [{m: f[m] for m in names} for f in scores]
         right = sum(_best(f) == DIFUSION for f in among)
-        better = sum(f[DIFUSION] > f[NOISY] for f in found)
-        mended = sum(f[PREDICTED] > f[NOISY] for f in found)
-        ours = sum(f[PREDICTED] >= max(f[m] for m in names if m != DIFUSION) for f in found)
-        most = sum(_best(f) == SPLITQ for f in found)
+        better = sum(f[DIFUSION] > f[NOISY] for f in scores)
+        mended = sum(f[PREDICTED] > f[NOISY] for f in scores)
+        ours = sum(f[PREDICTED] >= max(f[m] for m in names if m != DIFUSION) for f in scores)
+        most = sum(_best(f) == SPLITQ for f in scores)
         claims.append(
             Claim(
                 f"Table 1: Di-Fusion is best in all 8 rows ({HEADS[source].lower()})",

@@ -62,11 +62,11 @@ def subjects(run: Run) -> tuple[list[Subject], str]:
                 code=Code.FILE_MISSING,
             )
         return [Subject.from_m4raw(f) for f in files[: run.setting["subjects"]]], "M4Raw"
-    found = []
+    phantoms = []
     for seed in range(run.seed, run.seed + run.setting["subjects"]):
         made = phantom(run.setting.shape, noise="none", n_b0=1, shells=((B, 6),), seed=seed)
-        found.append(Subject.of(made.truth[..., 0], COILS, seed))
-    return found, f"b0 of {len(found)} phantom(s) (M4Raw was not given)"
+        phantoms.append(Subject.of(made.truth[..., 0], COILS, seed))
+    return phantoms, f"b0 of {len(phantoms)} phantom(s) (M4Raw was not given)"
 
 
 def compared(
@@ -94,11 +94,11 @@ def scored(
 def values(record: Record, level: int, method: str, kind: str) -> list[float]:
     """A cell's values over the trainings, each the mean over the subjects; SSIM in percent."""
     scale = 100.0 if kind.startswith("ssim") else 1.0
-    found: dict[int, list[float]] = {}
+    by_training: dict[int, list[float]] = {}
     for row in record["rows"]:
         if row["level"] == level and row["method"] == method:
-            found.setdefault(row["training"], []).append(scale * row[kind])
-    return [float(np.mean(v)) for v in found.values()]
+            by_training.setdefault(row["training"], []).append(scale * row[kind])
+    return [float(np.mean(v)) for v in by_training.values()]
 
 
 def tell(record: Record) -> Told:
@@ -156,8 +156,8 @@ def _claims(record: Record, levels: list[int], printed: dict[str, Any]) -> list[
         mean = {m: [np.mean(values(record, n, m, kind)) for n in levels] for m in among}
         return [max(among, key=lambda m: mean[m][i]) for i in range(len(levels))]
 
-    def steady(found: dict[str, list[float]]) -> int:
-        return sum(min(found, key=lambda m: found[m][i]) == DIFUSION for i in range(len(levels)))
+    def steady(scores: dict[str, list[float]]) -> int:
+        return sum(min(scores, key=lambda m: scores[m][i]) == DIFUSION for i in range(len(levels)))
 
     trained = "Nr2N", "DDM2", DIFUSION
     sd = {k: {m: [float(np.std(values(record, n, m, k), ddof=1)) for n in levels] for m in trained}

@@ -38,10 +38,10 @@ def fetch(folder: Path) -> Path:
     done = subprocess.run(
         command, env={**os.environ, "TMPDIR": str(folder)}, capture_output=True, text=True
     )
-    found = list(folder.glob("pip-download-*/nlsam_*/example"))
-    if not found:
+    folders = list(folder.glob("pip-download-*/nlsam_*/example"))
+    if not folders:
         raise SystemExit(f"pip did not unpack {SOURCE}:\n{done.stderr}")
-    return found[0]
+    return folders[0]
 
 
 def cut(image: bytes) -> bytes:

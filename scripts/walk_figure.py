@@ -40,14 +40,14 @@ def records() -> dict[str, Record]:
     return {name: json.loads(p.read_text()) for name, p in paths.items() if p.exists()}
 
 
-def figure(found: dict[str, Record]) -> Figure:
+def figure(studies: dict[str, Record]) -> Figure:
     """A row of panels a scan, a panel a pair: the error over the noisy scan's, against step t."""
-    pairs = pairs_of(next(iter(found.values())))
-    drawn, panels = canvas(len(pairs), len(found), panel=2.6)
+    pairs = pairs_of(next(iter(studies.values())))
+    drawn, panels = canvas(len(pairs), len(studies), panel=2.6)
     steps = run_walk()
     for place, ax in enumerate(panels):
-        name, pair = list(found)[place // len(pairs)], pairs[place % len(pairs)]
-        record = found[name]
+        name, pair = list(studies)[place // len(pairs)], pairs[place % len(pairs)]
+        record = studies[name]
         if pair not in pairs_of(record):
             ax.set_visible(False)
             continue
@@ -77,11 +77,11 @@ def figure(found: dict[str, Record]) -> Figure:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="draw nothing; 1 if stale")
-    options, found = parser.parse_args(), records()
-    mark = digest([found])
+    options, studies = parser.parse_args(), records()
+    mark = digest([studies])
     if options.check:
         return int(not PICTURE.exists() or drawn_from(PICTURE) != mark)
-    figure(found).savefig(PICTURE, dpi=130, metadata={MARK: mark})
+    figure(studies).savefig(PICTURE, dpi=130, metadata={MARK: mark})
     print(PICTURE)
     return 0
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from dwiser.lazy import importer
 
 if TYPE_CHECKING:
-    from dwiser.api import as_scan, denoise, evaluate, report, simulate
+    from dwiser.api import denoise, evaluate, report, simulate
     from dwiser.errors import DwiserError, DwiserWarning, InputError
+    from dwiser.from_arrays import as_scan
     from dwiser.io import load
     from dwiser.run.denoising import save
     from dwiser.run.result import Result
@@ -43,7 +44,8 @@ __all__ = [
 __getattr__ = importer(  # ``import dwiser`` stays light
     __name__,
     {
-        **dict.fromkeys(("as_scan", "denoise", "evaluate", "report", "simulate"), "dwiser.api"),
+        **dict.fromkeys(("denoise", "evaluate", "report", "simulate"), "dwiser.api"),
+        "as_scan": "dwiser.from_arrays",
         **dict.fromkeys(("DwiserError", "DwiserWarning", "InputError"), "dwiser.errors"),
         **dict.fromkeys(("Gradients", "Scan"), "dwiser.scan"),
         "load": "dwiser.io",

@@ -106,15 +106,15 @@ def _counted(which: Bool[np.ndarray, "v"], what: str) -> str:
     return f"{len(numbers)} {what}{plural} (volume{plural} {listed})"
 
 
-def volume_runs(numbers: Iterable[int], most: int | None = SHOWN) -> str:
-    """``4, 7-9``: runs of volumes, in rising order; of many only the first ``most``."""
+def volume_runs(numbers: Iterable[int], most: int | None = SHOWN, dash: str = "-") -> str:
+    """``4, 7-9``: runs of volumes given in rising order; of many only the first ``most``."""
     runs: list[list[int]] = []
     for v in numbers:
         if runs and v == runs[-1][-1] + 1:
             runs[-1].append(v)
         else:
             runs.append([v])
-    parts = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:most]]
+    parts = [f"{run[0]}{dash}{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:most]]
     return ", ".join(parts) + (", …" if most is not None and len(runs) > most else "")
 
 

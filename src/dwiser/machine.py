@@ -138,7 +138,13 @@ def _available(folder: Path, limit: str, used: str, cache: str) -> int | None:
 
 
 def find_machine(device: str = "auto", threads: int | None = None) -> Machine:
-    """Turn what the user asked for into a machine; refuse a GPU that is missing."""
+    """Turn what the user asked for into a machine; refuse a GPU that is missing.
+
+    Raises
+    ------
+    InputError
+        For an unknown device, a GPU that is missing, and fewer than one thread.
+    """
     if device not in DEVICES:
         raise InputError(
             f"Unknown device '{device}': choose from {', '.join(DEVICES)}.",

@@ -11,10 +11,11 @@ import pytest
 import dwiser
 from dwiser import memmap
 from dwiser.errors import DwiserWarning, InputError
-from dwiser.io import nifti
+from dwiser.io import placement as home
+from dwiser.io.placement import placement
 from dwiser.memmap import allocate_mapped, is_mapped, writable_copy
 from dwiser.run import denoise
-from dwiser.run.denoising import state_of, warn_of_change
+from dwiser.run.input_scan import file_state, warn_of_change
 from dwiser.simulation import phantom
 
 FEW = {"difusion": {"iterations": 3}, "splitnet": {"iterations": 3}}
@@ -39,20 +40,20 @@ def test_a_mapped_scan_gives_the_same_and_its_result_is_mapped(small, method: st
 
 def test_a_large_series_is_mapped_where_a_disk_has_room(monkeypatch) -> None:
     """With all the memory in the world, and never into a folder that is memory itself."""
-    large, more = (nifti.LARGE // 4,), (nifti.LARGE // 4 + 1,)  # voxels of 4 bytes
+    large, more = (home.LARGE // 4,), (home.LARGE // 4 + 1,)  # voxels of 4 bytes
     plenty, size = 2**40, 4 * more[0]
     room = namedtuple("Usage", "free")
-    monkeypatch.setattr(nifti, "is_tmpfs", lambda folder: False)
-    monkeypatch.setattr(nifti, "disk_usage", lambda folder: room(9 * size))
-    assert nifti._is_mapped(more, plenty)
-    assert not nifti._is_mapped(more, None)
-    assert not nifti._is_mapped(large, plenty)
-    assert nifti._is_mapped(large, nifti.LARGE)
-    monkeypatch.setattr(nifti, "disk_usage", lambda folder: room(7 * size))
-    assert not nifti._is_mapped(more, plenty)
-    monkeypatch.setattr(nifti, "disk_usage", lambda folder: room(9 * size))
-    monkeypatch.setattr(nifti, "is_tmpfs", lambda folder: True)
-    assert not nifti._is_mapped(more, plenty)
+    monkeypatch.setattr(home, "is_tmpfs", lambda folder: False)
+    monkeypatch.setattr(home, "disk_usage", lambda folder: room(9 * size))
+    assert placement(more, plenty).mapped
+    assert not placement(more, None).mapped
+    assert not placement(large, plenty).mapped
+    assert placement(large, home.LARGE).mapped
+    monkeypatch.setattr(home, "disk_usage", lambda folder: room(7 * size))
+    assert not placement(more, plenty).mapped
+    monkeypatch.setattr(home, "disk_usage", lambda folder: room(9 * size))
+    monkeypatch.setattr(home, "is_tmpfs", lambda folder: True)
+    assert not placement(more, plenty).mapped
 
 
 def test_where_the_disk_refuses_a_file_a_series_that_fits_is_in_memory(
@@ -61,7 +62,7 @@ def test_where_the_disk_refuses_a_file_a_series_that_fits_is_in_memory(
     """A quota, or a limit on the size of files; what has to be in a file is refused."""
     image = phantom((8, 8, 6), shells=((1000.0, 12),), seed=3).scan
     dwiser.save(dwiser.denoise(image, "identity"), tmp_path / "dwi.nii.gz", image)
-    monkeypatch.setattr(nifti, "LARGE", 0)
+    monkeypatch.setattr(home, "LARGE", 0)
     assert is_mapped(dwiser.load(tmp_path / "dwi.nii.gz", memory=2**40).data)
     monkeypatch.setattr(memmap, "_reserve", no_room)
     read = dwiser.load(tmp_path / "dwi.nii.gz", memory=2**40)
@@ -75,7 +76,7 @@ def test_a_file_that_is_only_large_is_copied_and_may_be_written_to(monkeypatch, 
     image = phantom((8, 8, 6), shells=((1000.0, 12),), seed=3).scan
     path = tmp_path / "dwi.nii"
     dwiser.save(dwiser.denoise(image, "identity"), path, image)
-    monkeypatch.setattr(nifti, "LARGE", 0)
+    monkeypatch.setattr(home, "LARGE", 0)
     read = dwiser.load(path, memory=2**40)
     assert is_mapped(read.data)
     path.write_bytes(bytes(path.stat().st_size))
@@ -86,7 +87,7 @@ def test_a_file_that_is_only_large_is_copied_and_may_be_written_to(monkeypatch, 
 def test_an_input_that_is_written_to_meanwhile_is_told(change: str, tmp_path) -> None:
     path = tmp_path / "dwi.nii"
     path.write_bytes(b"raw")
-    before = state_of(path)
+    before = file_state(path)
     if change != "written to":
         path.rename(tmp_path / "old.nii")  # what is read stays as it was
     if change != "removed":

@@ -295,7 +295,7 @@ ROWS: tuple[Situation, ...] = (
         expected="One sentence that says how many voxels it is off.",
         before="The sentence gave the greatest difference of two numbers of the affines.",
         change=mask_beside(lambda affine: moved(affine, (1.25, 0, 0))),
-        check=lambda ran: ran.refused("m.nii.gz: ", "up to 0.5 voxels off", "on the image's grid"),
+        check=lambda ran: ran.refused("m.nii.gz: ", "up to 0.5 voxels off", "on the scan's grid"),
         commands=("denoise dwi.nii.gz out.nii.gz --mask m.nii.gz",),
         base=s7,
     ),

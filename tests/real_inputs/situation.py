@@ -20,7 +20,7 @@ import pytest
 
 from dwiser.cli import main
 from dwiser.io import save_volume, write_bvals, write_bvecs
-from dwiser.io.gradients import ReadGradients
+from dwiser.io.gradient_table import ReadGradients
 from dwiser.simulation import Simulation, phantom
 from tests.refusals import assert_says, sentences
 

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 import dwiser
 from dwiser.io import save_volume
-from dwiser.io.gradients import ReadGradients
+from dwiser.io.gradient_table import ReadGradients
 from dwiser.io.scanner_axes import in_image_axes
 
 pytestmark = [

@@ -84,8 +84,8 @@ def test_the_tensor_is_the_same_by_every_shape(shapes: tuple[float, ...]) -> Non
     maps = fit_tensor(data, gradients, mask)
     np.testing.assert_allclose(maps.ad, 1.6e-3, rtol=1e-4)
     np.testing.assert_allclose(np.abs(maps.v1[..., 0]), 1, atol=1e-6)
-    volumes, design = tensor_design(gradients)
-    ours = fitted_tensor(data.reshape(3, -1)[:, volumes], design, 1e-3)
+    volumes, fit = tensor_design(gradients)
+    ours = fitted_tensor(data.reshape(3, -1)[:, volumes], fit, 1e-3)
     np.testing.assert_allclose(ours[:, 1:4], np.tile([1.6, 0.5, 0.3], (3, 1)), rtol=1e-4)
 
 

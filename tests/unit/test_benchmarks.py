@@ -9,7 +9,10 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
 # what the others are made of
-SHARED = {"record", "slabs", "confirmation", "moving_head", "ringing"}
+SHARED = {
+    "record", "phantom_options", "phantom_errors", "spread", "slabs", "confirmation",
+    "moving_head", "ringing",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -142,7 +142,7 @@ def test_a_shift_of_the_residual_is_no_part_of_its_sd(crop: Scan, material: Mate
         material.result.data + 3 * material.result.sigma[..., None],
         sigma=material.result.sigma, mask=material.result.mask, record={},
     )  # fmt: skip
-    from dwiser.run.denoising import residual_over_sigma
+    from dwiser.run.record import residual_over_sigma
 
     before, after = (
         [row["sd"] for row in residual_over_sigma(crop, r)] for r in (material.result, shifted)

@@ -74,11 +74,11 @@ class Transition:
 
     def noise_weights(self, t: int, r: int) -> tuple[float, float]:
         """Weights at r of the noise part at t and of a ξ drawn anew."""
-        kept = self._weights(t, r)[1]
+        of_state = self._weights(t, r)[1]
         variance = float(1 - self.schedule.alpha_bar(r))
         return {
-            "mean": (kept, 0.0),
-            "posterior": (kept, jump_spread(self.schedule, t, r)),
+            "mean": (of_state, 0.0),
+            "posterior": (of_state, jump_spread(self.schedule, t, r)),
             "held": ((variance / float(1 - self.schedule.alpha_bar(t))) ** 0.5, 0.0),
             "drawn": (0.0, variance**0.5),
         }[self.noise]
@@ -95,5 +95,5 @@ def noise_share(schedule: Schedule, start: int, t: int) -> float:
     """With η = 0, the sd of the noise left in the state at t over √(1−ᾱ_t), which F is told."""
     if t == start:
         return 1.0
-    kept = jump_weights(schedule, start, t)[1]
-    return kept * float((1 - schedule.alpha_bar(start)) / (1 - schedule.alpha_bar(t))) ** 0.5
+    of_state = jump_weights(schedule, start, t)[1]
+    return of_state * float((1 - schedule.alpha_bar(start)) / (1 - schedule.alpha_bar(t))) ** 0.5

@@ -65,7 +65,9 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a full disk and a closed pipe have their sentence
         return code if isinstance(code, int) else 0
     except CycloptsError as error:
-        return _fail(_one_line(str(error)), USAGE, debug)
+        from dwiser.cli.usage import usage_sentence
+
+        return _fail(usage_sentence(error, COMMANDS), USAGE, debug)
     except DwiserError as error:
         return _fail(str(error), error.exit_code, debug, error.code)
     except KeyboardInterrupt as error:

@@ -15,7 +15,7 @@ from dwiser.cohort.run_record import read_run_record
 from dwiser.cohort.skipping import why_skipped
 from dwiser.errors import Code, InputError
 from dwiser.io.bids import find_scans
-from dwiser.io.nifti import read_shape
+from dwiser.io.image_shape import read_shape
 
 
 @dataclass(frozen=True)

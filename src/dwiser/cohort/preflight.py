@@ -10,9 +10,9 @@ from dwiser.cohort.job import Job
 from dwiser.errors import Code, DwiserError, InputError
 from dwiser.io.about import about, check_contents
 from dwiser.io.bids import inherited_sidecars
+from dwiser.io.image_shape import read_shape
 from dwiser.io.json_file import read_object
 from dwiser.io.names import companion
-from dwiser.io.nifti import read_shape
 from dwiser.io.sidecar import not_carried_over
 from dwiser.machine import GIB
 from dwiser.memmap import FLOAT32

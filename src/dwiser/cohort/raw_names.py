@@ -85,8 +85,8 @@ def write_raw_names(root: Path, out: Path, folder: Path, rows: Sequence[Row]) ->
                 job = row.job
                 for ending in ENDINGS:
                     name = f"{job.scan.name}_{SUFFIX}{ending}"
-                    made = job.out / job.scan.derived("denoised", SUFFIX, ending)
-                    _place(made, unfinished / job.scan.place / name)
+                    denoised = job.out / job.scan.derived("denoised", SUFFIX, ending)
+                    _place(denoised, unfinished / job.scan.place / name)
         unfinished.mkdir(parents=True, exist_ok=True)
         replace_text(unfinished / DESCRIPTION, sidecar(_description(root, folder)))
         (unfinished / "README").unlink(missing_ok=True)

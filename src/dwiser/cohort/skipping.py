@@ -5,8 +5,8 @@ from pathlib import Path
 from dwiser.cohort.job import Job
 from dwiser.errors import InputError
 from dwiser.io.gradients import read_bvals
+from dwiser.io.image_shape import read_header_shape
 from dwiser.io.names import NIFTI_ENDINGS
-from dwiser.io.nifti import read_header_shape
 from dwiser.methods.registry import build
 
 

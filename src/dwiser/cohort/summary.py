@@ -1,7 +1,5 @@
 """The result of a cohort: one row for each scan, outliers first."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -11,6 +9,7 @@ from dwiser.cohort import ledger
 from dwiser.cohort.job import Job
 from dwiser.cohort.outcome import Outcome
 from dwiser.cohort.run_record import read_run_record
+from dwiser.io.tsv import NOT_AVAILABLE, tsv_text
 
 OUTLIER = 3.5  # robust z-scores (Iglewicz & Hoaglin 1993)
 MAD_TO_SD = 0.6745
@@ -135,15 +134,10 @@ def robust_z(values: Sequence[float]) -> list[float]:
 
 def tsv(scans: Sequence[Row]) -> str:
     """One line for each scan under ``COLUMNS``; "n/a" as BIDS wants it."""
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in scans:
-        writer.writerow([_cell(value) for value in row.cells().values()])
-    return text.getvalue()
+    return tsv_text(COLUMNS, ([_cell(v) for v in row.cells().values()] for row in scans))
 
 
 def _cell(value: Any) -> str:
     if value is None:
-        return "n/a"
+        return NOT_AVAILABLE
     return f"{value:.5g}" if isinstance(value, float) else " ".join(str(value).split())

@@ -1,7 +1,5 @@
 """Several methods on one scan: denoised, measured, tabled and drawn; a failure is reported."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -21,6 +19,7 @@ from dwiser.evaluation.records import Absent
 from dwiser.evaluation.suite import Evaluation, evaluate
 from dwiser.io import load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, created_folder, write_set
+from dwiser.io.tsv import tsv_text
 from dwiser.methods.registry import build
 from dwiser.prepare.mask import object_mask
 from dwiser.prepare.measured_scan import measured_scan, selected, take
@@ -168,10 +167,6 @@ def _write(
         volume=middle_dwi(scan.gradients), truth=truth,
     )  # fmt: skip
     heads, cells = table(rows)
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([["n/a" if c is None else c for c in row] for row in cells])
     record = {
         "Scan": str(request.dwi),
         "Plan": plan,
@@ -180,10 +175,10 @@ def _write(
         "HeldOutPaired": against_the_first(rows, plan.seed),
         "HeldOutByFaPaired": pairs_by_fa(rows, plan.seed),
     }
-    json_text, tsv_text = sidecar(record), text.getvalue()
+    record_text, table_text = sidecar(record), tsv_text(heads, cells)
     writers: dict[Path, Writer] = {
-        folder / FILES[0]: lambda path: _text(path, json_text),
-        folder / FILES[1]: lambda path: _text(path, tsv_text),
+        folder / FILES[0]: lambda path: _text(path, record_text),
+        folder / FILES[1]: lambda path: _text(path, table_text),
         folder / FILES[2]: partial(save_montage, figure=figure),
     }
     write_set(writers, force=True)

@@ -1,7 +1,5 @@
 """Evaluate a denoised file with the files that are given, and write the results."""
 
-import csv
-import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,12 +13,12 @@ from dwiser.errors import Code, InputError
 from dwiser.evaluation.suite import Evaluation, evaluate
 from dwiser.io import check_outputs, find_inputs, load, read_on_grid, sidecar
 from dwiser.io.outputs import Writer, write_set
+from dwiser.io.tsv import tsv_text
 from dwiser.machine import find_machine, limited
 from dwiser.run.capabilities import with_maps
 from dwiser.seeds import check_seed
 
 TSV_HEAD = ("metric", "group", "value", "unit", "reason")
-NOT_AVAILABLE = "n/a"  # BIDS's word in a TSV
 
 
 @dataclass(frozen=True)
@@ -124,14 +122,12 @@ def as_json(evaluation: Evaluation, request: EvaluationRequest) -> str:
 
 def as_tsv(evaluation: Evaluation) -> str:
     """A row a number; what is absent has the value n/a and its reason."""
-    text = io.StringIO()
-    table = csv.writer(text, delimiter="\t", lineterminator="\n")
-    table.writerow(TSV_HEAD)
-    for metric, group, value, unit in evaluation.rows():
-        table.writerow((metric, group, repr(value), unit or NOT_AVAILABLE, NOT_AVAILABLE))
-    for a in evaluation.absent:
-        table.writerow((a.metric, a.group, NOT_AVAILABLE, NOT_AVAILABLE, a.reason))
-    return text.getvalue()
+    rows: list[tuple[str | None, ...]] = [
+        (metric, group, repr(value), unit or None, None)
+        for metric, group, value, unit in evaluation.rows()
+    ]
+    rows += [(a.metric, a.group, None, None, a.reason) for a in evaluation.absent]
+    return tsv_text(TSV_HEAD, rows)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -85,7 +85,13 @@ def tissue_files(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def read_region(path: Path, scan: Scan, what: str) -> np.ndarray:
-    """A mask on the scan's grid as booleans; ``what`` names it where it is refused."""
+    """A mask on the scan's grid as booleans; ``what`` names it where it is refused.
+
+    Raises
+    ------
+    InputError
+        For an image on another grid, and an empty one.
+    """
     inside = read_on_grid(path, scan, what) > 0
     if not inside.any():
         raise InputError(

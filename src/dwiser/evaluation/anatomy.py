@@ -10,6 +10,7 @@ from dwiser.evaluation.groups import volume_groups
 from dwiser.evaluation.main_direction import anisotropy
 from dwiser.evaluation.records import CannotMeasure, measured
 from dwiser.evaluation.residual import Residual
+from dwiser.prepare.volume_sums import volume_sum
 from dwiser.scan import Gradients
 
 GRADIENT_SD = 1.0  # voxels; smoothing before the gradient, against noise
@@ -75,10 +76,7 @@ def reference(
     mask: Bool[np.ndarray, "x y z"],
 ) -> AnatomyReference:
     """Mean DWI, its gradient magnitude and FA (OLS tensor) from one half of the raw DWIs."""
-    mean = np.zeros(mask.shape)
-    for v in half:
-        mean += raw[..., v]
-    mean /= len(half)
+    mean = volume_sum(raw, half) / len(half)
     gradient = gaussian_gradient_magnitude(mean, GRADIENT_SD)
     with_b0 = np.sort(np.concatenate([np.flatnonzero(gradients.is_b0), half]))
     try:

@@ -50,6 +50,11 @@ def crossing_error(
 
     Give a mask of the white matter, best of known crossings: the truth's peaks decide which
     of its voxels count. Both scans are deconvolved with the truth's response.
+
+    Raises
+    ------
+    CannotMeasure
+        Where the truth has no crossing fibres in the voxels that are examined.
     """
     chosen, order = csd_volumes(gradients)
     table = pick(gradients, chosen)

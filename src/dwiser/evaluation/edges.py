@@ -57,6 +57,11 @@ def edge_blur(
     over the steepest fifth of the mask (gradient magnitude of the true mean). The noise
     that remains in the denoised image adds a constant and does not widen the edges. Blurs
     below about two thirds of a voxel FWHM cannot be seen on the grid and come out as 0.
+
+    Raises
+    ------
+    CannotMeasure
+        Where the truth has no edges in the mask.
     """
     mean = truth.mean(-1, dtype=float)
     slope = gaussian_gradient_magnitude(mean, 0.5)

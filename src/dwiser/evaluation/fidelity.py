@@ -68,7 +68,13 @@ def fidelity(
     truth: Float[np.ndarray, "x y z n"],
     mask: Bool[np.ndarray, "x y z"],
 ) -> Fidelity:
-    """NRMSE, PSNR and SSIM of one group of volumes; definitions at `Fidelity`."""
+    """NRMSE, PSNR and SSIM of one group of volumes; definitions at `Fidelity`.
+
+    Raises
+    ------
+    CannotMeasure
+        Where the truth is zero in the mask.
+    """
     a, t = denoised[mask].astype(float), truth[mask].astype(float)
     power, error, span = float((t**2).mean()), float(((a - t) ** 2).mean()), float(t.max())
     if power == 0 or span <= 0:
@@ -113,7 +119,13 @@ def masked_ssim(
 def error_components(
     denoised: Float[np.ndarray, "n v"], truth: Float[np.ndarray, "n v"]
 ) -> ErrorComponents:
-    """Bias apart from variance for n voxels of v volumes; definitions at `ErrorComponents`."""
+    """Bias apart from variance for n voxels of v volumes; definitions at `ErrorComponents`.
+
+    Raises
+    ------
+    CannotMeasure
+        Without a voxel.
+    """
     if not truth.size:
         raise CannotMeasure("no voxel belongs to this tissue")
     e = denoised.astype(float) - truth
@@ -132,6 +144,11 @@ def bias_variance(draws: Float[np.ndarray, "r *s"], truth: Float[np.ndarray, "*s
     """Exact bias and sd where the same truth was denoised under r independent noise draws.
 
     rms_bias is corrected for the r draws' own noise: sqrt(max(0, mean(bias² − sd²/r))).
+
+    Raises
+    ------
+    CannotMeasure
+        For fewer than two noise draws.
     """
     if len(draws) < 2:
         raise CannotMeasure("two or more noise draws are needed to separate bias from variance")

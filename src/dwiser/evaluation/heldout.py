@@ -270,7 +270,13 @@ def binned_scores(
 
 
 def paired_bootstrap(a: HeldOut, b: HeldOut, *, seed: int = 0) -> Paired:
-    """Is a's excess smaller than b's? A paired bootstrap over the held-out volumes."""
+    """Is a's excess smaller than b's? A paired bootstrap over the held-out volumes.
+
+    Raises
+    ------
+    CannotMeasure
+        For fewer than two held-out volumes.
+    """
     d = a.volume_excess - b.volume_excess
     if len(d) < 2:
         raise CannotMeasure("a bootstrap needs two or more held-out volumes")

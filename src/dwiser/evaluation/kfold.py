@@ -101,7 +101,13 @@ def kfold_rows(
 
 
 def folds(gradients: Gradients, count: int = FOLDS, *, seed: int = 0) -> list[np.ndarray]:
-    """DWIs dealt at random into ``count`` folds, shell by shell; b0s belong to none."""
+    """DWIs dealt at random into ``count`` folds, shell by shell; b0s belong to none.
+
+    Raises
+    ------
+    CannotMeasure
+        For fewer DWIs than folds.
+    """
     deals: list[list[np.ndarray]] = [[] for _ in range(count)]
     for i, group in enumerate(directed_shells(gradients)):
         order = stream(seed, "folds", i).permutation(group.volumes)
@@ -170,6 +176,11 @@ def predict_csd(
 
     The response comes from the voxels with FA above 0.7, or the 300 of highest FA; the highest
     shell is used, with the b0s.
+
+    Raises
+    ------
+    CannotMeasure
+        For directions of another shell than the one that is fitted.
     """
     chosen, order = csd_volumes(gradients)
     table = pick(gradients, chosen)

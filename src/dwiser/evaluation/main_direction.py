@@ -14,7 +14,7 @@ from dwiser.evaluation.tensor import (
     tensor_volumes,
 )
 from dwiser.prepare.small_matrices import eigenvalues_3x3, first_vector_3x3
-from dwiser.prepare.tensor_fit import tensor_fit, tensor_rows
+from dwiser.prepare.tensor_fit import TensorFit, tensor_rows
 from dwiser.scan import Gradients
 
 AT_ONCE = 5_000  # voxels
@@ -81,13 +81,13 @@ def _tensors(
     design = tensor_rows(pick(gradients, chosen))
     scale = np.abs(design).max(0)  # b-values beside ones: without it the equations are stiff
     unit = design / scale
-    inverse = np.linalg.pinv(unit)[1:].astype(np.float32)
+    fit = TensorFit(unit)
     for signals in voxels_in_turn(data, mask, chosen, AT_ONCE):
         if weighted:
-            solved = tensor_fit(signals.T, unit, floor)[1:]
+            solved = fit(signals.T, floor)[1:]
         else:
             logs = np.maximum(signals.T / np.float32(floor), np.float32(1))
-            solved = (inverse @ np.log(logs, out=logs)).astype(float)
+            solved = (fit.inverse[1:] @ np.log(logs, out=logs)).astype(float)
         tensor = (solved / scale[1:, None])[LOWER]
         yield tensor, eigenvalues_3x3(tensor).clip(LEAST_DIFFUSIVITY / -design.min())
 

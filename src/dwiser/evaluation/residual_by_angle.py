@@ -27,6 +27,7 @@ from dwiser.evaluation.main_direction import main_direction
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import expected_raw
 from dwiser.evaluation.tensor import B_MAX
+from dwiser.prepare.volume_sums import volume_sum
 from dwiser.scan import Gradients
 
 BRIGHT, BRIGHTEST = 0.35, 98.0  # of this percentile of the raw b0: tissue with enough signal
@@ -106,9 +107,7 @@ def _tissue(raw: np.ndarray, gradients: Gradients, mask: np.ndarray) -> np.ndarr
     b0s = np.flatnonzero(gradients.is_b0)
     if not len(b0s):
         raise CannotMeasure("there is no b0, which tells tissue from background")
-    b0 = np.zeros_like(raw[..., 0], float)
-    for v in b0s:
-        b0 += raw[..., v]
+    b0 = volume_sum(raw, b0s)
     tissue = mask & (b0 > BRIGHT * np.percentile(b0, BRIGHTEST))
     places = np.flatnonzero(tissue)
     some = np.zeros(tissue.size, bool)

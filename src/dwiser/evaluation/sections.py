@@ -49,7 +49,13 @@ def fidelity_rows(inputs: EvaluationInputs) -> Iterator[Row]:
 
 
 def tensor_rows(inputs: EvaluationInputs, true: TensorMaps | None) -> Iterator[Row]:
-    """FA, MD, RD, AD and V1 against the truth's, in the mask and by bins of the true FA."""
+    """FA, MD, RD, AD and V1 against the truth's, in the mask and by bins of the true FA.
+
+    Raises
+    ------
+    CannotMeasure
+        Where the truth's tensor could not be fitted.
+    """
     inputs.true()
     fitted = fit_tensor(inputs.denoised, inputs.raw.gradients, inputs.mask)
     if true is None:
@@ -75,7 +81,13 @@ def crossing_rows(inputs: EvaluationInputs) -> Iterator[Row]:
 
 
 def fibre_rows(inputs: EvaluationInputs, true: TensorMaps | None) -> Iterator[Row]:
-    """Peaks and fibre density of CSD by bins of the true FA."""
+    """Peaks and fibre density of CSD by bins of the true FA.
+
+    Raises
+    ------
+    CannotMeasure
+        Where the truth's tensor could not be fitted.
+    """
     truth = inputs.true()
     if true is None:
         raise CannotMeasure("the truth's tensor could not be fitted")
@@ -100,7 +112,13 @@ def edge_rows(inputs: EvaluationInputs) -> Iterator[Row]:
 
 
 def lesion_rows(inputs: EvaluationInputs) -> Iterator[Row]:
-    """Preserved contrast, by lesion."""
+    """Preserved contrast, by lesion.
+
+    Raises
+    ------
+    CannotMeasure
+        Where no lesions were given.
+    """
     truth = inputs.true()
     if inputs.lesions is None:
         raise CannotMeasure("no lesions were given")
@@ -131,7 +149,13 @@ def snr_rows(inputs: EvaluationInputs, tensor: TensorMaps | None) -> Iterator[Ro
 
 
 def bundle_rows(inputs: EvaluationInputs) -> Iterator[Row]:
-    """Fibre-to-bundle coherency of a bundle, tracked in the raw scan and in the denoised one."""
+    """Fibre-to-bundle coherency of a bundle, tracked in the raw scan and in the denoised one.
+
+    Raises
+    ------
+    CannotMeasure
+        Where no bundle was given.
+    """
     if inputs.bundle is None:
         raise CannotMeasure("no bundle was given")
     start, through = inputs.bundle["start"], inputs.bundle.get("through")

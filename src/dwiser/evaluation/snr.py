@@ -138,7 +138,13 @@ def region_snr(
     mask: Bool[np.ndarray, "x y z"],
     noise: float,
 ) -> Snr:
-    """SNR of a region and its CNR to the ring of two voxels around it in the mask."""
+    """SNR of a region and its CNR to the ring of two voxels around it in the mask.
+
+    Raises
+    ------
+    CannotMeasure
+        Where the region fills the mask, so that nothing is around it.
+    """
     ring = binary_dilation(region, iterations=RING) & mask & ~region
     if not ring.any():
         raise CannotMeasure("the region fills the mask: there is no surround to compare with")
@@ -153,6 +159,11 @@ def repeatability(
 
     The results may be series or maps (say FA), on one grid. Noise that a denoiser removes
     makes this better, and so does any bias that is the same each time.
+
+    Raises
+    ------
+    CannotMeasure
+        For fewer than two results.
     """
     if len(repeats) < 2:
         raise CannotMeasure("two or more results are needed to see how they repeat")

@@ -211,7 +211,13 @@ def angular_error(
     true_fa: Float[np.ndarray, "x y z"],
     mask: Bool[np.ndarray, "x y z"],
 ) -> AngularError:
-    """Median and 95th percentile of the V1 angle where the true FA exceeds 0.2."""
+    """Median and 95th percentile of the V1 angle where the true FA exceeds 0.2.
+
+    Raises
+    ------
+    CannotMeasure
+        Where no voxel of the mask has a true FA above 0.2.
+    """
     where = mask & (true_fa > ANISOTROPIC)
     if not where.any():
         raise CannotMeasure(f"no voxel of the mask has a true FA above {ANISOTROPIC}")

@@ -75,6 +75,11 @@ def validity(
 
     "Inside" is the bundle's mask made one voxel wider, for at least 90 % of the points; an end
     counts if any point comes within half a voxel's diagonal of it.
+
+    Raises
+    ------
+    CannotMeasure
+        Without a streamline.
     """
     if not streamlines:
         raise CannotMeasure("there is no streamline to judge")
@@ -162,7 +167,13 @@ def bundle(
 def coherency(
     streamlines: list[np.ndarray], affine: Float[np.ndarray, "4 4"], *, seed: int = 0
 ) -> Coherency:
-    """FBC of up to 1000 streamlines (in mm), drawn at random; in voxel units as DIPY does it."""
+    """FBC of up to 1000 streamlines (in mm), drawn at random; in voxel units as DIPY does it.
+
+    Raises
+    ------
+    CannotMeasure
+        For fewer than two streamlines.
+    """
     if len(streamlines) < 2:
         raise CannotMeasure("coherency needs two or more streamlines")
     picks = stream(seed, "coherency").permutation(len(streamlines))[:MOST]

@@ -4,17 +4,14 @@ Scanners that suppress the background set it to 0 or scale it down. A magnitude 
 has the mean σ√(π/2) (one channel); where the raw scan is darker, no expectation holds.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
 from dwiser.evaluation.records import CannotMeasure
-from dwiser.machine import side_by_side
 from dwiser.prepare.constant_voxels import varying
 from dwiser.prepare.moments import magnitude_moments
+from dwiser.prepare.volume_sums import volume_sum
 
 FLOOR_SHARE = 0.9  # of the magnitude's floor: σ may be a tenth too high
 FLOOR_SELECTION = 4.0  # sd of a mean at the floor: chance excludes 3 of 100 000 voxels
@@ -44,23 +41,13 @@ def usable_voxels(
     """
     volumes = np.arange(raw.shape[3]) if dwis is None or not len(dwis) else dwis
     alive = varying(raw)
-
-    def negatives() -> int:
-        signs = (alive & (raw[..., v] < 0) for v in range(raw.shape[3]))
-        return sum(int(np.count_nonzero(below)) for below in signs)
-
-    def mean_of_volumes() -> Float[np.ndarray, "x y z"]:
-        mean = np.zeros_like(raw[..., 0], float)
-        for v in volumes.tolist():
-            mean += raw[..., v]
-        return mean / len(volumes)
-
-    looks: tuple[Callable[[], Any], ...] = negatives, mean_of_volumes
-    negative, mean = side_by_side(lambda look: look(), looks, threads)
+    every = np.arange(raw.shape[3])
+    negative = volume_sum(raw, every, np.int32, of=lambda part: part < 0, threads=threads)
+    mean = volume_sum(raw, volumes, threads=threads) / len(volumes)
     known = mask & np.isfinite(sigma) & (sigma > 0) & alive
     if not known.any():
         raise CannotMeasure("the noise's σ is zero or unknown everywhere in the mask")
-    if negative > SIGNED * raw.size:  # no magnitude, so no floor
+    if negative[alive].sum() > SIGNED * raw.size:  # no magnitude, so no floor
         return known, 0
     usable = known & ~_suppressed(mean, sigma, len(volumes), coils)
     if not usable.any():

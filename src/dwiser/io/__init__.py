@@ -11,10 +11,11 @@ from dwiser.io.gradients import (
 )
 from dwiser.io.inputs import Inputs, find_inputs
 from dwiser.io.json_file import read_object
+from dwiser.io.maps import read_on_grid, save_volume
 from dwiser.io.names import companion, stem
-from dwiser.io.nifti import begin_load, load, read_on_grid, save_volume
 from dwiser.io.outputs import check_outputs, planned, planned_images, write_set
 from dwiser.io.result import save
+from dwiser.io.series import begin_load, load
 from dwiser.io.sidecar import carried_over, sha256, sidecar
 from dwiser.io.tensors import read_tensors, tensor_bytes, write_tensors
 

@@ -9,13 +9,8 @@ from typing import Any
 from dwiser.errors import Code, DwiserWarning, InputError
 from dwiser.io.about import FilePath, about, is_link_to_nothing
 from dwiser.io.formats import refuse_no_file
-from dwiser.io.gradients import (
-    ReadGradients,
-    read_grad,
-    read_gradients,
-    repeated,
-    table_repeats,
-)
+from dwiser.io.gradient_table import ReadGradients, repeated, table_repeats
+from dwiser.io.gradients import read_grad, read_gradients
 from dwiser.io.names import BVAL_ENDINGS, BVEC_ENDINGS, companion, holds_table, image_files
 from dwiser.io.opening import open_image
 from dwiser.io.scanner_axes import in_image_axes

@@ -110,7 +110,7 @@ class MifContents:
     def header(self) -> str:
         """All lines but the data file's and the last."""
         ndim = self.data.ndim
-        layout, affine = self._layout, _of_header(self.affine, self._layout, self.data.shape)
+        layout, affine = self._layout, _header_affine(self.affine, self._layout, self.data.shape)
         edges = np.linalg.norm(affine[:3, :3], axis=0)
         further = (1.0,) if self.source is None else self.source.vox[SPATIAL:]
         steps = [*further, *(1.0 for _ in range(ndim))][: ndim - SPATIAL]
@@ -205,7 +205,7 @@ def _stored(path: Path, header: MRtrixHeader, packed: bool) -> StoredImage:
         )
     layout = header.layout
     shape = (*(header.shape[axis] for axis in layout.spatial), *header.shape[SPATIAL:])
-    affine = _of_image(header.affine, layout, header.shape)
+    affine = _array_affine(header.affine, layout, header.shape)
     order, backward = _file_order(layout, len(shape))
     inter, slope = header.scaling
     packed = packed and is_own
@@ -235,25 +235,35 @@ def _file_order(layout: Layout, ndim: int) -> tuple[tuple[int, ...], frozenset[i
     return tuple(place.get(axis, axis) for axis in order), backward
 
 
-def _of_image(affine: np.ndarray, layout: Layout, shape: tuple[int, ...]) -> np.ndarray:
-    """The affine of our array from that of the header's axes."""
-    turned = affine.copy()
-    for place, axis in enumerate(layout.spatial):
-        column = affine[:3, axis]
-        turned[:3, place] = column * layout.signs[axis]
-        if layout.signs[axis] < 0:
-            turned[:3, 3] += column * (shape[axis] - 1)
-    return turned
+def _array_affine(affine: np.ndarray, layout: Layout, shape: tuple[int, ...]) -> np.ndarray:
+    """The affine of our array from that of the header's axes, whose ``shape`` it is."""
+    moves = [(axis, place, layout.signs[axis]) for place, axis in enumerate(layout.spatial)]
+    return _turned(affine, shape, moves)
 
 
-def _of_header(affine: np.ndarray, layout: Layout, shape: tuple[int, ...]) -> np.ndarray:
+def _header_affine(affine: np.ndarray, layout: Layout, shape: tuple[int, ...]) -> np.ndarray:
     """The affine of the header's axes from that of our array, whose ``shape`` it is."""
+    moves = [(place, axis, layout.signs[axis]) for place, axis in enumerate(layout.spatial)]
+    return _turned(affine, shape, moves)
+
+
+def _turned(
+    affine: np.ndarray, shape: tuple[int, ...], moves: Iterable[tuple[int, int, int]]
+) -> np.ndarray:
+    """The affine once each axis is at its new place, in its new direction.
+
+    Parameters
+    ----------
+    affine : (4, 4), before.
+    shape : of the image, before.
+    moves : of each axis its place before and after, and −1 where it is reversed, else 1.
+    """
     turned = affine.copy()
-    for place, axis in enumerate(layout.spatial):
-        column = affine[:3, place]
-        turned[:3, axis] = column * layout.signs[axis]
-        if layout.signs[axis] < 0:
-            turned[:3, 3] += column * (shape[place] - 1)
+    for before, after, sign in moves:
+        column = affine[:3, before]
+        turned[:3, after] = column * sign
+        if sign < 0:
+            turned[:3, 3] += column * (shape[before] - 1)
     return turned
 
 

@@ -13,8 +13,8 @@ from jaxtyping import Float, Shaped
 from dwiser.errors import Code, InputError
 from dwiser.io.about import FilePath
 from dwiser.io.gradients import write_bvals, write_bvecs
+from dwiser.io.maps import save_volume
 from dwiser.io.names import companion
-from dwiser.io.nifti import save_volume
 from dwiser.io.outputs import Writer, check_outputs, created_folder, write_set
 from dwiser.io.sidecar import sidecar
 from dwiser.io.volume_stream import VolumeStream, save_stream

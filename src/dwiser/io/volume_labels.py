@@ -12,8 +12,8 @@ from dwiser.b_delta import LINEAR, PLANAR
 from dwiser.echo_check import echo_numbers
 from dwiser.errors import Code, InputError
 from dwiser.io.about import FilePath, about
-from dwiser.io.gradients import read_numbers
 from dwiser.io.names import companion
+from dwiser.io.number_table import read_numbers
 
 ECHO_TIME = "EchoTime"  # BIDS's name: s, a number or a list of one a volume
 B_DELTA = "BDelta"  # BIDS has none; this is what our sidecars write

@@ -11,8 +11,9 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from dwiser.io.gradients import ReadGradients
+from dwiser.io.gradient_table import ReadGradients
 from dwiser.io.gz import zipped, zipped_into
+from dwiser.io.image_shape import MAP_NDIM, SERIES_NDIM
 from dwiser.io.mif import MifContents, mih_text, write_mif
 from dwiser.io.mrtrix_header import MRtrixHeader
 from dwiser.io.names import MRTRIX_ENDINGS, NRRD_ENDINGS, check_output_name, ending, image_files
@@ -24,7 +25,6 @@ from dwiser.io.voxels import write_voxels
 from dwiser.scan import Scan
 
 Writer = Callable[[Path], None]
-SERIES_NDIM, MAP_NDIM = 4, 3
 
 
 @runtime_checkable

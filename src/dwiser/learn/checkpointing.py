@@ -71,7 +71,7 @@ class Course:
         snapshot = self.snapshots.get(task)
         if snapshot is None:
             return TrainingState()
-        net.load_state_dict(_under(snapshot.tensors, NET))
+        net.load_state_dict(tensors_under(snapshot.tensors, NET))
         state = TrainingState(**snapshot.metadata)
         if not state.finished:
             for i, parameter in enumerate(optimizer.param_groups[0]["params"]):
@@ -99,7 +99,7 @@ class Course:
         """A short fit without intermediate snapshots: its iterations, with the network fitted."""
         snapshot = self.snapshots.get(task)
         if snapshot is not None:
-            net.load_state_dict(_under(snapshot.tensors, NET))
+            net.load_state_dict(tensors_under(snapshot.tensors, NET))
             ended, best = snapshot.metadata["fit"]
             return int(ended), int(best)
         result = fit()
@@ -141,7 +141,8 @@ def load_learned(net: nn.Module, state: Mapping[str, Tensor]) -> None:
             parameter.copy_(state[name])
 
 
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin with a prefix, under the rest of their names."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 

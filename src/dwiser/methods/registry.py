@@ -257,7 +257,13 @@ def build(
 
 
 def settings_of(pairs: list[str]) -> dict[str, str]:
-    """``field=value`` texts as a dict."""
+    """``field=value`` texts as a dict.
+
+    Raises
+    ------
+    InputError
+        For a text that is no ``field=value``.
+    """
     settings = {}
     for pair in pairs:
         field, equals, value = pair.partition("=")

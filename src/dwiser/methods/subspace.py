@@ -110,8 +110,8 @@ class Subspace(Classical):
                 int(s.volumes[0]) for s in shells(scan.gradients) if len(s.volumes) == 1
             ],
         }
-        kept = float(wiener.weights.sum())  # the trace of the matrix
-        rank = on_grid(np.full(len(voxels), kept), domain.mask) if self.rank_map else None
+        degrees = float(wiener.weights.sum())  # the trace of the matrix
+        rank = on_grid(np.full(len(voxels), degrees), domain.mask) if self.rank_map else None
         return Filtered(data, record=record, rank=rank)
 
 

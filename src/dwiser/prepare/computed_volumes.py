@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dwiser.prepare.shells import shells
+from dwiser.prepare.volume_sums import count_above_zero
 from dwiser.scan import Gradients
 
 MOST = 5_000  # pairs of neighbours that are looked at
@@ -34,10 +35,7 @@ class Differences:
     @classmethod
     def of(cls, data: Float[np.ndarray, "x y z v"], volumes: Int[np.ndarray, "m"]) -> "Differences":
         """Of voxels that are not 0 in these volumes, evenly from all of the field of view."""
-        alive = np.zeros_like(data[..., 0], int)
-        for v in volumes:
-            alive += data[..., v] > 0
-        usual = alive > 0.5 * len(volumes)
+        usual = count_above_zero(data, volumes) > 0.5 * len(volumes)
         pairs = np.argwhere(usual[:-1] & usual[1:])
         pairs = pairs[:: max(1, -(-len(pairs) // MOST))]
         here = np.zeros((len(pairs), data.shape[3]))

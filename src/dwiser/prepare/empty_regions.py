@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from dwiser.machine import side_by_side
 from dwiser.prepare.box import Box
+from dwiser.prepare.volume_sums import count_above_zero, volume_sum
 
 SQUARE = 5  # voxels on an edge: as many zeros side by side in a slice are no noise
 USUAL = 0.5  # of the other volumes that have data at a voxel of the object
@@ -22,14 +23,11 @@ def empty_regions(
     A single zero may be rounded noise; what counts are squares of 5×5 of them in a slice (or the
     object's width), and what touches them.
     """
-    alive, mean = (np.zeros_like(data[..., 0], kind) for kind in (np.int32, np.float32))
-    for v in volumes:
-        alive += data[..., v] > 0
-        mean += data[..., v]
-    if not mean.any():
+    total = volume_sum(data, volumes, np.float32, threads=threads)
+    if not total.any():
         return {}
-    usual = alive > USUAL * len(volumes)
-    bright = usual & (mean > BRIGHT * np.percentile(mean[mean > 0], 95))
+    usual = count_above_zero(data, volumes, threads=threads) > USUAL * len(volumes)
+    bright = usual & (total > BRIGHT * np.percentile(total[total > 0], 95))
     box = Box.around(bright).index if bright.any() else ()
     wide = bright[box].shape
     square = np.ones((min(SQUARE, wide[0]), min(SQUARE, wide[1]), 1), bool)
@@ -86,12 +84,13 @@ def filled(
     gram = predictors.T @ predictors
     gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)) / len(gram)
     shares = np.linalg.solve(gram, predictors.T @ values)
-    left = (values - predictors @ shares) / np.sqrt(1 + shares @ shares)  # less the others' noise
+    # the prediction takes a share of the others' noise along
+    residual = (values - predictors @ shares) / np.sqrt(1 + shares @ shares)
     predicted = others[region].astype(float) @ shares
     order = np.argsort(predictors @ shares)
     parts = np.array_split(order, 8)
     levels = [float((predictors[p] @ shares).mean()) for p in parts if len(p)]
-    spreads = [float(np.median(np.abs(left[p]))) * 1.4826 for p in parts if len(p)]
+    spreads = [float(np.median(np.abs(residual[p]))) * 1.4826 for p in parts if len(p)]
     sd = np.interp(predicted, levels, spreads)
     complete = volume.astype(np.float32, copy=True)
     noisy = predicted + sd * generator.standard_normal(len(predicted))

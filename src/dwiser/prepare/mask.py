@@ -11,9 +11,9 @@ from dwiser.machine import side_by_side
 from dwiser.memmap import allocate_like
 from dwiser.prepare.coils import FEWEST, noise_channels, some_voxels
 from dwiser.prepare.constant_voxels import varying
+from dwiser.prepare.volume_sums import volume_sum
 from dwiser.scan import Scan
 
-SLICES = 8  # at once
 MARGIN = 2  # voxels of dilation: a mask for denoising should rather be too wide
 FLAT = 1e-5  # of the brightest: values this close to each other have no histogram
 BACKGROUND_SHARE = 0.4  # a "background" brighter than this share of the object is no background
@@ -86,16 +86,9 @@ def on_grid(
 
 
 def _mean(scan: Scan, volumes: Int[np.ndarray, "m"], threads: int) -> Float[np.ndarray, "x y z"]:
-    """Of values above 0, some slices at a time."""
-    mean = np.zeros_like(scan.data[..., 0], float)
-
-    def add_up(slices: slice) -> None:
-        for v in volumes:
-            mean[:, :, slices] += np.maximum(scan.data[:, :, slices, v], 0)
-
-    parts = (slice(low, low + SLICES) for low in range(0, mean.shape[2], SLICES))
-    list(side_by_side(add_up, parts, threads))
-    return mean / max(1, len(volumes))
+    """The mean of some volumes, values below 0 taken as 0."""
+    positive = volume_sum(scan.data, volumes, of=lambda part: np.maximum(part, 0), threads=threads)
+    return positive / max(1, len(volumes))
 
 
 def _only_noise(scan: Scan, where: Bool[np.ndarray, "x y z"], mean: np.ndarray) -> bool:

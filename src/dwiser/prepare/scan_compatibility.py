@@ -168,11 +168,11 @@ def _echo_correlation(
     powers = [mean * mean / max(float(mean.mean()), 1e-30) for mean in means]
     design = np.stack([np.ones(int(inside.sum())), *means, *powers], 1)
     y, noise = b.mean[inside], sigma**2 / b.volumes
-    left = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    residual = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
     signal = float(y.var()) - noise
     if signal <= 0:
         return 1.0
-    return float(np.sqrt(np.clip(1 - (np.mean(left**2) - noise) / signal, 0, 1)))
+    return float(np.sqrt(np.clip(1 - (np.mean(residual**2) - noise) / signal, 0, 1)))
 
 
 def joined(scans: Sequence[Scan], *, as_echoes: bool = False) -> Scan:

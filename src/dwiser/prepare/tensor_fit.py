@@ -30,56 +30,63 @@ def tensor_rows(gradients: Gradients) -> Float[np.ndarray, "v 7"]:
     return np.stack([np.ones(len(b)), *(-b * row for row in rows)], 1)
 
 
-def tensor_fit(
-    signals: Float[np.ndarray, "m n"], design: Float[np.ndarray, "m 7"], lowest: float
-) -> Float[np.ndarray, "7 n"]:
-    """log S0 and the tensor of n voxels, in the inverse of the design's unit.
+class TensorFit:
+    """A fit of log S0 and the tensor to the signals of many voxels, a part of them at a time.
 
     Parameters
     ----------
-    signals : a volume a row; below ``lowest`` they count as that, which is above 0.
-    design : `tensor_rows`, or some of their columns in another unit; the first is ones.
+    design : (m, 7), `tensor_rows`, or some of their columns in another unit; the first is ones.
+
+    Attributes
+    ----------
+    inverse : (7, m) its pseudo-inverse in single precision, the plain fit to logarithms.
 
     Notes
     -----
     Logarithms, weights and sums are in single precision, FA then has errors of 1e-5; the equations
     of each voxel are solved in double.
     """
-    lowest = float(np.float32(lowest))  # the unit, so that the data's own changes no digit
-    small, inverse = (part.astype(np.float32) for part in (design, np.linalg.pinv(design)))
-    fit = _fit if tensors is None else _compiled_fit
-    fitted = fit(np.asarray(signals, np.float32), small, inverse, lowest)
-    fitted[0] += np.log(lowest)
-    return fitted
 
+    def __init__(self, design: Float[np.ndarray, "m 7"]) -> None:
+        self.design = design
+        self.inverse = np.linalg.pinv(design).astype(np.float32)
+        self._single = design.astype(np.float32)
+        self._pairs = self._single[:, ROW] * self._single[:, COLUMN]
 
-def _fit(
-    signals: Float[np.ndarray, "m n"], design: Float[np.ndarray, "m 7"],
-    inverse: Float[np.ndarray, "7 m"], unit: float,
-) -> Float[np.ndarray, "7 n"]:  # fmt: skip
-    """The same of ``signals`` over their ``unit``."""
-    pairs = (design[:, ROW] * design[:, COLUMN]).T
-    logs = np.log(np.maximum(signals / np.float32(unit), np.float32(1)))
-    level = logs.mean(0)
-    logs -= level
-    expected = design @ (inverse @ logs)
-    expected -= expected.max(0)
-    weight = np.exp(2 * expected)
-    normal = (pairs @ weight).astype(float)
-    diagonal = np.flatnonzero(ROW == COLUMN)
-    normal[diagonal] += NEARLY * normal[diagonal].sum(0)
-    weight *= logs
-    fitted = solve_symmetric(normal, (design.T @ weight).astype(float))
-    fitted[0] += level
-    return fitted
+    def __call__(
+        self, signals: Float[np.ndarray, "m n"], lowest: float
+    ) -> Float[np.ndarray, "7 n"]:
+        """log S0 and the tensor of n voxels, in the inverse of the design's unit.
 
+        Parameters
+        ----------
+        signals : a volume a row; below ``lowest`` they count as that, which is above 0.
+        """
+        lowest = float(np.float32(lowest))  # the unit, so that the data's own changes no digit
+        fit = self._plain if tensors is None else self._compiled
+        fitted = fit(np.asarray(signals, np.float32), lowest)
+        fitted[0] += np.log(lowest)
+        return fitted
 
-def _compiled_fit(
-    signals: Float[np.ndarray, "m n"], design: Float[np.ndarray, "m 7"],
-    inverse: Float[np.ndarray, "7 m"], unit: float,
-) -> Float[np.ndarray, "7 n"]:  # fmt: skip
-    own, plain = (np.pad(part, ((0, 0), (0, 1))) for part in (design, inverse.T))
-    arrays = (signals, own, plain, design[:, ROW] * design[:, COLUMN])
-    fitted = np.empty((UNKNOWNS, signals.shape[1]))
-    tensors.fit(*(np.ascontiguousarray(part) for part in arrays), unit, NEARLY, fitted)
-    return fitted
+    def _plain(self, signals: Float[np.ndarray, "m n"], unit: float) -> Float[np.ndarray, "7 n"]:
+        """The same of ``signals`` over their ``unit``."""
+        logs = np.log(np.maximum(signals / np.float32(unit), np.float32(1)))
+        level = logs.mean(0)
+        logs -= level
+        expected = self._single @ (self.inverse @ logs)
+        expected -= expected.max(0)
+        weight = np.exp(2 * expected)
+        normal = (self._pairs.T @ weight).astype(float)
+        diagonal = np.flatnonzero(ROW == COLUMN)
+        normal[diagonal] += NEARLY * normal[diagonal].sum(0)
+        weight *= logs
+        fitted = solve_symmetric(normal, (self._single.T @ weight).astype(float))
+        fitted[0] += level
+        return fitted
+
+    def _compiled(self, signals: Float[np.ndarray, "m n"], unit: float) -> Float[np.ndarray, "7 n"]:
+        own, plain = (np.pad(part, ((0, 0), (0, 1))) for part in (self._single, self.inverse.T))
+        arrays = (signals, own, plain, self._pairs)
+        fitted = np.empty((UNKNOWNS, signals.shape[1]))
+        tensors.fit(*(np.ascontiguousarray(part) for part in arrays), unit, NEARLY, fitted)
+        return fitted

@@ -63,10 +63,7 @@ def montage(
     title : put before the volume's number and b-value.
     """
     noisy, clean = (data[..., volume].astype(np.float32) for data in (raw.data, denoised))
-    noise = float(np.median(sigma[mask])) or 1.0  # noise-free data: a window of ±3 units
-    low, high = np.percentile(noisy[mask], WINDOW)
-    grey = Normalize(float(low), float(max(high, low + noise)))
-    spread = Normalize(-RESIDUAL_SIGMAS * noise, RESIDUAL_SIGMAS * noise)
+    grey, spread, noise = windows(noisy, mask, sigma)
     affine = raw.affine
     size = views.ras_voxel_size(affine)
     inside = views.to_ras(mask, affine)
@@ -172,6 +169,25 @@ def trim(ax: Axes, view: View, frame: np.ndarray) -> None:
     last_row = ax.images[0].get_size()[0] - 1
     (left, right), (low, high) = frame[view.across], last_row - frame[view.upward]
     ax.set(xlim=(left - 0.5, right + 0.5), ylim=(low + 0.5, high - 0.5))
+
+
+def windows(
+    noisy: Float[np.ndarray, "x y z"],
+    mask: Bool[np.ndarray, "x y z"],
+    sigma: Float[np.ndarray, "x y z"],
+) -> tuple[Normalize, Normalize, float]:
+    """The windows of a noisy volume's greys and of its residual, and the noise they are set by.
+
+    Returns
+    -------
+    grey : from the 1st to the 99th percentile in the mask, but no narrower than the noise's sd.
+    residual : ±3 sd.
+    noise : the median sd in the mask, in the data's units; 1 where there is no noise.
+    """
+    noise = float(np.median(sigma[mask])) or 1.0  # noise-free data: a window of ±3 units
+    low, high = np.percentile(noisy[mask], WINDOW)
+    grey = Normalize(float(low), float(max(high, low + noise)))
+    return grey, Normalize(-RESIDUAL_SIGMAS * noise, RESIDUAL_SIGMAS * noise), noise
 
 
 def _bars(figure: Figure, grid: GridSpec, grey: Normalize, spread: Normalize, noise: float) -> None:

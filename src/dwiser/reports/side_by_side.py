@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from dwiser.reports import views
-from dwiser.reports.figures import RESIDUAL_SIGMAS, WINDOW, draw_section, trim
+from dwiser.reports.figures import RESIDUAL_SIGMAS, draw_section, trim, windows
 from dwiser.scan import Scan
 
 MOST_COLUMNS = 6  # more methods go on further bands
@@ -80,10 +80,7 @@ def side_by_side(
     """
     named = {"noisy": raw.data} | ({"truth": truth} if truth is not None else {}) | dict(results)
     noisy = raw.data[..., volume].astype(np.float32)
-    noise = float(np.median(sigma[mask])) or 1.0
-    low, high = np.percentile(noisy[mask], WINDOW)
-    grey = Normalize(float(low), float(max(high, low + noise)))
-    spread = Normalize(-RESIDUAL_SIGMAS * noise, RESIDUAL_SIGMAS * noise)
+    grey, spread, _ = windows(noisy, mask, sigma)
     size, inside = views.ras_voxel_size(raw.affine), views.to_ras(mask, raw.affine)
     view, frame = views.choose_views(inside, size)[0], views.frame(inside)
     extent = (np.ptp(frame, axis=1) + 1) * size

@@ -10,6 +10,7 @@ import numpy as np
 from dwiser.b_delta import shape_name
 from dwiser.defaults import DEFAULT_METHOD
 from dwiser.evaluation.groups import Group
+from dwiser.gradient_lengths import volume_runs
 from dwiser.methods.base import Denoised
 from dwiser.methods.registry import METHODS
 from dwiser.reports.material import Material
@@ -163,13 +164,7 @@ def by_reason(volumes: Mapping[int, str]) -> dict[str, list[int]]:
 
 def listed(volumes: list[int]) -> str:
     """Numbers with runs joined: 0, 4–9, 12."""
-    runs: list[list[int]] = []
-    for v in sorted(volumes):
-        if runs and v == runs[-1][-1] + 1:
-            runs[-1].append(v)
-        else:
-            runs.append([v])
-    return ", ".join(f"{r[0]}–{r[-1]}" if len(r) > 1 else str(r[0]) for r in runs)
+    return volume_runs(sorted(volumes), most=None, dash="–")
 
 
 def strength(correlation: float | None) -> str:

@@ -36,6 +36,11 @@ def with_maps(
     """The scan with σ map, phase and noise volumes as given, and their entries of the record.
 
     ``noise_volumes`` : of the scan, as "70-72" or "none"; or the path of an image of them.
+
+    Raises
+    ------
+    InputError
+        For a map that cannot be used, and a phase beside an image that is complex.
     """
     record: dict[str, Any] = {}
     if noise_volumes is not None:
@@ -162,7 +167,13 @@ def check_noise_map(method: Denoiser) -> None:
 
 
 def with_uncertainty(method: Denoiser) -> Denoiser:
-    """The method set to map its error's sd too; one that cannot is refused."""
+    """The method set to map its error's sd too; one that cannot is refused.
+
+    Raises
+    ------
+    InputError
+        For a method that gives no uncertainty.
+    """
     if not method.capabilities.gives_uncertainty:
         raise InputError(
             f"{method.name} gives no uncertainty: leave out --save-uncertainty, or take "
@@ -173,7 +184,13 @@ def with_uncertainty(method: Denoiser) -> Denoiser:
 
 
 def with_rank(method: Denoiser) -> Denoiser:
-    """The method set to map the degrees of freedom that it keeps; one that cannot is refused."""
+    """The method set to map the degrees of freedom that it keeps; one that cannot is refused.
+
+    Raises
+    ------
+    InputError
+        For a method that tells no rank.
+    """
     if not method.capabilities.gives_rank:
         raise InputError(
             f"{method.name} tells no rank: leave out --save-rank, or take {_able('gives_rank')}.",

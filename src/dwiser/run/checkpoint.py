@@ -153,7 +153,13 @@ def _resumed(run: Run, expected: dict[str, Any]) -> tuple[dict[str, Snapshot], d
 
 
 def check_training(method: Denoiser, *, resume: bool, start: Path | None) -> bool:
-    """Whether the method trains; --resume and --warm-start are refused where it does not."""
+    """Whether the method trains; --resume and --warm-start are refused where it does not.
+
+    Raises
+    ------
+    InputError
+        For a checkpoint or weights to go on from, and a method that does not train.
+    """
     trains = isinstance(method, IterativeDenoiser)
     if resume and not trains:
         raise InputError(

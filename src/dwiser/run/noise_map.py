@@ -11,7 +11,7 @@ from jaxtyping import Float
 from dwiser.errors import Code, InputError, unknown
 from dwiser.io import about, planned_images, write_set
 from dwiser.io.grid import GRID_TOLERANCE, Grid
-from dwiser.io.nifti import read_map
+from dwiser.io.maps import read_map
 from dwiser.io.opening import open_image
 from dwiser.io.writing import image_writers
 from dwiser.prepare.resampling import resampled_sigma

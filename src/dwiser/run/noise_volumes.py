@@ -12,11 +12,11 @@ from dwiser.prepare.volume_roles import numbers
 from dwiser.scan import Scan
 
 
-def with_noise_volumes(scan: Scan, given: str) -> tuple[Scan, dict[str, Any]]:
+def with_noise_volumes(scan: Scan, option: str) -> tuple[Scan, dict[str, Any]]:
     """Noise volumes by number, or σ and channels from an image of them."""
-    path = noise_image(given)
+    path = noise_image(option)
     if path is None:
-        return replace(scan, noise_volumes=noise_numbers(given)), {}
+        return replace(scan, noise_volumes=noise_numbers(option)), {}
     volumes = read_on_grid(path, scan, "noise image", series=None)
     volumes = volumes.reshape(*scan.shape[:3], -1)
     with about(path):
@@ -25,12 +25,12 @@ def with_noise_volumes(scan: Scan, given: str) -> tuple[Scan, dict[str, Any]]:
     return replace(scan, sigma=noise.sigma, coils=noise.coils, noise_volumes=()), record
 
 
-def noise_image(given: str | None) -> Path | None:
+def noise_image(option: str | None) -> Path | None:
     """The image that ``--noise-volumes`` names; None where it names numbers, or nothing."""
-    return Path(given) if given is not None and given.lower().endswith(IMAGE_ENDINGS) else None
+    return Path(option) if option is not None and option.lower().endswith(IMAGE_ENDINGS) else None
 
 
-def noise_numbers(given: str) -> tuple[int, ...]:
+def noise_numbers(option: str) -> tuple[int, ...]:
     """The volumes that ``--noise-volumes`` names: "70-72", "5,7" or "none".
 
     Raises
@@ -39,10 +39,10 @@ def noise_numbers(given: str) -> tuple[int, ...]:
         For anything else.
     """
     try:
-        return () if given == "none" else numbers(given)
+        return () if option == "none" else numbers(option)
     except ValueError as error:
         raise InputError(
-            f"--noise-volumes {given}: give volumes as 70-72 or 5,7 (counted from 0), none, or an "
+            f"--noise-volumes {option}: give volumes as 70-72 or 5,7 (counted from 0), none, or an "
             "image of them.",
             code=Code.ARGUMENT_VALUE,
         ) from error

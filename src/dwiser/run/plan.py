@@ -113,7 +113,13 @@ class Plan:
 
 
 def plan_of(request: Request) -> Plan:
-    """Read the weights, build the method, refuse what it cannot do."""
+    """Read the weights, build the method, refuse what it cannot do.
+
+    Raises
+    ------
+    InputError
+        For an option that the method cannot have, and weights that do not fit.
+    """
     find_machine(request.device, request.threads)
     if not request.checkpoint_every >= 0:  # NaN is wrong too
         raise InputError(

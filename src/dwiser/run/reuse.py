@@ -98,7 +98,13 @@ class WeightsFile:
 
 
 def begin_with(path: Path, method: Denoiser) -> dict[str, Any]:
-    """The parameters that --warm-start begins with; a file of another method is refused."""
+    """The parameters that --warm-start begins with; a file of another method is refused.
+
+    Raises
+    ------
+    InputError
+        For a file that holds the weights of another method.
+    """
     weights_file = WeightsFile(path)
     theirs, ours = weights_file.method.name, method.name
     if theirs != ours:

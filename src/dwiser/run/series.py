@@ -18,8 +18,10 @@ from dwiser.prepare.scan_compatibility import are_echoes, decide, joined, summar
 from dwiser.prepare.shells import shell_table
 from dwiser.prepare.volumes import volume_roles
 from dwiser.run.capabilities import check_volumes
-from dwiser.run.denoising import ReadScan, denoise, denoise_file, read_scan, residual_over_sigma
+from dwiser.run.denoising import denoise, denoise_file
+from dwiser.run.input_scan import ReadScan, read_scan
 from dwiser.run.plan import plan_of
+from dwiser.run.record import RESIDUAL_SD, residual_over_sigma
 from dwiser.run.request import Request
 from dwiser.run.result import Result, RunSummary
 from dwiser.run.volumes import VOLUME_ENTRIES, judged_part, volumes_record
@@ -144,6 +146,11 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
 
     What else a request saves (``save_noise`` …) is a name that is put after each file's stem:
     "sigma.nii.gz" becomes "A_sigma.nii.gz".
+
+    Raises
+    ------
+    InputError
+        For another format than an image's, and a name of a further image with a folder in it.
     """
     requests = []
     for file in files:
@@ -165,7 +172,13 @@ def in_folder(request: Request, files: Sequence[Path], outdir: Path) -> list[Req
 
 @contextmanager
 def output_folder(folder: Path) -> Iterator[None]:
-    """A folder, created if it does not exist, and removed again if it stays empty."""
+    """A folder, created if it does not exist, and removed again if it stays empty.
+
+    Raises
+    ------
+    InputError
+        Where the folder cannot be created.
+    """
     new = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
@@ -263,8 +276,8 @@ def part_of(joined_result: Result, part: slice, about: dict[str, Any], scan: Sca
     record["Shells"] = shell_table(scan.gradients)
     record["Warnings"] = list(record["Warnings"])
     record["Series"] = about | {"Volumes": [part.start, part.stop - 1]}
-    if "ResidualOverSigma" in record:
-        record["ResidualOverSigma"] = residual_over_sigma(*judged_part(scan, result))
+    if RESIDUAL_SD in record:
+        record[RESIDUAL_SD] = residual_over_sigma(*judged_part(scan, result))
     return result
 
 

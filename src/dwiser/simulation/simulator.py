@@ -1,7 +1,7 @@
 """A simulated scan in two steps: all of its truth, then its series, whole or volume by volume."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,33 @@ SNR_DEFINITION = (
 NO_WEIGHTING = Gradients(np.zeros(1), np.zeros((1, 3)))
 
 
-@dataclass(frozen=True, eq=False)
-class Simulation:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrueMaps:
+    """What is true about a simulated scan beside its series.
+
+    Parameters
+    ----------
+    tissues : name to (X, Y, Z) volume fraction ("wm", "gm", "csf", "lesion" if any).
+    fa, md, v1 : the truth's tensor metrics (md in mm²/s, v1 (X, Y, Z, 3)), DIPY's WLS fit of
+        the noiseless b0s and volumes of b ≤ 1500 s/mm².
+    sigma : (X, Y, Z) sd of the noise in one channel's real part.
+    shares : (X, Y, Z, F) shares of the fibre populations in the white matter, largest first.
+    axes : (X, Y, Z, F, 3) their unit axes; zeros where there is none.
+    lesions : (X, Y, Z) label of each lesion, 0 elsewhere; ``record["lesions"]`` describes them.
+    """
+
+    tissues: dict[str, Float[np.ndarray, "x y z"]]
+    fa: Float[np.ndarray, "x y z"]
+    md: Float[np.ndarray, "x y z"]
+    v1: Float[np.ndarray, "x y z 3"]
+    sigma: Float[np.ndarray, "x y z"]
+    shares: Float[np.ndarray, "x y z f"]
+    axes: Float[np.ndarray, "x y z f 3"]
+    lesions: Int[np.ndarray, "x y z"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Simulation(TrueMaps):
     """A simulated scan and everything that is true about it.
 
     Parameters
@@ -35,13 +60,7 @@ class Simulation:
         simulated.
     truth : (X, Y, Z, V) float32, the series without noise, in the same units.
     mask : (X, Y, Z) the object.
-    tissues : name to (X, Y, Z) volume fraction ("wm", "gm", "csf", "lesion" if any).
-    fa, md, v1 : the truth's tensor metrics (md in mm²/s, v1 (X, Y, Z, 3)), DIPY's WLS fit of
-        the noiseless b0s and volumes of b ≤ 1500 s/mm².
-    sigma : (X, Y, Z) sd of the noise in one channel's real part.
-    shares : (X, Y, Z, F) shares of the fibre populations in the white matter, largest first.
-    axes : (X, Y, Z, F, 3) their unit axes; zeros where there is none.
-    lesions : (X, Y, Z) label of each lesion, 0 elsewhere; ``record["lesions"]`` describes them.
+    tissues, fa, md, v1, sigma, shares, axes, lesions : as in `TrueMaps`.
     record : plain values: every setting, and what was measured on the truth.
 
     Examples
@@ -55,19 +74,11 @@ class Simulation:
     scan: Scan
     truth: Float[np.ndarray, "x y z v"]
     mask: Bool[np.ndarray, "x y z"]
-    tissues: dict[str, Float[np.ndarray, "x y z"]]
-    fa: Float[np.ndarray, "x y z"]
-    md: Float[np.ndarray, "x y z"]
-    v1: Float[np.ndarray, "x y z 3"]
-    sigma: Float[np.ndarray, "x y z"]
-    shares: Float[np.ndarray, "x y z f"]
-    axes: Float[np.ndarray, "x y z f 3"]
-    lesions: Int[np.ndarray, "x y z"]
     record: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
-class Simulator:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Simulator(TrueMaps):
     """A simulated scan whose series is not computed yet.
 
     Parameters
@@ -77,7 +88,7 @@ class Simulator:
     seed : of the noise.
     affine : (4, 4) voxel to world in mm.
     header : the NIfTI header of a refitted scan, or None.
-    tissues, fa, md, v1, sigma, shares, axes, lesions : as in `Simulation`.
+    tissues, fa, md, v1, sigma, shares, axes, lesions : as in `TrueMaps`.
     record : as in `Simulation`, but for what the noise clips.
     phase : of each shot; None for a scan of which the magnitude alone is simulated.
     """
@@ -87,14 +98,6 @@ class Simulator:
     seed: int
     affine: Float[np.ndarray, "4 4"]
     header: Any
-    tissues: dict[str, Float[np.ndarray, "x y z"]]
-    fa: Float[np.ndarray, "x y z"]
-    md: Float[np.ndarray, "x y z"]
-    v1: Float[np.ndarray, "x y z 3"]
-    sigma: Float[np.ndarray, "x y z"]
-    shares: Float[np.ndarray, "x y z f"]
-    axes: Float[np.ndarray, "x y z f 3"]
-    lesions: Int[np.ndarray, "x y z"]
     record: dict[str, Any]
     phase: ShotPhase | None = None
 
@@ -127,15 +130,8 @@ class Simulator:
             scan=Scan(noisy, self.affine, self.series.gradients, header=self.header, phase=angle),
             truth=truth,
             mask=self.mask,
-            tissues=self.tissues,
-            fa=self.fa,
-            md=self.md,
-            v1=self.v1,
-            sigma=self.sigma,
-            shares=self.shares,
-            axes=self.axes,
-            lesions=self.lesions,
             record=self.complete_record(clipped),
+            **{true.name: getattr(self, true.name) for true in fields(TrueMaps)},
         )
 
     def noisy_volumes(

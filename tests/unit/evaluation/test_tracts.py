@@ -31,7 +31,7 @@ def test_tracking_repeats_with_the_seed(head):
     fibres = np.argwhere(head.mask & (head.fa > 0.6))
     start[tuple(fibres[::40].T)] = True
     a, b = (bundle(head.truth, gradients, head.mask, affine, start, seed=2) for _ in range(2))
-    assert len(a) == len(b)
+    assert len(a) == len(b) > 0
     assert all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
 
 

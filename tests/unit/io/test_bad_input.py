@@ -276,14 +276,14 @@ MASKS = {
         Code.GRID_SHAPE,
         "shape (5, 4, 4) but ",
         "dwi.nii.gz",
-        "give a mask on the image's grid",
+        "give one on the scan's grid",
     ),
     "affine": (
         lambda s: shifted(s, 0.5),
         Code.GRID_AFFINE,
         " voxels off that of ",
         "dwi.nii.gz",
-        "give a mask on the image's grid",
+        "give one on the scan's grid",
     ),
     "4-D": (lambda s: s.image("m.nii.gz", s.data), Code.IMAGE_DIMENSIONS, "4 dimensions"),
     "empty": (

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from dwiser.errors import Code, DwiserWarning
 from dwiser.io import read_bvals, read_bvecs, read_gradients, write_bvals, write_bvecs
-from dwiser.io.gradients import ReadGradients
+from dwiser.io.gradient_table import ReadGradients
 from dwiser.scan import Gradients
 from tests.refusals import refused
 

@@ -21,7 +21,7 @@ def test_the_scan_is_the_same_and_the_voxels_are_not_read_again(
     ahead = begin_load(path, memory)
     assert ahead is not None
     ahead._thread.join()
-    monkeypatch.setattr("dwiser.io.nifti.read_voxels", None)
+    monkeypatch.setattr("dwiser.io.series.read_voxels", None)
     data = load(path, ahead=ahead, memory=memory).data
     assert is_mapped(data) == (memory is not None)
     np.testing.assert_array_equal(data, expected)

@@ -5,7 +5,7 @@ import pytest
 
 import dwiser.prepare.tensor_fit as module
 from dwiser.compiled import tensors
-from dwiser.prepare.tensor_fit import tensor_fit
+from dwiser.prepare.tensor_fit import TensorFit
 from dwiser.seeds import stream
 
 needs_compiled = pytest.mark.skipif(tensors is None, reason="built without a compiler")
@@ -33,7 +33,7 @@ def _tensors(count: int) -> np.ndarray:
 @pytest.mark.parametrize("volumes", [12, 70, 301])
 def test_signals_without_noise_give_their_tensor(volumes: int, voxels: int) -> None:
     design, truth = _scheme(volumes), _tensors(voxels)
-    found = tensor_fit(np.exp(design @ truth), design, 1e-3)
+    found = TensorFit(design)(np.exp(design @ truth), 1e-3)
     np.testing.assert_allclose(found, truth, rtol=2e-3, atol=0.03 if volumes == 12 else 2e-4)
 
 
@@ -43,9 +43,9 @@ def test_the_compiled_fit_is_numpys(monkeypatch, volumes: int) -> None:
     design, rng = _scheme(volumes), stream(volumes, "noise")
     signals = np.exp(design @ _tensors(700))
     signals = np.abs(signals + rng.normal(size=signals.shape) * 40).astype(np.float32)
-    compiled = tensor_fit(signals, design, 5.0)
+    compiled = TensorFit(design)(signals, 5.0)
     monkeypatch.setattr(module, "tensors", None)
-    plain = tensor_fit(signals, design, 5.0)
+    plain = TensorFit(design)(signals, 5.0)
     error = np.abs(compiled - plain)
     assert np.quantile(error, 0.99) < 2e-4 * np.abs(plain).max()
     assert np.abs(plain - _tensors(700)).mean() > 5e-3  # there was noise to fit
@@ -59,10 +59,10 @@ def test_the_compiled_fit_of_extreme_signals(monkeypatch) -> None:
     by_turns = np.where(np.arange(30)[:, None] % 2, 1e5, 0.0) * np.ones(40)
     for signals in (some * 0, some * 0 + 7, by_turns, some * 1e-20, some * 1e20):
         lowest = max(1e-3 * float(signals.mean()), 1e-30)
-        compiled = tensor_fit(signals, design, lowest)
+        compiled = TensorFit(design)(signals, lowest)
         with monkeypatch.context() as without:
             without.setattr(module, "tensors", None)
-            plain = tensor_fit(signals, design, lowest)
+            plain = TensorFit(design)(signals, lowest)
         assert np.isfinite(compiled).all()
         tolerance = 0.05 if signals is by_turns else 2e-3  # whose equations are near to singular
         np.testing.assert_allclose(compiled, plain, atol=tolerance, rtol=2e-3)
@@ -71,7 +71,7 @@ def test_the_compiled_fit_of_extreme_signals(monkeypatch) -> None:
 def test_the_units_change_no_digit_of_the_tensor() -> None:
     design = _scheme(40)
     signals = np.exp(design @ _tensors(50)).astype(np.float32)
-    first, second = (tensor_fit(signals * unit, design, 0.25 * unit) for unit in (1.0, 2.0**20))
+    first, second = (TensorFit(design)(signals * unit, 0.25 * unit) for unit in (1.0, 2.0**20))
     np.testing.assert_array_equal(first[1:], second[1:])
     np.testing.assert_allclose(second[0] - first[0], 20 * np.log(2), atol=1e-5)
 

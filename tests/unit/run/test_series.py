@@ -10,7 +10,7 @@ import pytest
 from dwiser.errors import Code
 from dwiser.io import load, save
 from dwiser.prepare.scan_compatibility import decide, joined, summarize
-from dwiser.run import Request, denoise, denoising
+from dwiser.run import Request, denoise, input_scan
 from dwiser.run.series import denoise_series, in_folder, output_folder
 from dwiser.scan import Gradients, Scan
 from dwiser.simulation import Simulation
@@ -94,7 +94,7 @@ def test_each_file_is_read_once(tmp_path, halves, together, monkeypatch) -> None
         opened.append(Path(dwi).name)
         return load(dwi, *rest, **more)
 
-    monkeypatch.setattr(denoising, "load", counting)
+    monkeypatch.setattr(input_scan, "load", counting)
     request = Request(paths[0], tmp_path, method="gaussian", threads=1)
     with output_folder(tmp_path / "out"):
         denoise_series(in_folder(request, paths, tmp_path / "out"), together=together)

@@ -10,7 +10,7 @@ from torch import nn
 
 from dwiser.chain.schedule import LENGTH, Schedule
 from dwiser.learn.budget import Work
-from dwiser.learn.checkpointing import Course
+from dwiser.learn.checkpointing import Course, tensors_under
 from dwiser.learn.device_draws import DeviceCuts, DeviceStack, Examples, cuts_on_device
 from dwiser.learn.passes import single_pass
 from dwiser.learn.patches import Cut, CutDraw, Example, as_tensor
@@ -191,14 +191,15 @@ class DDM2(Networked):
     def _denoise_stack(
         self, weights: Weights, stack: Stack, machine: Machine, seed: int, watch: Watch
     ) -> DenoisedStack:
-        first = self._loaded(self._network(stack, seed), part(weights.state, FIRST), machine)
+        of_first = tensors_under(weights.state, FIRST)
+        first = self._loaded(self._network(stack, seed), of_first, machine)
         matched = self._matched(first, stack, machine, watch)
         second = self._second(stack, matched.clean, seed)
         descent = Descent(
             Schedule(), self.evaluations, self.flips, self.posterior == "stochastic",
             self.sampling_batch, seed, machine.device,
         )  # fmt: skip
-        f = self._loaded(second, part(weights.state, SECOND), machine)
+        f = self._loaded(second, tensors_under(weights.state, SECOND), machine)
         unit = descent.stack(f, stack, matched, watch)
         states = matched.state[stack.items[:, 0], stack.items[:, 1]]
         taken = [len(descent.steps(int(t))) for t in states]
@@ -219,8 +220,3 @@ def beside(stack: Stack) -> tuple[np.ndarray, np.ndarray]:
     after = np.empty_like(before)
     after[before] = np.arange(len(before))
     return before, after
-
-
-def part(state: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The tensors under a prefix, without it."""
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

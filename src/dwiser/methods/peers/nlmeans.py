@@ -73,7 +73,13 @@ class NLMeans(VolumeByVolume):
 def refuse_idle_search(
     name: str, algorithm: Algorithm, patch_radius: int, block_radius: int
 ) -> None:
-    """An error for a search that would compare a patch with nothing but itself."""
+    """An error for a search that would compare a patch with nothing but itself.
+
+    Raises
+    ------
+    InputError
+        For the classic algorithm with a block no larger than a patch.
+    """
     if algorithm == "classic" and block_radius <= patch_radius:
         raise InputError(
             f"block_radius of {name} must be above its patch_radius {patch_radius} with the "

@@ -33,7 +33,13 @@ class WhitenedBox:
 
 
 def whiten(scan: Scan, seed: int, name: str) -> WhitenedBox:
-    """Mask, σ, subspace and what stays out of it; ``name`` is the method's, for its errors."""
+    """Mask, σ, subspace and what stays out of it; ``name`` is the method's, for its errors.
+
+    Raises
+    ------
+    InputError
+        For a scan without a shell of four volumes, or without anything that the volumes share.
+    """
     groups, passed_through = grouped(scan.gradients)
     if not groups:
         raise InputError(

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 
 from dwiser.compiled import pointwise
 from dwiser.prepare.shells import Shell, contrasts, shells
-from dwiser.prepare.tensor_fit import UNKNOWNS, tensor_fit, tensor_rows
+from dwiser.prepare.tensor_fit import UNKNOWNS, TensorFit, tensor_rows
 from dwiser.scan import Gradients
 
 B_MOST = 1550.0  # s/mm²; above it the signal is not Gaussian, and a tensor from it is another
@@ -67,8 +67,8 @@ def response_shells(gradients: Gradients, volumes: Int[np.ndarray, "m"]) -> tupl
 
 def tensor_design(
     gradients: Gradients, shared: Int[np.ndarray, "k"] | None = None
-) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m 7"]] | None:
-    """The volumes a tensor is fitted to, and log S = design · (log S0, D in 1e-3 mm²/s).
+) -> tuple[Int[np.ndarray, "m"], TensorFit] | None:
+    """The volumes a tensor is fitted to, and its fit: log S = design · (log S0, D in 1e-3 mm²/s).
 
     Those of shells up to 1550 s/mm², or of the two lowest shells; of one echo and one shape, linear
     if it can be. Of a shell in which some volumes are ``shared``, the others stand apart and stay
@@ -82,7 +82,7 @@ def tensor_design(
             design = tensor_rows(gradients.take(low))
             design[:, 1:] *= 1e-3  # of b in ms/µm²
             if (~gradients.is_b0[low]).sum() >= FEWEST_DIRECTIONS and _determines(design):
-                return low, design
+                return low, TensorFit(design)
     return None
 
 
@@ -108,35 +108,33 @@ def _determines(design: Float[np.ndarray, "m 7"]) -> bool:
     return bool(np.linalg.cond(unitless) <= WORST_CONDITION)
 
 
-def tensor_shape(
-    magnitudes: Float[np.ndarray, "n m"], design: Float[np.ndarray, "m 7"], least: float
-) -> TensorShape:
+def tensor_shape(magnitudes: Float[np.ndarray, "n m"], fit: TensorFit, least: float) -> TensorShape:
     """FA, mode and deviator of the tensor fitted to ``magnitudes``, as `fitted_tensor` does."""
-    tensor = fitted_tensor(magnitudes, design, least)[:, 1:]
+    tensor = fitted_tensor(magnitudes, fit, least)[:, 1:]
     fa, mode, deviator = (part.astype(np.float32) for part in _invariants(tensor))
     return TensorShape(fa, mode, deviator)
 
 
 def predicted_by_tensor(
-    magnitudes: Float[np.ndarray, "n m"], design: Float[np.ndarray, "m 7"], least: float
+    magnitudes: Float[np.ndarray, "n m"], fit: TensorFit, least: float
 ) -> Float[np.ndarray, "n m"]:
     """What the tensor fitted to ``magnitudes`` predicts for these volumes; no more than twice
     the largest of them.
     """
-    logs = fitted_tensor(magnitudes, design, least) @ design.T
+    logs = fitted_tensor(magnitudes, fit, least) @ fit.design.T
     most = np.log(2 * np.maximum(magnitudes.max(1, keepdims=True), max(least, DIMMEST)))
     return np.exp(np.minimum(logs, most)).astype(np.float32)
 
 
 def fitted_tensor(
-    magnitudes: Float[np.ndarray, "n m"], design: Float[np.ndarray, "m 7"], least: float
+    magnitudes: Float[np.ndarray, "n m"], fit: TensorFit, least: float
 ) -> Float[np.ndarray, "n 7"]:
     """log S0 and the tensor in 1e-3 mm²/s, by a weighted log-linear fit (Salvador et al. 2005).
 
-    ``magnitudes`` are those of the design's volumes, as in `tensor_design`; values below
+    ``magnitudes`` are those of the fit's volumes, as in `tensor_design`; values below
     ``least`` count as that.
     """
-    return tensor_fit(magnitudes.T, design, max(least, DIMMEST)).T
+    return fit(magnitudes.T, max(least, DIMMEST)).T
 
 
 def _invariants(tensor: Float[np.ndarray, "n 6"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

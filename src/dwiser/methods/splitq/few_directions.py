@@ -78,7 +78,7 @@ class WithTensor:
         def work(part: slice) -> None:
             rows = part if isinstance(self.rows, slice) else self.rows[part]
             magnitudes = self.model.magnitudes(values[part], rows)
-            predicted = predicted_by_tensor(magnitudes, self.model.design, self.model.least)
+            predicted = predicted_by_tensor(magnitudes, self.model.tensor_fit, self.model.least)
             values[part, self.model.fitted] = self.model.standard(predicted, rows)
 
         list(side_by_side(work, chunks(len(values)), self.model.threads))

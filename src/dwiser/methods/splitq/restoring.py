@@ -24,6 +24,7 @@ from dwiser.methods.splitq.parts import chunks
 from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.prepare.moments import magnitude_moments
 from dwiser.prepare.shells import shells
+from dwiser.prepare.tensor_fit import TensorFit
 from dwiser.scan import Gradients
 
 DIM = 1e-3  # of the mean signal; logarithms need a positive number
@@ -52,7 +53,7 @@ class ResponseModel:
         self.least = max(DIM * float(whitened.mean.mean()), DARK * float(np.median(self.sigma)))
         fitted = tensor_design(gradients, shared)
         self.fitted = np.zeros(0, int) if fitted is None else fitted[0]
-        self.design = np.zeros((0, 7)) if fitted is None else fitted[1]
+        self.tensor_fit = TensorFit(np.zeros((0, 7))) if fitted is None else fitted[1]
         by_shell = [np.isin(np.arange(len(gradients)), s.volumes) for s in shells(gradients)]
         self.by_shell = np.stack([s / s.sum() for s in by_shell], 1).astype(np.float32)
         self.shell_means = whitened.mean.astype(np.float32) @ self.by_shell
@@ -76,7 +77,7 @@ class ResponseModel:
 
     def shape(self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray) -> TensorShape:
         """The tensor of some of the mask's voxels, given in units of y."""
-        return tensor_shape(self.magnitudes(values, rows), self.design, self.least)
+        return tensor_shape(self.magnitudes(values, rows), self.tensor_fit, self.least)
 
     def level(
         self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray,

@@ -21,7 +21,7 @@ def fitted(gradients: Gradients, shared: np.ndarray | None = None) -> list[int] 
     design = tensor_design(gradients, shared)
     if design is None:
         return None
-    assert design[1].shape == (len(design[0]), 7)
+    assert design[1].design.shape == (len(design[0]), 7)
     return design[0].tolist()
 
 
