@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from dwiser.evaluation.noise_floor import FLOOR_DOUBT
 from dwiser.evaluation.records import Absent, Metric, Row
-from dwiser.evaluation.residual import FLOOR_DOUBT
 from dwiser.seeds import stream
 
 FA_EDGES = (0.15, 0.3, 0.45, 0.6, 0.8, 1.0)

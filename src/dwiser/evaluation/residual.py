@@ -22,7 +22,7 @@ from dwiser.evaluation.usable import usable_voxels
 from dwiser.machine import side_by_side
 from dwiser.memmap import allocate_like
 from dwiser.prepare.lookup import Lookup
-from dwiser.prepare.moments import magnitude_floor, magnitude_moments
+from dwiser.prepare.moments import magnitude_moments
 from dwiser.seeds import stream
 
 READINGS = ("signal", "mean", "gaussian")
@@ -33,7 +33,6 @@ FEWEST_VOLUMES = 4  # that leave three pairs beside the successive ones
 UNCHANGED = 0.02  # of σ: a residual this small is no residual
 SURE = 0.99  # quantile of the χ² law above which more was removed than noise explains
 READING_SAMPLE = 400_000  # values at low signal that decide the reading
-FLOOR_DOUBT = 0.2  # of the Rician bias: its change if σ is wrong by a tenth
 HIGHEST, FINENESS = 60.0, 0.01  # of the table of the magnitude's law, in σ
 
 _ONE_VOLUME = "there is one volume only, or nothing was removed"
@@ -217,48 +216,6 @@ def removed(
     noise = sigma[where].astype(np.float32)
     for v in volumes:
         yield (raw[..., v][where].astype(np.float32) - denoised[..., v][where]) / noise
-
-
-def noise_floor(
-    denoised: Float[np.ndarray, "x y z v"],
-    sigma: Float[np.ndarray, "x y z"],
-    residuals: Residual,
-    volumes: Int[np.ndarray, "m"],
-    *,
-    threads: int = 1,
-) -> Float[np.ndarray, "n"]:
-    """Mean over some volumes of the Rician bias of the denoised signal, in sd of the noise; ≥ 0.
-
-    At the residual's n voxels. Where it is large the expectation depends on σ and on the channels.
-    """
-    noise = sigma[residuals.mask].astype(np.float32)
-    floor = np.zeros(len(noise))
-
-    def bias(v: int) -> Float[np.ndarray, "n"]:
-        snr = denoised[..., v][residuals.mask] / noise
-        value, sd = expected_raw(snr, residuals.reading, residuals.coils)
-        return (value - snr) / sd
-
-    known = volumes.tolist() if residuals.reading == "signal" else []
-    for of_volume in side_by_side(bias, known, threads):
-        floor += of_volume
-    return floor / len(volumes)
-
-
-def floor_doubt(
-    floor: Float[np.ndarray, "n"], sigma: Float[np.ndarray, "n"], coils: float | int, step: float
-) -> Float[np.ndarray, "n"]:
-    """How far the expectation of a raw mean may be off at the noise floor, in its sd; ≥ 0.
-
-    Parameters
-    ----------
-    floor : a mean's `noise_floor`. sigma : at the same voxels, in the data's units.
-    step : the spacing of the stored values. Scanners cut values off to it, which lowers what is
-        near the floor by half a step against its expectation; what is bright is held against
-        means that are as much lower.
-    """
-    cut = np.float32(step / 2 / magnitude_floor(coils)) / sigma
-    return floor * (FLOOR_DOUBT + cut)
 
 
 def _likeliest(

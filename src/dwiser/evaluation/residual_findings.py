@@ -12,15 +12,14 @@ from dwiser.evaluation.angle_cells import AngleCells
 from dwiser.evaluation.groups import Group, volume_groups
 from dwiser.evaluation.inputs import ALL, EvaluationInputs
 from dwiser.evaluation.local import ResidualSpot, spots, with_signals
+from dwiser.evaluation.noise_floor import floor_doubt, noise_floor
 from dwiser.evaluation.raw_noise import raw_noise
 from dwiser.evaluation.records import Absent, CannotMeasure, Metric, Row, rows_of
 from dwiser.evaluation.residual import (
     Residual,
     Whiteness,
     energy,
-    floor_doubt,
     moments,
-    noise_floor,
     removed,
     residual,
     standardised_series,

@@ -4,7 +4,8 @@ import pytest
 from dwiser.evaluation import local
 from dwiser.evaluation.groups import volume_groups
 from dwiser.evaluation.local import _smooth, _smooth_squared, spots
-from dwiser.evaluation.residual import Residual, floor_doubt, noise_floor, residual
+from dwiser.evaluation.noise_floor import floor_doubt, noise_floor
+from dwiser.evaluation.residual import Residual, residual
 from dwiser.simulation.scheme import scheme
 
 SHAPE = (22, 20, 18)
