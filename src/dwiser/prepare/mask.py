@@ -129,9 +129,7 @@ def _mean(scan: Scan, volumes: Int[np.ndarray, "m"], threads: int) -> Float[np.n
     return mean / max(1, len(volumes))
 
 
-def _only_noise(
-    scan: Scan, where: Bool[np.ndarray, "x y z"], mean: np.ndarray, count: int
-) -> bool:
+def _only_noise(scan: Scan, where: Bool[np.ndarray, "x y z"], mean: np.ndarray, count: int) -> bool:
     """Whether a magnitude's noise is all that there is: its law, at any b and in any place.
 
     Anatomy may have the law of many channels' noise, but it decays, and its mean, of ``count``
