@@ -90,7 +90,7 @@ def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
     suppressed = residual.suppressed / (residual.suppressed + len(residual.standard))
     return Findings(
         raw_moments, shifts, energies, white, structure, strongest, angle, no_angle, noise, levels,
-        suppressed,
+        suppressed, {name: float(floor.mean()) for name, floor in floors.items()},
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from dwiser.evaluation.residual import UNCHANGED, Energy, Moments, Whiteness
 
 # (WARN, FAIL) each
 SHIFT = (0.1, 0.3)  # σ; a mean of 0.1 σ moves MD by about 1 % at SNR 10
+SHIFT_DOUBT = 0.1  # of the noise floor: its change if σ, on average over voxels, is 5 % wrong
 EXCESS = (0.05, 0.2)  # share of voxels; noise gives 0.01, a σ map 10 % too low about 0.14
 CORRELATION = (0.15, 0.3)  # of the mean residual with anatomy; counts only with STRUCTURE
 STRUCTURE = (0.1, 0.25)  # σ; what repeats in every volume, 0.125 is the noise of 64 averaged
@@ -60,7 +61,8 @@ class Findings:
 
     ``noise`` is the raw noise's own correlation between neighbours, ``levels`` the mean signal
     of the raw scan and of the denoised one, ``suppressed`` the share of the mask that was
-    excluded because the scanner suppressed the background there.
+    excluded because the scanner suppressed the background there, ``floors`` the mean Rician
+    bias of the denoised signal in sd of the noise.
     """
 
     raw_moments: Mapping[str, Moments]
@@ -74,6 +76,7 @@ class Findings:
     noise: Whiteness | None = None
     levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     suppressed: float = 0.0
+    floors: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge(findings: Findings) -> Verdict:
@@ -112,7 +115,7 @@ def _both(a: str, b: str) -> str:
 
 def _shift(findings: Findings) -> Iterator[Reason]:
     for group, mean in findings.standard_mean.items():
-        level = _level(abs(mean), SHIFT)
+        level = _level(abs(mean) - SHIFT_DOUBT * findings.floors.get(group, 0.0), SHIFT)
         if level != "PASS":
             raw, denoised = findings.levels[group]
             words = (
