@@ -52,6 +52,14 @@ def test_a_good_scan_has_none(simulation: Simulation) -> None:
     assert apart(simulation, simulation.scan) == {}
 
 
+def test_b0s_before_and_after_a_movement_are_no_copies(simulation: Simulation) -> None:
+    """Two share where the head was, as no other volume does, and each has noise of its own."""
+    data = simulation.scan.data.copy()
+    data[..., 18:] = np.roll(data[..., 18:], 1, axis=0)
+    outliers = apart(simulation, replace(simulation.scan, data=data))
+    assert not [why for why in outliers.values() if "copy" in why]
+
+
 def test_a_dropped_out_volume_spoils_no_other_and_is_not_repaired(simulation: Simulation) -> None:
     scan = spoilt(simulation.scan, "dropout")
     with pytest.warns(DwiserWarning, match="Volume 9"):

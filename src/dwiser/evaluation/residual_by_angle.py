@@ -27,10 +27,12 @@ from dwiser.evaluation.main_direction import main_direction
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import expected_raw
 from dwiser.evaluation.tensor import B_MAX
+from dwiser.prepare.moments import expected_magnitude
 from dwiser.prepare.volume_sums import volume_sum
 from dwiser.scan import Gradients
 
-BRIGHT, BRIGHTEST = 0.35, 98.0  # of this percentile of the raw b0: tissue with enough signal
+BRIGHT = 0.35  # of the object's median b0: tissue with enough signal
+CLEAR = 1.5  # σ of a single b0 above noise alone: voxels that may tell what the object's b0 is
 FEWEST_DIRECTIONS = 12  # in a shell: each half must determine a tensor
 MOST_VOXELS = 200_000  # of tissue that are used: errors are then far below any limit
 
@@ -68,8 +70,8 @@ def residual_by_angle(
 
     ``reading`` says what the denoised value stands for (`Residual`), ``coils`` are the channels
     behind the raw magnitude. Only tissue with enough signal counts: voxels of the mask whose
-    mean raw b0 exceeds 0.35 times its 98th percentile over the image. Beyond 200 000 such
-    voxels every nth is used.
+    mean raw b0 exceeds 0.35 times the median of those that are 1.5 σ above noise alone, and
+    that are so themselves. Beyond 200 000 such voxels every nth is used.
 
     Raises
     ------
@@ -81,7 +83,7 @@ def residual_by_angle(
     enough = [g for g in shells if len(g.volumes) >= FEWEST_DIRECTIONS]
     if not enough:
         raise CannotMeasure(f"no shell has {FEWEST_DIRECTIONS} directions")
-    tissue = _tissue(raw, gradients, mask & (sigma > 0))
+    tissue = _tissue(raw, gradients, mask & (sigma > 0), sigma, coils)
     b_max = max(B_MAX, float(gradients.bvals[shells[0].volumes].max()))
     axes = _axes(*main_direction(denoised, gradients, tissue, b_max=b_max))
     if axes.voxels[1:].max() < FEWEST_VOXELS:
@@ -102,13 +104,21 @@ def residual_by_angle(
     return tuple(cells)
 
 
-def _tissue(raw: np.ndarray, gradients: Gradients, mask: np.ndarray) -> np.ndarray:
-    """Voxels of the mask with enough signal, every nth of them beyond `MOST_VOXELS`."""
+def _tissue(
+    raw: np.ndarray, gradients: Gradients, mask: np.ndarray, sigma: np.ndarray, coils: float | int
+) -> np.ndarray:
+    """Voxels of the mask with enough signal, every nth of them beyond `MOST_VOXELS`.
+
+    Enough is a share of the median, which neither fluid, several times as bright as tissue, nor
+    the mask's rim of background decides.
+    """
     b0s = np.flatnonzero(gradients.is_b0)
     if not len(b0s):
         raise CannotMeasure("there is no b0, which tells tissue from background")
-    b0 = volume_sum(raw, b0s)
-    tissue = mask & (b0 > BRIGHT * np.percentile(b0, BRIGHTEST))
+    b0 = volume_sum(raw, b0s) / len(b0s)
+    noise = sigma.astype(float)
+    clear = mask & (b0 > expected_magnitude(np.zeros_like(noise), noise, coils) + CLEAR * noise)
+    tissue = clear & (b0 > BRIGHT * np.median(b0[clear])) if clear.any() else clear
     places = np.flatnonzero(tissue)
     some = np.zeros(tissue.size, bool)
     some[places[:: max(1, -(-len(places) // MOST_VOXELS))]] = True

@@ -26,7 +26,7 @@ from dwiser.evaluation.residual import (
     whiteness,
 )
 from dwiser.evaluation.residual_by_angle import residual_by_angle
-from dwiser.evaluation.verdict import Findings
+from dwiser.evaluation.verdict import SHIFT_DOUBT, Findings
 from dwiser.machine import give_memory_back, side_by_side
 from dwiser.prepare.coils import effective_coils
 from dwiser.prepare.noise_correlation import noise_correlation
@@ -88,7 +88,7 @@ def residual_findings(inputs: EvaluationInputs, residual: Residual) -> Findings:
     suppressed = residual.suppressed / (residual.suppressed + len(residual.standard))
     return Findings(
         raw_moments, shifts, energies, white, structure, strongest, angle, no_angle, noise, levels,
-        suppressed, {name: float(doubt.mean()) for name, doubt in doubts.items()},
+        suppressed, {name: SHIFT_DOUBT * float(doubt.mean()) for name, doubt in doubts.items()},
     )  # fmt: skip
 
 

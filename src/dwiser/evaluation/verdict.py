@@ -18,6 +18,7 @@ from dwiser.evaluation.residual import UNCHANGED, Energy, Moments, Whiteness
 
 # (WARN, FAIL) each
 SHIFT = (0.1, 0.3)  # σ; a mean of 0.1 σ moves MD by about 1 % at SNR 10
+SHIFT_DOUBT = 0.5  # of a voxel's doubt of the noise floor: σ, on average over voxels, is 5 % wrong
 EXCESS = (0.05, 0.2)  # share of voxels; noise gives 0.01, a σ map 10 % too low about 0.14
 CORRELATION = (0.15, 0.3)  # of the mean residual with anatomy; counts only with STRUCTURE
 STRUCTURE = (0.1, 0.25)  # σ; what repeats in every volume, 0.125 is the noise of 64 averaged
@@ -61,7 +62,7 @@ class Findings:
     ``noise`` is the raw noise's own correlation between neighbours, ``levels`` the mean signal
     of the raw scan and of the denoised one, ``suppressed`` the share of the mask that was
     excluded because the scanner suppressed the background there, ``shift_doubt`` how far the
-    standardised mean may be off because of the noise floor (`floor_doubt`).
+    standardised mean may be off because of the noise floor.
     """
 
     raw_moments: Mapping[str, Moments]

@@ -11,13 +11,15 @@ from dwiser.machine import side_by_side
 from dwiser.memmap import allocate_like
 from dwiser.prepare.coils import FEWEST, noise_channels, some_voxels
 from dwiser.prepare.constant_voxels import varying
+from dwiser.prepare.shells import shells
 from dwiser.prepare.volume_sums import volume_sum
-from dwiser.scan import Scan
+from dwiser.scan import Gradients, Scan
 
 MARGIN = 2  # voxels of dilation: a mask for denoising should rather be too wide
 FLAT = 1e-5  # of the brightest: values this close to each other have no histogram
-BACKGROUND_SHARE = 0.4  # a "background" brighter than this share of the object is no background
-MOST_CHANNELS = 32.0  # behind a background: beyond, (sd/mean)² is that of tissue at an SNR of 8
+DIM = 0.15  # of the object: a brighter "background" must be noise and nothing else; 12 scans: 0.14
+MOST_CHANNELS = 40.0  # behind a background: 32 and the estimate's error; tissue at an SNR of 9
+DECAY = 1.1  # mean at the lowest b over that at the highest: noise has 1, tissue 1.6 at b = 500
 STEADY = 1.5  # variance between neighbours' means over what noise alone gives
 
 
@@ -26,9 +28,10 @@ def object_mask(scan: Scan, *, threads: int = 1) -> Bool[np.ndarray, "x y z"]:
 
     What is bright in the DWIs' mean or in the b0s' is the object: fluid is dark in DWIs and no
     background. A mean is thresholded on the square-root scale, holes are filled and specks
-    dropped. Where Otsu finds no background in the DWIs (a crop from inside the object) the
-    whole field is taken; a bright one counts if there is noise in it and nothing else. Voxels
-    that were set to zero, or to any one value, in every volume are excluded.
+    dropped. Where either has no background (a crop from inside the object, in which Otsu tells
+    fluid from tissue) the whole field is taken. A background that is not dim counts if there is
+    noise in it and nothing else; a second threshold finds dim tissue before such a background.
+    Voxels that were set to zero, or to any one value, in every volume are excluded.
     """
     if scan.mask is not None:
         return scan.mask
@@ -38,29 +41,57 @@ def object_mask(scan: Scan, *, threads: int = 1) -> Bool[np.ndarray, "x y z"]:
     if not mean.any():  # no DWIs, or empty ones
         dwis, b0s = np.arange(scan.shape[3]), b0s[:0]
         mean = _mean(scan, dwis, threads) * measured
-    means = (mean, _mean(scan, b0s, threads) * measured) if len(b0s) else (mean,)
+    undecayed = _mean(scan, b0s, threads) * measured
+    means = [(mean, len(dwis))] + ([(undecayed, len(b0s))] if undecayed.any() else [])
     bright, *fluid_too = side_by_side(partial(_bright, scan), means, threads)
-    if bright is None:
-        return mean > 0
-    return bright | fluid_too[0] if fluid_too and fluid_too[0] is not None else bright
+    everywhere = mean > 0
+    if not fluid_too:
+        return everywhere if bright is None else bright
+    (fluid,) = fluid_too
+    if fluid is not None and bright is not None:
+        return fluid | bright
+    if fluid is not None and _only_noise(scan, everywhere & ~fluid, mean, len(dwis)):
+        return fluid
+    return everywhere
 
 
-def _bright(scan: Scan, mean: Float[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"] | None:
-    """The object in a mean image; None if there is no background to separate it from."""
+def _bright(
+    scan: Scan, of_volumes: tuple[Float[np.ndarray, "x y z"], int]
+) -> Bool[np.ndarray, "x y z"] | None:
+    """The object in the mean of so many volumes; None if no background separates it."""
+    mean, count = of_volumes
     alive, bright = mean > 0, np.sqrt(mean)
-    if np.ptp(bright) <= FLAT * bright.max():
+    above = _above(bright, np.ones_like(alive))
+    if above is None:
         return None
-    above = bright > otsu(bright)
-    if not above.any() or above.all():
+    wide, least = _widened(above) & alive, DIM * mean[above].mean()
+    dark = mean.sum() - mean[above].sum() <= least * (above.size - above.sum())
+    if not dark and _only_noise(scan, alive & ~above, mean, count):
+        return wide
+    dim = _above(bright, alive & ~wide)
+    if dim is None or (dark and mean[dim].mean() <= least):
+        return wide if dark else None
+    if _only_noise(scan, alive & ~(wide | dim), mean, count):
+        return (wide | _widened(dim)) & alive
+    return wide if dark else None
+
+
+def _above(
+    bright: Float[np.ndarray, "x y z"], where: Bool[np.ndarray, "x y z"]
+) -> Bool[np.ndarray, "x y z"] | None:
+    """What of ``where`` lies above Otsu's threshold; None where there are no two classes."""
+    values = bright[where]
+    if not len(values) or np.ptp(values) <= FLAT * values.max():
         return None
-    bright_behind = mean[~above].mean() > BACKGROUND_SHARE * mean[above].mean()
-    if bright_behind and not _only_noise(scan, alive & ~above, mean):
-        return None
-    wide = ndimage.binary_dilation(_main_parts(above), iterations=MARGIN)
-    filled = np.stack(
-        [ndimage.binary_fill_holes(wide[..., k]) for k in range(wide.shape[2])], axis=2
-    )
-    return filled & alive
+    above = where & (bright > otsu(values))
+    return above if above.any() and above.sum() < len(values) else None
+
+
+def _widened(above: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
+    """Without specks, wider by the margin, and filled slice by slice."""
+    wide = ndimage.binary_dilation(_solid_parts(above), iterations=MARGIN)
+    filled = [ndimage.binary_fill_holes(wide[..., k]) for k in range(wide.shape[2])]
+    return np.stack(filled, axis=2)
 
 
 def voxels_in(
@@ -91,27 +122,51 @@ def _mean(scan: Scan, volumes: Int[np.ndarray, "m"], threads: int) -> Float[np.n
     return positive / max(1, len(volumes))
 
 
-def _only_noise(scan: Scan, where: Bool[np.ndarray, "x y z"], mean: np.ndarray) -> bool:
-    """Whether a magnitude's noise is all that there is: its law, and nothing from place to place.
+def _only_noise(scan: Scan, where: Bool[np.ndarray, "x y z"], mean: np.ndarray, count: int) -> bool:
+    """Whether a magnitude's noise is all that there is: its law, at any b and in any place.
 
-    Anatomy may have the law of many channels' noise, but its mean differs between neighbours.
+    Anatomy may have the law of many channels' noise, but it decays, and its mean, of ``count``
+    volumes, differs between neighbours.
     """
     where = ndimage.binary_erosion(where, iterations=MARGIN, border_value=1)
     if where.sum() < FEWEST:
         return False
     values = some_voxels(scan, where)
     channels = noise_channels(values)
-    if channels is None or channels > MOST_CHANNELS:
+    if channels is None or channels > MOST_CHANNELS or _decays(values, scan.gradients):
         return False
     volumes = np.flatnonzero(~scan.gradients.is_b0)
     volumes = volumes if len(volumes) else np.arange(scan.shape[3])
-    expected = values[:, volumes].var(1, ddof=1).mean() / len(volumes)
+    expected = values[:, volumes].var(1, ddof=1).mean() / count
     pairs = where[:-1] & where[1:]
     return bool(np.square(np.diff(mean, axis=0)[pairs]).mean() / 2 < STEADY * expected)
 
 
-def _main_parts(above: np.ndarray) -> np.ndarray:
-    """Components at least a tenth of the largest, without the specks of noise."""
+def _decays(values: Float[np.ndarray, "n v"], gradients: Gradients) -> bool:
+    """Whether the mean signal is lower at the highest b-value than at the lowest."""
+    by_shell = shells(gradients)
+    lowest, highest = (values[:, by_shell[k].volumes].mean() for k in (0, -1))
+    return bool(lowest > DECAY * highest)
+
+
+def _solid_parts(above: np.ndarray) -> np.ndarray:
+    """Components that hold a voxel with all its neighbours, or are a tenth of the largest.
+
+    A tube or an eye beside the head is solid; the specks of noise are not.
+    """
     labels, count = ndimage.label(above)
-    sizes = ndimage.sum_labels(above, labels, np.arange(1, count + 1))
-    return np.isin(labels, 1 + np.flatnonzero(sizes >= 0.1 * sizes.max()))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    chosen = sizes >= 0.1 * sizes[1:].max()
+    chosen[labels[_surrounded(above)]] = True
+    chosen[0] = False
+    return chosen[labels]
+
+
+def _surrounded(above: np.ndarray) -> np.ndarray:
+    """Voxels whose six neighbours are above too, or beyond the field."""
+    inside = above.copy()
+    for axis in range(3):
+        along, own = np.moveaxis(inside, axis, 0), np.moveaxis(above, axis, 0)
+        along[1:] &= own[:-1]
+        along[:-1] &= own[1:]
+    return inside

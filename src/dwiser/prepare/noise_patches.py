@@ -21,7 +21,8 @@ RADIUS = 2  # patches of 5³ voxels,
 FEWEST_SAMPLES = 40.0  # independent ones in a patch: where noise is correlated it grows,
 WIDEST = 4  # up to 9³ voxels
 SPACING = 3  # voxels between patch centres: patches overlap by two
-FILLED = 0.5  # share of a patch that must lie in the object
+FILLED = 0.5  # share of a patch that must lie in the object,
+NEARLY = 0.8  # or of the fullest patch's share, where no patch is that full (a thin, bent mask)
 GROUP = 10  # directions at once, where there are twice as many
 LEAST_EVEN = 0.3  # of a patch's samples count, however unlike its voxels' noise is
 PIECE = 3  # voxels on an edge of a patch's pieces, whose means tell the signal
@@ -85,6 +86,8 @@ def noise_patches(
 ) -> NoisePatches:
     """σ on a coarse grid of patches inside the mask; patches mostly outside are left out.
 
+    No patch is thicker than the mask.
+
     ``spatial`` is the noise of these data in this mask, if it was measured before.
 
     Notes
@@ -96,14 +99,17 @@ def noise_patches(
     spatial = spatial or spatial_noise(data, mask)
     data, alive = data[..., :: spatial.every], spatial.voxels
     directions, correlation = spatial.directions, spatial.correlation
-    size = _patch_size(mask.shape, correlation)
+    box = _box(alive)
+    size = _patch_size(tuple(part.stop - part.start for part in box), correlation)
     share = correlation.effective_share(size)
     windows = sliding_window_view(data, size, axis=(0, 1, 2)).swapaxes(4, 6)  # x lies together
     filled = sliding_window_view(alive, size).swapaxes(3, 5)
     starts = np.argwhere(np.ones(filled.shape[2::-1], bool))[:, ::-1]  # slice by slice, as files
-    spaced = _on_grid(starts, filled.shape[:3])
+    spaced = _on_grid(starts, filled.shape[:3], box)
     voxels = filled[tuple(spaced.T)].reshape(len(spaced), -1)
-    enough = voxels.mean(1) >= FILLED
+    share_filled = voxels.mean(1)
+    most = float(share_filled.max(initial=0))
+    enough = (share_filled > 0) & (share_filled >= (FILLED if most >= FILLED else NEARLY * most))
     spaced, voxels = spaced[enough], voxels[enough]
     centres = spaced + np.array(size) // 2
     half = directions.half[tuple(centres.T)]
@@ -138,6 +144,12 @@ def noise_patches(
     return NoisePatches(centres, sigma, trust, halves if split else None)
 
 
+def _box(voxels: Bool[np.ndarray, "x y z"]) -> tuple[slice, ...]:
+    """The smallest that holds them: one slice of a thick scan is as thin as a slice."""
+    held = (np.flatnonzero(voxels.any(axis)) for axis in ((1, 2), (0, 2), (0, 1)))
+    return tuple(slice(int(r[0]), int(r[-1]) + 1) if len(r) else slice(0, 1) for r in held)
+
+
 def _patch_size(shape: tuple[int, ...], correlation: NoiseCorrelation) -> tuple[int, ...]:
     """5³ voxels, or as many more as it takes to separate correlated noise from signal."""
     for radius in range(RADIUS, WIDEST + 1):
@@ -155,9 +167,13 @@ def _batches(half: np.ndarray) -> Iterator[np.ndarray]:
             yield patches[low : low + BATCH]
 
 
-def _on_grid(starts: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _on_grid(starts: np.ndarray, shape: tuple[int, ...], inside: tuple[slice, ...]) -> np.ndarray:
+    """Every third start along each axis; where the object is thinner than a patch, its own."""
     on = np.ones(len(starts), bool)
-    for axis, n in enumerate(shape):
+    for axis, (n, part) in enumerate(zip(shape, inside, strict=True)):
+        if part.stop - part.start <= 2 * RADIUS:
+            on &= starts[:, axis] == part.start
+            continue
         first = ((n - 1) % SPACING) // 2
         on &= (starts[:, axis] - first) % SPACING == 0
     return starts[on]

@@ -28,6 +28,8 @@ def find_outlier_volumes(
     others do not explain: about the noise's, and more after signal dropout or motion.
     −P_ij/√(P_ii P_jj) is the partial correlation of i and j, given the others: that of their
     noise. Of two volumes that share their noise (copies, averages) the later one is named.
+    After motion two b0s may share signal that no other volume has, which correlates them as
+    well; but each has noise of its own then, and what one shows beyond the other is no less.
     """
     if not covariance.any():
         return {}
@@ -39,7 +41,10 @@ def find_outlier_volumes(
     shared = -precision * np.sqrt(np.outer(unexplained, unexplained).clip(min=0))
     np.fill_diagonal(shared, 0)
     outliers: dict[int, str] = {}
+    noise = max(1.0, float(np.median(unexplained)))
     for i, j in np.argwhere(np.triu(shared) > SAME):
+        if _between(precision, i, j) > 2 * (1 - SAME) * noise:
+            continue
         outliers[int(volumes[j])] = f"{COPIED} {volumes[i]}: a copy or an average"
     for group in groups:
         in_group = np.isin(volumes, group)
@@ -48,3 +53,14 @@ def find_outlier_volumes(
             if variance > UNEXPLAINED * usual:
                 outliers.setdefault(int(v), STRANGE)
     return outliers
+
+
+def _between(
+    precision: Float[np.ndarray, "m m"], i: int | np.integer, j: int | np.integer
+) -> float:
+    """Variance of the difference of two volumes, given the others: twice the noise's, 0 of copies.
+
+    The inverse of the precision's 2×2 block is their covariance given the others.
+    """
+    own, other, both = precision[i, i], precision[j, j], precision[i, j]
+    return float((own + other + 2 * both) / (own * other - both**2))

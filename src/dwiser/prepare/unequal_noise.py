@@ -26,6 +26,10 @@ FEWEST_DWIS = 12  # for a σ of theirs
 CLEAN = 90.0  # mean b0 over its noise, above which what differs between DWIs is no noise
 GAP = 1.3  # between the volumes of more noise and the others; sizes without one are anatomy's
 ALIKE = 0.15  # of a brightness, within which it is the same, or as much more as the noise is
+FEWEST_BEHIND = 400  # blocks of background
+UNTOUCHED = 0.5  # share of what is dark that no volume has set to 0
+GHOST = 0.2  # correlation of shells' details, which are noise's where it is lower
+SAME = 1.1  # times the noise of the most volumes, up to which a shell's is the same
 CLIP, CLIPPED = 3.0, 0.7922  # of the mean size; a normal's mean size of what is cut there, over sd
 
 
@@ -36,14 +40,27 @@ def unequal_noise(scan: Scan, volumes: Int[np.ndarray, "m"]) -> dict[int, float]
     -----
     In a shell whose largest detail is 1.7 times its smallest or more, with a gap between, the
     volumes below it are the measure, 1; among b0s, whose detail is anatomy, only another gain
-    counts. b0s that differ by less than the DWIs' σ over 1.7 are averages; of a single b0 nothing
-    can be said.
+    counts. b0s that differ by less than the DWIs' σ over 1.7 are averages. Shells whose details
+    in the background are 1.7 times apart or more are compared with the shell of the most volumes,
+    unless these details repeat, as a ghost's do. Of a single b0 before a background of zeros
+    nothing can be said.
     """
     if len(volumes) < FEWEST:
         return {}
-    detail, level, bright = _details(scan.data, volumes)
+    detail, level, bright, behind = _details(scan.data, volumes)
     if int(bright.sum()) < FEWEST_BLOCKS:
         return {}
+    unequal = _in_object(scan, volumes, detail, level, bright)
+    for shell, ratio in _between_shells(scan, volumes, detail, behind, unequal):
+        unequal |= {v: ratio * unequal.get(v, 1.0) for v in shell}
+    return unequal
+
+
+def _in_object(
+    scan: Scan, volumes: Int[np.ndarray, "m"], detail: Mapping[int, np.ndarray],
+    level: Mapping[int, float], bright: Bool[np.ndarray, "n"],
+) -> dict[int, float]:  # fmt: skip
+    """The noise of volumes over that of their shell's others, and of averaged b0s over DWIs'."""
     size = {v: _sd(d[bright]) for v, d in detail.items()}
     unequal: dict[int, float] = {}
     for shell in shells(scan.gradients):
@@ -61,6 +78,27 @@ def unequal_noise(scan: Scan, volumes: Int[np.ndarray, "m"]) -> dict[int, float]
         if 0 < UNEQUAL * ratio < 1:
             unequal |= {v: ratio * unequal.get(v, 1.0) for v in b0s}
     return unequal
+
+
+def _between_shells(
+    scan: Scan, volumes: Int[np.ndarray, "m"], detail: Mapping[int, np.ndarray],
+    behind: Bool[np.ndarray, "n"], unequal: Mapping[int, float],
+) -> list[tuple[list[int], float]]:  # fmt: skip
+    """Shells, and their noise in the background over that of the shell of the most volumes."""
+    if int(behind.sum()) < FEWEST_BEHIND:
+        return []
+    own = [[v for v in s.volumes.tolist() if v in detail] for s in shells(scan.gradients)]
+    own = [shell for shell in own if shell]
+    means = [sum(detail[v][behind] for v in shell) for shell in own]
+    repeated = np.corrcoef(np.stack(means)) if len(own) > 1 else np.ones((1, 1))
+    if len(own) < 2 or not (np.abs(repeated[np.triu_indices(len(own), 1)]) < GHOST).all():
+        return []
+    sizes = [_typical([_sd(detail[v][behind]) / unequal.get(v, 1.0) for v in s]) for s in own]
+    usual = sizes[max(range(len(own)), key=lambda k: len(own[k]))]
+    if not 0 < UNEQUAL * min(sizes) < max(sizes):
+        return []
+    apart = ((shell, size / usual) for shell, size in zip(own, sizes, strict=True))
+    return [(shell, ratio) for shell, ratio in apart if max(ratio, 1 / ratio) > SAME]
 
 
 def _louder(
@@ -91,12 +129,15 @@ def _louder(
 
 def _details(
     data: Float[np.ndarray, "x y z v"], volumes: Int[np.ndarray, "m"]
-) -> tuple[dict[int, np.ndarray], dict[int, float], Bool[np.ndarray, "n"]]:
-    """Each volume's finest detail by blocks of 2³ voxels, its mean, and the object's blocks."""
+) -> tuple[dict[int, np.ndarray], dict[int, float], Bool[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
+    """Each volume's finest detail by blocks of 2³ voxels and its mean; the object's blocks.
+
+    Fourth, the darker half of the others, none if most of them have been set to 0.
+    """
     first = max(0, (data.shape[2] - SLICES) // 2)
     detail: dict[int, np.ndarray] = {}
     level: dict[int, float] = {}
-    mean = None
+    mean, alive = None, np.ones(0, bool)
     for v in volumes.tolist():
         block: np.ndarray = data[:, :, first : first + SLICES, v].astype(np.float32)
         sums = block
@@ -111,9 +152,14 @@ def _details(
                 )
                 block, sums = (low - high) / 2**0.5, (low_sum + high_sum) / 2
         detail[v], level[v] = block.ravel(), float(sums.mean())
+        alive = sums.ravel() > 0 if mean is None else alive & (sums.ravel() > 0)
         mean = sums.ravel() if mean is None else mean + sums.ravel()
     assert mean is not None
-    return detail, level, mean > mean.mean()
+    bright = mean > mean.mean()
+    behind = ~bright & alive
+    if behind.sum() < max(1, UNTOUCHED * (~bright).sum()):
+        return detail, level, bright, np.zeros_like(bright)
+    return detail, level, bright, behind & (mean <= np.median(mean[behind]))
 
 
 def _b0_noise(

@@ -239,6 +239,20 @@ def test_a_sigma_wrong_by_a_twelfth_makes_no_spot_and_no_anatomy_of_a_floor(wron
     assert {"local", "anatomy"}.isdisjoint(r.code for r in judged.reasons), judged.reasons
 
 
+@pytest.mark.parametrize("wrong", [0.96, 1.04])
+def test_a_sigma_wrong_by_a_little_makes_no_shift_of_a_floor(wrong: float) -> None:
+    """The floor follows σ: of four channels it is 2.7 σ, and its sd 0.7 σ."""
+    s = phantom(
+        (34, 38, 14), shells=((3000.0, 20),), n_b0=6, snr=20, noise="nc-chi", coils=4, seed=7
+    )
+    sigma = wrong * s.sigma.astype(float)
+    scan = Scan(s.scan.data, s.scan.affine, s.scan.gradients, mask=s.mask, sigma=sigma)
+    inputs = EvaluationInputs(s.truth, scan, s.mask, sigma, coils=4.0)
+    findings = residual_findings(inputs, residual_of(inputs))
+    assert abs(findings.standard_mean["b3000"]) > SHIFT[0]
+    assert "shift" not in {r.code for r in judge(findings).reasons}
+
+
 def test_successive_volumes_that_are_alike_are_told_and_a_fit_across_few_is_not() -> None:
     rng, gradients = np.random.default_rng(5), scheme([(1000.0, 6)], n_b0=2, seed=1)
     flat = np.full((20, 20, 12, 8), 1000.0)

@@ -88,7 +88,7 @@ def test_fluid_is_dark_in_the_dwis_and_in_the_mask_all_the_same() -> None:
     assert object_mask(s.scan)[s.mask].mean() > 0.999
 
 
-@pytest.mark.parametrize(("snr", "coils"), [(5, 1), (10, 4)])
+@pytest.mark.parametrize(("snr", "coils"), [(5, 1), (10, 4), (20, 32)])
 def test_a_noise_floor_that_is_bright_is_background_all_the_same(snr: float, coils: int) -> None:
     s = phantom(
         shape=(40, 44, 20), shells=((1000.0, 16),), n_b0=2, snr=snr, noise="nc-chi", coils=coils,
@@ -104,6 +104,35 @@ def test_a_noise_floor_that_is_bright_is_background_all_the_same(snr: float, coi
 def test_a_crop_without_background_is_taken_whole() -> None:
     data = 100 + 10 * stream(0, "flat").random((8, 8, 4, 7)).astype(np.float32)
     assert object_mask(Scan(data, np.eye(4), gradients([0, *[1000] * 6]))).all()
+
+
+def magnitudes(signal: np.ndarray, sigma: float) -> np.ndarray:
+    noise = stream(3, "magnitudes").normal(0, sigma, (2, *signal.shape))
+    return np.hypot(signal + noise[0], noise[1]).astype(np.float32)
+
+
+@pytest.mark.parametrize("bvals", [[0] * 8, [0, *[700] * 7], [0, 0, *[300] * 6, *[1500] * 12]])
+def test_in_a_crop_fluid_does_not_make_background_of_tissue(bvals: list[int]) -> None:
+    """Fluid has three times the b0 signal of tissue, which decays: it is not noise."""
+    tissue = 100 + 8 * stream(1, "texture").normal(size=(20, 20, 6))
+    tissue[6:12, 5:11, 2:5] *= 3
+    diffusivity = np.where(tissue > 200, 3e-3, 0.8e-3)
+    signal = tissue[..., None] * np.exp(-diffusivity[..., None] * np.array(bvals, float))
+    assert object_mask(Scan(magnitudes(signal, 7), np.eye(4), gradients(bvals))).all()
+
+
+def test_what_is_small_or_dim_is_the_object_too_if_it_is_no_noise() -> None:
+    """A tube beside a large one; a rim of a sixth of the signal, where noise is left behind it."""
+    x, y = np.indices((60, 60))
+    tubes = (np.hypot(x - 22, y - 22) < 14) | (np.hypot(x - 50, y - 50) < 2.5)
+    rim = np.hypot(x - 22, y - 22) < 20
+    bvals = [0, *[500] * 12]
+    decay = np.exp(-1e-3 * np.array(bvals))
+    for plane in (300.0 * tubes, np.where(tubes, 300.0, 90.0 * rim)):
+        signal = np.repeat(plane[:, :, None, None], 6, 2) * decay
+        mask = object_mask(Scan(magnitudes(signal, 12), np.eye(4), gradients(bvals)))
+        assert mask[plane > 0].all()
+        assert mask[plane == 0].mean() < 0.4
 
 
 def test_voxels_the_scanner_zeroed_are_not_in_the_mask(small: Simulation) -> None:

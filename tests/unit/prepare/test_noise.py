@@ -25,6 +25,22 @@ def test_gaussian_noise_on_a_low_rank_signal_is_measured(volumes: int) -> None:
     assert np.median(patches.sigma) == pytest.approx(3.0, rel=0.03)
 
 
+@pytest.mark.parametrize("thin", ["slice", "two sagittal", "sheet", "scattered"])
+def test_a_mask_thinner_than_a_patch_shows_the_noise(thin: str) -> None:
+    """It has no patch that is half full: σ was 0, and the scan came back as it was."""
+    clean = low_rank((24, 24, 9), 30)
+    noisy = clean + 3.0 * stream(30, "noise").standard_normal(clean.shape)
+    x, y, z = np.indices(clean.shape[:3])
+    mask = {
+        "slice": z == 5,
+        "two sagittal": (x == 11) | (x == 12),
+        "sheet": np.abs(x - y) <= 1,
+        "scattered": stream(1, "mask").random(clean.shape[:3]) < 0.08,
+    }[thin]
+    patches = noise_patches(noisy.astype(np.float32), mask)
+    assert np.median(patches.sigma) == pytest.approx(3.0, rel=0.05)
+
+
 def test_pure_noise_eigenvalues_give_their_variance() -> None:
     x = 2.0 * stream(0, "x").standard_normal((20, 400, 50))
     eigenvalues = np.linalg.eigvalsh(x.transpose(0, 2, 1) @ x)

@@ -77,3 +77,45 @@ def test_the_measured_scan_has_one_noise_and_the_series_keeps_its_own() -> None:
     assert noise.max() < 1.25 * noise.min()
     np.testing.assert_array_equal(louder.data, before)
     np.testing.assert_array_equal(even[..., :8], scan.data[..., :8])
+
+
+BODY = (40, 44, 12)
+AVERAGES = {0.0: 1, 500.0: 2, 1500.0: 8}  # by b-value, as bodies are scanned
+
+
+@cache
+def without_noise() -> Simulation:
+    return phantom(BODY, shells=((500.0, 6), (1500.0, 12)), n_b0=1, noise="none", seed=4)
+
+
+def averaged(truth: np.ndarray, bvals: np.ndarray, averages: dict[float, int]) -> np.ndarray:
+    """Rician magnitudes of averaged complex images, 80 the noise of a single one."""
+    rng = np.random.default_rng(5)
+    noise = 80 / np.sqrt([averages[float(b)] for b in bvals])
+    real, imaginary = (rng.normal(size=truth.shape) * noise for _ in range(2))
+    return np.hypot(truth + real, imaginary)
+
+
+def test_shells_of_more_averages_are_told_by_the_background() -> None:
+    scan = without_noise().scan
+    bvals = scan.gradients.bvals
+    noisy = with_data(scan, averaged(scan.data, bvals, AVERAGES))
+    told = ratios(noisy)
+    for b, expected in ((0.0, 8**0.5), (500.0, 2.0)):
+        for v in np.flatnonzero(bvals == b).tolist():
+            assert abs(told[v] / expected - 1) < 0.1
+    assert set(told) == set(np.flatnonzero(bvals < 1000).tolist())
+    same = with_data(scan, averaged(scan.data, bvals, dict.fromkeys(AVERAGES, 1)))
+    assert ratios(same) == {}
+
+
+def test_a_ghost_and_a_background_of_zeros_make_no_averages() -> None:
+    """A ghost is the rougher the brighter its volume is, and repeats in the others."""
+    made = without_noise()
+    scan, bvals = made.scan, made.scan.gradients.bvals
+    rough = np.random.default_rng(6).choice([0.0, 300.0], (*BODY, 1))
+    ghost = rough * np.exp(-1e-3 * bvals) * ~made.mask[..., None]
+    same = dict.fromkeys(AVERAGES, 1)
+    assert ratios(with_data(scan, averaged(scan.data + ghost, bvals, same))) == {}
+    zeroed = averaged(scan.data, bvals, AVERAGES) * made.mask[..., None]
+    assert ratios(with_data(scan, zeroed)) == {}
