@@ -4,6 +4,8 @@ There (sd/mean)² over the volumes is 0.273 for one channel and falls with more 
 whatever σ is (Aja-Fernández & Tristán-Vega 2012, 10.1016/j.mri.2012.02.014).
 """
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
@@ -95,10 +97,12 @@ def _alive(scan: Scan) -> Bool[np.ndarray, "x y z"]:
     return alive
 
 
-def some_voxels(scan: Scan, where: Bool[np.ndarray, "x y z"]) -> Float[np.ndarray, "n v"]:
-    """At most ``MOST`` of these voxels, all volumes."""
-    places = np.argwhere(where)
-    x, y, z = places[:: max(1, len(places) // MOST)].T
+def some_voxels(
+    scan: Scan, where: Bool[np.ndarray, "x y z"], most: int = MOST
+) -> Float[np.ndarray, "n v"]:
+    """About ``most`` of these voxels, all volumes."""
+    places = np.flatnonzero(where)
+    x, y, z = np.unravel_index(places[:: max(1, len(places) // most)], where.shape)
     volumes = (scan.data[x, y, z, v] for v in range(scan.shape[3]))  # for memory, if mapped
     return np.stack([volume.astype(float) for volume in volumes], 1)
 
@@ -118,7 +122,12 @@ def noise_channels(values: Float[np.ndarray, "n v"]) -> float | None:
 
 def channels_of_ratio(ratio: float) -> float:
     """The channels of a magnitude without signal whose (sd/mean)² is this; at least 0.5."""
-    return float(np.interp(-ratio, -floor_ratio(_COILS), _COILS))
+    return float(np.interp(-ratio, -_floor_ratios(), _COILS))
+
+
+@lru_cache(maxsize=1)
+def _floor_ratios() -> Float[np.ndarray, "c"]:
+    return floor_ratio(_COILS)
 
 
 def floor_ratio(coils: np.ndarray) -> np.ndarray:

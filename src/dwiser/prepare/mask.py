@@ -20,6 +20,7 @@ FLAT = 1e-5  # of the brightest: values this close to each other have no histogr
 DIM = 0.15  # of the object: a brighter "background" must be noise and nothing else; 12 scans: 0.14
 MOST_CHANNELS = 40.0  # behind a background: 32 and the estimate's error; tissue at an SNR of 9
 DECAY = 1.1  # mean at the lowest b over that at the highest: noise has 1, tissue 1.6 at b = 500
+SOME = 4000  # voxels of a background that are looked at
 STEADY = 1.5  # variance between neighbours' means over what noise alone gives
 
 
@@ -131,7 +132,7 @@ def _only_noise(scan: Scan, where: Bool[np.ndarray, "x y z"], mean: np.ndarray, 
     where = ndimage.binary_erosion(where, iterations=MARGIN, border_value=1)
     if where.sum() < FEWEST:
         return False
-    values = some_voxels(scan, where)
+    values = some_voxels(scan, where, SOME)
     channels = noise_channels(values)
     if channels is None or channels > MOST_CHANNELS or _decays(values, scan.gradients):
         return False
