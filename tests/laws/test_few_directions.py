@@ -253,12 +253,27 @@ def test_without_a_b0_there_is_no_tensor_among_the_estimates() -> None:
     assert model.shells == ()
 
 
-def test_the_axes_are_orthonormal_and_the_largest_comes_first() -> None:
+def test_the_axes_are_orthonormal_b0s_first_and_then_the_level_of_the_directions() -> None:
     model, _ = fibres(9, 40.0)
-    axes = axes_of(model.whitened)
+    axes, whitened = axes_of(model.whitened, model.b0s), model.whitened
     np.testing.assert_allclose(axes.T @ axes, np.eye(10), atol=1e-10)
-    power = np.square(model.whitened.y @ axes).sum(0)
+    b0, directions = axes[:, 0], axes[:, 1:]
+    assert (np.flatnonzero(b0) == model.b0s).all()
+    assert not directions[model.b0s].any()
+    level = np.abs(directions[1:, 0])
+    assert level.min() > 0.5 * level.max()
+    assert len(set(np.sign(directions[1:, 0]))) == 1
+    magnitudes = whitened.y + (whitened.mean / 40).astype(np.float32)
+    power = np.square(magnitudes @ directions).sum(0)
     assert (np.diff(power) < 1e-3 * power[0]).all()
+
+
+def test_the_axes_of_b0s_alone_and_of_no_b0_are_axes_of_all_volumes() -> None:
+    model, _ = fibres(9, 40.0)
+    for b0s in (np.arange(10), np.zeros(0, int)):
+        axes = axes_of(model.whitened, b0s)
+        np.testing.assert_allclose(axes.T @ axes, np.eye(10), atol=1e-10)
+        assert (np.abs(axes[:, 0]) > 0.1).all()
 
 
 def test_the_response_by_risk_restores_what_the_estimate_lost_and_not_its_noise() -> None:

@@ -344,7 +344,29 @@ def probe_of(whitened: WhitenedScan, seed: int) -> Float[np.ndarray, "n v"]:
     return np.stack([noise[whitened.mask] for noise in drawn], 1)
 
 
-def axes_of(whitened: WhitenedScan) -> Float[np.ndarray, "v v"]:
-    """The volumes' principal components, largest first, in units of their noise."""
-    channels = whitened.y / whitened.scale.astype(np.float32)
-    return np.linalg.eigh((channels.T @ channels).astype(float))[1][:, ::-1]
+def axes_of(whitened: WhitenedScan, b0s: Int[np.ndarray, "b"]) -> Float[np.ndarray, "v v"]:
+    """The axes that weights go along: principal components of the b0s, then of the others.
+
+    Parameters
+    ----------
+    b0s : which volumes are b0s; they share no axis with the others, which tell little of them.
+
+    Notes
+    -----
+    Components of the magnitudes themselves, in units of their noise and largest first, not of
+    their deviations from the mask's mean: so the first of the diffusion-weighted ones is the
+    level, which all directions share, and the others are differences between directions. In grey
+    matter and fluid the former is signal and the latter are noise; components of the deviations
+    mix the two, unless the mask holds enough background.
+    """
+    scale, typical = whitened.scale, float(np.median(whitened.sigma_inside))
+    channels = whitened.y / scale.astype(np.float32)
+    level = whitened.mean / (typical * scale)
+    moment = (channels.T @ channels).astype(float) + len(channels) * np.outer(level, level)
+    axes, start = np.zeros_like(moment), 0
+    for volumes in (b0s, np.setdiff1d(np.arange(len(scale)), b0s)):
+        columns = np.arange(start, start + len(volumes))
+        own = np.linalg.eigh(moment[np.ix_(volumes, volumes)])[1][:, ::-1]
+        axes[np.ix_(volumes, columns)] = own
+        start += len(volumes)
+    return axes

@@ -133,7 +133,7 @@ class Learner:
         model = ResponseModel(whitened, gradients, machine.threads)
         grid = Grid.of(part, machine.device)
         local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
-        names, axes = local_names(model), axes_of(whitened)
+        names, axes = local_names(model), axes_of(whitened, model.b0s)
         estimates, scale = WithTensor(local, model, rows), whitened.scale.astype(np.float32)
         channels = whitened.y[rows] / scale
 
