@@ -25,12 +25,14 @@ from dwiser.methods.splitq.few_directions import (
 from dwiser.methods.splitq.neighbours import Grid
 from dwiser.methods.splitq.probe import signs
 from dwiser.methods.splitq.restoring import (
+    CLASS_KNOTS,
     ResponseModel,
     residual_response,
     restore_held_out,
     restore_residual,
 )
 from dwiser.methods.splitq.stacking import LocalEstimates
+from dwiser.methods.splitq.tissue_classes import KNOTS, attenuation_knots, tissue_classes
 from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
@@ -371,3 +373,32 @@ def test_where_no_risk_can_be_believed_volumes_are_held_out(
     again = method.apply(held_out.weights, made.scan, **options)
     np.testing.assert_array_equal(again.data, held_out.data)
     assert again.record["given_back_mean"] == 0  # what noise explains is not known
+
+
+def test_tissue_classes_are_shares_by_fa_times_attenuation_and_the_dark_come_last() -> None:
+    model, _ = fibres(12, 40.0)
+    y, everywhere = model.whitened.y, slice(None)
+    knots = attenuation_knots(model)
+    assert len(knots) == KNOTS
+    inside = model.attenuation(y, everywhere)
+    assert 0.02 < (inside < knots[0]).mean() < 0.08
+    assert 0.02 < (inside > knots[-1]).mean() < 0.08
+    shares = tissue_classes(model, knots, y, everywhere)
+    assert shares.shape[1] == KNOTS * len(CLASS_KNOTS) + 2
+    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-5)
+    assert shares.min() >= 0
+    plain = tissue_classes(model, np.zeros(0), y, everywhere)
+    together = shares[:, :-2].reshape(len(y), len(CLASS_KNOTS), KNOTS).sum(2)
+    np.testing.assert_allclose(together, plain[:, :-2], atol=1e-5)
+    np.testing.assert_allclose(shares[:, -2:], plain[:, -2:], atol=1e-5)
+
+
+def test_tissue_classes_of_noise_alone_are_dark_and_without_a_b0_by_fa_alone() -> None:
+    model, _ = fibres(12, 40.0)
+    nothing = np.full((5, 13), 0.5, np.float32) - (model.whitened.mean / 40).astype(np.float32)
+    shares = tissue_classes(model, attenuation_knots(model), nothing, np.arange(5))
+    np.testing.assert_allclose(shares[:, -1], 1)
+    vectors = table(12).bvecs.copy()
+    vectors[0] = [1, 0, 0]
+    without = ResponseModel(model.whitened, Gradients(np.full(13, 1000.0), vectors))
+    assert not len(attenuation_knots(without))

@@ -203,10 +203,12 @@ class _Equations:
         """``probe`` over the step and times the noise's variance."""
         normal, aim = [], []
         for own, after in zip(shares.T, probed_shares.T, strict=True):
-            weighted = plain * own[:, None]
-            normal.append(weighted.T @ plain)
-            change = probed * after[:, None] - weighted
-            aim.append(weighted.T @ raw - change.T @ probe)
+            near = np.flatnonzero((own != 0) | (after != 0))  # a voxel is in few of the classes
+            here = plain[near]
+            weighted = here * own[near, None]
+            normal.append(weighted.T @ here)
+            change = probed[near] * after[near, None] - weighted
+            aim.append(weighted.T @ raw[near] - change.T @ probe[near])
         return cls(np.stack(normal), np.stack(aim))
 
     def weights(self, *, positive: bool = False) -> Float[np.ndarray, "s e"]:
@@ -244,17 +246,6 @@ def _combined(
 ) -> Float[np.ndarray, "m"]:
     """One component of the weighted estimate."""
     return (estimates * (shares @ weights)).sum(1)
-
-
-def classes_with_dark(
-    model: ResponseModel, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
-) -> Float[np.ndarray, "n s"]:
-    """The shares in the model's classes, and last of the voxels that show noise alone.
-
-    A mask made without help holds a rim of these; fluid is not to be weighted as they are.
-    """
-    bright = model.bright(values, rows)[:, None].astype(np.float32)
-    return np.concatenate([model.classes(values, rows) * bright, 1 - bright], 1)
 
 
 def response_by_risk(
