@@ -25,22 +25,19 @@ from dwiser.methods.splitq.few_directions import (
 from dwiser.methods.splitq.neighbours import Grid
 from dwiser.methods.splitq.probe import signs
 from dwiser.methods.splitq.restoring import (
-    CLASS_KNOTS,
     ResponseModel,
     residual_response,
     restore_held_out,
     restore_residual,
 )
 from dwiser.methods.splitq.stacking import LocalEstimates
-from dwiser.methods.splitq.tissue_classes import KNOTS, attenuation_knots, tissue_classes
-from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
 from dwiser.simulation import phantom
+from tests.turning_fibres import along_x, fibres, table
 
 quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 VOLUMES, NOISE = 8, 1.7
-SHAPE = (26, 20, 10)
 
 
 def turning() -> np.ndarray:
@@ -200,36 +197,6 @@ class Unchanged(LocalEstimates):
         yield "cube", values
 
 
-def table(dwis: int) -> Gradients:
-    bvecs = stream(3, "bvecs").standard_normal((dwis + 1, 3))
-    return Gradients(
-        np.r_[0.0, np.full(dwis, 1000.0)], bvecs / np.linalg.norm(bvecs, axis=1, keepdims=True)
-    )
-
-
-def along_x() -> np.ndarray:
-    """Fibres that turn by half a circle along x."""
-    angle = np.indices(SHAPE)[0].ravel() / SHAPE[0] * np.pi
-    along = np.stack([np.cos(angle), np.sin(angle), np.full(angle.shape, 0.3)], 1)
-    return along / np.linalg.norm(along, axis=1, keepdims=True)
-
-
-def fibres(dwis: int, sigma: float) -> tuple[ResponseModel, np.ndarray]:
-    """A whitened of fibres in noise, turning along an axis; and its truth, in units of y."""
-    gradients = table(dwis)
-    brightness = 500 + 20 * np.indices(SHAPE)[1].reshape(-1, 1)
-    exponent = gradients.bvals * 1e-3 * (0.4 + 1.2 * (along_x() @ gradients.bvecs.T) ** 2)
-    attenuated = brightness * np.exp(-exponent)
-    mean = attenuated.mean(0)
-    truth = ((attenuated - mean) / sigma).astype(np.float32)
-    noise = stream(4, "noise").standard_normal(truth.shape).astype(np.float32)
-    whitened = WhitenedScan(
-        np.ones(SHAPE, bool), np.full(SHAPE, sigma, np.float32), 1.0, truth + noise, mean,
-        np.ones(dwis + 1), None, (), dict.fromkeys(range(dwis + 1), "few"), {},
-    )  # fmt: skip
-    return ResponseModel(whitened, gradients), truth
-
-
 def test_names_stand_in_the_order_of_the_estimates_and_a_tensor_predicts_a_tensor() -> None:
     model, truth = fibres(12, 40.0)
     local = LocalEstimates(Grid.of(model.whitened.mask), 1.0)
@@ -373,32 +340,3 @@ def test_where_no_risk_can_be_believed_volumes_are_held_out(
     again = method.apply(held_out.weights, made.scan, **options)
     np.testing.assert_array_equal(again.data, held_out.data)
     assert again.record["given_back_mean"] == 0  # what noise explains is not known
-
-
-def test_tissue_classes_are_shares_by_fa_times_attenuation_and_the_dark_come_last() -> None:
-    model, _ = fibres(12, 40.0)
-    y, everywhere = model.whitened.y, slice(None)
-    knots = attenuation_knots(model)
-    assert len(knots) == KNOTS
-    inside = model.attenuation(y, everywhere)
-    assert 0.02 < (inside < knots[0]).mean() < 0.08
-    assert 0.02 < (inside > knots[-1]).mean() < 0.08
-    shares = tissue_classes(model, knots, y, everywhere)
-    assert shares.shape[1] == KNOTS * len(CLASS_KNOTS) + 2
-    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-5)
-    assert shares.min() >= 0
-    plain = tissue_classes(model, np.zeros(0), y, everywhere)
-    together = shares[:, :-2].reshape(len(y), len(CLASS_KNOTS), KNOTS).sum(2)
-    np.testing.assert_allclose(together, plain[:, :-2], atol=1e-5)
-    np.testing.assert_allclose(shares[:, -2:], plain[:, -2:], atol=1e-5)
-
-
-def test_tissue_classes_of_noise_alone_are_dark_and_without_a_b0_by_fa_alone() -> None:
-    model, _ = fibres(12, 40.0)
-    nothing = np.full((5, 13), 0.5, np.float32) - (model.whitened.mean / 40).astype(np.float32)
-    shares = tissue_classes(model, attenuation_knots(model), nothing, np.arange(5))
-    np.testing.assert_allclose(shares[:, -1], 1)
-    vectors = table(12).bvecs.copy()
-    vectors[0] = [1, 0, 0]
-    without = ResponseModel(model.whitened, Gradients(np.full(13, 1000.0), vectors))
-    assert not len(attenuation_knots(without))

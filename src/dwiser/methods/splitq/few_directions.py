@@ -123,6 +123,7 @@ def weights_by_risk(
     noise: float,
     device: str,
     classes: Callable[[Float[np.ndarray, "m v"]], Float[np.ndarray, "m s"]] | None = None,
+    families: Int[np.ndarray, "s"] | None = None,
 ) -> WeightsByRisk:
     """Weights of each class of voxels along the ``axes``, and two estimates that they give.
 
@@ -133,11 +134,13 @@ def weights_by_risk(
     inner : rows that count.
     axes : (V, V) orthonormal.
     classes : a voxel's shares in S classes, by its ``PILOT`` estimate; None: all in one.
+    families : the number of the family that each class belongs to, from 0; None: all are apart.
 
     Notes
     -----
     Minimises ‖u − Σ_s Σ_e α_se p_s û_e‖² + 2 ν Σ_s Σ_e α_se div(p_s û_e) for each component, with
-    p the shares; a class's weights have the prior of `Stacking`. The divergence is
+    p the shares. A family's weights have the prior of `Stacking` about those of all voxels, and a
+    class's about its family's. The divergence is
     E[b · (û(u + hb) − û(u))/h] for the probe b. The shares are read off the same noise, so that
     theirs counts too: without it, voxels would be thought as anisotropic as noise makes them.
 
@@ -159,22 +162,24 @@ def weights_by_risk(
             shares.append(np.ones((len(inner), 1), np.float32))
     raw, probe_along = channels[inner] @ rotation, probe[inner] @ rotation
 
-    def of_component(c: int) -> tuple[_Equations, float]:
+    pairs = zip(shares[0].T, shares[1].T, strict=True)
+    near = [np.flatnonzero((p != 0) | (q != 0)) for p, q in pairs]  # a voxel is in few classes
+
+    def of_component(c: int) -> tuple[_Equations, np.ndarray, float]:
         own, after = (np.stack([e[:, c] for e in p], 1).astype(float) for p in (plain, probed))
         scaled = probe_along[:, c] * (noise / step)
-        equations = _Equations.of(own, after, shares[0], shares[1], raw[:, c], scaled)
-        free = equations.weights()
+        equations = _Equations.of(own, after, shares[0], shares[1], raw[:, c], scaled, near)
+        free = equations.weights(families)
         before, change = _combined(own, shares[0], free), _combined(after, shares[1], free)
         change -= before
         square = float(np.square(raw[:, c] - before).mean())
-        return equations, (square + 2 * float((change * scaled).mean())) / noise - 1
+        return equations, free, (square + 2 * float((change * scaled).mean())) / noise - 1
 
-    equations, risks = zip(*map(of_component, range(channels.shape[1])), strict=True)
+    equations, free, risks = zip(*map(of_component, range(channels.shape[1])), strict=True)
     risk = np.array(risks)
     positive = (risk < 0) | (risk.min() < impossible_below(len(inner)))
-    weights = np.stack(
-        [e.weights(positive=bool(p)) for e, p in zip(equations, positive, strict=True)], 2
-    )
+    each = zip(equations, free, positive, strict=True)
+    weights = np.stack([e.weights(families, positive=True) if p else w for e, w, p in each], 2)
     small = weights.astype(np.float32)
     before, after = (
         np.sum([e * (p @ small[:, k]) for k, e in enumerate(part)], 0) @ rotation.T
@@ -199,20 +204,22 @@ class _Equations:
         probed_shares: Float[np.ndarray, "m s"],
         raw: Float[np.ndarray, "m"],
         probe: Float[np.ndarray, "m"],
+        near: list[np.ndarray],
     ) -> "_Equations":
-        """``probe`` over the step and times the noise's variance."""
+        """``probe`` over the step and times the noise's variance; ``near`` are a class's voxels."""
         normal, aim = [], []
-        for own, after in zip(shares.T, probed_shares.T, strict=True):
-            near = np.flatnonzero((own != 0) | (after != 0))  # a voxel is in few of the classes
-            here = plain[near]
-            weighted = here * own[near, None]
+        for own, after, rows in zip(shares.T, probed_shares.T, near, strict=True):
+            here = plain[rows]
+            weighted = here * own[rows, None]
             normal.append(weighted.T @ here)
-            change = probed[near] * after[near, None] - weighted
-            aim.append(weighted.T @ raw[near] - change.T @ probe[near])
+            change = probed[rows] * after[rows, None] - weighted
+            aim.append(weighted.T @ raw[rows] - change.T @ probe[rows])
         return cls(np.stack(normal), np.stack(aim))
 
-    def weights(self, *, positive: bool = False) -> Float[np.ndarray, "s e"]:
-        """The weights; ``positive``: none below 0."""
+    def weights(
+        self, families: Int[np.ndarray, "s"] | None = None, *, positive: bool = False
+    ) -> Float[np.ndarray, "s e"]:
+        """The weights; ``positive``: none below 0. ``families`` as in `weights_by_risk`."""
         solve = _solved_from_0 if positive else np.linalg.solve
         identity = np.eye(self.aim.shape[1])
         total = self.normal.sum(0)
@@ -220,13 +227,22 @@ class _Equations:
         common = solve(total + ridge, self.aim.sum(0))
         if len(self.aim) == 1:
             return common[None]
+
         prior = SPREAD**-2
-        return np.stack(
-            [
-                solve(own + prior * identity, aim + prior * common)
-                for own, aim in zip(self.normal, self.aim, strict=True)
-            ]
-        )
+
+        def about(centre: Float[np.ndarray, "e"], own: list[int]) -> Float[np.ndarray, "e"]:
+            normal, aim = self.normal[own].sum(0), self.aim[own].sum(0)
+            return solve(normal + prior * identity, aim + prior * centre)
+
+        families = np.arange(len(self.aim)) if families is None else families
+        weights = np.empty_like(self.aim)
+        for family in np.unique(families):
+            members = np.flatnonzero(families == family).tolist()
+            weights[members] = centre = about(common, members)
+            if len(members) > 1:
+                for own in members:
+                    weights[own] = about(centre, [own])
+        return weights
 
 
 def _solved_from_0(

@@ -28,7 +28,7 @@ from dwiser.methods.splitq.own_deviation import deviation_weights
 from dwiser.methods.splitq.parts import chunks, gathered, joined, rows_times, times
 from dwiser.methods.splitq.restoring import HeldOutResponse, ResponseModel, restore_held_out
 from dwiser.methods.splitq.stacking import NAMES, LocalEstimates, Stacking, plain_weights
-from dwiser.methods.splitq.tissue_classes import attenuation_knots, tissue_classes
+from dwiser.methods.splitq.tissue_classes import attenuation_knots, families, tissue_classes
 from dwiser.methods.splitq.whitened import (
     FEWEST_HELD_OUT,
     WhitenedScan,
@@ -142,7 +142,7 @@ class Learner:
 
         by_risk = weights_by_risk(
             estimates, channels, probe_of(whitened, self.seed)[rows], inner, axes, whitened.noise,
-            machine.device, classes,
+            machine.device, classes, families(model, knots),
         )  # fmt: skip
         self.watch(Progress(TASK, 1, 1))
         if by_risk.impossible > MOSTLY and share_subspace(

@@ -6,9 +6,9 @@ that scale are the scan's own, so that it fits any b-value, body and sample.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from dwiser.methods.splitq.angular_response import tents
+from dwiser.methods.splitq.angular_response import UNKNOWNS, tents
 from dwiser.methods.splitq.restoring import CLASS_KNOTS, ResponseModel
 
 KNOTS = 4  # of the attenuation
@@ -18,9 +18,10 @@ ENDS = 5.0, 95.0  # per cent of the raw voxels' attenuation below the first and 
 def attenuation_knots(model: ResponseModel) -> Float[np.ndarray, "k"]:
     """Where the classes by attenuation stand, evenly spaced; none without b0s or a shell.
 
-    From the raw values of voxels that show more than noise alone.
+    From the raw values of voxels that show more than noise alone. None either where a tensor fits
+    all volumes exactly, noise too: classes by FA are blurred enough there.
     """
-    if not model.shells or not len(model.b0s):
+    if not model.shells or not len(model.b0s) or len(model.fitted) <= UNKNOWNS:
         return np.zeros(0)
     y, everywhere = model.whitened.y, slice(None)
     bright = model.bright(y, everywhere)
@@ -28,6 +29,13 @@ def attenuation_knots(model: ResponseModel) -> Float[np.ndarray, "k"]:
         return np.zeros(0)
     low, high = np.percentile(model.attenuation(y, everywhere)[bright], ENDS)
     return np.linspace(low, high, KNOTS) if high > low else np.zeros(0)
+
+
+def families(model: ResponseModel, knots: Float[np.ndarray, "k"]) -> Int[np.ndarray, "s"]:
+    """Which of `tissue_classes` are of one FA: the number of each class's family."""
+    by_fa = model.class_count - 1
+    apart = np.arange(model.class_count + 1)
+    return np.repeat(apart, [max(1, len(knots))] * by_fa + [1, 1])
 
 
 def tissue_classes(
