@@ -1,8 +1,9 @@
 """Where too few volumes share a subspace for any to be held out: weights by Stein's risk.
 
 All volumes are channels then. The same local estimates, and the tensor's prediction from two of
-them, which is what directions tell of each other, are combined along the principal components of
-the volumes. With no volume to spare, the weights minimise Stein's unbiased estimate of the risk
+them, which is what directions tell of each other, are combined along axes that tell the level
+from differences between directions (`axes_of`), with weights by class of tissue
+(`tissue_classes`). With no volume to spare, these minimise Stein's unbiased estimate of the risk
 (Stein 1981; a linear expansion of thresholds, Blu & Luisier 2007, 10.1109/TIP.2007.906002); the
 divergences are measured with a probe (Ramani, Blu & Unser 2008, 10.1109/TIP.2008.2001404), which
 is correlated in space as the noise is. The response about the fibre is learned by the same risk,
