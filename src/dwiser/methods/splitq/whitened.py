@@ -44,7 +44,7 @@ PASSED = 0.3  # of the coordinates' noise passes the local estimates
 CHUNK = 8192  # voxels at once
 WIDE = 32_768  # voxels of one volume at once
 EVERYWHERE = slice(None)
-FEWEST_HELD_OUT = 10  # volumes that share a subspace, where no other way to learn can be trusted
+FEWEST_HELD_OUT = 20  # volumes that share a subspace, to learn by holding out where σ is no guide
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
 
