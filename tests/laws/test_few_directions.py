@@ -329,7 +329,7 @@ def test_where_no_risk_can_be_believed_volumes_are_held_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The weights say so, and applied to the scan once more they give the same image."""
-    made = phantom(shape=(20, 20, 8), shells=((1000.0, 14),), n_b0=1, snr=20.0, seed=8)
+    made = phantom(shape=(20, 20, 8), shells=((1000.0, 22),), n_b0=1, snr=20.0, seed=8)
     method, options = build("splitq"), {"machine": Machine(threads=1), "seed": 0}
     monkeypatch.setattr("dwiser.methods.splitq.learning.MOSTLY", -1.0)
     with pytest.warns(DwiserWarning, match="holds volumes out after all"):
@@ -340,3 +340,15 @@ def test_where_no_risk_can_be_believed_volumes_are_held_out(
     again = method.apply(held_out.weights, made.scan, **options)
     np.testing.assert_array_equal(again.data, held_out.data)
     assert again.record["given_back_mean"] == 0  # what noise explains is not known
+
+
+@quiet
+def test_of_few_volumes_none_is_held_out_whatever_the_risk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Six directions do not predict each other: by chance the result was worse than the scan."""
+    made = phantom(shape=(20, 20, 8), shells=((1000.0, 6),), n_b0=4, snr=20.0, seed=8)
+    monkeypatch.setattr("dwiser.methods.splitq.learning.MOSTLY", -1.0)
+    result = build("splitq").denoise(made.scan, machine=Machine(threads=1), seed=0)
+    assert result.weights is not None
+    assert "held_out" not in result.weights.state
