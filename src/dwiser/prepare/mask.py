@@ -31,8 +31,9 @@ def object_mask(scan: Scan, *, threads: int = 1) -> Bool[np.ndarray, "x y z"]:
     background. A mean is thresholded on the square-root scale, holes are filled and specks
     dropped. Where either has no background (a crop from inside the object, in which Otsu tells
     fluid from tissue) the whole field is taken. A background that is not dim counts if it does
-    not decay with b, or if there is noise in it and nothing else; a second threshold finds dim tissue before such a background.
-    Voxels that were set to zero, or to any one value, in every volume are excluded.
+    not decay with b, or if there is noise in it and nothing else; a second threshold finds dim
+    tissue before such a background. Voxels that were set to zero, or to any one value, in every
+    volume are excluded.
     """
     if scan.mask is not None:
         return scan.mask
@@ -68,14 +69,13 @@ def _bright(
     wide, least = _widened(above) & alive, DIM * mean[above].mean()
     dark = mean.sum() - mean[above].sum() <= least * (above.size - above.sum())
     behind = alive & ~above
-    if not dark and (_steady(scan, behind, mean, above) or _only_noise(scan, behind, mean, count)):
+    if not dark and _only_noise(scan, behind, mean, count):
         return wide
     dim = _above(bright, alive & ~wide)
-    if dim is None or (dark and mean[dim].mean() <= least):
-        return wide if dark else None
-    if _only_noise(scan, alive & ~(wide | dim), mean, count):
+    enough = dim is not None and (not dark or mean[dim].mean() > least)
+    if dim is not None and enough and _only_noise(scan, alive & ~(wide | dim), mean, count):
         return (wide | _widened(dim)) & alive
-    return wide if dark else None
+    return wide if dark or _steady(scan, behind, mean, above) else None
 
 
 def _above(
