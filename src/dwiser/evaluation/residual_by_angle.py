@@ -34,7 +34,7 @@ from dwiser.scan import Gradients
 BRIGHT = 0.35  # of the object's median b0: tissue with enough signal
 CLEAR = 1.5  # σ of a single b0 above noise alone: voxels that may tell what the object's b0 is
 FEWEST_DIRECTIONS = 12  # in a shell: each half must determine a tensor
-MOST_VOXELS = 200_000  # of tissue that are used: errors are then far below any limit
+MOST_VOXELS = 100_000  # of tissue that are used: errors are then far below any limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def residual_by_angle(
     ``reading`` says what the denoised value stands for (`Residual`), ``coils`` are the channels
     behind the raw magnitude. Only tissue with enough signal counts: voxels of the mask whose
     mean raw b0 exceeds 0.35 times the median of those that are 1.5 σ above noise alone, and
-    that are so themselves. Beyond 200 000 such voxels every nth is used.
+    that are so themselves. Beyond 100 000 such voxels every nth is used.
 
     Raises
     ------
