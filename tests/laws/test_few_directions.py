@@ -31,14 +31,13 @@ from dwiser.methods.splitq.restoring import (
     restore_residual,
 )
 from dwiser.methods.splitq.stacking import LocalEstimates
-from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
 from dwiser.simulation import phantom
+from tests.turning_fibres import along_x, fibres, table
 
 quiet = pytest.mark.filterwarnings("ignore::dwiser.errors.DwiserWarning")
 VOLUMES, NOISE = 8, 1.7
-SHAPE = (26, 20, 10)
 
 
 def turning() -> np.ndarray:
@@ -198,36 +197,6 @@ class Unchanged(LocalEstimates):
         yield "cube", values
 
 
-def table(dwis: int) -> Gradients:
-    bvecs = stream(3, "bvecs").standard_normal((dwis + 1, 3))
-    return Gradients(
-        np.r_[0.0, np.full(dwis, 1000.0)], bvecs / np.linalg.norm(bvecs, axis=1, keepdims=True)
-    )
-
-
-def along_x() -> np.ndarray:
-    """Fibres that turn by half a circle along x."""
-    angle = np.indices(SHAPE)[0].ravel() / SHAPE[0] * np.pi
-    along = np.stack([np.cos(angle), np.sin(angle), np.full(angle.shape, 0.3)], 1)
-    return along / np.linalg.norm(along, axis=1, keepdims=True)
-
-
-def fibres(dwis: int, sigma: float) -> tuple[ResponseModel, np.ndarray]:
-    """A whitened of fibres in noise, turning along an axis; and its truth, in units of y."""
-    gradients = table(dwis)
-    brightness = 500 + 20 * np.indices(SHAPE)[1].reshape(-1, 1)
-    exponent = gradients.bvals * 1e-3 * (0.4 + 1.2 * (along_x() @ gradients.bvecs.T) ** 2)
-    attenuated = brightness * np.exp(-exponent)
-    mean = attenuated.mean(0)
-    truth = ((attenuated - mean) / sigma).astype(np.float32)
-    noise = stream(4, "noise").standard_normal(truth.shape).astype(np.float32)
-    whitened = WhitenedScan(
-        np.ones(SHAPE, bool), np.full(SHAPE, sigma, np.float32), 1.0, truth + noise, mean,
-        np.ones(dwis + 1), None, (), dict.fromkeys(range(dwis + 1), "few"), {},
-    )  # fmt: skip
-    return ResponseModel(whitened, gradients), truth
-
-
 def test_names_stand_in_the_order_of_the_estimates_and_a_tensor_predicts_a_tensor() -> None:
     model, truth = fibres(12, 40.0)
     local = LocalEstimates(Grid.of(model.whitened.mask), 1.0)
@@ -253,12 +222,27 @@ def test_without_a_b0_there_is_no_tensor_among_the_estimates() -> None:
     assert model.shells == ()
 
 
-def test_the_axes_are_orthonormal_and_the_largest_comes_first() -> None:
+def test_the_axes_are_orthonormal_b0s_first_and_then_the_level_of_the_directions() -> None:
     model, _ = fibres(9, 40.0)
-    axes = axes_of(model.whitened)
+    axes, whitened = axes_of(model.whitened, model.b0s), model.whitened
     np.testing.assert_allclose(axes.T @ axes, np.eye(10), atol=1e-10)
-    power = np.square(model.whitened.y @ axes).sum(0)
+    b0, directions = axes[:, 0], axes[:, 1:]
+    assert (np.flatnonzero(b0) == model.b0s).all()
+    assert not directions[model.b0s].any()
+    level = np.abs(directions[1:, 0])
+    assert level.min() > 0.5 * level.max()
+    assert len(set(np.sign(directions[1:, 0]))) == 1
+    magnitudes = whitened.y + (whitened.mean / 40).astype(np.float32)
+    power = np.square(magnitudes @ directions).sum(0)
     assert (np.diff(power) < 1e-3 * power[0]).all()
+
+
+def test_the_axes_of_b0s_alone_and_of_no_b0_are_axes_of_all_volumes() -> None:
+    model, _ = fibres(9, 40.0)
+    for b0s in (np.arange(10), np.zeros(0, int)):
+        axes = axes_of(model.whitened, b0s)
+        np.testing.assert_allclose(axes.T @ axes, np.eye(10), atol=1e-10)
+        assert (np.abs(axes[:, 0]) > 0.1).all()
 
 
 def test_the_response_by_risk_restores_what_the_estimate_lost_and_not_its_noise() -> None:
@@ -345,7 +329,7 @@ def test_where_no_risk_can_be_believed_volumes_are_held_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The weights say so, and applied to the scan once more they give the same image."""
-    made = phantom(shape=(20, 20, 8), shells=((1000.0, 14),), n_b0=1, snr=20.0, seed=8)
+    made = phantom(shape=(20, 20, 8), shells=((1000.0, 22),), n_b0=1, snr=20.0, seed=8)
     method, options = build("splitq"), {"machine": Machine(threads=1), "seed": 0}
     monkeypatch.setattr("dwiser.methods.splitq.learning.MOSTLY", -1.0)
     with pytest.warns(DwiserWarning, match="holds volumes out after all"):
@@ -356,3 +340,15 @@ def test_where_no_risk_can_be_believed_volumes_are_held_out(
     again = method.apply(held_out.weights, made.scan, **options)
     np.testing.assert_array_equal(again.data, held_out.data)
     assert again.record["given_back_mean"] == 0  # what noise explains is not known
+
+
+@quiet
+def test_of_few_volumes_none_is_held_out_whatever_the_risk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Six directions do not predict each other: by chance the result was worse than the scan."""
+    made = phantom(shape=(20, 20, 8), shells=((1000.0, 6),), n_b0=4, snr=20.0, seed=8)
+    monkeypatch.setattr("dwiser.methods.splitq.learning.MOSTLY", -1.0)
+    result = build("splitq").denoise(made.scan, machine=Machine(threads=1), seed=0)
+    assert result.weights is not None
+    assert "held_out" not in result.weights.state

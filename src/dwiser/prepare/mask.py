@@ -18,6 +18,7 @@ from dwiser.scan import Gradients, Scan
 MARGIN = 2  # voxels of dilation: a mask for denoising should rather be too wide
 FLAT = 1e-5  # of the brightest: values this close to each other have no histogram
 DIM = 0.15  # of the object: a brighter "background" must be noise and nothing else; 12 scans: 0.14
+LEAST_DIM = 0.4  # of the object: so dim a "background" is one if it does not decay with b
 MOST_CHANNELS = 40.0  # behind a background: 32 and the estimate's error; tissue at an SNR of 9
 DECAY = 1.1  # mean at the lowest b over that at the highest: noise has 1, tissue 1.6 at b = 500
 SOME = 4000  # voxels of a background that are looked at
@@ -30,9 +31,10 @@ def object_mask(scan: Scan, *, threads: int = 1) -> Bool[np.ndarray, "x y z"]:
     What is bright in the DWIs' mean or in the b0s' is the object: fluid is dark in DWIs and no
     background. A mean is thresholded on the square-root scale, holes are filled and specks
     dropped. Where either has no background (a crop from inside the object, in which Otsu tells
-    fluid from tissue) the whole field is taken. A background that is not dim counts if there is
-    noise in it and nothing else; a second threshold finds dim tissue before such a background.
-    Voxels that were set to zero, or to any one value, in every volume are excluded.
+    fluid from tissue) the whole field is taken. A background that is not dim counts if it does
+    not decay with b, or if there is noise in it and nothing else; a second threshold finds dim
+    tissue before such a background. Voxels that were set to zero, or to any one value, in every
+    volume are excluded.
     """
     if scan.mask is not None:
         return scan.mask
@@ -67,14 +69,14 @@ def _bright(
         return None
     wide, least = _widened(above) & alive, DIM * mean[above].mean()
     dark = mean.sum() - mean[above].sum() <= least * (above.size - above.sum())
-    if not dark and _only_noise(scan, alive & ~above, mean, count):
+    behind = alive & ~above
+    if not dark and _only_noise(scan, behind, mean, count):
         return wide
     dim = _above(bright, alive & ~wide)
-    if dim is None or (dark and mean[dim].mean() <= least):
-        return wide if dark else None
-    if _only_noise(scan, alive & ~(wide | dim), mean, count):
+    enough = dim is not None and (not dark or mean[dim].mean() > least)
+    if dim is not None and enough and _only_noise(scan, alive & ~(wide | dim), mean, count):
         return (wide | _widened(dim)) & alive
-    return wide if dark else None
+    return wide if dark or _steady(scan, behind, mean, above) else None
 
 
 def _above(
@@ -141,6 +143,17 @@ def _only_noise(scan: Scan, where: Bool[np.ndarray, "x y z"], mean: np.ndarray, 
     expected = values[:, volumes].var(1, ddof=1).mean() / count
     pairs = where[:-1] & where[1:]
     return bool(np.square(np.diff(mean, axis=0)[pairs]).mean() / 2 < STEADY * expected)
+
+
+def _steady(
+    scan: Scan, where: Bool[np.ndarray, "x y z"], mean: np.ndarray, above: np.ndarray
+) -> bool:
+    """Whether a background, dim but of any law (rounded values), has the same mean at any b."""
+    inside = ndimage.binary_erosion(where, iterations=MARGIN, border_value=1)
+    if not inside.any() or len(shells(scan.gradients)) < 2:
+        return False
+    dim = mean[inside].mean() <= LEAST_DIM * mean[above].mean()
+    return bool(dim) and not _decays(some_voxels(scan, inside), scan.gradients)
 
 
 def _decays(values: Float[np.ndarray, "n v"], gradients: Gradients) -> bool:

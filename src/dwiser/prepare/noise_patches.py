@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float
 from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import threadpool_limits
 
@@ -234,7 +234,7 @@ def _evenness(
 def _means_of(
     patch: Float[np.ndarray, "g v n"],
     voxels: Bool[np.ndarray, "g n"],
-    groups: Num[np.ndarray, "g p n"],
+    groups: Float[np.ndarray, "g p n"],
     variance: Float[np.ndarray, "g"],
 ) -> tuple[Float[np.ndarray, "g p v"], Float[np.ndarray, "g p"]]:
     """Mean signals of a patch's groups of voxels, their spread less the noise's share."""
@@ -251,8 +251,8 @@ def _means_of(
 
 def _alike(
     patch: Float[np.ndarray, "g v n"], voxels: Bool[np.ndarray, "g n"]
-) -> Bool[np.ndarray, "g p n"]:
-    """A patch's voxels in groups of one size, by their means over volumes, dark to bright.
+) -> Float[np.ndarray, "g p n"]:
+    """1 at a patch's voxels in groups of one size, by their means over volumes, dark to bright.
 
     Where a thin object or its edge shares every corner of the patch with air, no piece has the
     signal of its voxels: the variance of air's noise, .43 of σ², was taken for that of tissue.
@@ -260,7 +260,8 @@ def _alike(
     level = np.where(voxels, patch.mean(1), np.inf)
     rank = level.argsort(1, kind="stable").argsort(1)
     group = rank * ALIKE // voxels.sum(1, keepdims=True).clip(1)
-    return (group[:, None] == np.arange(ALIKE)[:, None]) & voxels[:, None]
+    alike = group[:, None] == np.arange(ALIKE)[:, None]
+    return (alike & voxels[:, None]).astype(np.float32)
 
 
 def _pieces(size: tuple[int, ...]) -> Float[np.ndarray, "p n"]:

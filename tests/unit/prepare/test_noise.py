@@ -34,7 +34,7 @@ def test_a_thin_object_in_air_shows_its_own_noise() -> None:
     noise = 3.0 * stream(40, "noise").standard_normal((2, *clean.shape))
     noisy = np.hypot(clean + noise[0], noise[1]).astype(np.float32)
     patches = noise_patches(noisy, wide)
-    assert np.average(patches.sigma, weights=patches.trust) == pytest.approx(3.0, rel=0.03)
+    assert np.average(patches.sigma, weights=patches.trust) == pytest.approx(3.0, rel=0.05)
 
 
 @pytest.mark.parametrize("thin", ["slice", "two sagittal", "sheet", "scattered"])

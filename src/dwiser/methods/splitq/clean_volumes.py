@@ -10,7 +10,7 @@ from jaxtyping import Float
 from dwiser.machine import Machine, give_memory_back, side_by_side
 from dwiser.memmap import allocate_like
 from dwiser.methods.splitq.arrays import Array, as_numpy, like, namespace, on_device
-from dwiser.methods.splitq.few_directions import WithTensor, classes_with_dark
+from dwiser.methods.splitq.few_directions import WithTensor
 from dwiser.methods.splitq.learning import DEVIATION, FIRST
 from dwiser.methods.splitq.neighbours import Grid
 from dwiser.methods.splitq.own_deviation import add_deviation
@@ -24,6 +24,7 @@ from dwiser.methods.splitq.restoring import (
 )
 from dwiser.methods.splitq.shell_mean import ShellMeans
 from dwiser.methods.splitq.stacking import LocalEstimates
+from dwiser.methods.splitq.tissue_classes import tissue_classes
 from dwiser.methods.splitq.whitened import WhitenedScan
 
 
@@ -47,7 +48,7 @@ class CleanVolumes:
     residual: Float[np.ndarray, "s c k"] | None = None
 
     def __call__(self, whitened: WhitenedScan) -> Float[np.ndarray, "n v"]:
-        values = combined(self.state["stacking"], whitened, self.model, self.machine)
+        values = combined(self.state, whitened, self.model, self.machine)
         give_memory_back()
         if "response" in self.state:
             self._restore_shape(values, whitened, self.state["response"])
@@ -75,12 +76,13 @@ class CleanVolumes:
 
 
 def combined(
-    weights: Float[np.ndarray, "*s e c"],
+    state: Mapping[str, np.ndarray],
     whitened: WhitenedScan,
     model: ResponseModel,
     machine: Machine,
 ) -> Float[np.ndarray, "n v"]:
     """All volumes at the mask's voxels, in units of y, by the weights alone."""
+    weights, knots = state["stacking"], state.get("attenuation", np.zeros(0))
     seen = np.ones(len(whitened.mean) - len(whitened.alone), bool)
     matrix, root = whitened.into(seen)
     values = times(on_device(whitened.y, machine.device), matrix)
@@ -102,7 +104,7 @@ def combined(
             del estimate
     else:
         first = [next(estimates)[1] for _ in range(FIRST + 1)]
-        shares = _shares(first[FIRST], root @ whitened.back, model)
+        shares = _shares(first[FIRST], root @ whitened.back, model, knots)
         for row in weights.transpose(1, 0, 2):
             estimate = first.pop(0) if first else next(estimates)[1]
             add = partial(_add_weighted, out, estimate, root, shares, row)
@@ -119,14 +121,17 @@ def combined(
 
 
 def _shares(
-    pilot: Float[Array, "n c"], back: Float[np.ndarray, "c v"], model: ResponseModel
-) -> Float[np.ndarray, "n s"]:
-    """Shares in the classes of FA, by an estimate of the channels and their way back to y."""
+    pilot: Float[Array, "n c"], back: Float[np.ndarray, "c v"], model: ResponseModel,
+    knots: Float[np.ndarray, "k"],
+) -> Float[np.ndarray, "n s"]:  # fmt: skip
+    """Shares in the classes, by an estimate of the channels and their way back to y."""
 
     def classes(part: slice) -> Float[np.ndarray, "m s"]:
         values = as_numpy(times(pilot[part], back))
         by_risk = model.whitened.axes is not None
-        return classes_with_dark(model, values, part) if by_risk else model.classes(values, part)
+        if by_risk:
+            return tissue_classes(model, knots, values, part)
+        return model.classes(values, part)
 
     return joined(classes, len(pilot), model.threads)
 

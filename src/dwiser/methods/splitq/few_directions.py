@@ -1,8 +1,9 @@
 """Where too few volumes share a subspace for any to be held out: weights by Stein's risk.
 
 All volumes are channels then. The same local estimates, and the tensor's prediction from two of
-them, which is what directions tell of each other, are combined along the principal components of
-the volumes. With no volume to spare, the weights minimise Stein's unbiased estimate of the risk
+them, which is what directions tell of each other, are combined along axes that tell the level
+from differences between directions (`axes_of`), with weights by class of tissue
+(`tissue_classes`). With no volume to spare, these minimise Stein's unbiased estimate of the risk
 (Stein 1981; a linear expansion of thresholds, Blu & Luisier 2007, 10.1109/TIP.2007.906002); the
 divergences are measured with a probe (Ramani, Blu & Unser 2008, 10.1109/TIP.2008.2001404), which
 is correlated in space as the noise is. The response about the fibre is learned by the same risk,
@@ -123,6 +124,7 @@ def weights_by_risk(
     noise: float,
     device: str,
     classes: Callable[[Float[np.ndarray, "m v"]], Float[np.ndarray, "m s"]] | None = None,
+    families: Int[np.ndarray, "s"] | None = None,
 ) -> WeightsByRisk:
     """Weights of each class of voxels along the ``axes``, and two estimates that they give.
 
@@ -133,11 +135,13 @@ def weights_by_risk(
     inner : rows that count.
     axes : (V, V) orthonormal.
     classes : a voxel's shares in S classes, by its ``PILOT`` estimate; None: all in one.
+    families : the number of the family that each class belongs to, from 0; None: all are apart.
 
     Notes
     -----
     Minimises ‖u − Σ_s Σ_e α_se p_s û_e‖² + 2 ν Σ_s Σ_e α_se div(p_s û_e) for each component, with
-    p the shares; a class's weights have the prior of `Stacking`. The divergence is
+    p the shares. A family's weights have the prior of `Stacking` about those of all voxels, and a
+    class's about its family's. The divergence is
     E[b · (û(u + hb) − û(u))/h] for the probe b. The shares are read off the same noise, so that
     theirs counts too: without it, voxels would be thought as anisotropic as noise makes them.
 
@@ -159,22 +163,24 @@ def weights_by_risk(
             shares.append(np.ones((len(inner), 1), np.float32))
     raw, probe_along = channels[inner] @ rotation, probe[inner] @ rotation
 
-    def of_component(c: int) -> tuple[_Equations, float]:
+    pairs = zip(shares[0].T, shares[1].T, strict=True)
+    near = [np.flatnonzero((p != 0) | (q != 0)) for p, q in pairs]  # a voxel is in few classes
+
+    def of_component(c: int) -> tuple[_Equations, np.ndarray, float]:
         own, after = (np.stack([e[:, c] for e in p], 1).astype(float) for p in (plain, probed))
         scaled = probe_along[:, c] * (noise / step)
-        equations = _Equations.of(own, after, shares[0], shares[1], raw[:, c], scaled)
-        free = equations.weights()
+        equations = _Equations.of(own, after, shares[0], shares[1], raw[:, c], scaled, near)
+        free = equations.weights(families)
         before, change = _combined(own, shares[0], free), _combined(after, shares[1], free)
         change -= before
         square = float(np.square(raw[:, c] - before).mean())
-        return equations, (square + 2 * float((change * scaled).mean())) / noise - 1
+        return equations, free, (square + 2 * float((change * scaled).mean())) / noise - 1
 
-    equations, risks = zip(*map(of_component, range(channels.shape[1])), strict=True)
+    equations, free, risks = zip(*map(of_component, range(channels.shape[1])), strict=True)
     risk = np.array(risks)
     positive = (risk < 0) | (risk.min() < impossible_below(len(inner)))
-    weights = np.stack(
-        [e.weights(positive=bool(p)) for e, p in zip(equations, positive, strict=True)], 2
-    )
+    each = zip(equations, free, positive, strict=True)
+    weights = np.stack([e.weights(families, positive=True) if p else w for e, w, p in each], 2)
     small = weights.astype(np.float32)
     before, after = (
         np.sum([e * (p @ small[:, k]) for k, e in enumerate(part)], 0) @ rotation.T
@@ -199,18 +205,22 @@ class _Equations:
         probed_shares: Float[np.ndarray, "m s"],
         raw: Float[np.ndarray, "m"],
         probe: Float[np.ndarray, "m"],
+        near: list[np.ndarray],
     ) -> "_Equations":
-        """``probe`` over the step and times the noise's variance."""
+        """``probe`` over the step and times the noise's variance; ``near`` are a class's voxels."""
         normal, aim = [], []
-        for own, after in zip(shares.T, probed_shares.T, strict=True):
-            weighted = plain * own[:, None]
-            normal.append(weighted.T @ plain)
-            change = probed * after[:, None] - weighted
-            aim.append(weighted.T @ raw - change.T @ probe)
+        for own, after, rows in zip(shares.T, probed_shares.T, near, strict=True):
+            here = plain[rows]
+            weighted = here * own[rows, None]
+            normal.append(weighted.T @ here)
+            change = probed[rows] * after[rows, None] - weighted
+            aim.append(weighted.T @ raw[rows] - change.T @ probe[rows])
         return cls(np.stack(normal), np.stack(aim))
 
-    def weights(self, *, positive: bool = False) -> Float[np.ndarray, "s e"]:
-        """The weights; ``positive``: none below 0."""
+    def weights(
+        self, families: Int[np.ndarray, "s"] | None = None, *, positive: bool = False
+    ) -> Float[np.ndarray, "s e"]:
+        """The weights; ``positive``: none below 0. ``families`` as in `weights_by_risk`."""
         solve = _solved_from_0 if positive else np.linalg.solve
         identity = np.eye(self.aim.shape[1])
         total = self.normal.sum(0)
@@ -218,13 +228,22 @@ class _Equations:
         common = solve(total + ridge, self.aim.sum(0))
         if len(self.aim) == 1:
             return common[None]
+
         prior = SPREAD**-2
-        return np.stack(
-            [
-                solve(own + prior * identity, aim + prior * common)
-                for own, aim in zip(self.normal, self.aim, strict=True)
-            ]
-        )
+
+        def about(centre: Float[np.ndarray, "e"], own: list[int]) -> Float[np.ndarray, "e"]:
+            normal, aim = self.normal[own].sum(0), self.aim[own].sum(0)
+            return solve(normal + prior * identity, aim + prior * centre)
+
+        families = np.arange(len(self.aim)) if families is None else families
+        weights = np.empty_like(self.aim)
+        for family in np.unique(families):
+            members = np.flatnonzero(families == family).tolist()
+            weights[members] = centre = about(common, members)
+            if len(members) > 1:
+                for own in members:
+                    weights[own] = about(centre, [own])
+        return weights
 
 
 def _solved_from_0(
@@ -244,17 +263,6 @@ def _combined(
 ) -> Float[np.ndarray, "m"]:
     """One component of the weighted estimate."""
     return (estimates * (shares @ weights)).sum(1)
-
-
-def classes_with_dark(
-    model: ResponseModel, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
-) -> Float[np.ndarray, "n s"]:
-    """The shares in the model's classes, and last of the voxels that show noise alone.
-
-    A mask made without help holds a rim of these; fluid is not to be weighted as they are.
-    """
-    bright = model.bright(values, rows)[:, None].astype(np.float32)
-    return np.concatenate([model.classes(values, rows) * bright, 1 - bright], 1)
 
 
 def response_by_risk(
@@ -344,7 +352,29 @@ def probe_of(whitened: WhitenedScan, seed: int) -> Float[np.ndarray, "n v"]:
     return np.stack([noise[whitened.mask] for noise in drawn], 1)
 
 
-def axes_of(whitened: WhitenedScan) -> Float[np.ndarray, "v v"]:
-    """The volumes' principal components, largest first, in units of their noise."""
-    channels = whitened.y / whitened.scale.astype(np.float32)
-    return np.linalg.eigh((channels.T @ channels).astype(float))[1][:, ::-1]
+def axes_of(whitened: WhitenedScan, b0s: Int[np.ndarray, "b"]) -> Float[np.ndarray, "v v"]:
+    """The axes that weights go along: principal components of the b0s, then of the others.
+
+    Parameters
+    ----------
+    b0s : which volumes are b0s; they share no axis with the others, which tell little of them.
+
+    Notes
+    -----
+    Components of the magnitudes themselves, in units of their noise and largest first, not of
+    their deviations from the mask's mean: so the first of the diffusion-weighted ones is the
+    level, which all directions share, and the others are differences between directions. In grey
+    matter and fluid the former is signal and the latter are noise; components of the deviations
+    mix the two, unless the mask holds enough background.
+    """
+    scale, typical = whitened.scale, float(np.median(whitened.sigma_inside))
+    channels = whitened.y / scale.astype(np.float32)
+    level = whitened.mean / (typical * scale)
+    moment = (channels.T @ channels).astype(float) + len(channels) * np.outer(level, level)
+    axes, start = np.zeros_like(moment), 0
+    for volumes in (b0s, np.setdiff1d(np.arange(len(scale)), b0s)):
+        columns = np.arange(start, start + len(volumes))
+        own = np.linalg.eigh(moment[np.ix_(volumes, volumes)])[1][:, ::-1]
+        axes[np.ix_(volumes, columns)] = own
+        start += len(volumes)
+    return axes

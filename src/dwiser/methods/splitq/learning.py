@@ -17,7 +17,6 @@ from dwiser.methods.splitq.few_directions import (
     PILOT,
     WithTensor,
     axes_of,
-    classes_with_dark,
     local_names,
     probe_of,
     residual_share,
@@ -29,6 +28,7 @@ from dwiser.methods.splitq.own_deviation import deviation_weights
 from dwiser.methods.splitq.parts import chunks, gathered, joined, rows_times, times
 from dwiser.methods.splitq.restoring import HeldOutResponse, ResponseModel, restore_held_out
 from dwiser.methods.splitq.stacking import NAMES, LocalEstimates, Stacking, plain_weights
+from dwiser.methods.splitq.tissue_classes import attenuation_knots, families, tissue_classes
 from dwiser.methods.splitq.whitened import (
     FEWEST_HELD_OUT,
     WhitenedScan,
@@ -133,16 +133,16 @@ class Learner:
         model = ResponseModel(whitened, gradients, machine.threads)
         grid = Grid.of(part, machine.device)
         local = LocalEstimates(grid, whitened.noise, machine.threads, whitened.correlation)
-        names, axes = local_names(model), axes_of(whitened)
+        names, axes = local_names(model), axes_of(whitened, model.b0s)
         estimates, scale = WithTensor(local, model, rows), whitened.scale.astype(np.float32)
-        channels = whitened.y[rows] / scale
+        channels, knots = whitened.y[rows] / scale, attenuation_knots(model)
 
         def classes(pilot: Float[np.ndarray, "m v"]) -> Float[np.ndarray, "m s"]:
-            return classes_with_dark(model, pilot * scale, rows[inner])
+            return tissue_classes(model, knots, pilot * scale, rows[inner])
 
         by_risk = weights_by_risk(
             estimates, channels, probe_of(whitened, self.seed)[rows], inner, axes, whitened.noise,
-            machine.device, classes,
+            machine.device, classes, families(model, knots),
         )  # fmt: skip
         self.watch(Progress(TASK, 1, 1))
         if by_risk.impossible > MOSTLY and share_subspace(
@@ -166,7 +166,7 @@ class Learner:
             "mean_weights": {n: round(float(weights[:, e].mean()), 3) for e, n in enumerate(names)},
             "least_risk": round(float(by_risk.risk.min()), 3),
         }
-        state = {"stacking": weights, "axes": axes}
+        state = {"stacking": weights, "axes": axes, "attenuation": knots}
         if self.response and model.shells:
             here, step = rows[inner], by_risk.step * scale
             both = by_risk.estimate * scale, by_risk.probed * scale

@@ -1,6 +1,6 @@
 """What a voxel's own values say beyond the estimate, about its own fibre (few volumes).
 
-The weights go along the volumes' principal components, the same in all voxels of a class, though
+The weights go along the same axes in all voxels of a class, though
 fibres differ in direction. What is left of a voxel's own values, y − x̂, is therefore looked at once
 more in the frame of its own tensor: the level of each shell, and of second order the parts that go
 along the fibre (m = 0), lean from it (m = 1) and turn about it (m = 2). How much of each goes back

@@ -33,6 +33,7 @@ FITTED = 24_000  # voxels that the second response is fitted to: 450 numbers fro
 CLASS_KNOTS = np.arange(0, 0.5, 0.15)  # FA of the classes that have weights of their own
 FAINT, CLEAR = 2.0, 3.0  # σ: mean of a shell below and above which a voxel is faint, and is not
 NO_FIBRE, FIBRE = 0.05, 0.15  # FA from and above which the second response is restored
+TINY = 1e-12
 
 
 class ResponseModel:
@@ -117,6 +118,14 @@ class ResponseModel:
         """How near the noise floor a voxel's lowest shell is: 1 at it, 0 where it is clear."""
         level = self._mean(values, rows, self.shells[0].volumes)
         return ((CLEAR - level) / (CLEAR - FAINT)).clip(0, 1).astype(np.float32)
+
+    def attenuation(
+        self, values: Float[np.ndarray, "n v"], rows: slice | np.ndarray
+    ) -> Float[np.ndarray, "n"]:
+        """What diffusion leaves of a voxel's signal: its lowest shell's mean over its b0s'."""
+        parts = (self._mean(values, rows, v) for v in (self.shells[0].volumes, self.b0s))
+        level, whole = (part.astype(np.float32) for part in parts)
+        return (level / np.maximum(whole, np.float32(TINY))).clip(0, 1)
 
     @property
     def class_count(self) -> int:

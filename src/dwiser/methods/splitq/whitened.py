@@ -46,7 +46,7 @@ PASSED_OF_FEW = 0.4  # the same of magnitudes that share no subspace: few, whose
 CHUNK = 8192  # voxels at once
 WIDE = 32_768  # voxels of one volume at once
 EVERYWHERE = slice(None)
-FEWEST_HELD_OUT = 10  # volumes that share a subspace, where no other way to learn can be trusted
+FEWEST_HELD_OUT = 20  # volumes that share a subspace, to learn by holding out where σ is no guide
 RUN, RIM = 12, 2  # slices in a run that is learned on; the outermost two have no neighbours
 
 
