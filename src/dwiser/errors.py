@@ -64,7 +64,7 @@ class Code(StrEnum):
     SCANS_DIFFER = ("scans.differ",
         "Two scans do not lie on one grid: bring them onto one, or use each by itself")
     SCAN_TOO_SMALL = ("scan.too_small",
-        "A scan has too few voxels along an axis: give a larger one, or take another method")
+        "A scan has too few voxels along an axis or in its mask: give more, or take another method")
 
     GRADIENTS_MISSING = ("gradients.missing",
         "A scan has no b-values or b-vectors: put them beside it, or name them")

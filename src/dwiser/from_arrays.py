@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import nibabel as nib
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -19,6 +20,8 @@ from dwiser.scan import Scan
 @runtime_checkable
 class Image(Protocol):
     """A nibabel image: what of it is used here."""
+
+    dataobj: Any
 
     @property
     def affine(self) -> np.ndarray: ...
@@ -64,7 +67,8 @@ def as_scan(
 
     Parameters
     ----------
-    data : a NumPy array (X, Y, Z, V) in the scanner's units, a nibabel image, or a `Scan`.
+    data : a NumPy array (X, Y, Z, V) in the scanner's units, a nibabel image, or a `Scan`. Complex
+        numbers are magnitude and phase in one.
     bvals, bvecs : (V,) in s/mm², and (V, 3) or (3, V) in the image's voxel axes, as in FSL's
         files; or ``gtab``, a DIPY ``GradientTable``, in their place.
     affine : (4, 4) voxel to world in mm; a nibabel image brings its own.
@@ -105,10 +109,12 @@ def as_scan(
             )
         scan = data
     else:
+        data, angle = _parted(data, phase)
         inside = None if mask is None else np.nan_to_num(np.asarray(mask)) != 0
         scan = _scan_of(
             data, bvals, bvecs, gtab, affine, inside, b0_threshold, bvalue_scaling, b_delta
         )
+        scan = scan if angle is None else replace(scan, phase=angle)
     if mask is not None and isinstance(data, Scan):
         scan = replace(scan, mask=np.nan_to_num(np.asarray(mask)) != 0)
     if noise_map is not None:
@@ -122,6 +128,30 @@ def as_scan(
         check_shape("phase", angles, scan.shape)
         scan = replace(scan, phase=as_radians(angles, scan.mask)[0])
     return scan
+
+
+def _parted(data: Series, phase: ArrayLike | None) -> tuple[Series, np.ndarray | None]:
+    """A complex series as its magnitude and its phase in radians; any other as it is, and None.
+
+    Raises
+    ------
+    InputError
+        For a complex series with a phase beside it.
+    """
+    if isinstance(data, Image):
+        values = np.asanyarray(data.dataobj) if data.header.get_data_dtype().kind == "c" else None
+    else:
+        values = data if isinstance(data, np.ndarray) and np.iscomplexobj(data) else None
+    if values is None:
+        return data, None
+    if phase is not None:
+        raise InputError(
+            "The series is complex and has its phase: leave out phase.", code=Code.ARGUMENT_CONFLICT
+        )
+    magnitude, angle = np.abs(values).astype(np.float32), np.angle(values).astype(np.float32)
+    if isinstance(data, Image):
+        return nib.Nifti1Image(magnitude, data.affine), angle
+    return magnitude, angle
 
 
 def _scan_of(

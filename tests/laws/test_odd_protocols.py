@@ -91,7 +91,7 @@ PROTOCOLS: dict[str, Callable[[], Scan]] = {
     "few, one direction": lambda: with_bvecs(simulated(*FEW), np.tile([0.0, 1, 0], (14, 1))),
     "one slice": lambda: one_slice(simulated(*MANY)),
     "few, one slice": lambda: one_slice(simulated(*FEW)),
-    "one voxel": lambda: in_voxels(simulated(*MANY), 1),
+    "four voxels": lambda: in_voxels(simulated(*MANY), 4),  # fewer tell no σ, and are refused
     "500 voxels": lambda: in_voxels(simulated(*MANY), 500),
     "few, 500 voxels": lambda: in_voxels(simulated(*FEW), 500),
     "an outlier": lambda: with_data(simulated(*MANY), outlier),

@@ -39,6 +39,20 @@ def test_b_vectors_are_taken_as_rows_or_as_columns(made) -> None:
     np.testing.assert_array_equal(turned.gradients.bvecs, scan.gradients.bvecs)
 
 
+@pytest.mark.parametrize("as_image", [False, True])
+def test_a_complex_series_is_magnitude_and_phase(made, as_image: bool) -> None:
+    """Its real part was taken for the series."""
+    scan = made.scan
+    phase = np.linspace(0, 3, scan.data.size, dtype=np.float32).reshape(scan.shape)
+    z = (scan.data * np.exp(1j * phase)).astype(np.complex64)
+    given = nib.Nifti1Image(z, scan.affine) if as_image else z
+    parted = dwiser.as_scan(given, **table(scan))
+    np.testing.assert_allclose(parted.data, scan.data, rtol=1e-5)
+    np.testing.assert_allclose(parted.phase, phase, atol=1e-4)
+    with refused(Code.ARGUMENT_CONFLICT, "complex", "leave out phase"):
+        dwiser.as_scan(given, phase=phase, **table(scan))
+
+
 def test_a_result_has_data_sigma_verdict_and_record(made) -> None:
     result = dwiser.denoise(made.scan, "gaussian", fwhm=4.0, threads=1)
     assert result.data.shape == made.scan.shape

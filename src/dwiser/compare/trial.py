@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from dwiser.compare.rescan import Rescan, rescan_scores
 from dwiser.compare.variants import Variant
@@ -32,15 +33,16 @@ from dwiser.evaluation.snr import Repeatability, repeatability
 from dwiser.evaluation.tensor import fit_tensor, pick
 from dwiser.io import load, read_on_grid
 from dwiser.machine import one_heap
-from dwiser.prepare.moments import expected_magnitude
+from dwiser.prepare.moments import expected_magnitude, magnitude_moments
 from dwiser.run.capabilities import with_maps
 from dwiser.run.denoising import denoise, denoise_file
 from dwiser.run.request import Request, named_inputs, table_options
 from dwiser.run.result import RunSummary
 from dwiser.run.volumes import judged_part
-from dwiser.scan import Scan
+from dwiser.scan import Gradients, Scan
 
 PREDICTORS = {"dti": predict_dti, "sh": predict_sh}
+SURE = 3.0  # standard errors above noise alone
 ByFa = dict[str, dict[str, HeldOut]]  # model → bin of FA → score
 
 
@@ -189,12 +191,26 @@ def _held_out(
         return scores, {}
     guesses |= {name: predicted(name, p) for name, p in BY_FA.items() if name not in guesses}
     by_fa = {}
+    bright = _bright(scan.data[scan.mask][:, rest], table, noise)
     for name in BY_FA:
         guess = guesses[name]
         if guess is not None:
-            by_fa[name], few = binned_scores(guess, raw, noise, fa)
+            by_fa[name], few = binned_scores(guess[bright], raw[bright], noise[bright], fa[bright])
             absent.update({f"held-out of {group}": why for group, why in few.items()})
     return scores, by_fa
+
+
+def _bright(
+    training: Float[np.ndarray, "n k"], table: Gradients, noise: Float[np.ndarray, "n"]
+) -> Bool[np.ndarray, "n"]:
+    """Voxels whose raw b0s, or all volumes without one, are above air: its FA is that of noise.
+
+    Above the mean of so many magnitudes of noise by three of its standard errors.
+    """
+    volumes = table.is_b0 if table.is_b0.any() else np.ones(len(table), bool)
+    floor, variance = (float(moment[0]) for moment in magnitude_moments(np.zeros(1)))
+    least = floor + SURE * np.sqrt(variance / volumes.sum())
+    return training[:, volumes].mean(1) > least * noise
 
 
 def some_volumes(scan: Scan, volumes: np.ndarray) -> Scan:

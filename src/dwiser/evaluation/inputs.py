@@ -36,3 +36,19 @@ class EvaluationInputs:
         if self.truth is None:
             raise CannotMeasure("no truth was given")
         return self.truth
+
+    def with_signal(self) -> Bool[np.ndarray, "x y z"]:
+        """The mask's voxels whose true signal is above σ in some volume.
+
+        An estimated mask is wide, and air has no tensor and no fibre to be right or wrong about.
+
+        Raises
+        ------
+        CannotMeasure
+            Without a truth, or where it has no such voxel.
+        """
+        brightest = self.true().max(axis=3)
+        voxels = self.mask & (brightest > self.sigma)
+        if not voxels.any():
+            raise CannotMeasure("the truth is not above σ anywhere in the mask")
+        return voxels

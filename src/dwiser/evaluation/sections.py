@@ -49,31 +49,32 @@ def fidelity_rows(inputs: EvaluationInputs) -> Iterator[Row]:
 
 
 def tensor_rows(inputs: EvaluationInputs, true: TensorMaps | None) -> Iterator[Row]:
-    """FA, MD, RD, AD and V1 against the truth's, in the mask and by bins of the true FA.
+    """FA, MD, RD, AD and V1 against the truth's, where it has signal, and by bins of the true FA.
 
     Raises
     ------
     CannotMeasure
         Where the truth's tensor could not be fitted.
     """
-    inputs.true()
-    fitted = fit_tensor(inputs.denoised, inputs.raw.gradients, inputs.mask)
+    voxels = inputs.with_signal()
+    fitted = fit_tensor(inputs.denoised, inputs.raw.gradients, voxels)
     if true is None:
         raise CannotMeasure("the truth's tensor could not be fitted")
     for name, span in RANGES.items():
-        map_error = map_fidelity(getattr(fitted, name), getattr(true, name), inputs.mask, span)
+        map_error = map_fidelity(getattr(fitted, name), getattr(true, name), voxels, span)
         for row in rows_of(map_error, ALL, f"{name}."):
             if isinstance(row, Metric) and row.metric.endswith((".rmse", ".bias")):
                 row = Metric(row.metric, row.group, row.value, UNITS[name])
             yield row
     v1 = fitted.v1, true.v1, true.fa
-    yield from _tried("v1.angle", ALL, angular_error, *v1, inputs.mask)
-    yield from binned_rows(fitted, true, true.fa, inputs.mask)
+    yield from _tried("v1.angle", ALL, angular_error, *v1, voxels)
+    yield from binned_rows(fitted, true, true.fa, voxels)
 
 
 def crossing_rows(inputs: EvaluationInputs) -> Iterator[Row]:
-    """Crossing angles where white matter is known, or everywhere in the mask."""
-    where = tissue_masks(inputs.tissues, inputs.mask).get("wm", inputs.mask)
+    """Crossing angles where white matter is known, or wherever the truth has signal."""
+    voxels = inputs.with_signal()
+    where = tissue_masks(inputs.tissues, voxels).get("wm", voxels)
     crossing = crossing_error(
         inputs.denoised, inputs.true(), inputs.raw.gradients, where, seed=inputs.seed
     )
@@ -91,7 +92,7 @@ def fibre_rows(inputs: EvaluationInputs, true: TensorMaps | None) -> Iterator[Ro
     truth = inputs.true()
     if true is None:
         raise CannotMeasure("the truth's tensor could not be fitted")
-    scan = inputs.raw.gradients, inputs.mask
+    scan = inputs.raw.gradients, inputs.with_signal()
     yield from csd_rows(inputs.denoised, truth, *scan, true.fa, seed=inputs.seed)
 
 

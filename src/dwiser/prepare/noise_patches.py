@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import threadpool_limits
 
-from dwiser.prepare.moments import koay
+from dwiser.prepare.moments import koay, magnitude_floor
 from dwiser.prepare.noise_correlation import NoiseCorrelation, SpatialNoise, spatial_noise
 
 RADIUS = 2  # patches of 5³ voxels,
@@ -26,6 +26,8 @@ NEARLY = 0.8  # or of the fullest patch's share, where no patch is that full (a 
 GROUP = 10  # directions at once, where there are twice as many
 LEAST_EVEN = 0.3  # of a patch's samples count, however unlike its voxels' noise is
 PIECE = 3  # voxels on an edge of a patch's pieces, whose means tell the signal
+ALIKE = 8  # groups of like brightness in a patch with air in it
+AIR = 1.2  # times the floor: the darkest group's mean, where the patch has air; σ is then too low
 TRUST = 8  # power of the magnitude's variance in σ²: near the floor σ is a guess at the signal
 BATCH = 256  # patches at once
 
@@ -111,7 +113,7 @@ def noise_patches(
     most = float(share_filled.max(initial=0))
     enough = (share_filled > 0) & (share_filled >= (FILLED if most >= FILLED else NEARLY * most))
     spaced, voxels = spaced[enough], voxels[enough]
-    centres = spaced + np.array(size) // 2
+    centres, floor = spaced + np.array(size) // 2, magnitude_floor(coils)
     half = directions.half[tuple(centres.T)]
     sigma, trust, halves = np.zeros(len(spaced)), np.zeros(len(spaced)), np.zeros((2, len(spaced)))
 
@@ -123,9 +125,17 @@ def noise_patches(
         side = int(half[part[0]])
         by_group = _variances(patch, inside, directions.basis[side], share)
         variance = by_group.mean(1)
-        means, weights = _piece_means(patch, inside, size, variance)
+        of_voxels = _pieces(size[::-1]) * inside[:, None]
         volumes = directions.volume_share(side)
+        means, weights = _means_of(patch, inside, of_voxels, variance)
         sigma[part] = koay(variance, means, coils, weights=weights, volume_weights=volumes)
+        alike = _alike(patch, inside)
+        means, weights = _means_of(patch, inside, alike, variance)
+        air = means[:, 0].mean(1) < AIR * floor * sigma[part]
+        if air.any():
+            sigma[part[air]] = koay(
+                variance[air], means[air], coils, weights=weights[air], volume_weights=volumes
+            )
         ratio = variance / np.square(sigma[part]).clip(1e-30)
         trust[part] = ratio**TRUST
         if by_group.shape[1] > 1:
@@ -221,23 +231,37 @@ def _evenness(
     return (ratio * (1 + 2 / (x.shape[1] * x.shape[2]))).clip(LEAST_EVEN, 1)
 
 
-def _piece_means(
+def _means_of(
     patch: Float[np.ndarray, "g v n"],
     voxels: Bool[np.ndarray, "g n"],
-    size: tuple[int, ...],
+    groups: Float[np.ndarray, "g p n"],
     variance: Float[np.ndarray, "g"],
 ) -> tuple[Float[np.ndarray, "g p v"], Float[np.ndarray, "g p"]]:
-    """Mean signals of a patch's pieces, their spread reduced by the noise's share of it."""
+    """Mean signals of a patch's groups of voxels, their spread less the noise's share."""
     n = voxels.sum(1)
     patch_mean = patch.sum(2, dtype=np.float64)[:, None] / n[:, None, None]
-    pieces = _pieces(size[::-1])
-    sums = pieces.astype(patch.dtype) @ patch.mT
-    counts = (voxels @ pieces.T)[..., None]
+    sums = groups.astype(patch.dtype) @ patch.mT
+    counts = groups.sum(2, dtype=float)[..., None]
     deviation = np.where(counts > 0, sums / counts.clip(1) - patch_mean, 0)
     fewer = np.where(counts > 0, 1 / counts.clip(1) - 1 / n[:, None, None], 0)
     by_noise = variance * fewer.mean((1, 2))
     signal_share = np.sqrt((1 - by_noise / np.square(deviation).mean((1, 2)).clip(1e-30)).clip(0))
     return patch_mean + signal_share[:, None, None] * deviation, counts[..., 0]
+
+
+def _alike(
+    patch: Float[np.ndarray, "g v n"], voxels: Bool[np.ndarray, "g n"]
+) -> Float[np.ndarray, "g p n"]:
+    """1 at a patch's voxels in groups of one size, by their means over volumes, dark to bright.
+
+    Where a thin object or its edge shares every corner of the patch with air, no piece has the
+    signal of its voxels: the variance of air's noise, .43 of σ², was taken for that of tissue.
+    """
+    level = np.where(voxels, patch.mean(1), np.inf)
+    rank = level.argsort(1, kind="stable").argsort(1)
+    group = rank * ALIKE // voxels.sum(1, keepdims=True).clip(1)
+    alike = group[:, None] == np.arange(ALIKE)[:, None]
+    return (alike & voxels[:, None]).astype(np.float32)
 
 
 def _pieces(size: tuple[int, ...]) -> Float[np.ndarray, "p n"]:

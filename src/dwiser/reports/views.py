@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}  # the RAS axis each plane is normal to
 ENDS = (("L", "R"), ("P", "A"), ("I", "S"))  # low and high end of each RAS axis
 AIR = 4  # voxels around the mask, to show the background
-THIN = 0.5  # a slab lower than half its depth shows two axial slices, no sagittal
+THIN = 0.5  # a slab thinner than half its size shows two slices along it, none across its edge
 
 
 @dataclass(frozen=True)
@@ -85,20 +85,35 @@ def choose_views(
 ) -> tuple[View, View, View]:
     """Three slices through the middle of an RAS mask with voxels of ``size`` mm.
 
-    Axial, coronal, sagittal; for a thin slab, of which a sagittal slice shows little, two
-    axial ones and a coronal.
+    Axial, coronal, sagittal; for a thin slab two slices of the plane that it was acquired in and
+    one across: of an axial slab a coronal one, of a sagittal slab too, of a coronal slab an axial.
     """
     inside = np.nonzero(mask)
-    right, forward, up = (int(c.max() - c.min() + 1) for c in inside)
-    if up * size[2] < THIN * max(right * size[0], forward * size[1]):
-        low, high = np.quantile(inside[2], (1 / 3, 2 / 3), method="nearest")
+    extent = np.array([np.ptp(c) + 1 for c in inside]) * size
+    thin = _thin_axis(extent)
+    if thin is not None:
+        low, high = np.quantile(inside[thin], (1 / 3, 2 / 3), method="nearest")
+        plane, across = list(PLANES)[thin], "axial" if thin == PLANES["coronal"] else "coronal"
         return (
-            View("axial", int(low)),
-            View("axial", int(high)),
-            View("coronal", _middle(inside[1])),
+            View(plane, int(low)),
+            View(plane, int(high)),
+            View(across, _middle(inside[PLANES[across]])),
         )
     sagittal, coronal, axial = (View(plane, _middle(inside[a])) for plane, a in PLANES.items())
     return axial, coronal, sagittal
+
+
+def _thin_axis(extent: Float[np.ndarray, "3"]) -> int | None:
+    """The RAS axis along which an object of ``extent`` mm is a thin slab.
+
+    A sagittal or coronal slab is thinner than half of either other edge: a spine or a limb, narrow
+    along two axes, is none. An axial one is less than half as high as it is long.
+    """
+    least, between = np.argsort(extent)[:2]
+    if extent[least] < THIN * extent[between]:
+        return int(least)
+    axial = PLANES["axial"]
+    return axial if extent[axial] < THIN * extent.max() else None
 
 
 def frame(mask: Bool[np.ndarray, "r a s"]) -> Int[np.ndarray, "3 2"]:

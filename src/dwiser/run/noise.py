@@ -74,6 +74,7 @@ def noise_file(request: Request) -> float:
         "--save-variance": request.save_variance,
         "--save-real": request.save_real, "--save-phase": request.save_phase,
         "--save-weights": request.save_weights, "--warm-start": request.warm_start,
+        "--report": request.report,
     }  # fmt: skip
     for option, value in idle.items():
         if value is not None:

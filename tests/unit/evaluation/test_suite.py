@@ -100,6 +100,15 @@ def test_without_mask_and_sigma_they_are_estimated_and_said(head):
     assert evaluation.value("residual.sd", "b1000") == pytest.approx(1, abs=0.15)
 
 
+def test_air_in_an_estimated_mask_has_no_tensor(head, head_scan):
+    alone = Scan(head_scan.data, head_scan.affine, head_scan.gradients)
+    wide = evaluate(head_scan.data, alone, truth=head.truth)
+    known = evaluate(head_scan.data, alone, truth=head.truth, mask=head.mask)
+    assert wide.inputs["mask"] == "estimated"
+    for metric in ("fa.rmse", "md.rmse", "fa.bias"):
+        assert wide.value(metric, "all") == pytest.approx(known.value(metric, "all"), rel=0.02)
+
+
 def test_one_b0_and_six_directions_leave_reasons_not_nans(head):
     few = np.concatenate(
         [

@@ -115,6 +115,16 @@ def test_without_noise_the_magnitude_comes_back() -> None:
     np.testing.assert_allclose(real.data[inner], magnitude[inner], rtol=0.03)
 
 
+def test_an_edge_loses_nothing_to_a_slope_of_the_phase() -> None:
+    """Neighbours on one side have another phase: 11 % were lost at 27° a voxel."""
+    inside = np.zeros(SHAPE, bool)
+    inside[8:32, 6:30] = True
+    bowl = np.linspace(-1, 1, SHAPE[0])[:, None, None, None] ** 2
+    phase = (ramp() + 2 * bowl).astype(np.float32)
+    real = real_part(inside.astype(np.float32), phase, inside[..., 0])
+    assert real.data[inside].min() > 0.97
+
+
 def test_pure_noise_has_no_floor() -> None:
     """Mean 0 and variance σ², where the magnitude's mean is 1.25 σ."""
     noise = RNG.standard_normal((2, *SHAPE)).astype(np.float32)

@@ -160,6 +160,20 @@ def test_a_thin_slab_shows_two_axial_slices_and_a_coronal_one():
     assert chosen[0].index < 6 <= chosen[1].index
 
 
+@pytest.mark.parametrize(
+    ("shape", "planes"),
+    [
+        ((8, 90, 24), ["sagittal", "sagittal", "coronal"]),
+        ((90, 8, 60), ["coronal", "coronal", "axial"]),
+        ((40, 40, 100), ["axial", "coronal", "sagittal"]),  # a spine: narrow along two axes
+    ],
+)
+def test_a_slab_is_shown_in_the_plane_that_it_was_acquired_in(shape, planes):
+    """Axial slices of eight sagittal ones were strips of eight voxels, 5860 pixels high."""
+    chosen = views.choose_views(np.ones(shape, bool), np.ones(3))
+    assert [v.plane for v in chosen] == planes
+
+
 def test_slices_pass_through_the_masks_middle():
     mask = np.zeros((40, 40, 40), bool)
     mask[4:9, 20:31, 30:37] = True

@@ -35,6 +35,7 @@ from dwiser.prepare.subspace import (
 from dwiser.scan import Gradients, Scan
 
 FEWEST_AXES = 2  # that are longer than a voxel: a patch along a row is as wide as few voxels
+FEWEST_VOXELS = 4  # of a mask, for σ: in 1 to 3 signal is taken for noise, up to 20 times too high
 NO_NOISE = 1e-4  # of the mean signal: a simulated scan without noise, or one denoised to bits
 BREAK_EVEN = 2.0  # variance outside the subspace over the noise's: signal lost is noise removed
 SIGMA_FLOOR = 1e-3  # of the median σ: a map that a user gives may hold zeros
@@ -235,6 +236,12 @@ def whiten(
     if scan.gradients.is_b0.all():  # repeats of one image, in which few tell what they share
         fewest_shared = min(fewest_shared, FEWEST_SHARED)
     mask = object_mask(scan, threads=threads)
+    if mask.sum() < FEWEST_VOXELS and scan.sigma is None:
+        raise InputError(
+            f"The mask has fewer than {FEWEST_VOXELS} voxels, in which noise cannot be told from "
+            "signal: give a larger mask, or the noise's sd (σ) as a map.",
+            code=Code.SCAN_TOO_SMALL,
+        )
     phase_record: dict[str, Any] = {}
     if scan.phase is not None:
         scan, phase_record = real_scan(scan, scan.phase, mask, rephasing)
