@@ -126,15 +126,16 @@ SOUND: dict[str, Callable[[Path], None]] = {
     "voxels of a nanometre": geometry((1e-6, 0, 0, 0), (0, 1e-6, 0, 0), (0, 0, 1e-6, 0)),
     "no b0": no_b0,
     "all b0s": table("bval", "0 " * 7),
-    "a mask of one voxel": lambda home: put(home, _one(0), _affine(), "mask.nii.gz"),
-    "a mask of NaN and 1": lambda home: put(home, _one(np.nan), _affine(), "mask.nii.gz"),
+    "a mask of four voxels": lambda home: put(home, _four(0), _affine(), "mask.nii.gz"),
+    "a mask of NaN and 1": lambda home: put(home, _four(np.nan), _affine(), "mask.nii.gz"),
 }  # fmt: skip
 
 
-def _one(elsewhere: float) -> np.ndarray:
-    one = np.full(SHAPE, elsewhere, np.float32)
-    one[5, 5, 2] = 1
-    return one
+def _four(elsewhere: float) -> np.ndarray:
+    """A mask of the fewest voxels in which σ is looked for."""
+    four = np.full(SHAPE, elsewhere, np.float32)
+    four[5:7, 5:7, 2] = 1
+    return four
 
 
 def _affine() -> np.ndarray:
