@@ -201,7 +201,7 @@ class Splitq:
             del probed
             watch(Progress(UNCERTAINTY, 1, 1))
         share = None
-        if self.give_back and not whitened.contradicted:  # else it would return noise as signal
+        if self.give_back:
             share = return_residual(denoised, whitened, scan.voxel_size, machine.threads)
         whitened.take_y()  # for room, where nothing went back too
         returned = 0.0 if share is None else round(float(share.mean()), 5)

@@ -23,6 +23,9 @@ WINDOW = 5  # voxels on an edge: 124 neighbours, the voxel itself left out
 NEAR = 3  # voxels on an edge of the window of faint means
 FAINT = 3.5  # standard deviations of such a mean; noise exceeds them once in two thousand
 SURE = 2.0  # standard deviations of the energy of so many samples of noise
+DOUBTED = (
+    1 / 9
+)  # of the neighbours count where the noise is not what its map says: it is alike in them
 FEWEST = 20  # neighbours; with fewer nothing is restored
 AROUND_MM = 15.0  # FWHM over which what is usual is smoothed; σ is known no finer
 LEAST_VOLUMES = 8  # fewer do not tell what is usual
@@ -65,7 +68,8 @@ def return_residual(
 ) -> Float[np.ndarray, "n v"]:  # fmt: skip
     """Put back into ``estimate`` what noise does not explain; the share that went back.
 
-    The whitened scan's y becomes the standardised residual, and is gone.
+    The whitened scan's y becomes the standardised residual, and is gone. Where the noise
+    contradicts its map, only what stands far out of its surroundings goes back.
     """
     residual = whitened.take_y()
     residual -= estimate
@@ -75,12 +79,15 @@ def return_residual(
 
     def put_back(v: int) -> None:
         own, part = residual[:, v], share[:, v]
-        back = part * own + (1 - part) * mean_back(own, near)
+        back = part * own
+        if not whitened.contradicted:
+            back += (1 - part) * mean_back(own, near)
         estimate[:, v] += whitened.spread_of(estimate[:, v], v) * back
 
     volumes, near = range(residual.shape[1]), Neighbours.of(whitened.mask, NEAR)
     list(side_by_side(standardise, chunks(len(residual)), threads))
-    share = given_back(residual, whitened.mask, voxel_size, threads=threads)
+    counts = DOUBTED if whitened.contradicted else 1.0
+    share = given_back(residual, whitened.mask, voxel_size, counts, threads=threads)
     list(side_by_side(put_back, volumes, threads))
     return share
 
@@ -89,6 +96,7 @@ def given_back(
     residual: Float[np.ndarray, "n v"],
     mask: Bool[np.ndarray, "x y z"],
     voxel_size: tuple[float, ...],
+    counts: float = 1.0,
     *,
     threads: int = 1,
 ) -> Float[np.ndarray, "n v"]:
@@ -97,14 +105,15 @@ def given_back(
     Parameters
     ----------
     residual : (n, V) standardised: mean 0 and sd 1 if it is noise, at the mask's voxels.
+    counts : share of a voxel's neighbours that count as samples of their own.
 
     Notes
     -----
     With v̂ the mean square of a voxel's neighbours in one volume and u what is usual there (its
-    median over the volumes, smoothed), w = max(0, 1 − u(1 + 2√(2/n))/v̂). Noise stays: its v̂
-    exceeds u by two standard deviations in one voxel of fifty, and then by little, so that the
-    mean of w is under 0.005. What is usual is measured, not taken from σ: a σ map a few percent
-    off would give noise back everywhere.
+    median over the volumes, smoothed), w = max(0, 1 − u(1 + 2√(2/n))/v̂), of n neighbours that
+    count. Noise stays: its v̂ exceeds u by two standard deviations in one voxel of fifty, and then
+    by little, so that the mean of w is under 0.005. What is usual is measured, not taken from σ: a
+    σ map a few percent off would give noise back everywhere.
     """
     volumes = residual.shape[1]
     if volumes < LEAST_VOLUMES:
@@ -123,7 +132,7 @@ def given_back(
     parts = [energy[low : low + CHUNK] for low in starts]
     middle = np.concatenate(list(side_by_side(median, parts, threads)))
     usual = _smooth(middle, mask, voxel_size, threads)
-    bound = usual * (1 + SURE * np.sqrt(2 / np.maximum(count, 1)))
+    bound = usual * (1 + SURE * np.sqrt(2 / np.maximum(counts * count, 1)))
     bound[count < FEWEST] = np.inf
 
     def share(part: slice) -> None:  # in place: as large as the scan's mask

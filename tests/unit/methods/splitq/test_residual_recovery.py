@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from dwiser.methods.splitq.residual_recovery import NEAR, Neighbours, given_back, mean_back
 from dwiser.seeds import stream
@@ -42,6 +43,14 @@ def test_what_one_volume_shows_goes_back_there_and_nowhere_else() -> None:
     share[mask] = given_back(residual[mask], mask, SIZE)
     assert share[spot, 3].mean() > 0.7
     assert np.delete(share, 3, axis=3).mean() < 0.005
+
+
+def test_noise_that_neighbours_share_stays_out_where_fewer_of_them_count() -> None:
+    mask = np.ones(SHAPE, bool)
+    alike = gaussian_filter(noise(), (0.7, 0.7, 0.7, 0))[mask]
+    alike /= alike.std()
+    assert given_back(alike, mask, SIZE).mean() > 0.02
+    assert given_back(alike, mask, SIZE, 1 / 9).mean() < 0.01
 
 
 def test_no_voxels_own_noise_decides_for_it() -> None:
