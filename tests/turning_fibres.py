@@ -25,16 +25,22 @@ def along_x() -> np.ndarray:
 
 
 def fibres(dwis: int, sigma: float) -> tuple[ResponseModel, np.ndarray]:
-    """A whitened of fibres in noise, turning along an axis; and its truth, in units of y."""
+    """A whitened scan of fibres in noise, turning along an axis; and its truth, in units of y."""
     gradients = table(dwis)
     brightness = 500 + 20 * np.indices(SHAPE)[1].reshape(-1, 1)
     exponent = gradients.bvals * 1e-3 * (0.4 + 1.2 * (along_x() @ gradients.bvecs.T) ** 2)
-    attenuated = brightness * np.exp(-exponent)
-    mean = attenuated.mean(0)
-    truth = ((attenuated - mean) / sigma).astype(np.float32)
+    return whitened_scan(brightness * np.exp(-exponent), gradients, sigma, SHAPE)
+
+
+def whitened_scan(
+    signal: np.ndarray, gradients: Gradients, sigma: float, shape: tuple[int, int, int]
+) -> tuple[ResponseModel, np.ndarray]:
+    """A whitened scan of these signals (n, V) in noise; and the signals, in units of y."""
+    mean, volumes = signal.mean(0), signal.shape[1]
+    truth = ((signal - mean) / sigma).astype(np.float32)
     noise = stream(4, "noise").standard_normal(truth.shape).astype(np.float32)
     whitened = WhitenedScan(
-        np.ones(SHAPE, bool), np.full(SHAPE, sigma, np.float32), 1.0, truth + noise, mean,
-        np.ones(dwis + 1), None, (), dict.fromkeys(range(dwis + 1), "few"), {},
+        np.ones(shape, bool), np.full(shape, sigma, np.float32), 1.0, truth + noise, mean,
+        np.ones(volumes), None, (), dict.fromkeys(range(volumes), "few"), {},
     )  # fmt: skip
     return ResponseModel(whitened, gradients), truth

@@ -11,23 +11,17 @@ from dwiser.methods.splitq.own_deviation import (
     deviation_weights,
 )
 from dwiser.methods.splitq.restoring import ResponseModel
-from dwiser.methods.splitq.whitened import WhitenedScan
 from dwiser.scan import Gradients
 from dwiser.seeds import stream
+from tests.turning_fibres import table, whitened_scan
 
 SHAPE, DWIS, SIGMA = (24, 20, 10), 12, 25.0
 COUNT = int(np.prod(SHAPE))
 
 
-def table() -> Gradients:
-    bvecs = stream(3, "bvecs").standard_normal((DWIS + 1, 3))
-    bvecs /= np.linalg.norm(bvecs, axis=1, keepdims=True)
-    return Gradients(np.r_[0.0, np.full(DWIS, 1000.0)], bvecs)
-
-
 def fibres(turn: float, level: float, spin: np.ndarray | None = None) -> np.ndarray:
     """Signals of fibres along a slow turn, each turned by its own noise, and each as bright."""
-    rng, gradients = stream(5, "texture"), table()
+    rng, gradients = stream(5, "texture"), table(DWIS)
     angle = np.indices(SHAPE)[0].ravel() / SHAPE[0] * np.pi
     axis = np.stack([np.cos(angle), np.sin(angle), np.full(COUNT, 0.3)], 1)
     axis = axis + turn * rng.standard_normal((COUNT, 3))
@@ -42,16 +36,10 @@ def fibres(turn: float, level: float, spin: np.ndarray | None = None) -> np.ndar
 
 def scan_of(signal: np.ndarray, spin: np.ndarray | None = None) -> tuple[ResponseModel, np.ndarray]:
     """A whitened scan of these signals in noise; and the signals, in units of y."""
-    gradients, mean = table(), signal.mean(0)
+    gradients = table(DWIS)
     if spin is not None:
         gradients = Gradients(gradients.bvals, gradients.bvecs @ spin.T)
-    truth = ((signal - mean) / SIGMA).astype(np.float32)
-    noise = stream(4, "noise").standard_normal(truth.shape).astype(np.float32)
-    whitened = WhitenedScan(
-        np.ones(SHAPE, bool), np.full(SHAPE, SIGMA, np.float32), 1.0, truth + noise, mean,
-        np.ones(DWIS + 1), None, (), dict.fromkeys(range(DWIS + 1), "few"), {},
-    )  # fmt: skip
-    return ResponseModel(whitened, gradients), truth
+    return whitened_scan(signal, gradients, SIGMA, SHAPE)
 
 
 def estimated(y: np.ndarray, smooth: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -119,7 +107,7 @@ def test_voxels_of_noise_alone_get_nothing() -> None:
     _, _, weights = restored(model, fibres(0.0, 0.0))
     whitened = model.whitened
     dark = np.full_like(whitened.y, 0.5) - (whitened.mean / SIGMA).astype(np.float32)
-    at_floor = ResponseModel(replace(whitened, y=whitened.y.copy()), table())
+    at_floor = ResponseModel(replace(whitened, y=whitened.y.copy()), table(DWIS))
     values = dark.copy()
     add_deviation(values, whitened.y, at_floor, weights)
     np.testing.assert_array_equal(values, dark)

@@ -27,7 +27,7 @@ from dwiser.evaluation.main_direction import main_direction
 from dwiser.evaluation.records import CannotMeasure
 from dwiser.evaluation.residual import expected_raw
 from dwiser.evaluation.tensor import B_MAX
-from dwiser.prepare.moments import expected_magnitude
+from dwiser.prepare.moments import magnitude_floor
 from dwiser.prepare.volume_sums import volume_sum
 from dwiser.scan import Gradients
 
@@ -116,8 +116,7 @@ def _tissue(
     if not len(b0s):
         raise CannotMeasure("there is no b0, which tells tissue from background")
     b0 = volume_sum(raw, b0s) / len(b0s)
-    noise = sigma.astype(float)
-    clear = mask & (b0 > expected_magnitude(np.zeros_like(noise), noise, coils) + CLEAR * noise)
+    clear = mask & (b0 > (magnitude_floor(coils) + CLEAR) * sigma.astype(float))
     tissue = clear & (b0 > BRIGHT * np.median(b0[clear])) if clear.any() else clear
     places = np.flatnonzero(tissue)
     some = np.zeros(tissue.size, bool)

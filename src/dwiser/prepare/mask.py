@@ -73,8 +73,11 @@ def _bright(
     if not dark and _only_noise(scan, behind, mean, count):
         return wide
     dim = _above(bright, alive & ~wide)
-    enough = dim is not None and (not dark or mean[dim].mean() > least)
-    if dim is not None and enough and _only_noise(scan, alive & ~(wide | dim), mean, count):
+    if (
+        dim is not None
+        and (not dark or mean[dim].mean() > least)
+        and _only_noise(scan, alive & ~(wide | dim), mean, count)
+    ):
         return (wide | _widened(dim)) & alive
     return wide if dark or _steady(scan, behind, mean, above) else None
 
@@ -171,16 +174,6 @@ def _solid_parts(above: np.ndarray) -> np.ndarray:
     labels, count = ndimage.label(above)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     chosen = sizes >= 0.1 * sizes[1:].max()
-    chosen[labels[_surrounded(above)]] = True
+    chosen[labels[ndimage.binary_erosion(above, border_value=1)]] = True
     chosen[0] = False
     return chosen[labels]
-
-
-def _surrounded(above: np.ndarray) -> np.ndarray:
-    """Voxels whose six neighbours are above too, or beyond the field."""
-    inside = above.copy()
-    for axis in range(3):
-        along, own = np.moveaxis(inside, axis, 0), np.moveaxis(above, axis, 0)
-        along[1:] &= own[:-1]
-        along[:-1] &= own[1:]
-    return inside

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import threadpool_limits
 
+from dwiser.prepare.box import Box
 from dwiser.prepare.moments import koay, magnitude_floor
 from dwiser.prepare.noise_correlation import NoiseCorrelation, SpatialNoise, spatial_noise
 
@@ -101,7 +102,7 @@ def noise_patches(
     spatial = spatial or spatial_noise(data, mask)
     data, alive = data[..., :: spatial.every], spatial.voxels
     directions, correlation = spatial.directions, spatial.correlation
-    box = _box(alive)
+    box = (Box.around(alive) if alive.any() else Box.full(alive.shape)).index
     size = _patch_size(tuple(part.stop - part.start for part in box), correlation)
     share = correlation.effective_share(size)
     windows = sliding_window_view(data, size, axis=(0, 1, 2)).swapaxes(4, 6)  # x lies together
@@ -129,13 +130,17 @@ def noise_patches(
         volumes = directions.volume_share(side)
         means, weights = _means_of(patch, inside, of_voxels, variance)
         sigma[part] = koay(variance, means, coils, weights=weights, volume_weights=volumes)
-        alike = _alike(patch, inside)
-        means, weights = _means_of(patch, inside, alike, variance)
-        air = means[:, 0].mean(1) < AIR * floor * sigma[part]
-        if air.any():
-            sigma[part[air]] = koay(
-                variance[air], means[air], coils, weights=weights[air], volume_weights=volumes
-            )
+        level = np.where(inside, patch.mean(1), np.inf)
+        dark = np.flatnonzero(level.min(1) < AIR * floor * sigma[part])  # no other can hold air
+        if len(dark):
+            alike = _alike(level[dark], inside[dark])
+            means, weights = _means_of(patch[dark], inside[dark], alike, variance[dark])
+            air = means[:, 0].mean(1) < AIR * floor * sigma[part[dark]]
+            if air.any():
+                sigma[part[dark[air]]] = koay(
+                    variance[dark[air]], means[air], coils, weights=weights[air],
+                    volume_weights=volumes,
+                )  # fmt: skip
         ratio = variance / np.square(sigma[part]).clip(1e-30)
         trust[part] = ratio**TRUST
         if by_group.shape[1] > 1:
@@ -152,12 +157,6 @@ def noise_patches(
                 list(pool.map(work, batches))
     split = _groups(directions.count) > 1
     return NoisePatches(centres, sigma, trust, halves if split else None)
-
-
-def _box(voxels: Bool[np.ndarray, "x y z"]) -> tuple[slice, ...]:
-    """The smallest that holds them: one slice of a thick scan is as thin as a slice."""
-    held = (np.flatnonzero(voxels.any(axis)) for axis in ((1, 2), (0, 2), (0, 1)))
-    return tuple(slice(int(r[0]), int(r[-1]) + 1) if len(r) else slice(0, 1) for r in held)
 
 
 def _patch_size(shape: tuple[int, ...], correlation: NoiseCorrelation) -> tuple[int, ...]:
@@ -250,14 +249,15 @@ def _means_of(
 
 
 def _alike(
-    patch: Float[np.ndarray, "g v n"], voxels: Bool[np.ndarray, "g n"]
+    level: Float[np.ndarray, "g n"], voxels: Bool[np.ndarray, "g n"]
 ) -> Float[np.ndarray, "g p n"]:
     """1 at a patch's voxels in groups of one size, by their means over volumes, dark to bright.
+
+    ``level`` are these means, infinite where no voxel of the object is.
 
     Where a thin object or its edge shares every corner of the patch with air, no piece has the
     signal of its voxels: the variance of air's noise, .43 of σ², was taken for that of tissue.
     """
-    level = np.where(voxels, patch.mean(1), np.inf)
     rank = level.argsort(1, kind="stable").argsort(1)
     group = rank * ALIKE // voxels.sum(1, keepdims=True).clip(1)
     alike = group[:, None] == np.arange(ALIKE)[:, None]

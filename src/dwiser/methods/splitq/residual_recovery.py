@@ -23,9 +23,7 @@ WINDOW = 5  # voxels on an edge: 124 neighbours, the voxel itself left out
 NEAR = 3  # voxels on an edge of the window of faint means
 FAINT = 3.5  # standard deviations of such a mean; noise exceeds them once in two thousand
 SURE = 2.0  # standard deviations of the energy of so many samples of noise
-DOUBTED = (
-    1 / 9
-)  # of the neighbours count where the noise is not what its map says: it is alike in them
+DOUBTED = 1 / 9  # of the neighbours count where noise contradicts its map: it is alike in them
 FEWEST = 20  # neighbours; with fewer nothing is restored
 AROUND_MM = 15.0  # FWHM over which what is usual is smoothed; σ is known no finer
 LEAST_VOLUMES = 8  # fewer do not tell what is usual
